@@ -1,0 +1,151 @@
+package conntrack
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Addr is an IPv4 or IPv6 address in network byte order; IPv4 stands in its
+// IPv4-mapped form, so that a Tuple is of one size and without pointers.
+type Addr [16]byte
+
+// AddrFrom packs a, which may be IPv4, IPv6 or IPv4-mapped.
+func AddrFrom(a netip.Addr) Addr { return a.As16() }
+
+// Netip returns the address, an IPv4-mapped one as IPv4.
+func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
+
+// V4 returns the four bytes of an IPv4 address.
+func (a Addr) V4() [4]byte { return [4]byte(a[12:]) }
+
+// IsLoopback tells 127.0.0.0/8 and ::1.
+func (a Addr) IsLoopback() bool { return a.Netip().IsLoopback() }
+
+// Tuple names one direction of a connection (struct nf_conntrack_tuple).
+type Tuple struct {
+	Src, Dst Addr
+	// Ports in host byte order. ICMP and ICMPv6 keep here what the kernel
+	// keeps in the same union: the identifier in SrcPort, type<<8 | code in
+	// DstPort. 0 for protocols without ports.
+	SrcPort, DstPort uint16
+	Family           uint8 // AF_INET or AF_INET6
+	Proto            uint8 // IP protocol number
+}
+
+// IsICMP tells whether DstPort holds an ICMP or ICMPv6 type and code.
+func (t *Tuple) IsICMP() bool { return t.Proto == ProtoICMP || t.Proto == ProtoICMPv6 }
+
+// Counters are cumulative over the life of an entry: layer 3 bytes with the IP
+// header (struct nf_conn_counter).
+type Counters struct {
+	Packets, Bytes uint64
+}
+
+// Direction indexes what an entry has twice.
+type Direction uint8
+
+// The two directions (enum ip_conntrack_dir).
+const (
+	Original Direction = iota
+	Reply
+)
+
+// Kind says what an Event reports.
+type Kind uint8
+
+// An entry is met alive in a dump, or reported once when it ends.
+const (
+	Live Kind = iota + 1
+	Destroyed
+)
+
+// Event is one conntrack entry as the kernel described it in one message. It
+// holds no pointer and no borrowed memory; a reader may hand out the same Event
+// again and again, so it is valid only until the callback returns.
+type Event struct {
+	Kind  Kind
+	At    Instant // when its datagram was read
+	Zone  uint16
+	ID    uint32 // CTA_ID; repeats, see Key
+	Orig  Tuple
+	Reply Tuple // after NAT: what comes back
+
+	Status   Status
+	Mark     uint32
+	Counted  bool // false: the entry is older than nf_conntrack_acct=1
+	Counters [2]Counters
+
+	// Start and Stop are the kernel's time stamps in nanoseconds since 1970,
+	// 0 where absent: Start without nf_conntrack_timestamp=1, Stop in a dump.
+	Start, Stop int64
+	// Timeout is what was left of the entry's life, in whole seconds rounded
+	// down. In a Destroyed event its presence says that the entry was removed
+	// before its time.
+	Timeout    uint32
+	HasTimeout bool
+	// State is the TCP, SCTP or DCCP state (enum tcp_conntrack and the like);
+	// 0 for other protocols, and for an offloaded entry.
+	State uint8
+	// Portid names the program that deleted a Destroyed entry; 0 is the kernel.
+	Portid uint32
+}
+
+// Key identifies an entry. ID alone repeats, and so does a tuple: only with
+// the start time are two entries told apart.
+type Key struct {
+	Orig  Tuple
+	Zone  uint16
+	ID    uint32
+	Start int64
+}
+
+// Key returns the identity of the event's entry.
+func (e *Event) Key() Key {
+	return Key{Orig: e.Orig, Zone: e.Zone, ID: e.ID, Start: e.Start}
+}
+
+// Status is the entry's CTA_STATUS (enum ip_conntrack_status).
+type Status uint32
+
+// The bits of Status that matter to accounting.
+const (
+	SeenReply Status = 1 << 1
+	Assured   Status = 1 << 2
+	Confirmed Status = 1 << 3
+	SrcNAT    Status = 1 << 4
+	DstNAT    Status = 1 << 5
+	Dying     Status = 1 << 9
+	Offload   Status = 1 << 14
+	HWOffload Status = 1 << 15
+)
+
+// IP protocol numbers that conntrack knows more of than the addresses.
+const (
+	ProtoICMP    = 1
+	ProtoTCP     = 6
+	ProtoUDP     = 17
+	ProtoDCCP    = 33
+	ProtoGRE     = 47
+	ProtoICMPv6  = 58
+	ProtoSCTP    = 132
+	ProtoUDPLite = 136
+)
+
+// TCP states (enum tcp_conntrack).
+const (
+	TCPSynSent     = 1
+	TCPSynRecv     = 2
+	TCPEstablished = 3
+	TCPFinWait     = 4
+	TCPCloseWait   = 5
+	TCPLastAck     = 6
+	TCPTimeWait    = 7
+	TCPClose       = 8
+	TCPSynSent2    = 9
+)
+
+func mapped(v4 []byte) (a Addr) {
+	a[10], a[11] = 0xff, 0xff
+	binary.NativeEndian.PutUint32(a[12:], binary.NativeEndian.Uint32(v4))
+	return a
+}

@@ -1,0 +1,168 @@
+package conntrack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Socket is one netlink socket: whole datagrams in and out.
+type Socket interface {
+	// Recv returns the next datagram, which is valid until the next call.
+	// While there is none it waits for at most wait, then returns
+	// os.ErrDeadlineExceeded. unix.ENOBUFS says that datagrams were lost,
+	// ErrMalformed that one was too long.
+	Recv(wait time.Duration) ([]byte, error)
+	Send(b []byte) error
+	Close() error
+}
+
+// dumpPatience bounds the wait for a chunk of a dump. The kernel has each one
+// ready when the one before is read: this expires on a broken socket only.
+const dumpPatience = 5 * time.Second
+
+// waitLimit bounds how many datagrams one Wait reads, so that a storm of events
+// can't keep its caller from all else.
+const waitLimit = 8192
+
+// Reader reads one network namespace's conntrack. Its methods, but for those of
+// Stats and Interrupt, belong to one goroutine.
+type Reader struct {
+	Stats Stats
+
+	events, dumps Socket
+	clock         Clock
+	seq           uint32
+	request       []byte
+	event         Event
+}
+
+// NewReader reads from two sockets: events has joined the DESTROY group, dumps
+// answers requests.
+func NewReader(events, dumps Socket, clock Clock) *Reader {
+	return &Reader{events: events, dumps: dumps, clock: clock}
+}
+
+// Close closes both sockets.
+func (r *Reader) Close() error {
+	return errors.Join(r.events.Close(), r.dumps.Close())
+}
+
+// Interrupt makes a Wait under way, or else the next one, return at once. Any
+// goroutine may call it.
+func (r *Reader) Interrupt() {
+	if s, ok := r.events.(interface{ Interrupt() }); ok {
+		s.Interrupt()
+	}
+}
+
+// Wait waits for at most wait until something ends, then hands fn what has ended
+// by then. Datagrams that the kernel had to drop, and messages that make no
+// sense, are counted and are no error.
+func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
+	for range waitLimit {
+		b, err := r.events.Recv(wait)
+		switch {
+		case err == nil:
+			r.ended(b, fn)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			r.Stats.Overruns.Add(1)
+		case errors.Is(err, ErrMalformed):
+			r.Stats.Malformed.Add(1)
+		default:
+			return fmt.Errorf("conntrack events: %w", err)
+		}
+		wait = 0
+	}
+	return nil
+}
+
+// ended decodes one datagram of the event socket.
+func (r *Reader) ended(b []byte, fn func(*Event)) {
+	r.event.At = r.clock()
+	for len(b) > 0 {
+		m, rest, err := nextMessage(b)
+		if err != nil {
+			r.Stats.Malformed.Add(1)
+			return
+		}
+		if m.typ == msgDelete {
+			r.hand(&m, Destroyed, fn)
+		}
+		b = rest
+	}
+}
+
+// Dump hands fn every living entry, and in between what ends meanwhile: a dump
+// itself evicts what has expired. An entry that comes or goes during the dump may
+// be in it or not, and one may come twice. After an error the dump is incomplete.
+func (r *Reader) Dump(fn func(*Event)) error {
+	r.seq++
+	r.request = dumpRequest(r.request, r.seq)
+	if err := r.dumps.Send(r.request); err != nil {
+		return fmt.Errorf("conntrack dump: %w", err)
+	}
+	for {
+		b, err := r.dumps.Recv(dumpPatience)
+		if err != nil {
+			return fmt.Errorf("conntrack dump: %w", err)
+		}
+		done, err := r.chunk(b, fn)
+		if err != nil {
+			return fmt.Errorf("conntrack dump: %w", err)
+		}
+		if err := r.Wait(0, fn); err != nil {
+			return err
+		}
+		if done {
+			r.Stats.Dumps.Add(1)
+			return nil
+		}
+	}
+}
+
+// chunk decodes one datagram of a dump and tells whether it was the last.
+func (r *Reader) chunk(b []byte, fn func(*Event)) (done bool, err error) {
+	r.event.At = r.clock()
+	for len(b) > 0 {
+		m, rest, err := nextMessage(b)
+		if err != nil {
+			return false, err
+		}
+		b = rest
+		if m.seq != r.seq {
+			continue // what is left of a dump that failed
+		}
+		switch m.typ {
+		case msgNew:
+			r.hand(&m, Live, fn)
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			return true, m.failure()
+		}
+	}
+	return false, nil
+}
+
+// hand decodes one entry and passes it on.
+func (r *Reader) hand(m *message, kind Kind, fn func(*Event)) {
+	b, err := m.attributes()
+	if err == nil {
+		err = r.event.Decode(b)
+	}
+	if err != nil {
+		r.Stats.Malformed.Add(1)
+		return
+	}
+	r.event.Kind, r.event.Portid = kind, m.portid
+	if kind == Live {
+		r.Stats.Entries.Add(1)
+	} else {
+		r.Stats.Destroys.Add(1)
+	}
+	fn(&r.event)
+}

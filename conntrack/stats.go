@@ -1,0 +1,12 @@
+package conntrack
+
+import "sync/atomic"
+
+// Stats counts what a Reader meets. Any goroutine may read it.
+type Stats struct {
+	Entries   atomic.Uint64 // living entries read from dumps
+	Destroys  atomic.Uint64 // DESTROY events read
+	Dumps     atomic.Uint64 // complete dumps
+	Malformed atomic.Uint64 // messages that could not be decoded
+	Overruns  atomic.Uint64 // times that the event socket said ENOBUFS
+}
