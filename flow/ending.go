@@ -1,0 +1,126 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// timerSlack is by how much an entry's timer, which counts ticks and is set before
+// the start is stamped, may differ from the stamps.
+const timerSlack = int64(time.Second)
+
+// toMono brings one of the kernel's time stamps, of the system clock, to the
+// monotonic clock. It is never later than now.
+func toMono(stamp int64, now conntrack.Instant) int64 {
+	return min(now.Mono, now.Mono-(now.Wall-stamp))
+}
+
+// startOf returns when an entry began, which is now for one that can't tell.
+func startOf(e *conntrack.Event) int64 {
+	if e.Start <= 0 {
+		return e.At.Mono
+	}
+	return toMono(e.Start, e.At)
+}
+
+// endOf returns when the last packet of an entry passed that has ended. Stop is
+// the instant of its expiry, which is its last timeout after the last packet,
+// or the instant at which it was removed.
+func (t *Table) endOf(en *entry, e *conntrack.Event, moved bool) int64 {
+	// The last packet came after the counters were last read if they moved
+	// since, and before that if they didn't.
+	earliest, latest := en.begin, en.seen
+	if moved {
+		earliest, latest = max(en.begin, en.seen), e.At.Mono
+	}
+	if e.Stop <= 0 {
+		return max(earliest, min(en.moved, latest))
+	}
+	stop := toMono(e.Stop, e.At)
+	if e.HasTimeout {
+		return t.removedAt(e, max(earliest, stop), earliest)
+	}
+	for _, timeout := range t.timeouts.Of(e) {
+		end := stop - int64(timeout)
+		if timeout != 0 && earliest-timerSlack <= end && end <= latest+timerSlack {
+			return min(max(end, earliest), latest)
+		}
+	}
+	// No timeout that we know of explains when it expired.
+	if moved {
+		return max(earliest, min(stop, latest))
+	}
+	return en.moved
+}
+
+// removedAt returns when the last packet of an entry passed that was removed
+// before its time. Deletion by hand ends a flow; what the kernel itself removed
+// has a timer that tells.
+func (t *Table) removedAt(e *conntrack.Event, stop, earliest int64) int64 {
+	if e.Portid != 0 {
+		return stop
+	}
+	if last, ok := t.timeouts.LastPacket(e, earliest); ok {
+		return min(last, stop)
+	}
+	return stop
+}
+
+// reasonOf returns why an entry ended. What the kernel removes before its time
+// was reset by the other side or replaced by a new connection if it is TCP;
+// else it had to make room.
+func reasonOf(e *conntrack.Event) EndReason {
+	switch {
+	case e.HasTimeout && e.Portid != 0:
+		return EndForced
+	case finished(e.Orig.Proto, e.State):
+		return EndDetected
+	case !e.HasTimeout:
+		return EndIdle
+	case e.Orig.Proto == conntrack.ProtoTCP && refused(e):
+		return EndDetected
+	default:
+		return EndForced
+	}
+}
+
+// refused tells a connection whose only answer was a reset: the kernel drops it
+// at once, still in its first state.
+func refused(e *conntrack.Event) bool {
+	return e.State <= conntrack.TCPSynSent && e.Counters[conntrack.Reply].Packets > 0
+}
+
+// restReason says why an entry ended whose end nobody reported.
+func restReason(en *entry) EndReason {
+	if finished(en.key.Orig.Proto, en.state) {
+		return EndDetected
+	}
+	return EndIdle
+}
+
+// closed tells whether both sides are done: only stragglers may follow.
+func closed(proto, state uint8) bool {
+	return proto == conntrack.ProtoTCP && (state == conntrack.TCPTimeWait || state == conntrack.TCPClose)
+}
+
+// States from which on a side has said that it is done.
+const (
+	sctpShutdownSent    = 5 // enum sctp_conntrack
+	sctpShutdownAckSent = 7
+	dccpCloseReq        = 5 // enum ct_dccp_states
+	dccpTimeWait        = 7
+)
+
+// finished tells whether at least one side has said that it is done.
+func finished(proto, state uint8) bool {
+	switch proto {
+	case conntrack.ProtoTCP:
+		return conntrack.TCPFinWait <= state && state <= conntrack.TCPClose
+	case conntrack.ProtoSCTP:
+		return sctpShutdownSent <= state && state <= sctpShutdownAckSent
+	case conntrack.ProtoDCCP:
+		return dccpCloseReq <= state && state <= dccpTimeWait
+	}
+	return false
+}

@@ -1,0 +1,79 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// entry is what the table keeps of one conntrack entry. It has no pointers, so
+// that the garbage collector passes a full table by. Times are of the monotonic
+// clock.
+type entry struct {
+	key     conntrack.Key
+	reply   conntrack.Tuple
+	last    [2]conntrack.Counters // the kernel's, as last read
+	pending [2]conntrack.Counters // moved since the last record
+
+	begin  int64 // of the record being collected
+	moved  int64 // last packet, as far as known
+	seen   int64 // when last was read
+	dump   uint32
+	next   int32 // another entry of the same hash, or -1
+	state  uint8
+	asleep bool // idle, nothing pending: the next packet begins anew
+	begun  bool // its beginning is exported, or was before our time
+}
+
+// follow takes over what may change in the life of an entry.
+func (en *entry) follow(e *conntrack.Event) {
+	en.reply = e.Reply
+	if e.State != 0 { // an offloaded entry doesn't tell
+		en.state = e.State
+	}
+}
+
+// rewound tells whether any counter went down.
+func (en *entry) rewound(c *[2]conntrack.Counters) bool {
+	for d := range c {
+		if c[d].Packets < en.last[d].Packets || c[d].Bytes < en.last[d].Bytes {
+			return true
+		}
+	}
+	return false
+}
+
+// count adds what moved since the counters were last read. Counters that another
+// program zeroed begin again at 0: what they hold is new, nothing wraps.
+func (en *entry) count(c *[2]conntrack.Counters) (moved bool) {
+	for d := range c {
+		base := en.last[d]
+		if c[d].Packets < base.Packets || c[d].Bytes < base.Bytes {
+			base = conntrack.Counters{}
+		}
+		if c[d] != base {
+			en.pending[d].Packets += c[d].Packets - base.Packets
+			en.pending[d].Bytes += c[d].Bytes - base.Bytes
+			moved = true
+		}
+		en.last[d] = c[d]
+	}
+	return moved
+}
+
+// wake begins a new record where an idle entry moves again: the packet passed
+// after the counters were last read.
+func (en *entry) wake() {
+	if en.asleep {
+		en.begin, en.asleep = en.seen, false
+	}
+}
+
+func (en *entry) hasPending() bool {
+	return en.pending != [2]conntrack.Counters{}
+}
+
+// idleFor tells whether the last packet is at least idle ago.
+func (en *entry) idleFor(idle time.Duration, now int64) bool {
+	return now-en.moved >= int64(idle)
+}

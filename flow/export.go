@@ -1,0 +1,115 @@
+package flow
+
+import (
+	"fmt"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// View says which addresses a record shows where NAT rewrites them.
+type View uint8
+
+const (
+	// Endpoints shows the two real ends in both directions, so that a reply
+	// is tied to the host behind the NAT.
+	Endpoints View = iota
+	// Wire shows each direction as it enters the router.
+	Wire
+)
+
+// ParseView reads "endpoints" or "wire".
+func ParseView(s string) (View, error) {
+	switch s {
+	case "endpoints":
+		return Endpoints, nil
+	case "wire":
+		return Wire, nil
+	}
+	return 0, fmt.Errorf("%q is not a NAT view: endpoints or wire", s)
+}
+
+// String returns what ParseView reads.
+func (v View) String() string {
+	if v == Wire {
+		return "wire"
+	}
+	return "endpoints"
+}
+
+// export sends what is pending, a record for each direction that moved.
+func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
+	sent := false
+	for d := conntrack.Original; d <= conntrack.Reply; d++ {
+		if en.pending[d] == (conntrack.Counters{}) {
+			continue
+		}
+		t.describe(en, d, reason, now)
+		t.Stats.Records.Add(1)
+		t.sink.Export(&t.record)
+		en.pending[d] = conntrack.Counters{}
+		sent = true
+	}
+	en.begun = en.begun || sent
+}
+
+// describe fills in the record of one direction.
+func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now conntrack.Instant) {
+	r := &t.record
+	*r = Record{
+		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
+		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
+		Start: toWall(en.begin, now), End: toWall(max(en.begin, en.moved), now),
+		EndReason: reason,
+	}
+	if t.options.NAT == Wire {
+		r.wire(&en.key.Orig, &en.reply, d)
+	} else {
+		r.endpoints(&en.key.Orig, &en.reply, d)
+	}
+	switch {
+	case r.Proto == conntrack.ProtoTCP:
+		r.TCPFlags = tcpFlags(en, d)
+	case en.key.Orig.IsICMP():
+		r.SrcPort, r.DstPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, 0
+		r.ICMPTypeCode = en.key.Orig.DstPort
+		if d == conntrack.Reply {
+			r.ICMPTypeCode = en.reply.DstPort
+		}
+	}
+	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
+}
+
+// toWall brings a moment of the monotonic clock to the system clock as it
+// stands now.
+func toWall(mono int64, now conntrack.Instant) int64 {
+	return now.Wall - (now.Mono - mono)
+}
+
+// endpoints shows the two real ends. The translation stands in the record whose
+// source is rewritten on its way out.
+func (r *Record) endpoints(orig, reply *conntrack.Tuple, d conntrack.Direction) {
+	if d == conntrack.Original {
+		r.between(orig, reply)
+		r.PostSrc, r.PostSrcPort = reply.Dst, reply.DstPort
+	} else {
+		r.between(reply, orig)
+		r.PostSrc, r.PostSrcPort = orig.Dst, orig.DstPort
+	}
+	r.PostDst, r.PostDstPort = r.Dst, r.DstPort
+}
+
+func (r *Record) between(from, to *conntrack.Tuple) {
+	r.Src, r.SrcPort = from.Src, from.SrcPort
+	r.Dst, r.DstPort = to.Src, to.SrcPort
+}
+
+// wire shows a direction as it enters the router, and after NAT as it leaves: as
+// the opposite of what comes back.
+func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
+	in, back := orig, reply
+	if d == conntrack.Reply {
+		in, back = reply, orig
+	}
+	r.Src, r.SrcPort, r.Dst, r.DstPort = in.Src, in.SrcPort, in.Dst, in.DstPort
+	r.PostSrc, r.PostSrcPort, r.PostDst, r.PostDstPort = back.Dst, back.DstPort, back.Src, back.SrcPort
+}

@@ -1,0 +1,46 @@
+package flow
+
+import "github.com/conntally/conntally/conntrack"
+
+// Record is what one direction of a connection moved between Start and End. Its
+// fields are those of a NetFlow or IPFIX data record.
+type Record struct {
+	Src, Dst         conntrack.Addr
+	SrcPort, DstPort uint16 // 0 for protocols without ports
+
+	// After NAT. Equal to the above where nothing is rewritten; Translated
+	// tells whether any of them is.
+	PostSrc, PostDst         conntrack.Addr
+	PostSrcPort, PostDstPort uint16
+	Translated               bool
+
+	Family       uint8  // AF_INET or AF_INET6
+	Proto        uint8  // IP protocol number
+	TCPFlags     uint8  // derived from the tracked state, see tcpFlags
+	ICMPTypeCode uint16 // type<<8 | code of ICMP and ICMPv6
+
+	Packets, Bytes uint64 // bytes of layer 3, IP header included
+	Start, End     int64  // nanoseconds since 1970, Start <= End
+	EndReason      EndReason
+
+	Input, Output uint32 // ifIndexes, 0 = unknown or the router itself
+	Egress        bool   // leaves by an uplink (flowDirection, element 61)
+}
+
+// EndReason says why a record was exported (flowEndReason, element 136).
+type EndReason uint8
+
+// The end reasons of the IANA registry of IPFIX information elements.
+const (
+	EndIdle      EndReason = 1 // idle timeout
+	EndActive    EndReason = 2 // active timeout
+	EndDetected  EndReason = 3 // end of flow seen: FIN, RST
+	EndForced    EndReason = 4 // deleted by hand, or this program stops
+	EndResources EndReason = 5 // lack of resources
+)
+
+// Sink takes the records of a Table.
+type Sink interface {
+	// Export takes one record, which is valid until Export returns.
+	Export(r *Record)
+}

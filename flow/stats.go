@@ -1,0 +1,17 @@
+package flow
+
+import "sync/atomic"
+
+// Stats counts what a Table does. Any goroutine may read it.
+type Stats struct {
+	Flows      atomic.Int64  // entries in the table
+	Records    atomic.Uint64 // records exported
+	Baselined  atomic.Uint64 // entries older than the table, of which only what moves from then on counts
+	Ignored    atomic.Uint64 // ends of entries left out: loopback, own export, older than the table and never met
+	Uncounted  atomic.Uint64 // sightings of entries without counters (older than nf_conntrack_acct=1)
+	Duplicates atomic.Uint64 // ends reported twice
+	Stale      atomic.Uint64 // dump entries whose end was already known
+	Rewound    atomic.Uint64 // counters that went down: zeroed by another program, or a new connection
+	Vanished   atomic.Uint64 // entries that went without a DESTROY event
+	Full       atomic.Uint64 // sightings of entries that the table had no room for
+}

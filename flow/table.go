@@ -1,0 +1,257 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// Options of a Table.
+type Options struct {
+	Active time.Duration // a flow that is still moving is exported this often
+	Idle   time.Duration // a flow that rests is exported after this long
+	NAT    View
+	// MaxFlows bounds the table. An entry that finds no room is exported
+	// whole when it ends; 0 is no bound.
+	MaxFlows int
+	// Skip says which connections to leave out, besides those on loopback;
+	// nil leaves out none.
+	Skip func(*conntrack.Tuple) bool
+}
+
+// Table holds a flow for each conntrack entry that it has met. Its methods
+// belong to one goroutine.
+type Table struct {
+	Stats Stats
+
+	options  Options
+	timeouts *conntrack.Timeouts
+	sink     Sink
+
+	index    index
+	ended    ended
+	began    conntrack.Instant
+	dump     uint32 // number of the present dump, 1 the first
+	dumped   int64  // when the last dump ended, monotonic
+	interval int64  // between the last two dumps, ns
+	baseline bool   // the first dump is not complete yet
+	crowded  bool   // an entry older than the table found no room
+	record   Record
+}
+
+// NewTable returns an empty table that counts what moves from now on. now must
+// not be earlier than the subscription to events.
+func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Instant) *Table {
+	return &Table{
+		options: o, timeouts: t, sink: sink,
+		index: newIndex(), ended: newEnded(),
+		began: now, dumped: now.Mono, dump: 1, baseline: true,
+	}
+}
+
+// SetTimeouts takes over changed kernel timeouts.
+func (t *Table) SetTimeouts(timeouts *conntrack.Timeouts) { t.timeouts = timeouts }
+
+// Apply takes one event. It keeps no part of it.
+func (t *Table) Apply(e *conntrack.Event) {
+	if t.skips(&e.Orig) {
+		if e.Kind == conntrack.Destroyed {
+			t.Stats.Ignored.Add(1)
+		}
+		return
+	}
+	if !e.Counted {
+		t.Stats.Uncounted.Add(1)
+		return
+	}
+	k := e.Key()
+	h := t.index.hash(&k)
+	if e.Kind == conntrack.Destroyed {
+		t.destroyed(e, &k, h)
+	} else {
+		t.live(e, &k, h)
+	}
+}
+
+// live takes an entry of a dump.
+func (t *Table) live(e *conntrack.Event, k *conntrack.Key, h uint64) {
+	if t.ended.recent(h) || k.Start != 0 && t.ended.before(h) {
+		t.Stats.Stale.Add(1)
+		return
+	}
+	en := t.index.find(k, h)
+	if en == nil {
+		if en = t.admit(e, k, h); en == nil {
+			return
+		}
+	}
+	t.update(en, e)
+	en.dump = t.dump
+	t.expire(en, e.At)
+}
+
+// admit begins a flow for an entry that is met alive for the first time, or
+// returns nil when there is no room.
+func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) *entry {
+	old := t.predates(e)
+	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
+		t.Stats.Full.Add(1)
+		t.crowded = t.crowded || old
+		return nil
+	}
+	en := t.begin(e, k)
+	if old {
+		en.last, en.asleep, en.begun = e.Counters, true, true
+		en.begin, en.moved = e.At.Mono, e.At.Mono
+		t.Stats.Baselined.Add(1)
+	}
+	t.Stats.Flows.Add(1)
+	return t.index.insert(en, h)
+}
+
+// begin returns a flow that has counted nothing yet.
+func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
+	start := startOf(e)
+	return entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
+}
+
+// predates tells whether an entry that was never met is older than the table. Its
+// start time decides as long as the first dump goes on, also for one that found no
+// room in it. What a complete first dump didn't show is new, whatever the
+// system clock did since.
+func (t *Table) predates(e *conntrack.Event) bool {
+	if !t.baseline && !t.crowded {
+		return false
+	}
+	if e.Start == 0 {
+		return t.baseline
+	}
+	return e.Start < t.began.Wall
+}
+
+// destroyed takes the end of an entry: it brings the final counters.
+func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key, h uint64) {
+	if k.Start != 0 && t.ended.has(h) {
+		t.ended.add(h)
+		t.Stats.Duplicates.Add(1)
+		return
+	}
+	t.ended.add(h)
+	en := t.index.find(k, h)
+	if en == nil {
+		t.unmet(e, k)
+		return
+	}
+	t.finish(en, e)
+	t.index.remove(k, h)
+	t.Stats.Flows.Add(-1)
+}
+
+// unmet exports an entry that came and went between two dumps.
+func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
+	if t.predates(e) {
+		t.Stats.Ignored.Add(1)
+		return
+	}
+	en := t.begin(e, k)
+	t.finish(&en, e)
+}
+
+// finish exports the rest of a flow.
+func (t *Table) finish(en *entry, e *conntrack.Event) {
+	moved := t.take(en, e)
+	if !en.hasPending() {
+		return
+	}
+	en.moved = t.endOf(en, e, moved)
+	t.export(en, reasonOf(e), e.At)
+}
+
+// update takes the present counters of a living entry.
+func (t *Table) update(en *entry, e *conntrack.Event) {
+	if t.take(en, e) {
+		last, ok := t.timeouts.LastPacket(e, en.seen)
+		if !ok {
+			last = e.At.Mono
+		}
+		en.moved = last
+	}
+	en.seen = e.At.Mono
+}
+
+// take adds what moved. Without a start time, a counter that went down means
+// another connection with the same identity.
+func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
+	if en.rewound(&e.Counters) {
+		t.Stats.Rewound.Add(1)
+		if en.key.Start == 0 {
+			t.succeed(en, e)
+		}
+	}
+	moved = en.count(&e.Counters)
+	if moved {
+		en.wake()
+	}
+	en.follow(e)
+	return moved
+}
+
+// succeed exports what is pending and begins a new flow in its place.
+func (t *Table) succeed(en *entry, e *conntrack.Event) {
+	t.export(en, restReason(en), e.At)
+	seen, next := en.seen, en.next
+	*en = t.begin(e, &en.key)
+	en.begin, en.moved, en.seen, en.next = seen, seen, seen, next
+}
+
+// expire exports a living flow whose time has come. Counters are read once per
+// dump, so the active timeout is met at the dump that is nearest to it.
+func (t *Table) expire(en *entry, now conntrack.Instant) {
+	switch {
+	case closed(en.key.Orig.Proto, en.state):
+		t.export(en, EndDetected, now)
+		en.asleep = true
+	case en.idleFor(t.options.Idle, now.Mono):
+		t.export(en, EndIdle, now)
+		en.asleep = true
+	case now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+		t.export(en, EndActive, now)
+		en.begin = en.moved
+	}
+}
+
+// EndDump is told when a dump has shown every living entry. What the last two
+// didn't show is gone, and its DESTROY was lost.
+func (t *Table) EndDump(now conntrack.Instant) {
+	for i := range t.index.entries {
+		en := &t.index.entries[i]
+		if t.index.used(i) && t.dump-en.dump >= 2 {
+			t.vanish(en, now)
+		}
+	}
+	t.ended.rotate()
+	t.dump++
+	t.dumped, t.interval = now.Mono, now.Mono-t.dumped
+	t.baseline = false
+}
+
+func (t *Table) vanish(en *entry, now conntrack.Instant) {
+	t.Stats.Vanished.Add(1)
+	t.export(en, restReason(en), now)
+	k := en.key
+	h := t.index.hash(&k)
+	t.ended.add(h)
+	t.index.remove(&k, h)
+	t.Stats.Flows.Add(-1)
+}
+
+// Flush exports all that is pending, because the program stops.
+func (t *Table) Flush(now conntrack.Instant) {
+	for i := range t.index.entries {
+		if t.index.used(i) {
+			en := &t.index.entries[i]
+			t.export(en, EndForced, now)
+			en.begin = en.moved
+		}
+	}
+}
