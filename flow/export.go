@@ -69,12 +69,8 @@ func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now
 	switch {
 	case r.Proto == conntrack.ProtoTCP:
 		r.TCPFlags = tcpFlags(en, d)
-	case en.key.Orig.IsICMP():
-		r.SrcPort, r.DstPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, 0
-		r.ICMPTypeCode = en.key.Orig.DstPort
-		if d == conntrack.Reply {
-			r.ICMPTypeCode = en.reply.DstPort
-		}
+	case r.IsICMP():
+		r.icmp(&en.key.Orig, &en.reply, d)
 	}
 	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
 }
@@ -101,6 +97,17 @@ func (r *Record) endpoints(orig, reply *conntrack.Tuple, d conntrack.Direction) 
 func (r *Record) between(from, to *conntrack.Tuple) {
 	r.Src, r.SrcPort = from.Src, from.SrcPort
 	r.Dst, r.DstPort = to.Src, to.SrcPort
+}
+
+// icmp takes the type and code of a direction's own tuple, and leaves the
+// identifier out: it is no port.
+func (r *Record) icmp(orig, reply *conntrack.Tuple, d conntrack.Direction) {
+	typeCode := orig.DstPort
+	if d == conntrack.Reply {
+		typeCode = reply.DstPort
+	}
+	r.SrcPort, r.PostSrcPort = 0, 0
+	r.DstPort, r.PostDstPort = typeCode, typeCode
 }
 
 // wire shows a direction as it enters the router, and after NAT as it leaves: as

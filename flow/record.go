@@ -5,8 +5,10 @@ import "github.com/conntally/conntally/conntrack"
 // Record is what one direction of a connection moved between Start and End. Its
 // fields are those of a NetFlow or IPFIX data record.
 type Record struct {
-	Src, Dst         conntrack.Addr
-	SrcPort, DstPort uint16 // 0 for protocols without ports
+	Src, Dst conntrack.Addr
+	// Ports are 0 for protocols without ports. ICMP and ICMPv6 have type<<8 |
+	// code in DstPort, as NetFlow does.
+	SrcPort, DstPort uint16
 
 	// After NAT. Equal to the above where nothing is rewritten; Translated
 	// tells whether any of them is.
@@ -14,10 +16,9 @@ type Record struct {
 	PostSrcPort, PostDstPort uint16
 	Translated               bool
 
-	Family       uint8  // AF_INET or AF_INET6
-	Proto        uint8  // IP protocol number
-	TCPFlags     uint8  // derived from the tracked state, see tcpFlags
-	ICMPTypeCode uint16 // type<<8 | code of ICMP and ICMPv6
+	Family   uint8 // AF_INET or AF_INET6
+	Proto    uint8 // IP protocol number
+	TCPFlags uint8 // derived from the tracked state, see tcpFlags
 
 	Packets, Bytes uint64 // bytes of layer 3, IP header included
 	Start, End     int64  // nanoseconds since 1970, Start <= End
@@ -38,6 +39,11 @@ const (
 	EndForced    EndReason = 4 // deleted by hand, or this program stops
 	EndResources EndReason = 5 // lack of resources
 )
+
+// IsICMP tells whether DstPort holds an ICMP or ICMPv6 type and code.
+func (r *Record) IsICMP() bool {
+	return r.Proto == conntrack.ProtoICMP || r.Proto == conntrack.ProtoICMPv6
+}
 
 // Sink takes the records of a Table.
 type Sink interface {
