@@ -1,0 +1,48 @@
+package decode
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Message is what one datagram said.
+type Message struct {
+	Exporter   netip.AddrPort // the UDP source, IPv4 unmapped
+	Version    uint16         // 9 or 10 (IPFIX); 0 = the header could not be read
+	Domain     uint32         // observation domain id (RFC 7011, 3.1); v9: source id (RFC 3954, 5.1)
+	Sequence   uint32         // IPFIX: data records sent before this message; v9: datagrams
+	ExportTime time.Time      // UTC, whole seconds
+
+	Flows            []Flow
+	OptionRecords    int    // data records of options templates
+	SamplingInterval uint32 // 1 packet in so many (34), from an option record; 0 = not in this message
+	Templates        int    // templates and options templates read
+	UnknownSets      int    // data sets skipped for want of their template
+
+	Missed uint32 // what the sequence lacks before this message, in the units of Sequence
+	Late   bool   // the message belongs before one that has come already
+}
+
+// A Flow is one data record: a field that its template doesn't have is zero.
+type Flow struct {
+	Exporter netip.AddrPort
+	Version  uint16 // 9 or 10 (IPFIX)
+	Domain   uint32
+	Template uint16
+
+	Src, Dst                 netip.Addr // 8, 12, 27, 28
+	SrcPort, DstPort         uint16     // 7, 11; DstPort is 0 for ICMP
+	PostSrc, PostDst         netip.Addr // after NAT (225, 226, 281, 282); the zero Addr = not translated
+	PostSrcPort, PostDstPort uint16     // 227, 228
+
+	Protocol           uint8 // 4
+	TCPFlags           uint8 // 6, the low eight bits
+	ICMPType, ICMPCode uint8 // 32, 139, else from the destination port
+	Direction          uint8 // 61: 0 ingress, 1 egress
+
+	Input, Output  uint32 // ifIndex (10, 14)
+	Packets, Bytes uint64 // 2 and 1, else the totals 86 and 85
+
+	Start, End time.Time // UTC, to the millisecond; zero = not said, or past the year 9999
+	EndReason  uint8     // 136: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources
+}

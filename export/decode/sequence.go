@@ -1,0 +1,30 @@
+package decode
+
+// A sequence follows the sequence number in a source's headers: data records before this message in IPFIX (RFC 7011, 3.1),
+// datagrams in v9 (RFC 3954, 5.1). It counts modulo 2^32, so that half of the range is ahead and half behind.
+type sequence struct {
+	next  uint32 // expected of the next message
+	known bool   // next is valid
+
+	resume   uint32 // the end of the last message that was behind
+	resuming bool   // resume is valid
+}
+
+// advance takes a message's number and how many units it holds, and tells how many are missing before it. One from behind
+// is late, or the first of an exporter that began anew: the second message in a row that continues there decides.
+// exact is false where units is not the whole count: then no gap can be told before the next message.
+func (s *sequence) advance(number, units uint32, exact bool) (missed uint32, late bool) {
+	gap := number - s.next
+	behind := gap >= 1<<31
+	restarted := behind && s.resuming && number == s.resume
+	switch {
+	case !s.known, restarted:
+	case behind:
+		s.resume, s.resuming = number+units, exact
+		return 0, true
+	default:
+		missed = gap
+	}
+	*s = sequence{next: number + units, known: exact}
+	return missed, false
+}

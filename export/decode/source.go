@@ -1,0 +1,167 @@
+package decode
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A sourceKey tells sources apart: template ids are local to it (RFC 7011, 3.4.1 and 8.4).
+type sourceKey struct {
+	exporter netip.AddrPort
+	domain   uint32
+	version  uint16
+}
+
+// A source is what is remembered of one observation domain of one exporter.
+type source struct {
+	key          sourceKey
+	seen         uint64 // the Decoder's count of datagrams when the last one came
+	templates    map[uint16]*knownTemplate
+	maxTemplates int
+	repeats      uint64 // counts templates read: the age of each
+	sequence     sequence
+	systemInit   uint64 // ms since 1970 (160), from an option record; 0 = not said
+	totals       Source
+}
+
+// A knownTemplate can decode its data sets.
+type knownTemplate struct {
+	template
+	recordReader
+	repeated uint64 // source.repeats when it was last read
+}
+
+func newSource(k sourceKey, maxTemplates int) *source {
+	return &source{
+		key:          k,
+		templates:    make(map[uint16]*knownTemplate),
+		maxTemplates: maxTemplates,
+		totals:       Source{Exporter: k.exporter, Version: k.version, Domain: k.domain},
+	}
+}
+
+// decode reads the sets of one datagram in order.
+func (s *source) decode(h header) (Message, error) {
+	m := Message{
+		Exporter: s.key.exporter, Version: h.version, Domain: h.domain, Sequence: h.sequence,
+		ExportTime: time.Unix(int64(h.exported), 0).UTC(),
+	}
+	err := s.decodeSets(h, &m)
+	s.account(h, &m, err)
+	if err == nil && m.UnknownSets > 0 {
+		err = fmt.Errorf("%d data sets: %w", m.UnknownSets, ErrUnknownTemplate)
+	}
+	return m, err
+}
+
+// decodeSets returns the first fault; data without a template is only counted.
+func (s *source) decodeSets(h header, m *Message) (first error) {
+	for b := h.sets; len(b) > 0; {
+		next, rest, err := nextSet(b)
+		if err == nil {
+			err = s.decodeSet(h, next, m)
+		}
+		if first == nil {
+			first = err
+		}
+		b = rest
+	}
+	return first
+}
+
+func (s *source) decodeSet(h header, next set, m *Message) error {
+	switch next.kind(h.version) {
+	case templateSet, optionsTemplateSet:
+		all, err := parseTemplates(h.version, next)
+		for _, t := range all {
+			s.learn(t)
+		}
+		m.Templates += len(all)
+		return err
+	case dataSet:
+		return s.decodeData(h, next, m)
+	default:
+		return fmt.Errorf("set id %d is reserved", next.id)
+	}
+}
+
+// learn adds or replaces a template, at the cost of the one not repeated for longest where there is no room.
+func (s *source) learn(t template) {
+	if _, ok := s.templates[t.id]; !ok && len(s.templates) >= s.maxTemplates {
+		delete(s.templates, s.stale())
+	}
+	s.repeats++
+	s.templates[t.id] = &knownTemplate{t, newRecordReader(s.key.version, t), s.repeats}
+}
+
+func (s *source) stale() (id uint16) {
+	oldest := ^uint64(0)
+	for _, t := range s.templates {
+		if t.repeated < oldest {
+			id, oldest = t.id, t.repeated
+		}
+	}
+	return id
+}
+
+func (s *source) decodeData(h header, data set, m *Message) error {
+	t, ok := s.templates[data.id]
+	if !ok {
+		m.UnknownSets++
+		return nil
+	}
+	records, err := t.read(data)
+	if err != nil {
+		return err
+	}
+	if t.option {
+		s.addOptions(t, records, m)
+		return nil
+	}
+	clock := clock{header: h, systemInit: s.systemInit}
+	m.Flows = slices.Grow(m.Flows, len(records))
+	for _, r := range records {
+		f := newFlow(elements{t.fields, r}, clock)
+		f.Exporter, f.Version, f.Domain, f.Template = s.key.exporter, h.version, h.domain, t.id
+		m.Flows = append(m.Flows, f)
+	}
+	return nil
+}
+
+// addOptions reads what stands after the scope; v9 scope types are no information elements (RFC 3954, 6.1).
+func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
+	m.OptionRecords += len(records)
+	for _, r := range records {
+		e := elements{t.fields[t.scopes:], r[t.scopes:]}
+		if n, ok := e.number(samplingInterval); ok {
+			m.SamplingInterval = uint32(n)
+		}
+		if n, ok := e.number(systemInitTimeMilliseconds); ok {
+			s.systemInit = n
+		}
+	}
+}
+
+// account follows the sequence. The records in a set that could not be read are not known, so neither is the next number.
+func (s *source) account(h header, m *Message, err error) {
+	units, exact := uint32(1), true
+	if h.version == versionIPFIX {
+		units = uint32(len(m.Flows) + m.OptionRecords)
+		exact = err == nil && m.UnknownSets == 0
+	}
+	m.Missed, m.Late = s.sequence.advance(h.sequence, units, exact)
+	s.totals.Datagrams++
+	s.totals.Flows += uint64(len(m.Flows))
+	s.totals.MissedUnits += uint64(m.Missed)
+	if m.Late {
+		s.totals.LateDatagrams++
+	}
+}
+
+func (s *source) report() Source {
+	r := s.totals
+	r.Templates = len(s.templates)
+	return r
+}
