@@ -85,9 +85,9 @@ func (t *Table) live(e *conntrack.Event, k *conntrack.Key, h uint64) {
 			return
 		}
 	}
-	t.update(en, e)
+	moved := t.update(en, e)
 	en.dump = t.dump
-	t.expire(en, e.At)
+	t.expire(en, moved, e.At)
 }
 
 // admit begins a flow for an entry that is met alive for the first time, or
@@ -168,8 +168,9 @@ func (t *Table) finish(en *entry, e *conntrack.Event) {
 }
 
 // update takes the present counters of a living entry.
-func (t *Table) update(en *entry, e *conntrack.Event) {
-	if t.take(en, e) {
+func (t *Table) update(en *entry, e *conntrack.Event) (moved bool) {
+	moved = t.take(en, e)
+	if moved {
 		last, ok := t.timeouts.LastPacket(e, en.seen)
 		if !ok {
 			last = e.At.Mono
@@ -177,6 +178,7 @@ func (t *Table) update(en *entry, e *conntrack.Event) {
 		en.moved = last
 	}
 	en.seen = e.At.Mono
+	return moved
 }
 
 // take adds what moved. Without a start time, a counter that went down means
@@ -206,7 +208,7 @@ func (t *Table) succeed(en *entry, e *conntrack.Event) {
 
 // expire exports a living flow whose time has come. Counters are read once per
 // dump, so the active timeout is met at the dump that is nearest to it.
-func (t *Table) expire(en *entry, now conntrack.Instant) {
+func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
 	switch {
 	case closed(en.key.Orig.Proto, en.state):
 		t.export(en, EndDetected, now)
@@ -214,7 +216,7 @@ func (t *Table) expire(en *entry, now conntrack.Instant) {
 	case en.idleFor(t.options.Idle, now.Mono):
 		t.export(en, EndIdle, now)
 		en.asleep = true
-	case now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
 		t.export(en, EndActive, now)
 		en.begin = en.moved
 	}

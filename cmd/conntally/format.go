@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
+)
+
+// flowLine formats the columns of a flow that is printed by itself.
+const flowLine = "%-12s  %-7s  %-22s  %-22s  %-22s  %8s  %10s  %9s  %s\n"
+
+// flowHeader names the columns.
+var flowHeader = []any{"START", "PROTO", "FROM", "TO", "NAT", "PACKETS", "BYTES", "DURATION", "END"}
+
+// flowColumns returns a flow as flowHeader names it.
+func flowColumns(f *decode.Flow) []any {
+	return []any{
+		f.Start.Local().Format("15:04:05.000"), protocolColumn(f),
+		endpoint(f.Src, f.SrcPort), endpoint(f.Dst, f.DstPort), translation(f),
+		strconv.FormatUint(f.Packets, 10), strconv.FormatUint(f.Bytes, 10),
+		seconds(f.End.Sub(f.Start)), endReason(f.EndReason),
+	}
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + "s" }
+
+// protocolColumn names the protocol, and of ICMP the type and code.
+func protocolColumn(f *decode.Flow) string {
+	name := protocolName(f.Protocol)
+	if f.Protocol == conntrack.ProtoICMP || f.Protocol == conntrack.ProtoICMPv6 {
+		return fmt.Sprintf("%s %d/%d", name, f.ICMPType, f.ICMPCode)
+	}
+	return name
+}
+
+func protocolName(n uint8) string {
+	switch n {
+	case conntrack.ProtoICMP:
+		return "icmp"
+	case conntrack.ProtoICMPv6:
+		return "icmp6"
+	case conntrack.ProtoTCP:
+		return "tcp"
+	case conntrack.ProtoUDP:
+		return "udp"
+	case conntrack.ProtoUDPLite:
+		return "udplite"
+	case conntrack.ProtoSCTP:
+		return "sctp"
+	case conntrack.ProtoDCCP:
+		return "dccp"
+	case conntrack.ProtoGRE:
+		return "gre"
+	}
+	return strconv.Itoa(int(n))
+}
+
+func endpoint(a netip.Addr, port uint16) string {
+	if !a.IsValid() {
+		return "-"
+	}
+	if port == 0 {
+		return a.String()
+	}
+	return netip.AddrPortFrom(a, port).String()
+}
+
+// translation shows what NAT makes of the source or the destination.
+func translation(f *decode.Flow) string {
+	switch {
+	case f.PostSrc.IsValid() && (f.PostSrc != f.Src || f.PostSrcPort != f.SrcPort):
+		return "as " + endpoint(f.PostSrc, f.PostSrcPort)
+	case f.PostDst.IsValid() && (f.PostDst != f.Dst || f.PostDstPort != f.DstPort):
+		return "to " + endpoint(f.PostDst, f.PostDstPort)
+	}
+	return ""
+}
+
+func endReason(n uint8) string {
+	switch flow.EndReason(n) {
+	case flow.EndIdle:
+		return "idle"
+	case flow.EndActive:
+		return "active"
+	case flow.EndDetected:
+		return "end"
+	case flow.EndForced:
+		return "forced"
+	case flow.EndResources:
+		return "resources"
+	}
+	return strconv.Itoa(int(n))
+}
+
+// jsonFlow is a flow as `listen --json` prints it. Times are RFC 3339 in UTC.
+type jsonFlow struct {
+	Exporter    netip.AddrPort `json:"exporter"`
+	Version     uint16         `json:"version"`
+	Template    uint16         `json:"template"`
+	Protocol    uint8          `json:"protocol"`
+	Src         netip.Addr     `json:"src"`
+	SrcPort     uint16         `json:"src_port"`
+	Dst         netip.Addr     `json:"dst"`
+	DstPort     uint16         `json:"dst_port"`
+	PostSrc     *netip.Addr    `json:"post_nat_src,omitempty"`
+	PostSrcPort uint16         `json:"post_nat_src_port,omitempty"`
+	PostDst     *netip.Addr    `json:"post_nat_dst,omitempty"`
+	PostDstPort uint16         `json:"post_nat_dst_port,omitempty"`
+	ICMPType    uint8          `json:"icmp_type"`
+	ICMPCode    uint8          `json:"icmp_code"`
+	TCPFlags    uint8          `json:"tcp_flags"`
+	Input       uint32         `json:"input"`
+	Output      uint32         `json:"output"`
+	Direction   uint8          `json:"direction"`
+	Packets     uint64         `json:"packets"`
+	Bytes       uint64         `json:"bytes"`
+	Start       time.Time      `json:"start"`
+	End         time.Time      `json:"end"`
+	EndReason   uint8          `json:"end_reason"`
+}
+
+func newJSONFlow(f *decode.Flow) jsonFlow {
+	return jsonFlow{
+		Exporter: f.Exporter, Version: f.Version, Template: f.Template,
+		Protocol: f.Protocol, Src: f.Src, SrcPort: f.SrcPort, Dst: f.Dst, DstPort: f.DstPort,
+		PostSrc: present(f.PostSrc), PostSrcPort: f.PostSrcPort, PostDst: present(f.PostDst), PostDstPort: f.PostDstPort,
+		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags,
+		Input: f.Input, Output: f.Output, Direction: f.Direction,
+		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
+	}
+}
+
+func present(a netip.Addr) *netip.Addr {
+	if !a.IsValid() {
+		return nil
+	}
+	return &a
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/conntally/conntally/export/decode"
+)
+
+// runListen is `conntally listen`.
+func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := newFlags("listen", "a small collector: print the flows that arrive", stdout)
+	address := fs.String("address", "127.0.0.1:2055", "receive at `HOST:PORT`")
+	asJSON := fs.Bool("json", false, "print one JSON object per flow")
+	if err := fs.parse(args); err != nil {
+		return err
+	}
+	s, err := newServer(*address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	fmt.Fprintf(stderr, "listening on %s for NetFlow v9 and IPFIX\n", s.Address())
+
+	out := printer(stdout, *asJSON)
+	faults := faultLog{out: stderr}
+	err = s.serve(func(m decode.Message, err error) {
+		faults.report(m.Exporter, err)
+		for i := range m.Flows {
+			out(&m.Flows[i])
+		}
+	})
+	printLosses(stderr, s.decoder.Counters())
+	return err
+}
+
+// printer returns a function that prints one flow.
+func printer(w io.Writer, asJSON bool) func(*decode.Flow) {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		return func(f *decode.Flow) { _ = encoder.Encode(newJSONFlow(f)) } // a closed pipe ends us by SIGPIPE
+	}
+	header := false
+	return func(f *decode.Flow) {
+		if !header {
+			fmt.Fprintf(w, flowLine, flowHeader...)
+			header = true
+		}
+		fmt.Fprintf(w, flowLine, flowColumns(f)...)
+	}
+}
+
+// faultLog reports bad datagrams, at most one a second: anybody may send them.
+type faultLog struct {
+	out    io.Writer
+	next   time.Time
+	hidden int
+}
+
+func (l *faultLog) report(from netip.AddrPort, err error) {
+	if err == nil || errors.Is(err, decode.ErrUnknownTemplate) {
+		return
+	}
+	now := time.Now()
+	if now.Before(l.next) {
+		l.hidden++
+		return
+	}
+	fmt.Fprintf(l.out, "%s: %v", from, err)
+	if l.hidden > 0 {
+		fmt.Fprintf(l.out, " (and %d more)", l.hidden)
+	}
+	fmt.Fprintln(l.out)
+	l.next, l.hidden = now.Add(time.Second), 0
+}
+
+// printLosses says at the end what is missing above.
+func printLosses(w io.Writer, c decode.Counters) {
+	if c.MissedRecords > 0 || c.MissedDatagrams > 0 {
+		fmt.Fprintf(w, "missed on the way: %d IPFIX records, %d NetFlow v9 datagrams\n", c.MissedRecords, c.MissedDatagrams)
+	}
+	if c.UnknownSets > 0 {
+		fmt.Fprintf(w, "%d sets came before their template and could not be read\n", c.UnknownSets)
+	}
+	if c.Refused > 0 {
+		fmt.Fprintf(w, "%d datagrams made no sense\n", c.Refused)
+	}
+}

@@ -1,0 +1,112 @@
+// Command conntally exports the kernel's connection tracking as NetFlow v9 or
+// IPFIX.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is stamped by the build: -ldflags "-X main.version=...".
+var version = "devel"
+
+// Exit codes.
+const (
+	exitDone  = 0
+	exitFail  = 1 // at run time
+	exitUsage = 2 // wrong flags or configuration
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// command is one of conntally's subcommands.
+type command struct {
+	name, arguments, about string
+	run                    func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "[flags]", "read conntrack and export flows", runRun},
+		{"listen", "[flags]", "a small collector: print the flows that arrive", runListen},
+		{"demo", "[flags]", "show it at work on a router made of namespaces", runDemo},
+		{"version", "", "print the version", runVersion},
+	}
+}
+
+// errUsage marks errors of whoever typed the command or wrote the configuration.
+var errUsage = errors.New("usage")
+
+// usageError is an error with exit code 2.
+func usageError(format string, args ...any) error {
+	return fmt.Errorf("%w%w", hidden{errUsage}, fmt.Errorf(format, args...))
+}
+
+// hidden takes part in errors.Is and not in the text.
+type hidden struct{ error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.error }
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, stdout, stderr)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, flag.ErrHelp):
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "conntally: %v\n", err)
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFail
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		printUsage(stderr)
+		return usageError("no command given")
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		printUsage(stdout)
+		return nil
+	case "-version", "--version":
+		return runVersion(ctx, nil, stdout, stderr)
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], stdout, stderr)
+		}
+	}
+	return usageError("%q is not a command; see conntally help", args[0])
+}
+
+func printUsage(w io.Writer) {
+	fmt.Fprint(w, "conntally exports the kernel's connection tracking as NetFlow v9 or IPFIX.\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  conntally %-7s %-8s %s\n", c.name, c.arguments, c.about)
+	}
+	fmt.Fprint(w, "\nconntally COMMAND --help lists a command's flags.\n")
+}
+
+func runVersion(_ context.Context, args []string, stdout, _ io.Writer) error {
+	if len(args) > 0 {
+		return usageError("version takes no arguments")
+	}
+	_, err := fmt.Fprintf(stdout, "conntally %s\n", version)
+	return err
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// printFlows prints flows by their start, in columns as wide as they need.
+func printFlows(w io.Writer, flows []decode.Flow) {
+	slices.SortStableFunc(flows, func(a, b decode.Flow) int { return a.Start.Compare(b.Start) })
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := strings.Repeat("%s\t", len(flowHeader)-1) + "%s\n"
+	fmt.Fprintf(tw, line, flowHeader...)
+	for i := range flows {
+		fmt.Fprintf(tw, line, flowColumns(&flows[i])...)
+	}
+	tw.Flush()
+}
+
+// errDiffer is the demonstration's failure.
+var errDiffer = errors.New("the totals differ")
+
+// compare prints the totals by protocol and returns errDiffer unless all agree.
+func (d *demo) compare(ctx context.Context, stdout io.Writer, flows []decode.Flow) error {
+	forwarded, err := d.lab.Settle(ctx)
+	if err != nil {
+		return demoError(ctx, err)
+	}
+	sent, err := d.lab.Sent()
+	if err != nil {
+		return err
+	}
+	exported := sumFlows(flows)
+	generated := d.lab.Generated()
+
+	tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(tw, "\n\tSENT BY THE HOSTS\t\tnftables ON THE ROUTER\t\tEXPORTED FLOWS\t\t\t\n")
+	fmt.Fprint(tw, "\tpackets\tbytes\tpackets\tbytes\tpackets\tbytes\t\t\n")
+	differ := false
+	for _, class := range classes(forwarded) {
+		s, f, x := sent[class], forwarded[class], exported[class]
+		verdict := "equal"
+		if s != f || f != x || !agrees(class, generated[class], s) {
+			verdict, differ = "DIFFERENT", true
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", className(class),
+			s.Packets, s.Bytes, f.Packets, f.Bytes, x.Packets, x.Bytes, verdict)
+	}
+	tw.Flush()
+	if differ {
+		return errDiffer
+	}
+	fmt.Fprintln(stdout, "\nEvery packet and byte is accounted for.")
+	return nil
+}
+
+// agrees holds the generator's own account against what the hosts sent. Of TCP it
+// knows the payload only.
+func agrees(c lab.Class, generated, sent lab.Count) bool {
+	if c.Proto == conntrack.ProtoTCP {
+		return generated.Bytes <= sent.Bytes
+	}
+	return generated == sent
+}
+
+func sumFlows(flows []decode.Flow) map[lab.Class]lab.Count {
+	sums := map[lab.Class]lab.Count{}
+	for i := range flows {
+		f := &flows[i]
+		class := lab.Class{Family: unix.AF_INET, Proto: f.Protocol}
+		if f.Src.Is6() {
+			class.Family = unix.AF_INET6
+		}
+		sum := sums[class]
+		sum.Packets += f.Packets
+		sum.Bytes += f.Bytes
+		sums[class] = sum
+	}
+	return sums
+}
+
+func classes(m map[lab.Class]lab.Count) []lab.Class {
+	return slices.SortedFunc(maps.Keys(m), func(a, b lab.Class) int {
+		if a.Family != b.Family {
+			return int(a.Family) - int(b.Family)
+		}
+		return int(a.Proto) - int(b.Proto)
+	})
+}
+
+func className(c lab.Class) string {
+	family := "IPv4"
+	if c.Family == unix.AF_INET6 {
+		family = "IPv6"
+	}
+	return family + " " + protocolName(c.Proto)
+}
