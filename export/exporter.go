@@ -26,6 +26,13 @@ func (e *Exporter) Tick(ctx context.Context, now conntrack.Instant) {
 	}
 }
 
+// Flush sends what is there.
+func (e *Exporter) Flush(now conntrack.Instant) {
+	for _, c := range e.Collectors {
+		c.finish(now)
+	}
+}
+
 // Due returns when Tick is next to be called, of the monotonic clock, but at the
 // latest what it is given.
 func (e *Exporter) Due(latest int64) int64 {

@@ -6,6 +6,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// timerResolution is that of CTA_TIMEOUT.
+const timerResolution = int64(time.Second)
+
 // timerSlack is by how much an entry's timer, which counts ticks and is set before
 // the start is stamped, may differ from the stamps.
 const timerSlack = int64(time.Second)

@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"time"
-
-	"github.com/conntally/conntally/conntrack"
-)
+import "github.com/conntally/conntally/conntrack"
 
 // entry is what the table keeps of one conntrack entry. It has no pointers, so
 // that the garbage collector passes a full table by. Times are of the monotonic
@@ -71,9 +67,4 @@ func (en *entry) wake() {
 
 func (en *entry) hasPending() bool {
 	return en.pending != [2]conntrack.Counters{}
-}
-
-// idleFor tells whether the last packet is at least idle ago.
-func (en *entry) idleFor(idle time.Duration, now int64) bool {
-	return now-en.moved >= int64(idle)
 }

@@ -213,13 +213,21 @@ func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
 	case closed(en.key.Orig.Proto, en.state):
 		t.export(en, EndDetected, now)
 		en.asleep = true
-	case en.idleFor(t.options.Idle, now.Mono):
+	case t.rests(en, now):
 		t.export(en, EndIdle, now)
 		en.asleep = true
 	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
 		t.export(en, EndActive, now)
 		en.begin = en.moved
 	}
+}
+
+// rests tells whether a flow has been idle for long enough. Its last packet passed
+// up to timerResolution before en.moved; taking it at its earliest keeps the
+// promise that an idle flow is exported within the timeout and one poll.
+func (t *Table) rests(en *entry, now conntrack.Instant) bool {
+	doubt := min(t.interval, timerResolution)
+	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
 }
 
 // EndDump is told when a dump has shown every living entry. What the last two

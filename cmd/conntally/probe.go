@@ -28,7 +28,11 @@ func (p *probe) run(ctx context.Context) error {
 	defer stop()
 
 	apply := p.table.Apply // bound once
-	next := p.clock().Mono
+	p.dump(apply)
+	next := p.clock().Mono + int64(p.poll)
+	p.exporter.Tick(ctx, p.clock())
+	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.poll),
+		zap.Int64("connections", p.table.Stats.Flows.Load()))
 	for ctx.Err() == nil {
 		if now := p.clock().Mono; now >= next {
 			p.dump(apply)
@@ -51,7 +55,9 @@ func (p *probe) dump(apply func(*conntrack.Event)) {
 		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
 		return
 	}
-	p.table.EndDump(p.clock())
+	now := p.clock()
+	p.table.EndDump(now)
+	p.exporter.Flush(now) // a dump's records have no more company to wait for
 }
 
 // stop exports what moved up to now.

@@ -99,9 +99,6 @@ func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
 		reader: reader, exporter: exporter, clock: clock, log: log, poll: c.pollInterval(),
 		table: flow.NewTable(options, conntrack.ReadTimeouts(), exporter, clock()),
 	}
-	log.Info("reading conntrack",
-		zap.Stringer("active_timeout", options.Active), zap.Stringer("idle_timeout", options.Idle),
-		zap.Stringer("poll_interval", p.poll), zap.Stringer("nat", options.NAT))
 	return p, nil
 }
 

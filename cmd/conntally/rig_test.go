@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// patience bounds every wait of these tests; none is expected to take this long.
+const patience = 90 * time.Second
+
+// rig is a lab whose router runs conntally as a process of its own.
+type rig struct {
+	*lab.Lab
+	t   *testing.T
+	ctx context.Context
+}
+
+func newRig(t *testing.T, sysctls map[string]string) *rig {
+	t.Helper()
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	l, err := lab.New(lab.Options{Sysctls: sysctls})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return &rig{Lab: l, t: t, ctx: ctx}
+}
+
+// process is a program inside the router.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	exited chan error
+
+	mu     sync.Mutex
+	output bytes.Buffer
+	lines  chan string
+}
+
+// start starts a program in the router, to be killed with the test.
+func (r *rig) start(name string, args ...string) *process {
+	r.t.Helper()
+	p := &process{t: r.t, cmd: exec.Command(name, args...), exited: make(chan error, 1), lines: make(chan string, 1000)}
+	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	pipe, err := p.cmd.StderrPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.Router.Start(p.cmd); err != nil {
+		r.t.Fatal(err)
+	}
+	go p.read(bufio.NewScanner(pipe))
+	r.t.Cleanup(func() { p.cmd.Process.Kill() })
+	return p
+}
+
+func (p *process) read(s *bufio.Scanner) {
+	for s.Scan() {
+		p.mu.Lock()
+		fmt.Fprintln(&p.output, s.Text())
+		p.mu.Unlock()
+		select {
+		case p.lines <- s.Text():
+		default:
+		}
+	}
+	p.exited <- p.cmd.Wait()
+}
+
+func (p *process) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// says waits for a line on standard error that contains text.
+func (p *process) says(text string) {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case line := <-p.lines:
+			if strings.Contains(line, text) {
+				return
+			}
+		case err := <-p.exited:
+			p.t.Fatalf("%s ended (%v) before it said %q:\n%s", p.cmd.Path, err, text, p)
+		case <-timeout:
+			p.t.Fatalf("%s never said %q:\n%s", p.cmd.Path, text, p)
+		}
+	}
+}
+
+// end sends a signal and waits for the process.
+func (p *process) end(s syscall.Signal) error {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case err := <-p.exited:
+		return err
+	case <-time.After(patience):
+		p.t.Fatalf("%s does not end:\n%s", p.cmd.Path, p)
+		return nil
+	}
+}
+
+// probe starts `conntally run` in the router. From its return on all is counted.
+func (r *rig) probe(args ...string) *process {
+	r.t.Helper()
+	p := r.start(os.Args[0], append([]string{"run"}, args...)...)
+	p.says("reading conntrack")
+	return p
+}
+
+// stopProbe ends the probe as a service manager does.
+func (r *rig) stopProbe(p *process) {
+	r.t.Helper()
+	if err := p.end(syscall.SIGTERM); err != nil {
+		r.t.Fatalf("the probe failed: %v\n%s", err, p)
+	}
+}
+
+// sink is an embedded collector in the router.
+type sink struct {
+	*server
+	t     *testing.T
+	rig   *rig
+	mu    sync.Mutex
+	flows []decode.Flow
+	came  chan struct{} // a token after each message
+	done  chan struct{}
+}
+
+func (r *rig) sink() *sink {
+	r.t.Helper()
+	s := &sink{t: r.t, rig: r, came: make(chan struct{}, 1), done: make(chan struct{})}
+	err := r.Router.Do(func() (err error) { s.server, err = newServer("127.0.0.1:0"); return err })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	go s.collect()
+	r.t.Cleanup(func() { s.Close(); <-s.done })
+	return s
+}
+
+func (s *sink) collect() {
+	defer close(s.done)
+	_ = s.serve(func(m decode.Message, err error) {
+		if err != nil {
+			s.t.Errorf("bad datagram: %v", err)
+		}
+		s.mu.Lock()
+		s.flows = append(s.flows, m.Flows...)
+		s.mu.Unlock()
+		select {
+		case s.came <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// until waits for the flows that have arrived to satisfy enough, and returns them.
+func (s *sink) until(what string, enough func([]decode.Flow) bool) []decode.Flow {
+	s.t.Helper()
+	timeout := time.After(patience)
+	for {
+		s.mu.Lock()
+		flows := append([]decode.Flow(nil), s.flows...)
+		s.mu.Unlock()
+		if enough(flows) {
+			return flows
+		}
+		select {
+		case <-s.came:
+		case <-timeout:
+			s.t.Fatalf("waited in vain for %s; have %d flows:\n%v", what, len(flows), flows)
+		}
+	}
+}
+
+// all returns what has arrived when everything that was sent is read.
+func (s *sink) all() []decode.Flow {
+	s.t.Helper()
+	if err := s.rig.Router.Do(s.Finish); err != nil {
+		s.t.Fatal(err)
+	}
+	<-s.done
+	return s.flows
+}
+
+// need skips the test where a program is not installed.
+func need(t *testing.T, program string) string {
+	t.Helper()
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "../../.tools") {
+		path, err := filepath.Abs(filepath.Join(dir, program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	t.Skipf("%s is not installed: make tools", program)
+	return ""
+}
