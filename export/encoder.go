@@ -18,6 +18,7 @@ type Encoder struct {
 
 	sequence uint32
 	boot     int64 // NetFlow v9: virtual boot time, ms since 1970
+	newest   int64 // the latest time in the message, ns since 1970
 
 	message []byte // the message being made, its header's place first
 	set     int    // where the open set begins, 0 = none is open
@@ -48,11 +49,17 @@ func (e *Encoder) Empty() bool { return e.records == 0 && e.others == 0 }
 // Records returns how many data records the message holds.
 func (e *Encoder) Records() int { return e.records }
 
-// begin prepares an empty message. Its records all need one boot time.
-func (e *Encoder) begin(now int64) {
-	if e.Empty() {
-		e.settleBoot(now)
+// begin prepares a message for what comes now, or returns false where the clock has
+// been set so far that it needs another boot time than the message has.
+func (e *Encoder) begin(now int64) bool {
+	if !e.bootFits(now) {
+		if !e.Empty() {
+			return false
+		}
+		e.boot = millis(now) - bootMargin
 	}
+	e.newest = max(e.newest, now)
+	return true
 }
 
 // AddPreamble adds the templates and options. They go first, so the message must
@@ -64,13 +71,14 @@ func (e *Encoder) AddPreamble(now int64) {
 	e.records += e.preamble.data
 }
 
-// Add adds r, or returns false where the message has no room for it.
+// Add adds r, or returns false where the message has no room for it and is to be
+// finished first.
 func (e *Encoder) Add(r *flow.Record, now int64) bool {
-	e.begin(now)
 	t := &e.templates[kindOf(r)]
-	if !e.fits(t) {
+	if !e.begin(now) || !e.fits(t) {
 		return false
 	}
+	e.newest = max(e.newest, r.End)
 	if e.set == 0 || e.open != t.id {
 		e.finishSet()
 		e.set, e.open = openSet(&e.message, t.id), t.id
@@ -111,12 +119,12 @@ func (e *Encoder) Finish(now int64) []byte {
 	e.finishSet()
 	b := e.message
 	if e.protocol == NetFlow9 {
-		e.header9(b, now)
+		e.header9(b, e.exportTime(now))
 	} else {
 		e.header10(b, now)
 	}
 	e.message = e.message[:e.protocol.headerLen()]
-	e.records, e.others = 0, 0
+	e.records, e.others, e.newest = 0, 0, 0
 	return b
 }
 
@@ -136,7 +144,7 @@ func (e *Encoder) header9(b []byte, now int64) {
 	secs := (now + int64(time.Second) - 1) / int64(time.Second)
 	be.PutUint16(b[0:], uint16(NetFlow9))
 	be.PutUint16(b[2:], uint16(e.records+e.others))
-	be.PutUint32(b[4:], uint32(max(secs*1000-e.boot, 0)))
+	be.PutUint32(b[4:], uint32(secs*1000-e.boot))
 	be.PutUint32(b[8:], uint32(secs))
 	be.PutUint32(b[12:], e.sequence)
 	be.PutUint32(b[16:], e.domain)

@@ -8,13 +8,23 @@ import "time"
 // computes it anew from each header.
 const (
 	bootMargin = int64(24 * time.Hour / time.Millisecond)
+	bootLeast  = bootMargin / 2
 	bootMost   = int64(1 << 31)
 )
 
-// settleBoot moves the virtual boot time where the uptime would become negative
-// (a clock set back) or large.
-func (e *Encoder) settleBoot(now int64) {
-	if up := millis(now) - e.boot; up < 0 || up > bootMost {
-		e.boot = millis(now) - bootMargin
+// bootFits tells whether the virtual boot time suits records that come now: the
+// uptime is neither too short for the oldest (a clock set back) nor large.
+func (e *Encoder) bootFits(now int64) bool {
+	up := millis(now) - e.boot
+	return bootLeast <= up && up <= bootMost
+}
+
+// exportTime is the time for the header of a message: now, but no earlier than any
+// time in it, and not so late that the uptime wraps. Only a clock that has been set
+// meanwhile makes a difference.
+func (e *Encoder) exportTime(now int64) int64 {
+	if now < e.newest || !e.bootFits(now) {
+		return e.newest
 	}
+	return now
 }
