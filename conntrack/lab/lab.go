@@ -1,0 +1,113 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Lab is a client, a router and a server, joined. It is safe for concurrent use,
+// and any number of labs may exist at once.
+type Lab struct {
+	Client, Router, Server *Namespace
+
+	servers   *servers
+	generated ledger
+	udpPorts  atomic.Uint32 // given out so far
+	echoIDs   atomic.Uint32
+	broken    chan struct{} // holds a value while a datagram is in fragments
+}
+
+// Options of a lab.
+type Options struct {
+	// Sysctls of the router, set before any packet moves. A key is a path
+	// below /proc/sys, such as "net/netfilter/nf_conntrack_acct".
+	Sysctls map[string]string
+}
+
+// New builds a lab whose servers are listening. On an error nothing is left.
+func New(o Options) (*Lab, error) {
+	l := &Lab{servers: newServers(), broken: make(chan struct{}, 1)}
+	if err := l.build(o); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close ends the servers, resets connections that are still open and gives the
+// namespaces up. All other traffic has to have ended. The kernel takes the
+// namespaces down once no process uses them.
+func (l *Lab) Close() error {
+	l.servers.close()
+	var errs []error
+	for _, n := range []*Namespace{l.Client, l.Router, l.Server} {
+		if n != nil {
+			errs = append(errs, n.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Lab) build(o Options) error {
+	if err := l.namespaces(); err != nil {
+		return fmt.Errorf("lab: namespaces: %w", err)
+	}
+	// The rules come first: they bring conntrack and its sysctls into being.
+	if err := errors.Join(routerRules(l.Router), hostRules(l.Client), hostRules(l.Server)); err != nil {
+		return err
+	}
+	if err := l.sysctls(o); err != nil {
+		return fmt.Errorf("lab: sysctls: %w", err)
+	}
+	if err := l.network(); err != nil {
+		return err
+	}
+	return l.serve()
+}
+
+func (l *Lab) namespaces() error {
+	for _, n := range []**Namespace{&l.Client, &l.Router, &l.Server} {
+		made, err := newNamespace()
+		if err != nil {
+			return err
+		}
+		*n = made
+		if err := loopbackUp(made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) sysctls(o Options) error {
+	for _, n := range []*Namespace{l.Client, l.Router, l.Server} {
+		if err := quiet(n); err != nil {
+			return err
+		}
+	}
+	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		if err := l.Router.Sysctl(key, "1"); err != nil {
+			return err
+		}
+	}
+	// Lets any group open ICMP datagram sockets.
+	if err := l.Client.Sysctl("net/ipv4/ping_group_range", "0 2147483647"); err != nil {
+		return err
+	}
+	for key, value := range o.Sysctls {
+		if err := l.Router.Sysctl(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quiet makes the interfaces to come usable at once and spares router discovery.
+func quiet(n *Namespace) error {
+	for _, key := range []string{"accept_dad", "accept_ra", "router_solicitations"} {
+		if err := n.Sysctl("net/ipv6/conf/default/"+key, "0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
