@@ -21,6 +21,7 @@ const (
 
 	messageDelay     = time.Second      // a record waits no longer for company
 	preambleInterval = 60 * time.Second // UDP loses templates, and collectors restart
+	retryInterval    = 10 * time.Second // the same, where we know that one was lost
 	dialInterval     = 10 * time.Second
 	dialTimeout      = 5 * time.Second
 	dialLook         = time.Second
@@ -48,9 +49,10 @@ type Collector struct {
 	preamble int64 // when the templates are due
 
 	dialed chan *net.UDPConn // a socket that a dial has opened
-	dialAt int64             // when the next dial is due, while there is no socket
+	dialAt int64             // when the next dial is due, while a socket is needed
 	lookAt int64             // when to look for what it has opened
 	conn   *net.UDPConn
+	broken bool // another socket is needed: this one can't send any more
 	raw    syscall.RawConn
 	local  netip.AddrPort
 	remote netip.AddrPort
@@ -91,16 +93,17 @@ func dial(ctx context.Context, address string) (*net.UDPConn, error) {
 }
 
 // attach takes a new socket into use. Collectors key templates by the sender's
-// port, so they are due at once.
+// port, so they are due at once, and what is pending leaves by the old socket.
 func (c *Collector) attach(conn *net.UDPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	if c.conn != nil {
+		c.finish(c.clock())
 		c.conn.Close()
 	}
-	c.conn, c.raw = conn, raw
+	c.conn, c.raw, c.broken = conn, raw, false
 	c.local, c.remote = unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())
 	c.preamble = 0
 	return nil
@@ -148,16 +151,31 @@ func (c *Collector) finish(now conntrack.Instant) {
 	if errors.Is(err, unix.ECONNREFUSED) {
 		// That was the answer to an earlier datagram: this one wasn't sent.
 		c.Stats.Refused.Add(1)
+		c.retryPreamble(now)
 		err = c.write()
 	}
 	if err != nil {
 		c.Stats.SendErrors.Add(1)
 		c.Stats.Unsent.Add(uint64(records))
+		c.retryPreamble(now)
+		c.broken = c.broken || !passing(err)
 		return
 	}
 	c.Stats.Messages.Add(1)
 	c.Stats.Records.Add(uint64(records))
 	c.Stats.Octets.Add(uint64(len(c.message)))
+}
+
+// retryPreamble makes the templates due soon: they may have been in a datagram that
+// was lost, or the collector may have restarted.
+func (c *Collector) retryPreamble(now conntrack.Instant) {
+	c.preamble = min(c.preamble, now.Mono+int64(retryInterval))
+}
+
+// passing tells an error that the socket survives. Others may last: a socket
+// doesn't send any more once its own address is gone.
+func passing(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS)
 }
 
 // write sends one datagram and never waits: a full socket buffer is an error.
@@ -176,8 +194,10 @@ func (c *Collector) send(fd uintptr) bool {
 // tick does what is due: a socket, templates, a message that has waited long
 // enough.
 func (c *Collector) tick(ctx context.Context, now conntrack.Instant) {
-	if c.conn == nil {
+	if c.conn == nil || c.broken {
 		c.open(ctx, now)
+	}
+	if c.conn == nil {
 		return
 	}
 	c.begin(now)
@@ -214,14 +234,17 @@ func (c *Collector) open(ctx context.Context, now conntrack.Instant) {
 
 // due returns when tick has work, monotonic.
 func (c *Collector) due() int64 {
-	switch {
-	case c.conn == nil:
+	if c.conn == nil {
 		return c.lookAt
-	case c.flush != 0:
-		return c.flush
-	default:
-		return c.preamble
 	}
+	at := c.flush
+	if at == 0 {
+		at = c.preamble
+	}
+	if c.broken {
+		at = min(at, c.lookAt)
+	}
+	return at
 }
 
 // owns tells whether t is the connection that this collector's datagrams make.
