@@ -1,0 +1,117 @@
+package export
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/calmh/ipfix"
+	"github.com/netsampler/goflow2/v2/decoders/netflow"
+
+	"github.com/conntally/conntally/export/decode"
+)
+
+// value is a field of a data record as a decoder found it.
+type value struct {
+	id    uint16
+	name  string // "" where the decoder has none
+	bytes []byte
+}
+
+// checkDecoders gives a preamble and a message with the sample record to every
+// decoder that reads p.
+func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
+	t.Helper()
+	r, boot := sample(kind, present), virtualBoot(t, data)
+	checkValues(t, "goflow2", goflowValues(t, preamble, data), &r, boot, kind)
+	if p == IPFIX {
+		checkValues(t, "calmh/ipfix", calmhValues(t, preamble, data), &r, boot, kind)
+	}
+	got := decodeAll(t, [][]byte{preamble, data})[1].Flows
+	if want := wantFlow(p, goldenDomain, &r); len(got) != 1 || got[0] != want {
+		t.Errorf("we read\n     %+v\nwant %+v", got, want)
+	}
+}
+
+// goflowValues reads the one record in data with goflow2.
+func goflowValues(t *testing.T, preamble, data []byte) (found []value) {
+	t.Helper()
+	known := netflow.CreateTemplateSystem()
+	goflowSets(t, known, preamble)
+	sets := goflowSets(t, known, data)
+	set, ok := sets[0].(netflow.DataFlowSet)
+	if len(sets) != 1 || !ok || len(set.Records) != 1 {
+		t.Fatalf("goflow2 finds %+v", sets)
+	}
+	for _, f := range set.Records[0].Values {
+		found = append(found, value{id: f.Type, bytes: f.Value.([]byte)})
+	}
+	return found
+}
+
+func goflowSets(t *testing.T, known netflow.NetFlowTemplateSystem, message []byte) []any {
+	t.Helper()
+	var v9 netflow.NFv9Packet
+	var v10 netflow.IPFIXPacket
+	if err := netflow.DecodeMessageVersion(bytes.NewBuffer(message), known, &v9, &v10); err != nil {
+		t.Fatalf("goflow2: %v", err)
+	}
+	return append(v9.FlowSets, v10.FlowSets...)
+}
+
+// goflowOption reads scope and value of the option record in a preamble.
+func goflowOption(t *testing.T, preamble []byte) (scope, rate uint32) {
+	t.Helper()
+	for _, s := range goflowSets(t, netflow.CreateTemplateSystem(), preamble) {
+		if set, ok := s.(netflow.OptionsDataFlowSet); ok {
+			r := set.Records[0]
+			return be.Uint32(r.ScopesValues[0].Value.([]byte)), be.Uint32(r.OptionsValues[0].Value.([]byte))
+		}
+	}
+	t.Fatal("goflow2 finds no option record")
+	return 0, 0
+}
+
+// calmhValues reads the one record in data with calmh/ipfix.
+func calmhValues(t *testing.T, preamble, data []byte) (found []value) {
+	t.Helper()
+	s := ipfix.NewSession()
+	if _, err := s.ParseBuffer(preamble); err != nil {
+		t.Fatalf("calmh/ipfix: %v", err)
+	}
+	m, err := s.ParseBuffer(data)
+	if err != nil || len(m.DataRecords) != 1 {
+		t.Fatalf("calmh/ipfix finds %+v, %v", m, err)
+	}
+	for i, f := range ipfix.NewInterpreter(s).Interpret(m.DataRecords[0]) {
+		found = append(found, value{f.FieldID, f.Name, m.DataRecords[0].Fields[i]})
+	}
+	return found
+}
+
+var exporterAddress = netip.MustParseAddrPort("192.0.2.1:40000")
+
+// decodeAll reads messages with our own decoder, which must find nothing wrong or
+// missing.
+func decodeAll(t testing.TB, messages [][]byte) []decode.Message {
+	t.Helper()
+	d := decode.New(decode.Options{})
+	all := make([]decode.Message, len(messages))
+	for i, b := range messages {
+		m, err := d.Decode(b, exporterAddress)
+		if err != nil || m.Missed != 0 || m.Late {
+			t.Fatalf("message %d of %d octets: %v, missed %d, late %t", i, len(b), err, m.Missed, m.Late)
+		}
+		all[i] = m
+	}
+	return all
+}
+
+// flowsIn returns the flows of messages in order.
+func flowsIn(t testing.TB, messages [][]byte) (flows []decode.Flow) {
+	t.Helper()
+	for _, m := range decodeAll(t, messages) {
+		flows = append(flows, m.Flows...)
+	}
+	return flows
+}

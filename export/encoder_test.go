@@ -1,0 +1,130 @@
+package export
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestEncoderKeepsAll packs random mixes into messages of several sizes: they are
+// full, never too large, and the same records come out in the same order.
+func TestEncoderKeepsAll(t *testing.T) {
+	for _, p := range protocols {
+		for _, limit := range []int{minMessage, DefaultMessageSize, 8932} {
+			t.Run(fmt.Sprint(p, "/", limit), func(t *testing.T) {
+				for seed := range uint64(20) {
+					rnd := rand.New(rand.NewPCG(seed, uint64(limit)))
+					records := mixed(rnd, 1+rnd.IntN(400), present)
+					messages := pack(t, NewEncoder(p, goldenDomain, limit), records, present)
+					sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, records), exporterAddress)
+				}
+			})
+		}
+	}
+}
+
+// TestEncoderFills counts the records in a message of one kind.
+func TestEncoderFills(t *testing.T) {
+	for _, p := range protocols {
+		for kind := range templateCount {
+			e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+			r := sample(kind, present)
+			n := 0
+			for e.Add(&r, present) {
+				n++
+			}
+			size := wantSize(p, wantTemplate(&r))
+			want := (DefaultMessageSize - p.headerLen() - setHeaderLen - 3) / size
+			if n < want || e.Records() != n {
+				t.Errorf("%s, template %d: %d records of %d octets, counted as %d, want %d", p, wantTemplate(&r), n, size, e.Records(), want)
+			}
+		}
+	}
+}
+
+// TestEncoderSmallLimit checks that the preamble leaves room for a record of any
+// kind where the limit asked for is too small.
+func TestEncoderSmallLimit(t *testing.T) {
+	for _, p := range protocols {
+		for kind := range templateCount {
+			e := NewEncoder(p, goldenDomain, 0)
+			e.AddPreamble(present)
+			if r := sample(kind, present); !e.Add(&r, present) {
+				t.Errorf("%s: no room for template %d", p, wantTemplate(&r))
+			}
+			if n := len(e.Finish(present)); n > minMessage {
+				t.Errorf("%s: %d octets", p, n)
+			}
+		}
+	}
+}
+
+func TestEncoderEmpty(t *testing.T) {
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize)
+	r := sample(0, present)
+	steps := []struct {
+		name    string
+		do      func()
+		empty   bool
+		records int
+	}{
+		{"new", func() {}, true, 0},
+		{"preamble", func() { e.AddPreamble(present) }, false, 1},
+		{"record", func() { e.Add(&r, present) }, false, 2},
+		{"finished", func() { e.Finish(present) }, true, 0},
+		{"next record", func() { e.Add(&r, present) }, false, 1},
+	}
+	for _, s := range steps {
+		if s.do(); e.Empty() != s.empty || e.Records() != s.records {
+			t.Errorf("%s: empty %t, %d records", s.name, e.Empty(), e.Records())
+		}
+	}
+}
+
+// TestSequence checks what a sequence counts: v9 messages, IPFIX the data records
+// sent before, option data included. It wraps without a gap.
+func TestSequence(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for _, p := range protocols {
+		for _, first := range []uint32{0, 1<<32 - 20} {
+			t.Run(fmt.Sprint(p, "/", first), func(t *testing.T) {
+				e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+				e.sequence = first
+				var messages [][]byte
+				for range 5 { // the preamble each time
+					messages = append(messages, pack(t, e, mixed(rnd, 200, present), present)...)
+				}
+				checkSequence(t, first, messages)
+				decodeAll(t, messages)
+			})
+		}
+	}
+}
+
+func checkSequence(t *testing.T, want uint32, messages [][]byte) {
+	t.Helper()
+	for i, b := range messages {
+		m := walk(t, b)
+		if m.sequence != want {
+			t.Fatalf("message %d has sequence %d, want %d", i, m.sequence, want)
+		}
+		if m.protocol == NetFlow9 {
+			want++
+		} else {
+			want += dataRecords(m)
+		}
+	}
+}
+
+func TestHeader(t *testing.T) {
+	for _, p := range protocols {
+		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize)))
+		want := uint32(present / 1e9)
+		if p == NetFlow9 {
+			want++ // rounded up
+		}
+		if m.protocol != p || m.seconds != want || m.domain != 0xfffefdfc || m.sequence != 0 {
+			t.Errorf("%s: header %+v", p, m)
+		}
+	}
+}

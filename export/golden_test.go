@@ -1,0 +1,82 @@
+package export
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata and docs/fields.md")
+
+const goldenDomain = 7
+
+// goldenPreamble is the first message of an exporter, as far as the templates.
+func goldenPreamble(e *Encoder) []byte {
+	e.AddPreamble(present)
+	return slices.Clone(e.Finish(present))
+}
+
+// goldenRecord is a message of one record that follows the preamble.
+func goldenRecord(p Protocol, kind int) []byte {
+	e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+	goldenPreamble(e)
+	r := sample(kind, present)
+	e.Add(&r, present)
+	return slices.Clone(e.Finish(present))
+}
+
+func goldenPath(p Protocol, name string) string {
+	return filepath.Join("testdata", p.String()+"-"+name+".hex")
+}
+
+// golden compares got with a file of testdata, and returns what the file holds.
+func golden(t *testing.T, p Protocol, name string, got []byte) []byte {
+	t.Helper()
+	path := goldenPath(p, name)
+	if *update {
+		if err := os.WriteFile(path, []byte(dumpMessage(p, got)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := readHex(t, path)
+	if !bytes.Equal(got, want) {
+		t.Errorf("the message is no longer that of %s. It is:\n%s", path, dumpMessage(p, got))
+	}
+	return want
+}
+
+// TestGolden holds the bytes of each template, and that the decoders of others
+// find in them what the record says.
+func TestGolden(t *testing.T) {
+	for _, p := range protocols {
+		preamble := golden(t, p, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize)))
+		for kind := range templateCount {
+			name := fmt.Sprint(firstTemplate + kind)
+			t.Run(p.String()+"-"+name, func(t *testing.T) {
+				data := golden(t, p, name, goldenRecord(p, kind))
+				checkDecoders(t, p, kind, preamble, data)
+			})
+		}
+	}
+}
+
+// TestGoldenOption checks that goflow2 and our decoder read the sampling rate.
+func TestGoldenOption(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.String(), func(t *testing.T) {
+			preamble := readHex(t, goldenPath(p, "preamble"))
+			scope, rate := goflowOption(t, preamble)
+			if scope != goldenDomain || rate != 1 {
+				t.Errorf("goflow2 reads scope %d, interval %d", scope, rate)
+			}
+			m := decodeAll(t, [][]byte{preamble})[0]
+			if m.SamplingInterval != 1 || m.OptionRecords != 1 || m.Templates != templateCount+1 {
+				t.Errorf("we read interval %d, %d option records, %d templates", m.SamplingInterval, m.OptionRecords, m.Templates)
+			}
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package export
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+// fakeClock stands still until a test moves it.
+type fakeClock struct{ at conntrack.Instant }
+
+func newFakeClock() *fakeClock { return &fakeClock{conntrack.Instant{Mono: 0, Wall: present}} }
+
+func (c *fakeClock) now() conntrack.Instant { return c.at }
+
+func (c *fakeClock) advance(d time.Duration) {
+	c.at.Mono += int64(d)
+	c.at.Wall += int64(d)
+}
+
+// listener is the far end of a collector.
+type listener struct {
+	*net.UDPConn
+	messages [][]byte
+}
+
+func listen(t testing.TB, address string) *listener {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &listener{UDPConn: conn}
+}
+
+func listen4(t testing.TB) *listener { return listen(t, "127.0.0.1:0") }
+
+func (l *listener) address() netip.AddrPort { return l.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// receive returns the next datagram and where it came from.
+func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
+	t.Helper()
+	l.SetReadDeadline(time.Now().Add(10 * time.Second)) // only against hanging
+	b := make([]byte, 65536)
+	n, from, err := l.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.messages = append(l.messages, b[:n])
+	return b[:n], from
+}
+
+// receiveAll returns as many datagrams as c has sent.
+func (l *listener) receiveAll(t testing.TB, c *Collector) [][]byte {
+	t.Helper()
+	for len(l.messages) < int(c.Stats.Messages.Load()) {
+		l.receive(t)
+	}
+	return l.messages
+}
+
+// opened is a collector that exports to l.
+func opened(t testing.TB, p Protocol, l *listener, clock *fakeClock) *Collector {
+	t.Helper()
+	c := NewCollector(Target{Address: l.address().String(), Protocol: p}, clock.now)
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.close(clock.now()) })
+	return c
+}
+
+// drive ticks e whenever it is due, until the clock has advanced by d. A due time
+// in the past may come once, for what the tick before has left.
+func drive(t testing.TB, e *Exporter, clock *fakeClock, d time.Duration) (ticks int) {
+	t.Helper()
+	end := clock.at.Mono + int64(d)
+	for idle := 0; ; ticks++ {
+		due := e.Due(end)
+		if idle++; due > clock.at.Mono {
+			idle = 0
+		}
+		if idle > 2 {
+			t.Fatalf("due at %v, now it is %v: a busy loop", time.Duration(due), time.Duration(clock.at.Mono))
+		}
+		if due >= end {
+			clock.advance(time.Duration(end - clock.at.Mono))
+			return ticks
+		}
+		clock.advance(max(time.Duration(due-clock.at.Mono), 0))
+		e.Tick(t.Context(), clock.now())
+	}
+}
+
+// samples is a record of each kind.
+func samples(now int64) []flow.Record {
+	records := make([]flow.Record, templateCount)
+	for kind := range records {
+		records[kind] = sample(kind, now)
+	}
+	return records
+}
+
+// sets are the ids of the sets in a message.
+func setIDs(t testing.TB, b []byte) (ids []uint16) {
+	t.Helper()
+	for _, s := range walk(t, b).sets {
+		ids = append(ids, s.id)
+	}
+	return ids
+}
+
+// hasTemplates tells whether a message begins with the whole preamble.
+func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
+	t.Helper()
+	ids := setIDs(t, b)
+	return len(ids) >= 3 && ids[0] == p.templateSet() && ids[1] == p.optionsTemplateSet() && ids[2] == samplingOption
+}

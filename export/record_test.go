@@ -1,0 +1,74 @@
+package export
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+// present is the time of most tests, between two seconds and two milliseconds.
+const present = int64(1_767_323_045_678_901_234)
+
+var protocols = []Protocol{IPFIX, NetFlow9}
+
+func address(s string) conntrack.Addr { return conntrack.AddrFrom(netip.MustParseAddr(s)) }
+
+// sample is the record that the golden datagrams hold: each field has a value of
+// its own, and counters need more than 32 bits. kind is its template's place.
+func sample(kind int, now int64) flow.Record {
+	r := flow.Record{
+		Src: address("192.0.2.10"), Dst: address("198.51.100.20"), SrcPort: 40001, DstPort: 443,
+		PostSrc: address("203.0.113.5"), PostDst: address("10.11.12.13"), PostSrcPort: 1025, PostDstPort: 8443,
+		Family: unix.AF_INET, Proto: conntrack.ProtoTCP, TCPFlags: 0x1b,
+		Packets: 0x0000000a_0b0c0d0e, Bytes: 0x00001a1b_1c1d1e1f,
+		Start: now - int64(61_234*time.Millisecond), End: now - int64(1_111*time.Millisecond),
+		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708, Egress: kind%2 == 0,
+		Translated: kind&translatedBit != 0,
+	}
+	if kind&v6Bit != 0 {
+		r.Family = unix.AF_INET6
+		r.Src, r.Dst = address("2001:db8:1::10"), address("2001:db8:2::20")
+		r.PostSrc, r.PostDst = address("2001:db8:3::30"), address("2001:db8:4::40")
+	}
+	if kind&icmpBit != 0 {
+		makeICMP(&r)
+	}
+	return r
+}
+
+// makeICMP makes it an answer that a host can't be reached.
+func makeICMP(r *flow.Record) {
+	r.Proto, r.DstPort = conntrack.ProtoICMP, 3<<8|1
+	if r.Family == unix.AF_INET6 {
+		r.Proto, r.DstPort = conntrack.ProtoICMPv6, 1<<8|3
+	}
+	r.TCPFlags, r.SrcPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, r.DstPort
+}
+
+// random is a record such as a flow.Table makes at now.
+func random(rnd *rand.Rand, kind int, now int64) flow.Record {
+	r := sample(kind, now)
+	r.Src, r.Dst = scramble(rnd, r.Src), scramble(rnd, r.Dst)
+	r.PostSrc, r.PostDst = scramble(rnd, r.PostSrc), scramble(rnd, r.PostDst)
+	r.DstPort, r.PostDstPort = uint16(rnd.Uint32()), uint16(rnd.Uint32())
+	if !r.IsICMP() {
+		r.SrcPort, r.PostSrcPort = uint16(rnd.Uint32()), uint16(rnd.Uint32())
+	}
+	r.Packets, r.Bytes = rnd.Uint64(), rnd.Uint64()
+	r.Input, r.Output = rnd.Uint32(), rnd.Uint32()
+	r.End = now - rnd.Int64N(int64(time.Hour))
+	r.Start = r.End - rnd.Int64N(int64(10*time.Hour))
+	return r
+}
+
+// scramble changes the last four octets of an address.
+func scramble(rnd *rand.Rand, a conntrack.Addr) conntrack.Addr {
+	binary.BigEndian.PutUint32(a[12:], rnd.Uint32())
+	return a
+}

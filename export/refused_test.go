@@ -1,0 +1,129 @@
+package export
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// deserted is an address that nobody listens at.
+func deserted(t *testing.T) *listener {
+	t.Helper()
+	l := listen4(t)
+	l.Close()
+	return l
+}
+
+// sendUntilRefused sends records until the kernel has told that nobody listens.
+func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
+	t.Helper()
+	for c.Stats.Refused.Load() == 0 {
+		if sent++; sent > 1000 {
+			t.Fatal("1000 datagrams, none refused")
+		}
+		r := sample(0, clock.at.Wall)
+		c.export(&r)
+		c.finish(clock.now())
+	}
+	return sent
+}
+
+// TestRefused counts the answers and goes on: the first datagram behind the
+// collector's return arrives.
+func TestRefused(t *testing.T) {
+	for _, p := range protocols {
+		clock, away := newFakeClock(), deserted(t)
+		c := opened(t, p, away, clock)
+		sent := sendUntilRefused(t, c, clock)
+		if s := &c.Stats; s.SendErrors.Load() != 0 || s.Unsent.Load() != 0 || s.Messages.Load() != uint64(sent) {
+			t.Errorf("%s: %d errors, %d unsent, %d messages of %d", p, s.SendErrors.Load(), s.Unsent.Load(), s.Messages.Load(), sent)
+		}
+		back := listen(t, away.address().String())
+		r := sample(0, clock.at.Wall)
+		c.export(&r)
+		c.finish(clock.now())
+		if b, _ := back.receive(t); !slices.Contains(setIDs(t, b), firstTemplate) {
+			t.Errorf("%s: the first datagram has sets %v", p, setIDs(t, b))
+		}
+	}
+}
+
+// TestTemplatesAfterRefusal checks that a collector that returns can read what
+// comes soon.
+func TestTemplatesAfterRefusal(t *testing.T) {
+	for _, p := range protocols {
+		clock, away := newFakeClock(), deserted(t)
+		c := opened(t, p, away, clock)
+		sendUntilRefused(t, c, clock)
+		before := c.Stats.Messages.Load()
+		back := listen(t, away.address().String())
+		drive(t, &Exporter{Collectors: []*Collector{c}}, clock, retryInterval+time.Second)
+		for c.Stats.Messages.Load()-before > uint64(len(back.messages)) {
+			back.receive(t)
+		}
+		if n := len(back.messages); n != 1 || !hasTemplates(t, p, back.messages[0]) {
+			t.Errorf("%s: %d datagrams, want one with templates", p, n)
+		}
+	}
+}
+
+// TestRefusedIdle checks that silence isn't answered with a storm of templates.
+func TestRefusedIdle(t *testing.T) {
+	clock := newFakeClock()
+	c := opened(t, IPFIX, deserted(t), clock)
+	ticks := drive(t, &Exporter{Collectors: []*Collector{c}}, clock, time.Hour)
+	if most := int(time.Hour / retryInterval); ticks > most {
+		t.Errorf("%d ticks in an hour, want at most %d", ticks, most)
+	}
+	if c.Stats.Refused.Load() == 0 {
+		t.Error("none refused")
+	}
+}
+
+// TestBrokenSocket replaces a socket that can't send any more: such is the fate of
+// one whose own address is gone.
+func TestBrokenSocket(t *testing.T) {
+	for _, p := range protocols {
+		clock, l := newFakeClock(), listen4(t)
+		c := opened(t, p, l, clock)
+		e := &Exporter{Collectors: []*Collector{c}}
+		e.Tick(t.Context(), clock.now())
+		l.receive(t)
+		c.conn.Close()
+		r := sample(0, clock.at.Wall)
+		c.export(&r)
+		drive(t, e, clock, messageDelay+time.Second)
+		if s := &c.Stats; s.SendErrors.Load() != 1 || s.Unsent.Load() != 1 {
+			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Unsent.Load())
+		}
+		await(t, func() bool { return len(c.dialed) == 1 })
+		drive(t, e, clock, dialLook+time.Second)
+		if b, from := l.receive(t); !hasTemplates(t, p, b) || from != c.local {
+			t.Errorf("%s: sets %v from %v", p, setIDs(t, b), from)
+		}
+	}
+}
+
+// TestPendingOnNewSocket checks that what waits for company leaves by the old
+// socket: on a new one, the templates are first.
+func TestPendingOnNewSocket(t *testing.T) {
+	for _, p := range protocols {
+		clock, l := newFakeClock(), listen4(t)
+		c := opened(t, p, l, clock)
+		c.tick(t.Context(), clock.now())
+		r := sample(0, present)
+		c.export(&r)
+		old := c.local
+		if err := c.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.export(&r)
+		c.finish(clock.now())
+		for _, b := range l.receiveAll(t, c) {
+			t.Logf("%s: sets %v", p, setIDs(t, b))
+		}
+		if len(l.messages) != 3 || !hasTemplates(t, p, l.messages[2]) || c.local == old {
+			t.Errorf("%s: %d messages, want the templates, the record, both on the new socket", p, len(l.messages))
+		}
+	}
+}
