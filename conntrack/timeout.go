@@ -5,35 +5,35 @@ import "time"
 // Timeouts holds how long the kernel keeps an entry after a packet, by protocol
 // and state. The zero value knows none.
 type Timeouts struct {
-	generic, icmp, icmpv6  time.Duration
-	udp, udpStream         time.Duration
-	gre, greStream         time.Duration
-	tcp                    [10]time.Duration // by enum tcp_conntrack
-	sctp                   [9]time.Duration  // by enum sctp_conntrack
-	tcpUnacked, tcpRetrans time.Duration
+	Generic, ICMP, ICMPv6  time.Duration
+	UDP, UDPStream         time.Duration
+	GRE, GREStream         time.Duration
+	TCP                    [10]time.Duration // by enum tcp_conntrack
+	SCTP                   [9]time.Duration  // by enum sctp_conntrack
+	TCPUnacked, TCPRetrans time.Duration
 }
 
 // ReadTimeouts reads the sysctls of the calling thread's network namespace. One
 // that this kernel lacks stays unknown.
 func ReadTimeouts() *Timeouts {
 	t := &Timeouts{
-		generic: seconds("generic_timeout"), icmp: seconds("icmp_timeout"), icmpv6: seconds("icmpv6_timeout"),
-		udp: seconds("udp_timeout"), udpStream: seconds("udp_timeout_stream"),
-		gre: seconds("gre_timeout"), greStream: seconds("gre_timeout_stream"),
-		tcpUnacked: seconds("tcp_timeout_unacknowledged"), tcpRetrans: seconds("tcp_timeout_max_retrans"),
+		Generic: seconds("generic_timeout"), ICMP: seconds("icmp_timeout"), ICMPv6: seconds("icmpv6_timeout"),
+		UDP: seconds("udp_timeout"), UDPStream: seconds("udp_timeout_stream"),
+		GRE: seconds("gre_timeout"), GREStream: seconds("gre_timeout_stream"),
+		TCPUnacked: seconds("tcp_timeout_unacknowledged"), TCPRetrans: seconds("tcp_timeout_max_retrans"),
 	}
 	for state, name := range [...]string{
 		TCPSynSent: "syn_sent", TCPSynRecv: "syn_recv", TCPEstablished: "established", TCPFinWait: "fin_wait",
 		TCPCloseWait: "close_wait", TCPLastAck: "last_ack", TCPTimeWait: "time_wait", TCPClose: "close",
 		TCPSynSent2: "syn_sent",
 	} {
-		t.tcp[state] = seconds("tcp_timeout_" + name)
+		t.TCP[state] = seconds("tcp_timeout_" + name)
 	}
 	for state, name := range [...]string{
 		1: "closed", 2: "cookie_wait", 3: "cookie_echoed", 4: "established", 5: "shutdown_sent",
 		6: "shutdown_recd", 7: "shutdown_ack_sent", 8: "heartbeat_sent",
 	} {
-		t.sctp[state] = seconds("sctp_timeout_" + name)
+		t.SCTP[state] = seconds("sctp_timeout_" + name)
 	}
 	return t
 }
@@ -53,21 +53,21 @@ func (t *Timeouts) Of(e *Event) [3]time.Duration {
 	stream := e.Status&Assured != 0
 	switch e.Orig.Proto {
 	case ProtoTCP:
-		return [3]time.Duration{at(t.tcp[:], e.State), t.tcpUnacked, t.tcpRetrans}
+		return [3]time.Duration{at(t.TCP[:], e.State), t.TCPUnacked, t.TCPRetrans}
 	case ProtoUDP, ProtoUDPLite:
-		return [3]time.Duration{choose(stream, t.udpStream, t.udp)}
+		return [3]time.Duration{choose(stream, t.UDPStream, t.UDP)}
 	case ProtoICMP:
-		return [3]time.Duration{t.icmp}
+		return [3]time.Duration{t.ICMP}
 	case ProtoICMPv6:
-		return [3]time.Duration{t.icmpv6}
+		return [3]time.Duration{t.ICMPv6}
 	case ProtoGRE:
-		return [3]time.Duration{choose(stream, t.greStream, t.gre)}
+		return [3]time.Duration{choose(stream, t.GREStream, t.GRE)}
 	case ProtoSCTP:
-		return [3]time.Duration{at(t.sctp[:], e.State)}
+		return [3]time.Duration{at(t.SCTP[:], e.State)}
 	case ProtoDCCP:
 		return [3]time.Duration{}
 	default:
-		return [3]time.Duration{t.generic}
+		return [3]time.Duration{t.Generic}
 	}
 }
 

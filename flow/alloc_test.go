@@ -1,0 +1,75 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+type discard struct{}
+
+func (discard) Export(*Record) {}
+
+// steady returns a table of n flows and their entries.
+func steady(n int) (*Table, []conntrack.Event) {
+	now := conntrack.Instant{Mono: 1, Wall: epoch}
+	t := NewTable(testOptions(), testTimeouts(), discard{}, now)
+	t.EndDump(now)
+	entries := make([]conntrack.Event, n)
+	for i := range entries {
+		entries[i] = conntrack.Event{
+			Kind: conntrack.Live, At: now, ID: uint32(i), Counted: true, Start: now.Wall,
+			Orig:  tuple(conntrack.ProtoUDP, "192.168.77.10:1024", "198.51.100.20:443"),
+			Reply: tuple(conntrack.ProtoUDP, "198.51.100.20:443", "192.168.77.10:1024"),
+		}
+		t.Apply(&entries[i])
+	}
+	return t, entries
+}
+
+// dumpAll moves all entries and shows them once, dt later.
+func dumpAll(t *Table, entries []conntrack.Event, dt time.Duration) {
+	for i := range entries {
+		e := &entries[i]
+		e.At.Mono += int64(dt)
+		e.At.Wall += int64(dt)
+		moves(e)
+		t.Apply(e)
+	}
+	t.EndDump(entries[0].At)
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	table, entries := steady(1000)
+	if n := testing.AllocsPerRun(20, func() { dumpAll(table, entries, 10*time.Second) }); n != 0 {
+		t.Errorf("%v allocations per dump of 1000 entries", n)
+	}
+	e := new(conntrack.Event)
+	round := func() {
+		for i := range entries {
+			*e = entries[i]
+			e.Kind, e.Stop = conntrack.Destroyed, e.At.Wall
+			table.Apply(e)
+			entries[i].Start++
+			entries[i].Counters = [2]conntrack.Counters{}
+		}
+		dumpAll(table, entries, 10*time.Second)
+	}
+	for range 5 {
+		round() // until the maps have found their size
+	}
+	if n := testing.AllocsPerRun(20, round); n > 10 {
+		// A map reorganises itself now and then.
+		t.Errorf("%v allocations per 1000 ends and beginnings", n)
+	}
+}
+
+func BenchmarkApplyLive(b *testing.B) {
+	table, entries := steady(100_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		dumpAll(table, entries, 10*time.Second)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/entry")
+}

@@ -1,0 +1,106 @@
+package flow
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// TestConservation plays a kernel at random: connections come, move, end, come
+// again with the same identity, are dumped late or twice, their ends are repeated.
+// Whatever happens, what moved is exported once.
+func TestConservation(t *testing.T) {
+	for seed := range uint64(200) {
+		w := newWorld(t, seed)
+		for range 400 {
+			w.step()
+		}
+		w.end()
+		if got := bytesOf(w.take()); got != w.moved {
+			t.Fatalf("seed %d: exported %d bytes of %d", seed, got, w.moved)
+		}
+	}
+}
+
+// world is a kernel at random around a table.
+type world struct {
+	*harness
+	rand   *rand.Rand
+	living []*conntrack.Event
+	moved  uint64
+	id     uint32
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	o := Options{Active: 20 * time.Second, Idle: 5 * time.Second, NAT: View(seed % 2)}
+	return &world{harness: running(t, o), rand: rand.New(rand.NewPCG(seed, 1))}
+}
+
+func (w *world) step() {
+	w.pass(time.Duration(w.rand.IntN(1500)) * time.Millisecond)
+	switch n := w.rand.IntN(10); {
+	case n < 3:
+		w.create()
+	case n < 7 && len(w.living) > 0:
+		w.move(w.living[w.rand.IntN(len(w.living))])
+	case n == 7 && len(w.living) > 0:
+		w.finish(w.rand.IntN(len(w.living)))
+	case n == 8:
+		w.dump(w.living...)
+	default:
+		w.disturb()
+	}
+}
+
+// create begins a connection; one in three takes the identity of an earlier one.
+func (w *world) create() {
+	e := w.entry([]uint8{conntrack.ProtoTCP, conntrack.ProtoUDP}[w.rand.IntN(2)])
+	if w.rand.IntN(3) > 0 {
+		w.id++
+	}
+	e.ID = w.id
+	for _, other := range w.living {
+		if other.Key() == e.Key() {
+			return // the same nanosecond: not even the kernel can
+		}
+	}
+	w.living = append(w.living, e)
+}
+
+func (w *world) move(e *conntrack.Event) {
+	moves(e)
+	w.moved += 1100
+}
+
+// finish ends connection i, at times without a last packet, at times said twice.
+func (w *world) finish(i int) {
+	e := w.living[i]
+	w.living = append(w.living[:i], w.living[i+1:]...)
+	if w.rand.IntN(2) == 0 {
+		w.move(e)
+	}
+	if e.Orig.Proto == conntrack.ProtoTCP {
+		e.State = conntrack.TCPTimeWait
+	}
+	w.expire(e, w.now.Wall)
+	if w.rand.IntN(4) == 0 {
+		w.expire(e, w.now.Wall)
+	}
+	if w.rand.IntN(4) == 0 {
+		w.live(e) // a chunk that was read into the socket before
+	}
+}
+
+// disturb shows a part of the table, as a dump that fails does, or an entry twice.
+func (w *world) disturb() {
+	for _, e := range w.living[:w.rand.IntN(len(w.living)+1)] {
+		w.live(e)
+	}
+}
+
+func (w *world) end() {
+	w.dump(w.living...)
+	w.table.Flush(w.now)
+}

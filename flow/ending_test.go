@@ -1,0 +1,138 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// An entry moves at its start, at 40 s and is read at 50 s; then it ends.
+func TestEndOfRecord(t *testing.T) {
+	const last = 40 * second // the last packet, since the start
+	cases := map[string]struct {
+		proto, state uint8
+		status       conntrack.Status
+		stop         int64 // since the start, 0 = no time stamp
+		timeout      uint32
+		portid       uint32
+		want         int64 // since the start
+		reason       EndReason
+	}{
+		"UDP":                      {conntrack.ProtoUDP, 0, 0, last + 30*second, 0, 0, last, EndIdle},
+		"UDP stream":               {conntrack.ProtoUDP, 0, conntrack.Assured, last + 120*second, 0, 0, last, EndIdle},
+		"timer ticks early":        {conntrack.ProtoUDP, 0, 0, last + 30*second - second/100, 0, 0, last - second/100, EndIdle},
+		"ICMP":                     {conntrack.ProtoICMP, 0, 0, last + 30*second, 0, 0, last, EndIdle},
+		"unknown protocol":         {99, 0, 0, last + 600*second, 0, 0, last, EndIdle},
+		"TCP closed by FIN":        {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, last + 120*second, 0, 0, last, EndDetected},
+		"TCP closed by RST":        {conntrack.ProtoTCP, conntrack.TCPClose, 0, last + 10*second, 0, 0, last, EndDetected},
+		"TCP half closed":          {conntrack.ProtoTCP, conntrack.TCPCloseWait, 0, last + 60*second, 0, 0, last, EndDetected},
+		"TCP idle for days":        {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, last + 432000*second, 0, 0, last, EndIdle},
+		"TCP unacknowledged":       {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, last + 300*second, 0, 0, last, EndIdle},
+		"TCP never answered":       {conntrack.ProtoTCP, conntrack.TCPSynSent, 0, last + 120*second, 0, 0, last, EndIdle},
+		"deleted by hand":          {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, 55 * second, 431985, 99, 55 * second, EndForced},
+		"replaced while TIME_WAIT": {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, 60 * second, 100, 0, 41 * second, EndDetected},
+		"removed to make room":     {conntrack.ProtoUDP, 0, 0, 60 * second, 9, 0, 40 * second, EndForced},
+		"a timer not ours to know": {conntrack.ProtoUDP, 0, 0, last + 7777*second, 0, 0, 50 * second, EndIdle},
+		"no time stamps":           {conntrack.ProtoUDP, 0, 0, 0, 0, 0, 50 * second, EndIdle},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.Active, o.Idle = time.Hour*24*30, time.Hour*24*30
+			h := running(t, o)
+			start := h.now
+			e := h.entry(c.proto)
+			e.Counters[0] = conntrack.Counters{Packets: 1, Bytes: 60}
+			h.pass(50 * time.Second)
+			e.Counters[0] = conntrack.Counters{Packets: 2, Bytes: 120}
+			h.dump(e) // at 50 s, without a timer to tell
+			h.take()  // a closed one was exported already
+
+			e.State, e.Status = c.state, c.status
+			shown := *e
+			shown.Kind, shown.Portid = conntrack.Destroyed, c.portid
+			shown.Timeout, shown.HasTimeout = c.timeout, c.timeout != 0
+			if c.stop != 0 {
+				shown.Stop = start.Wall + c.stop
+			}
+			h.pass(time.Duration(max(c.stop, 60*second) - 50*second))
+			if late := 20 * time.Second; c.timeout == 0 {
+				h.pass(late) // the kernel notices an expiry late
+			}
+			shown.At = h.now
+			h.table.Apply(&shown)
+			got := h.take()
+			if len(got) != 1 {
+				t.Fatalf("%d records", len(got))
+			}
+			if end := got[0].End - start.Wall; end != c.want || got[0].EndReason != c.reason {
+				t.Errorf("ends at %v for reason %d, want %v for %d",
+					time.Duration(end), got[0].EndReason, time.Duration(c.want), c.reason)
+			}
+		})
+	}
+}
+
+// The live end is as exact as CTA_TIMEOUT, where that makes sense.
+func TestLiveEnd(t *testing.T) {
+	cases := map[string]struct {
+		timeout uint32
+		has     bool
+		want    time.Duration // since the start; the poll is at 10 s
+	}{
+		"3.2 s ago":             {26, true, 7 * time.Second},
+		"just now":              {29, true, 10 * time.Second},
+		"at the start":          {20, true, time.Second},
+		"before it was counted": {5, true, 10 * time.Second}, // 24 to 25 s ago: a foreign timer
+		"a longer timer":        {86400, true, 10 * time.Second},
+		"offloaded":             {0, false, 10 * time.Second},
+	}
+	for name, c := range cases {
+		h := running(t, testOptions())
+		start := h.now.Wall
+		e := h.entry(conntrack.ProtoUDP)
+		moves(e)
+		e.Timeout, e.HasTimeout = c.timeout, c.has
+		h.pass(10 * time.Second)
+		h.dump(e)
+		h.table.Flush(h.now)
+		if got := time.Duration(h.take()[0].End - start); got != c.want {
+			t.Errorf("%s: ends at %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A step of the system clock must not put a flow into the future nor turn it round.
+func TestClockSteps(t *testing.T) {
+	for name, step := range map[string]time.Duration{
+		"1 h ahead": time.Hour, "1 h back": -time.Hour, "from 1970": 56 * 365 * 24 * time.Hour,
+	} {
+		h := running(t, testOptions())
+		if name == "from 1970" {
+			h.now.Wall = int64(time.Minute)
+			h.table = NewTable(testOptions(), testTimeouts(), h, h.now)
+			h.dump()
+		}
+		seen, unseen := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
+		unseen.ID = 8
+		moves(seen)
+		moves(unseen)
+		h.pass(time.Second)
+		h.dump(seen)
+		h.now.Wall += int64(step)
+		h.pass(35 * time.Second)
+		moves(seen)
+		h.expire(seen, h.now.Wall-second)
+		h.expire(unseen, h.now.Wall-second)
+		records := h.take()
+		if bytesOf(records) != 3300 {
+			t.Errorf("%s: %d bytes, want 3300", name, bytesOf(records))
+		}
+		for _, r := range records {
+			if r.End < r.Start || r.End > h.now.Wall {
+				t.Errorf("%s: from %d to %d, now %d", name, r.Start, r.End, h.now.Wall)
+			}
+		}
+	}
+}

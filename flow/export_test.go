@@ -1,0 +1,136 @@
+package flow
+
+import (
+	"testing"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+func TestViews(t *testing.T) {
+	const (
+		client, server, router = "192.168.77.10", "198.51.100.20", "198.51.100.1"
+	)
+	type half struct{ src, dst, postSrc, postDst string }
+	cases := map[string]struct {
+		orig, reply     [2]string // source and destination
+		view            View
+		forward, back   half
+		forwardT, backT bool
+	}{
+		"no NAT": {
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1024"}, Endpoints,
+			half{client + ":1024", server + ":443", client + ":1024", server + ":443"},
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, false, false,
+		},
+		"SNAT, endpoints": {
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"}, Endpoints,
+			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, true, false,
+		},
+		"SNAT, wire": {
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"}, Wire,
+			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
+			half{server + ":443", router + ":60000", server + ":443", client + ":1024"}, true, true,
+		},
+		"DNAT, endpoints": {
+			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"}, Endpoints,
+			half{server + ":1024", client + ":443", server + ":1024", client + ":443"},
+			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"}, false, true,
+		},
+		"DNAT, wire": {
+			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"}, Wire,
+			half{server + ":1024", router + ":8443", server + ":1024", client + ":443"},
+			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"}, true, true,
+		},
+		"both, endpoints": {
+			[2]string{client + ":1024", router + ":8443"}, [2]string{"192.168.77.20:443", "192.168.77.1:60000"}, Endpoints,
+			half{client + ":1024", "192.168.77.20:443", "192.168.77.1:60000", "192.168.77.20:443"},
+			half{"192.168.77.20:443", client + ":1024", router + ":8443", client + ":1024"}, true, true,
+		},
+		"port only": {
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1025"}, Endpoints,
+			half{client + ":1024", server + ":443", client + ":1025", server + ":443"},
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, true, false,
+		},
+		"NAT66": {
+			[2]string{"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443"}, [2]string{"[2001:db8:100::20]:443", "[2001:db8:100::1]:1024"}, Endpoints,
+			half{"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443", "[2001:db8:100::1]:1024", "[2001:db8:100::20]:443"},
+			half{"[2001:db8:100::20]:443", "[2001:db8:77::10]:1024", "[2001:db8:100::20]:443", "[2001:db8:77::10]:1024"}, true, false,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.NAT = c.view
+			h := running(t, o)
+			e := h.entry(conntrack.ProtoUDP)
+			e.Orig = tuple(conntrack.ProtoUDP, c.orig[0], c.orig[1])
+			e.Reply = tuple(conntrack.ProtoUDP, c.reply[0], c.reply[1])
+			moves(e)
+			h.expire(e, h.now.Wall)
+			got := h.take()
+			for i, want := range []half{c.forward, c.back} {
+				from := tuple(conntrack.ProtoUDP, want.src, want.dst)
+				post := tuple(conntrack.ProtoUDP, want.postSrc, want.postDst)
+				r := got[i]
+				if r.Src != from.Src || r.SrcPort != from.SrcPort || r.Dst != from.Dst || r.DstPort != from.DstPort {
+					t.Errorf("direction %d: %v:%d -> %v:%d, want %v", i, r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, want)
+				}
+				if r.PostSrc != post.Src || r.PostSrcPort != post.SrcPort || r.PostDst != post.Dst || r.PostDstPort != post.DstPort {
+					t.Errorf("direction %d: after NAT %v:%d -> %v:%d, want %v", i, r.PostSrc.Netip(), r.PostSrcPort, r.PostDst.Netip(), r.PostDstPort, want)
+				}
+				if r.Translated != [...]bool{c.forwardT, c.backT}[i] || r.Family != e.Orig.Family {
+					t.Errorf("direction %d: translated %v, family %d", i, r.Translated, r.Family)
+				}
+			}
+		})
+	}
+}
+
+func TestICMP(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoICMP)
+	e.Orig.SrcPort, e.Orig.DstPort = 77, 8<<8 // identifier; echo request
+	e.Reply.SrcPort, e.Reply.DstPort = 99, 0  // an identifier that NAT changed; echo reply
+	moves(e)
+	h.expire(e, h.now.Wall)
+	got := h.take()
+	if got[0].SrcPort != 0 || got[0].DstPort != 8<<8 || got[1].SrcPort != 0 || got[1].DstPort != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if got[0].Translated || got[1].Translated {
+		t.Error("a changed identifier is no translation of addresses or ports")
+	}
+}
+
+func TestTCPFlags(t *testing.T) {
+	const (
+		s, sa, a = tcpSYN, tcpSYN | tcpACK, tcpACK
+		f, r     = tcpFIN, tcpRST
+	)
+	cases := map[uint8][4]uint8{ // first record, both directions; a later one
+		0:                        {a, a, a, a},
+		conntrack.TCPSynSent:     {s, r | a, 0, r | a},
+		conntrack.TCPSynRecv:     {s, sa, 0, a},
+		conntrack.TCPEstablished: {sa, sa, a, a},
+		conntrack.TCPFinWait:     {sa | f, sa | f, a | f, a | f},
+		conntrack.TCPTimeWait:    {sa | f, sa | f, a | f, a | f},
+		conntrack.TCPClose:       {sa | r, sa | r, a | r, a | r},
+	}
+	for state, want := range cases {
+		h := running(t, testOptions())
+		e := h.entry(conntrack.ProtoTCP)
+		e.State = state
+		var got [4]uint8
+		for i := range 2 {
+			moves(e)
+			h.dump(e)
+			h.table.Flush(h.now)
+			records := h.take()
+			got[2*i], got[2*i+1] = records[0].TCPFlags, records[1].TCPFlags
+		}
+		if got != want {
+			t.Errorf("state %d: flags %#x, want %#x", state, got, want)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+const second = int64(time.Second)
+
+func TestActiveRecordsFollowEachOther(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	for range 20 {
+		h.pass(10 * time.Second)
+		moves(e)
+		h.dump(e)
+	}
+	var up []Record
+	for _, r := range h.take() {
+		if r.DstPort == 443 {
+			up = append(up, r)
+		}
+	}
+	if len(up) != 3 {
+		t.Fatalf("%d records in 200 s, want 3", len(up))
+	}
+	for i, r := range up {
+		wantStart := epoch + int64(i)*60*second
+		if r.EndReason != EndActive || r.Start != wantStart || r.End != wantStart+60*second || r.Bytes != 600 {
+			t.Errorf("record %d: %+v", i, r)
+		}
+	}
+}
+
+// A dump is rarely on time: the one that is nearest to the timeout counts.
+func TestActiveTimeoutTakesTheNearestDump(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	for range 6 {
+		h.pass(10*time.Second - time.Millisecond)
+		moves(e)
+		h.dump(e)
+	}
+	if got := h.take(); len(got) != 2 {
+		t.Errorf("%d records after 60 s less 6 ms, want one per direction", len(got))
+	}
+}
+
+func TestIdleThenAwakeAgain(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	var asleepAt int64
+	for asleepAt == 0 {
+		h.pass(5 * time.Second)
+		h.dump(e)
+		if len(h.records) > 0 {
+			asleepAt = h.now.Mono
+		}
+	}
+	first := h.take()
+	if len(first) != 2 || first[0].EndReason != EndIdle || bytesOf(first) != 1100 {
+		t.Fatalf("got %+v", first)
+	}
+	if waited := first[0].End + 15*second + 5*second - h.now.Wall; waited < 0 {
+		t.Errorf("exported %d ns later than idle timeout and poll", -waited)
+	}
+	h.pass(time.Minute)
+	h.dump(e)
+	looked := h.now.Wall
+	h.pass(5 * time.Second)
+	moves(e)
+	h.dump(e)
+	h.pass(20 * time.Second)
+	h.dump(e)
+	second := h.take()
+	if len(second) != 2 || bytesOf(second) != 1100 || second[0].Start != looked {
+		t.Errorf("the new record starts at %d, want %d, when the flow was last seen at rest: %+v", second[0].Start, looked, second)
+	}
+}
+
+func TestRestingFlowIsNotActive(t *testing.T) {
+	h := running(t, Options{Active: 5 * time.Second, Idle: 60 * time.Second})
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.pass(time.Second)
+	h.dump(e)
+	h.pass(30 * time.Second)
+	h.dump(e)
+	if got := h.take(); len(got) != 0 {
+		t.Errorf("a flow at rest was exported as active: %+v", got)
+	}
+}
+
+func TestClosedConnectionIsExportedAtOnce(t *testing.T) {
+	for _, state := range []uint8{conntrack.TCPTimeWait, conntrack.TCPClose} {
+		h := running(t, testOptions())
+		e := h.entry(conntrack.ProtoTCP)
+		moves(e)
+		e.State = state
+		h.pass(time.Second)
+		h.dump(e)
+		got := h.take()
+		if len(got) != 2 || got[0].EndReason != EndDetected {
+			t.Fatalf("state %d: %+v", state, got)
+		}
+		moves(e) // a straggler
+		h.pass(time.Second)
+		h.expire(e, h.now.Wall)
+		if got := h.take(); bytesOf(got) != 1100 || got[0].EndReason != EndDetected {
+			t.Errorf("state %d: straggler %+v", state, got)
+		}
+	}
+}
+
+func TestBaseline(t *testing.T) {
+	cases := map[string]struct {
+		start   int64 // relative to the table, 0 = no time stamp
+		inFirst bool
+		want    uint64 // bytes exported of 1100 at first sight and 1100 later
+	}{
+		"older":                       {-5 * second, true, 1100},
+		"older, no time stamps":       {0, true, 1100},
+		"newer, in the first dump":    {second, true, 2200},
+		"newer, later":                {second, false, 2200},
+		"later, no time stamps":       {0, false, 2200},
+		"later, clock set back since": {-3600 * second, false, 2200},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, testOptions())
+			h.pass(2 * time.Second)
+			if !c.inFirst {
+				h.dump()
+				h.pass(10 * time.Second)
+			}
+			e := h.entry(conntrack.ProtoUDP)
+			e.Start = 0
+			if c.start != 0 {
+				e.Start = epoch + c.start
+			}
+			moves(e)
+			h.dump(e)
+			h.pass(10 * time.Second)
+			moves(e)
+			h.expire(e, h.now.Wall)
+			if got := bytesOf(h.take()); got != c.want {
+				t.Errorf("exported %d bytes, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// What ends before the first dump reached it can't be told apart from what it
+// moved before us.
+func TestOlderEntryEndsDuringFirstDump(t *testing.T) {
+	h := newHarness(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	e.Start = epoch - second
+	moves(e)
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 0 || h.table.Stats.Ignored.Load() != 1 {
+		t.Errorf("%+v, %d ignored", got, h.table.Stats.Ignored.Load())
+	}
+}
+
+func TestBetweenTwoDumps(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.pass(3 * time.Second)
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 2 || bytesOf(got) != 1100 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestEndedTwice(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.dump(e)
+	for range 3 {
+		h.expire(e, h.now.Wall)
+	}
+	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Duplicates.Load() != 2 {
+		t.Errorf("%d bytes, %d duplicates", got, h.table.Stats.Duplicates.Load())
+	}
+}
+
+// A dump may show an entry that was read into the socket before its end.
+func TestStaleDumpEntry(t *testing.T) {
+	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {
+		h := running(t, testOptions())
+		e := h.entry(conntrack.ProtoUDP)
+		e.Start = start
+		moves(e)
+		h.expire(e, h.now.Wall)
+		h.dump(e)
+		for range 3 {
+			h.pass(20 * time.Second)
+			h.dump()
+		}
+		if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Stale.Load() != 1 {
+			t.Errorf("%s: %d bytes, %d stale", name, got, h.table.Stats.Stale.Load())
+		}
+	}
+}
+
+// The kernel gives a new connection the ID of an old one with the same tuple.
+func TestRecreated(t *testing.T) {
+	for name, step := range map[string]int64{"time stamps": second, "none": 0} {
+		h := running(t, testOptions())
+		e := h.entry(conntrack.ProtoUDP)
+		if step == 0 {
+			e.Start = 0
+		}
+		moves(e)
+		moves(e)
+		h.dump(e)
+		again := *e
+		again.Counters = [2]conntrack.Counters{}
+		again.Start += step
+		moves(&again)
+		h.pass(10 * time.Second)
+		h.dump(&again) // the end of the first was lost
+		h.pass(10 * time.Second)
+		h.dump(&again)
+		h.expire(&again, h.now.Wall)
+		if got := bytesOf(h.take()); got != 3300 {
+			t.Errorf("%s: exported %d bytes, want 3300", name, got)
+		}
+		if n := h.table.Stats.Flows.Load(); n != 0 {
+			t.Errorf("%s: %d flows are left", name, n)
+		}
+	}
+}
+
+func TestCountersZeroedByAnotherProgram(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	for range 5 {
+		moves(e)
+	}
+	h.dump(e)
+	h.pass(10 * time.Second)
+	e.Counters = [2]conntrack.Counters{}
+	moves(e)
+	h.dump(e)
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != 6600 || h.table.Stats.Rewound.Load() != 1 {
+		t.Errorf("%d bytes, want 6600; rewound %d", got, h.table.Stats.Rewound.Load())
+	}
+}
+
+func TestVanishedAfterTwoDumps(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.dump(e)
+	h.pass(time.Second)
+	h.dump()
+	if got := h.take(); len(got) != 0 {
+		t.Fatalf("gone after one dump: %+v", got)
+	}
+	h.pass(time.Second)
+	h.dump()
+	if got := h.take(); bytesOf(got) != 1100 || got[0].EndReason != EndIdle {
+		t.Errorf("got %+v", got)
+	}
+	if s := &h.table.Stats; s.Vanished.Load() != 1 || s.Flows.Load() != 0 {
+		t.Errorf("vanished %d, flows %d", s.Vanished.Load(), s.Flows.Load())
+	}
+}
+
+func TestNoRoom(t *testing.T) {
+	o := testOptions()
+	o.MaxFlows = 1
+	h := running(t, o)
+	a, b := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
+	b.ID = 8
+	moves(a)
+	moves(b)
+	h.dump(a, b)
+	h.pass(10 * time.Second)
+	moves(a)
+	moves(b)
+	h.dump(a, b)
+	if n := h.table.Stats.Flows.Load(); n != 1 {
+		t.Errorf("%d flows in a table for 1", n)
+	}
+	h.expire(a, h.now.Wall)
+	h.expire(b, h.now.Wall)
+	if got := bytesOf(h.take()); got != 4400 {
+		t.Errorf("exported %d bytes, want 4400", got)
+	}
+}
+
+// An entry older than the table that found no room must not count in full later.
+func TestNoRoomForBaseline(t *testing.T) {
+	o := testOptions()
+	o.MaxFlows = 1
+	h := newHarness(t, o)
+	a, b := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
+	b.ID = 8
+	a.Start, b.Start = epoch-second, epoch-second
+	moves(a)
+	moves(b)
+	h.dump(a, b)
+	h.expire(a, h.now.Wall)
+	h.expire(b, h.now.Wall)
+	if got := h.take(); len(got) != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestFlush(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.dump(e)
+	h.table.Flush(h.now)
+	if got := h.take(); len(got) != 2 || got[0].EndReason != EndForced || bytesOf(got) != 1100 {
+		t.Errorf("got %+v", got)
+	}
+	h.table.Flush(h.now)
+	if got := h.take(); len(got) != 0 {
+		t.Errorf("flushed twice: %+v", got)
+	}
+}
+
+func TestSilentDirectionSendsNothing(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	e.Counters[0] = conntrack.Counters{Packets: 1, Bytes: 60}
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 1 || got[0].DstPort != 443 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestUncounted(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	e.Counted = false
+	h.dump(e)
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 0 || h.table.Stats.Uncounted.Load() != 2 {
+		t.Errorf("%+v, uncounted %d", got, h.table.Stats.Uncounted.Load())
+	}
+}
+
+func TestLeftOut(t *testing.T) {
+	own := tuple(conntrack.ProtoUDP, "198.51.100.1:5000", "198.51.100.9:2055")
+	o := testOptions()
+	o.Skip = func(t *conntrack.Tuple) bool { return *t == own }
+	cases := map[string]conntrack.Tuple{
+		"own export": own,
+		"loopback 4": tuple(conntrack.ProtoUDP, "127.0.0.1:5", "127.0.0.53:53"),
+		"loopback 6": tuple(conntrack.ProtoUDP, "[::1]:5", "[::1]:53"),
+		"to itself":  tuple(conntrack.ProtoUDP, "192.168.77.1:5", "192.168.77.1:53"),
+	}
+	for name, orig := range cases {
+		h := running(t, o)
+		e := h.entry(conntrack.ProtoUDP)
+		e.Orig = orig
+		moves(e)
+		h.dump(e)
+		h.expire(e, h.now.Wall)
+		if got := h.take(); len(got) != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
