@@ -74,6 +74,7 @@ func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 			r.Stats.Overruns.Add(1)
 		case errors.Is(err, ErrMalformed):
 			r.Stats.Malformed.Add(1)
+		case errors.Is(err, unix.EINTR): // by a signal; nothing is lost
 		default:
 			return fmt.Errorf("conntrack events: %w", err)
 		}
@@ -109,6 +110,9 @@ func (r *Reader) Dump(fn func(*Event)) error {
 	}
 	for {
 		b, err := r.dumps.Recv(dumpPatience)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("conntrack dump: %w", err)
 		}
