@@ -162,10 +162,11 @@ func (r *Reader) hand(m *message, kind Kind, fn func(*Event)) {
 		r.Stats.Malformed.Add(1)
 		return
 	}
-	r.event.Kind, r.event.Portid = kind, m.portid
+	r.event.Kind, r.event.Portid = kind, 0
 	if kind == Live {
 		r.Stats.Entries.Add(1)
 	} else {
+		r.event.Portid = m.portid // in a dump it is our own
 		r.Stats.Destroys.Add(1)
 	}
 	fn(&r.event)
