@@ -1,0 +1,103 @@
+package conntracktest
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/conntally/conntally/conntrack"
+	"golang.org/x/sys/unix"
+)
+
+// Reader returns a Reader with sockets of its own on the Kernel, and its clock.
+func (k *Kernel) Reader() *conntrack.Reader {
+	events, dumps := k.Sockets()
+	return conntrack.NewReader(events, dumps, k.Clock())
+}
+
+// Sockets returns a socket that receives the events of every end from now on, and
+// one that answers requests for dumps. A Recv of theirs never blocks: with
+// nothing to return it advances the clock by wait. The first is also a
+//
+//	interface{ Interrupt() }
+//
+// that makes its next Recv that would wait return at once instead.
+func (k *Kernel) Sockets() (forEvents, forDumps conntrack.Socket) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, d := &events{k: k}, &dumps{k: k}
+	k.events = append(k.events, e)
+	k.dumps = append(k.dumps, d)
+	return e, d
+}
+
+// Close closes every socket: their Recv and Send fail with os.ErrClosed.
+func (k *Kernel) Close() error {
+	k.mu.Lock()
+	open, answering := slices.Clone(k.events), slices.Clone(k.dumps)
+	k.mu.Unlock()
+	var errs []error
+	for _, s := range open {
+		errs = append(errs, s.Close())
+	}
+	for _, s := range answering {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Overrun makes Recv of each event socket return ENOBUFS once, after what is
+// queued.
+func (k *Kernel) Overrun() { k.FailEvents(unix.ENOBUFS) }
+
+// FailEvents makes Recv of each event socket return err once, after what is
+// queued.
+func (k *Kernel) FailEvents(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.events {
+		s.items = append(s.items, item{err: err})
+	}
+}
+
+// InjectEvent queues a datagram, which may be anything, as an event.
+func (k *Kernel) InjectEvent(datagram []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.events {
+		s.pushBytes(datagram)
+	}
+}
+
+// FailDump makes the Kernel refuse the next request for a dump (NLMSG_ERROR).
+func (k *Kernel) FailDump(errno unix.Errno) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refused = errno
+}
+
+// BreakDump makes the next dump end after its first datagram, with errno in
+// NLMSG_DONE.
+func (k *Kernel) BreakDump(errno unix.Errno) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.broken = errno
+}
+
+// FailChunk makes Recv of each dump socket return err once.
+func (k *Kernel) FailChunk(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.dumps {
+		s.injected = append(s.injected, injection{err: err})
+	}
+}
+
+// InjectChunk has a datagram, which may be anything, come before all else that
+// the dump sockets would return.
+func (k *Kernel) InjectChunk(datagram []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.dumps {
+		s.injected = append(s.injected, injection{datagram: slices.Clone(datagram)})
+	}
+}
