@@ -13,7 +13,7 @@ const (
 
 // Message types of the conntrack subsystem (enum cntl_msg_types).
 const (
-	msgNew    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 0 // also each entry of a dump
+	msgNew    = unix.NFNL_SUBSYS_CTNETLINK << 8 // also each entry of a dump
 	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
 	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
 )

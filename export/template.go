@@ -76,7 +76,7 @@ func (t *template) append(b []byte) []byte {
 	b = be.AppendUint16(b, t.id)
 	b = be.AppendUint16(b, uint16(len(t.fields)))
 	for _, f := range t.fields {
-		b = f.element.append(b)
+		b = f.append(b)
 	}
 	return b
 }

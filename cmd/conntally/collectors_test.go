@@ -60,7 +60,7 @@ func TestCollectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.stopProbe(p)
+	r.stop(p)
 	want := watch.all(r)
 	records := s.all()
 	t.Logf("%d connections, %d records", flows, len(records))
@@ -166,7 +166,7 @@ func (r *rig) nfcapd(protocol string, port int) collector {
 	r.untilListening(port)
 	return collector{"nfdump", address(port), protocol, func(int) []record {
 		r.untilRead(port)
-		p.end(syscall.SIGTERM)
+		r.stop(p)
 		out, err := exec.Command(nfdump, "-R", dir, "-o", "json").Output()
 		if err != nil {
 			r.t.Fatalf("nfdump: %v", err)
@@ -214,7 +214,7 @@ func (r *rig) goflow2(protocol string, port int) collector {
 			time.Sleep(10 * time.Millisecond)
 			records = fromGoflow2(r.t, file)
 		}
-		p.end(syscall.SIGTERM)
+		r.stop(p)
 		return fromGoflow2(r.t, file)
 	}}
 }

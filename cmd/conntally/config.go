@@ -150,7 +150,6 @@ type collectorFlags struct {
 	config   *config
 	replaced bool
 	protocol protocol
-	chosen   bool
 }
 
 func (f *collectorFlags) String() string { return "" }

@@ -75,7 +75,7 @@ func TestActiveTimeout(t *testing.T) {
 		return len(rs) > 0 && rs[len(rs)-1] != flow.EndActive
 	}
 	s.until("the end of the transfer", ended)
-	r.stopProbe(p)
+	r.stop(p)
 	flows := s.all()
 
 	up := direction(flows, lab.ClientIPv4, conn.LocalPort)
@@ -126,7 +126,7 @@ func TestIdleTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := s.until("the connection that spoke again", func(f []decode.Flow) bool { return len(f) >= 4 })
-	r.stopProbe(p)
+	r.stop(p)
 	if rs := reasons(both); len(rs) != 4 || rs[0] != flow.EndIdle || rs[2] != flow.EndIdle {
 		t.Errorf("reasons %v, want four times idle", rs)
 	}
@@ -164,7 +164,7 @@ func TestBaseline(t *testing.T) {
 				t.Fatal(err)
 			}
 			after := r.forwarded(tcp4())
-			r.stopProbe(p)
+			r.stop(p)
 			want := lab.Count{Packets: after.Packets - before.Packets, Bytes: after.Bytes - before.Bytes}
 			if got := sum(s.all()); got != want {
 				t.Errorf("counted %v, moved since the probe started: %v (before: %v)", got, want, before)
@@ -184,7 +184,7 @@ func TestEndOfExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := s.until("the flow", func(f []decode.Flow) bool { return len(f) > 0 })[0]
-	r.stopProbe(p)
+	r.stop(p)
 	if off := f.End.Sub(sent).Abs(); off > time.Second {
 		t.Errorf("ends %v off the only packet", off)
 	}
@@ -209,7 +209,7 @@ func TestSIGTERM(t *testing.T) {
 		t.Fatal(err)
 	}
 	forwardedTCP, forwardedUDP := r.forwarded(tcp4()), r.forwarded(udp4())
-	r.stopProbe(p)
+	r.stop(p)
 	sums := sumFlows(s.all())
 	if sums[tcp4()] != forwardedTCP || sums[udp4()] != forwardedUDP {
 		t.Errorf("exported %v, forwarded tcp %v and udp %v", sums, forwardedTCP, forwardedUDP)

@@ -67,7 +67,7 @@ func (r *rig) start(name string, args ...string) *process {
 		r.t.Fatal(err)
 	}
 	go p.read(bufio.NewScanner(pipe))
-	r.t.Cleanup(func() { p.cmd.Process.Kill() })
+	r.t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may have ended
 	return p
 }
 
@@ -131,11 +131,11 @@ func (r *rig) probe(args ...string) *process {
 	return p
 }
 
-// stopProbe ends the probe as a service manager does.
-func (r *rig) stopProbe(p *process) {
+// stop ends a program as a service manager does.
+func (r *rig) stop(p *process) {
 	r.t.Helper()
 	if err := p.end(syscall.SIGTERM); err != nil {
-		r.t.Fatalf("the probe failed: %v\n%s", err, p)
+		r.t.Fatalf("%s failed: %v\n%s", p.cmd.Path, err, p)
 	}
 }
 

@@ -59,7 +59,7 @@ func waitUntil(ctx context.Context, at time.Time) error {
 // watch makes conn fail from the end of ctx on. The function that it returns
 // stops that.
 func watch(ctx context.Context, conn interface{ SetDeadline(time.Time) error }) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 }
 
 // because prefers the end of ctx to the time-out that it caused.

@@ -112,7 +112,7 @@ func (s *servers) attend(conn *net.TCPConn) {
 		peer.tell(answer(s.ctx, conn, h))
 	}
 	if s.sockets.remove(conn) {
-		conn.SetLinger(closeTime) // Close waits for the last acknowledgement
+		_ = conn.SetLinger(closeTime) // Close waits for the last acknowledgement
 		conn.Close()
 	}
 	if peer != nil {
@@ -177,7 +177,7 @@ func receive(conn *net.UDPConn, handle datagramHandler) {
 
 // answerDatagram leaves a failure to the client, which misses the answer.
 func answerDatagram(conn *net.UDPConn, from netip.AddrPort, payload []byte) {
-	conn.WriteToUDPAddrPort(payload, from)
+	_, _ = conn.WriteToUDPAddrPort(payload, from)
 }
 
 func (s *servers) noteDatagram(_ *net.UDPConn, from netip.AddrPort, _ []byte) {
@@ -224,7 +224,7 @@ func (s *sockets) closeAll() {
 // abort leaves nothing in the kernel that would keep the namespace.
 func abort(socket io.Closer) {
 	if conn, ok := socket.(*net.TCPConn); ok {
-		conn.SetLinger(0)
+		_ = conn.SetLinger(0)
 	}
 	socket.Close()
 }
