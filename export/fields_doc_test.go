@@ -1,0 +1,208 @@
+package export
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+//go:generate go test -run ^TestFieldsDoc$ -update .
+
+var fieldsDoc = filepath.Join("..", "docs", "fields.md")
+
+// TestFieldsDoc keeps docs/fields.md as the field table is.
+func TestFieldsDoc(t *testing.T) {
+	got := describeFields()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(fieldsDoc), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(fieldsDoc, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(fieldsDoc)
+	if err != nil || string(text) != got {
+		t.Errorf("%s isn't current (%v): run go generate ./export", fieldsDoc, err)
+	}
+}
+
+// meanings say of an element what its name doesn't.
+var meanings = map[uint16]string{
+	8: "of this direction", 12: "of this direction", 27: "of this direction", 28: "of this direction",
+	7:   "0 for protocols without ports, and for ICMP",
+	11:  "the same; for ICMP type × 256 + code",
+	4:   "6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6 ...",
+	6:   "derived from the connection's state; 0 unless TCP",
+	5:   "always 0: conntrack doesn't know it",
+	61:  "1 = leaves by an uplink, an interface of a default route; else 0",
+	10:  "ifIndex towards the sender; 0 = the router itself, or not known",
+	14:  "ifIndex towards the receiver; 0 = the router itself, or not known",
+	1:   "since the last record of this flow; layer 3, IP header included",
+	2:   "since the last record of this flow",
+	22:  "ms, see below",
+	21:  "ms, see below",
+	152: "ms since 1970",
+	153: "ms since 1970",
+	136: "1 idle, 2 active timeout, 3 end seen (FIN, RST), 4 deleted or conntally stops, 5 table full",
+	32:  "type × 256 + code",
+	139: "type × 256 + code",
+	225: "as it leaves the router", 226: "as it leaves the router", 227: "as it leaves the router", 228: "as it leaves the router",
+	281: "as it leaves the router", 282: "as it leaves the router",
+}
+
+const fieldsIntro = `# What conntally exports
+
+<!-- Made from the field table by go generate ./export. Don't edit. -->
+
+A flow has two records, one for each direction, whenever it has moved something. Which template a record uses follows
+from the connection. All numbers are unsigned. Elements have the ids of the IANA registry of IPFIX information elements;
+NetFlow v9 has the same ids.
+
+## Templates
+
+| template | for | IPFIX octets | v9 octets | elements in order, IPFIX | NetFlow v9 |
+|---|---|---|---|---|---|
+`
+
+const fieldsElements = `
+## Elements
+
+| id | name | octets | IPFIX | v9 | |
+|---|---|---|---|---|---|
+`
+
+const fieldsOptions = `
+## Options
+
+| template | scope, IPFIX | scope, v9 | element | octets | value |
+|---|---|---|---|---|---|
+`
+
+const fieldsTimes = `
+## Times
+
+IPFIX has them exact to the millisecond. NetFlow v9 counts them from the exporter's start, in the header's sysUptime.
+conntally chooses a virtual start, so that no counter wraps, and moves it at times: compute it from each header, as unix
+seconds × 1000 − sysUptime. The header's seconds are rounded up.
+`
+
+func describeFields() string {
+	var b strings.Builder
+	b.WriteString(fieldsIntro)
+	describeTemplates(&b)
+	b.WriteString(fieldsElements)
+	describeElements(&b)
+	b.WriteString(fieldsOptions)
+	describeOptions(&b)
+	b.WriteString(fieldsTimes)
+	return b.String()
+}
+
+func describeTemplates(b *strings.Builder) {
+	v9 := templates(NetFlow9)
+	for i, t := range templates(IPFIX) {
+		others := difference(v9[i].fields, t.fields)
+		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n", t.id, purpose(i), t.size, v9[i].size, ids(t.fields), others)
+	}
+}
+
+func purpose(kind int) string {
+	words := []string{"IPv4"}
+	if kind&v6Bit != 0 {
+		words[0] = "IPv6"
+	}
+	if kind&icmpBit != 0 {
+		words[0] += " ICMP"
+	}
+	if kind&translatedBit != 0 {
+		words = append(words, "translated (NAT)")
+	}
+	return strings.Join(words, ", ")
+}
+
+func ids(fields []field) string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, fmt.Sprint(f.id))
+	}
+	return strings.Join(all, " ")
+}
+
+// difference names what v9 has in place of IPFIX's elements.
+func difference(v9, ipfix []field) string {
+	var all []string
+	for i := range v9 {
+		if v9[i].id != ipfix[i].id {
+			all = append(all, fmt.Sprintf("%d for %d", v9[i].id, ipfix[i].id))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// describeElements has a row for each element of each protocol, in order of ids.
+func describeElements(b *strings.Builder) {
+	in := make(map[element]map[Protocol]bool)
+	for _, p := range protocols {
+		for _, f := range slices.Concat(fieldsOf(p)...) {
+			if in[f.element] == nil {
+				in[f.element] = make(map[Protocol]bool)
+			}
+			in[f.element][p] = true
+		}
+	}
+	byID := func(a, b element) int { return cmp.Compare(a.id, b.id) }
+	for _, e := range slices.SortedFunc(maps.Keys(in), byID) {
+		fmt.Fprintf(b, "| %d | %s | %d | %s | %s | %s |\n",
+			e.id, e.name, e.size, mark(in[e][IPFIX]), mark(in[e][NetFlow9]), meanings[e.id])
+	}
+}
+
+func mark(has bool) string {
+	if has {
+		return "yes"
+	}
+	return ""
+}
+
+func describeOptions(b *strings.Builder) {
+	o, v9 := sampling(IPFIX), sampling(NetFlow9)
+	about := o.about[0]
+	fmt.Fprintf(b, "| %d | %s | %s | %d %s | %d | 1: every packet is counted |\n",
+		o.id, scopeOf(o), scopeOf(v9), about.id, about.name, about.size)
+}
+
+func scopeOf(o optionsTemplate) string {
+	e := o.scope[0]
+	return fmt.Sprintf("%d %s, %d octets", e.id, e.name, e.size)
+}
+
+// TestMeanings fails where an element has none, or one is left over.
+func TestMeanings(t *testing.T) {
+	used := make(map[uint16]bool)
+	for _, p := range protocols {
+		for _, f := range slices.Concat(fieldsOf(p)...) {
+			used[f.id] = true
+			if _, ok := meanings[f.id]; !ok {
+				t.Errorf("element %d %s has no meaning", f.id, f.name)
+			}
+		}
+	}
+	for id := range meanings {
+		if !used[id] {
+			t.Errorf("element %d isn't exported any more", id)
+		}
+	}
+}
+
+func fieldsOf(p Protocol) (all [][]field) {
+	for _, t := range templates(p) {
+		all = append(all, t.fields)
+	}
+	return all
+}
