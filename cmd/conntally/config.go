@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ type config struct {
 		ReceiveBuffer size     `toml:"receive_buffer"`
 		Track         bool     `toml:"track"`
 	} `toml:"conntrack"`
+	Metrics struct {
+		Listen string `toml:"listen"`
+	} `toml:"metrics"`
 	Log struct {
 		Level zapcore.Level `toml:"level"`
 	} `toml:"log"`
@@ -88,7 +92,11 @@ func (c *config) read(path string) error {
 	if err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
-			return usageError("%s:%d: %s: %s", path, parse.Position.Line, parse.LastKey, parse.Message)
+			where := ""
+			if parse.LastKey != "" {
+				where = parse.LastKey + ": "
+			}
+			return usageError("%s:%d: %s%s", path, parse.Position.Line, where, parse.Message)
 		}
 		return usageError("%v", err)
 	}
@@ -111,15 +119,24 @@ func runFlags(c *config, path *string, stdout io.Writer) *flags {
 	})
 	fs.TextVar(&c.Flow.NAT, "nat", c.Flow.NAT, "addresses of translated flows: `endpoints` or wire")
 	fs.BoolVar(&c.Conntrack.Track, "track", c.Conntrack.Track, "have connections tracked where no firewall rule does")
+	fs.StringVar(&c.Metrics.Listen, "metrics", c.Metrics.Listen, "serve Prometheus metrics at `HOST:PORT`")
 	fs.TextVar(&c.Log.Level, "log-level", c.Log.Level, "log from this `level` on: debug, info, warn, error")
 	return fs
 }
 
 // check looks at what a value's own type can't.
 func (c *config) check() error {
-	for i := range c.Collectors {
-		if err := checkAddress(c.Collectors[i].Address); err != nil {
-			return usageError("collector %q: %v", c.Collectors[i].Address, err)
+	for i, cc := range c.Collectors {
+		if err := checkAddress(cc.Address); err != nil {
+			return usageError("collector %q: %v", cc.Address, err)
+		}
+		if slices.Contains(c.Collectors[:i], cc) {
+			return usageError("collector %q: named twice", cc.Address)
+		}
+	}
+	if c.Metrics.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
+			return usageError("metrics %q: want HOST:PORT", c.Metrics.Listen)
 		}
 	}
 	if poll := time.Duration(c.Conntrack.PollInterval); poll != 0 && poll < minPoll {

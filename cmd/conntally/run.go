@@ -45,6 +45,11 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		return explain(err)
 	}
 	defer p.reader.Close()
+	if c.Metrics.Listen != "" {
+		if err := serveMetrics(ctx, c.Metrics.Listen, p); err != nil {
+			return err
+		}
+	}
 	return p.run(ctx)
 }
 
