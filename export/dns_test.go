@@ -52,7 +52,10 @@ func (d *fakeDNS) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+		framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)
+		if _, err := conn.Write(framed); err != nil {
+			return
+		}
 	}
 }
 

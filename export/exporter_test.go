@@ -31,7 +31,7 @@ func TestTwoCollectors(t *testing.T) {
 	e.Close(clock.now())
 	for i, p := range protocols {
 		messages := listeners[i].receiveAll(t, e.Collectors[i])
-		sameFlows(t, flowsIn(t, messages), wantFlows(p, uint32(p), records), exporterAddress)
+		sameFlows(t, flowsIn(t, messages), wantFlows(p, uint32(p), records))
 	}
 }
 

@@ -45,7 +45,9 @@ func (l *listener) address() netip.AddrPort { return l.LocalAddr().(*net.UDPAddr
 // receive returns the next datagram and where it came from.
 func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
 	t.Helper()
-	l.SetReadDeadline(time.Now().Add(10 * time.Second)) // only against hanging
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil { // only against hanging
+		t.Fatal(err)
+	}
 	b := make([]byte, 65536)
 	n, from, err := l.ReadFromUDPAddrPort(b)
 	if err != nil {
@@ -106,7 +108,7 @@ func samples(now int64) []flow.Record {
 	return records
 }
 
-// sets are the ids of the sets in a message.
+// setIDs returns the ids of the sets in a message.
 func setIDs(t testing.TB, b []byte) (ids []uint16) {
 	t.Helper()
 	for _, s := range walk(t, b).sets {
