@@ -94,7 +94,27 @@ func TestOrder(t *testing.T) {
 			if k.Len() != len(want) {
 				t.Errorf("%d live", k.Len())
 			}
+			recount(t, k, r, want)
 		})
+	}
+}
+
+// recount gives each entry counters of its own, and finds them in a dump.
+func recount(t *testing.T, k *conntracktest.Kernel, r *conntrack.Reader, keys []conntrack.Key) {
+	t.Helper()
+	for i, key := range keys {
+		k.Count(key, conntrack.Original, uint64(i+1), uint64(100*i))
+	}
+	i := 0
+	if err := r.Dump(func(e *conntrack.Event) {
+		want := k.Entry(keys[i])
+		want.At = e.At
+		if *e != want || e.Counters[conntrack.Original].Packets != uint64(i+1) {
+			t.Errorf("entry %d: got %+v\nwant %+v", i, *e, want)
+		}
+		i++
+	}); err != nil || i != len(keys) {
+		t.Errorf("%v after %d entries", err, i)
 	}
 }
 

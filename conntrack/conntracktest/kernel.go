@@ -82,9 +82,12 @@ func (k *Kernel) fill(e *conntrack.Event) {
 	}
 	e.Kind, e.At, e.Stop, e.Portid = conntrack.Live, conntrack.Instant{}, 0, 0
 	e.Status |= conntrack.Confirmed
-	e.HasTimeout = e.Status&conntrack.Offload == 0
+	e.HasTimeout = tellsTimeout(e)
 	e.Counted = k.acct
 }
+
+// tellsTimeout: a dump leaves out the timeout of an offloaded entry, and its state.
+func tellsTimeout(e *conntrack.Event) bool { return e.Status&conntrack.Offload == 0 }
 
 // Inverse returns the tuple of the replies where there is no NAT
 // (nf_ct_invert_tuple).
@@ -156,6 +159,7 @@ func (k *Kernel) Update(key conntrack.Key, change func(*conntrack.Event)) {
 	if n.event.Key() != key {
 		panic("conntracktest: Update changed the key")
 	}
+	n.event.HasTimeout = tellsTimeout(&n.event)
 	k.table.changed(n)
 }
 
