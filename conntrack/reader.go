@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,12 +33,27 @@ const waitLimit = 8192
 // Stats and Interrupt, belong to one goroutine.
 type Reader struct {
 	Stats Stats
+	// Between, where set, is called between two chunks of a dump: the place
+	// to pause, and to do what can't wait.
+	Between func()
 
+	mu            sync.Mutex // of events, for other goroutines than the reader's
 	events, dumps Socket
 	clock         Clock
 	seq           uint32
 	request       []byte
 	event         Event
+	drops         uint32 // as the event socket counts them
+	options       Options
+	opened        bool // by Open: can be opened again
+	abandoned     bool // the last dump failed, and the kernel may not be done with it
+	pulse         pulse
+}
+
+// dropCounter is a Socket that knows how many datagrams the kernel has dropped
+// since it was opened. The count wraps.
+type dropCounter interface {
+	Drops() (uint32, error)
 }
 
 // NewReader reads from two sockets: events has joined the DESTROY group, dumps
@@ -54,8 +70,26 @@ func (r *Reader) Close() error {
 // Interrupt makes a Wait under way, or else the next one, return at once. Any
 // goroutine may call it.
 func (r *Reader) Interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if s, ok := r.events.(interface{ Interrupt() }); ok {
 		s.Interrupt()
+	}
+}
+
+// Lost returns how often events were lost, as far as is known. It only grows.
+func (r *Reader) Lost() uint64 { return r.Stats.Drops.Load() + r.Stats.Overruns.Load() }
+
+// countDrops asks the event socket. NETLINK_NO_ENOBUFS makes losses silent, but
+// they are still counted.
+func (r *Reader) countDrops() {
+	s, ok := r.events.(dropCounter)
+	if !ok {
+		return
+	}
+	if n, err := s.Drops(); err == nil {
+		r.Stats.Drops.Add(uint64(n - r.drops))
+		r.drops = n
 	}
 }
 
@@ -63,8 +97,17 @@ func (r *Reader) Interrupt() {
 // by then. Datagrams that the kernel had to drop, and messages that make no
 // sense, are counted and are no error.
 func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
+	err := r.drain(wait, fn)
+	r.countDrops()
+	if r.pulse.stopped.Load() {
+		return ErrStalled
+	}
+	return err
+}
+
+func (r *Reader) drain(wait time.Duration, fn func(*Event)) error {
 	for range waitLimit {
-		b, err := r.events.Recv(wait)
+		b, err := r.recv(wait)
 		switch {
 		case err == nil:
 			r.ended(b, fn)
@@ -81,6 +124,15 @@ func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 		wait = 0
 	}
 	return nil
+}
+
+// recv reads one datagram. Its beats tell a reader that waits from one that is
+// stuck.
+func (r *Reader) recv(wait time.Duration) ([]byte, error) {
+	r.pulse.rest()
+	b, err := r.events.Recv(wait)
+	r.pulse.work()
+	return b, err
 }
 
 // ended decodes one datagram of the event socket.
@@ -103,11 +155,10 @@ func (r *Reader) ended(b []byte, fn func(*Event)) {
 // itself evicts what has expired. An entry that comes or goes during the dump may
 // be in it or not, and one may come twice. After an error the dump is incomplete.
 func (r *Reader) Dump(fn func(*Event)) error {
-	r.seq++
-	r.request = dumpRequest(r.request, r.seq)
-	if err := r.dumps.Send(r.request); err != nil {
+	if err := r.ask(); err != nil {
 		return fmt.Errorf("conntrack dump: %w", err)
 	}
+	r.abandoned = true
 	for {
 		b, err := r.dumps.Recv(dumpPatience)
 		if errors.Is(err, unix.EINTR) {
@@ -120,14 +171,34 @@ func (r *Reader) Dump(fn func(*Event)) error {
 		if err != nil {
 			return fmt.Errorf("conntrack dump: %w", err)
 		}
+		if r.Between != nil && !done {
+			r.Between()
+		}
 		if err := r.Wait(0, fn); err != nil {
 			return err
 		}
 		if done {
+			r.abandoned = false
 			r.Stats.Dumps.Add(1)
 			return nil
 		}
 	}
+}
+
+// ask asks for a dump, on a new socket where the last dump was not read to its
+// end: the kernel would say EBUSY.
+func (r *Reader) ask() error {
+	if r.abandoned && r.opened {
+		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer)
+		if err != nil {
+			return err
+		}
+		_ = r.dumps.Close() // given up
+		r.dumps, r.abandoned = fresh, false
+	}
+	r.seq++
+	r.request = dumpRequest(r.request, r.seq)
+	return r.dumps.Send(r.request)
 }
 
 // chunk decodes one datagram of a dump and tells whether it was the last.

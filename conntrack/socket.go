@@ -28,6 +28,10 @@ type Options struct {
 	// ReceiveBuffer is the event socket's, in bytes. It may exceed
 	// net.core.rmem_max where CAP_NET_ADMIN holds in the initial user namespace.
 	ReceiveBuffer int
+	// Reliable has the kernel repeat a DESTROY that found the buffer full,
+	// until it fits. Until then the entry counts: a reader that stalls keeps the
+	// router from accepting connections.
+	Reliable bool
 }
 
 // Open subscribes to the end of every entry and prepares for dumps. From its
@@ -42,7 +46,39 @@ func Open(o Options, clock Clock) (*Reader, error) {
 		events.Close()
 		return nil, fmt.Errorf("conntrack dump: %w", err)
 	}
-	return NewReader(events, dumps, clock), nil
+	r := NewReader(events, dumps, clock)
+	r.options, r.opened = o, true
+	return r, nil
+}
+
+// ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
+// the kernel charges them (some 1280 B per event), 0 where it isn't known.
+func (r *Reader) ReceiveBuffer() int {
+	s, ok := r.events.(*socket)
+	if !ok {
+		return 0
+	}
+	n, err := s.conn.ReadBuffer()
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Reopen replaces the event socket of a Reader that Open returned, after an error.
+// What ended meanwhile went unseen. A Reader that stalled is not reliable any more.
+func (r *Reader) Reopen() error {
+	r.options.Reliable = r.options.Reliable && !r.pulse.stopped.Load()
+	fresh, err := openEvents(r.options)
+	if err != nil {
+		return fmt.Errorf("conntrack events: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.events.Close() // broken, or closed already
+	r.events, r.drops = fresh, 0
+	r.pulse.stopped.Store(false)
+	return nil
 }
 
 func openEvents(o Options) (*socket, error) {
@@ -50,7 +86,7 @@ func openEvents(o Options) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.subscribe(o.ReceiveBuffer); err != nil {
+	if err := s.subscribe(o); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -58,12 +94,15 @@ func openEvents(o Options) (*socket, error) {
 }
 
 // subscribe enlarges the buffer first: events come from the moment of joining.
-func (s *socket) subscribe(receiveBuffer int) error {
-	if err := s.conn.SetReadBuffer(receiveBuffer); err != nil {
+func (s *socket) subscribe(o Options) error {
+	if err := s.conn.SetReadBuffer(o.ReceiveBuffer); err != nil {
 		return err
 	}
 	// An overrun must not stop the reader; the drops are counted elsewhere.
 	if err := s.conn.SetOption(netlink.NoENOBUFS, true); err != nil {
+		return err
+	}
+	if err := s.conn.SetOption(netlink.BroadcastError, o.Reliable); err != nil {
 		return err
 	}
 	return s.conn.JoinGroup(groupDestroy)
@@ -82,6 +121,9 @@ type socket struct {
 	have     int // datagrams in the batch
 	given    int // of which were handed out
 	errno    syscall.Errno
+	memInfo  [unix.SK_MEMINFO_VARS]uint32
+	memErrno syscall.Errno
+	memBound func(fd uintptr)
 	tryBound func(fd uintptr)
 	getBound func(fd uintptr) bool
 }
@@ -115,7 +157,7 @@ func openSocket(netns, batch, size int) (*socket, error) {
 		s.headers[i].header.Iov = &s.iovecs[i]
 		s.headers[i].header.SetIovlen(1)
 	}
-	s.tryBound, s.getBound = s.try, s.get
+	s.tryBound, s.getBound, s.memBound = s.try, s.get, s.readMemInfo
 	return s, nil
 }
 
@@ -192,6 +234,23 @@ func (s *socket) try(fd uintptr) {
 func (s *socket) get(fd uintptr) (done bool) {
 	s.try(fd)
 	return s.errno != unix.EAGAIN
+}
+
+// Drops implements dropCounter: SK_MEMINFO_DROPS of SO_MEMINFO.
+func (s *socket) Drops() (uint32, error) {
+	if err := s.raw.Control(s.memBound); err != nil {
+		return 0, err
+	}
+	if s.memErrno != 0 {
+		return 0, s.memErrno
+	}
+	return s.memInfo[unix.SK_MEMINFO_DROPS], nil
+}
+
+func (s *socket) readMemInfo(fd uintptr) {
+	length := uint32(unsafe.Sizeof(s.memInfo))
+	_, _, s.memErrno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&s.memInfo)), uintptr(unsafe.Pointer(&length)), 0)
 }
 
 // Send implements Socket.

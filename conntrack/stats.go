@@ -9,4 +9,5 @@ type Stats struct {
 	Dumps     atomic.Uint64 // complete dumps
 	Malformed atomic.Uint64 // messages that could not be decoded
 	Overruns  atomic.Uint64 // times that the event socket said ENOBUFS
+	Drops     atomic.Uint64 // DESTROY events that the kernel dropped: its buffer was full
 }

@@ -6,6 +6,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// stepTolerance is by how much the clocks may drift apart without a step.
+const stepTolerance = int64(time.Second)
+
 // timerResolution is that of CTA_TIMEOUT.
 const timerResolution = int64(time.Second)
 

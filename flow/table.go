@@ -31,11 +31,12 @@ type Table struct {
 	index    index
 	ended    ended
 	began    conntrack.Instant
-	dump     uint32 // number of the present dump, 1 the first
-	dumped   int64  // when the last dump ended, monotonic
-	interval int64  // between the last two dumps, ns
-	baseline bool   // the first dump is not complete yet
-	crowded  bool   // an entry older than the table found no room
+	dump     uint32               // number of the present dump, 1 the first
+	dumps    [3]conntrack.Instant // when the last three ended, the latest first
+	interval int64                // between the last two, ns
+	baseline bool                 // the first dump is not complete yet
+	full     bool                 // an entry found no room
+	crowded  bool                 // one that is older than the table
 	record   Record
 }
 
@@ -45,7 +46,8 @@ func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Instant
 	return &Table{
 		options: o, timeouts: t, sink: sink,
 		index: newIndex(), ended: newEnded(),
-		began: now, dumped: now.Mono, dump: 1, baseline: true,
+		began: now, dump: 1, baseline: true,
+		dumps: [3]conntrack.Instant{now, now, now},
 	}
 }
 
@@ -96,7 +98,7 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) *entry {
 	old := t.predates(e)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
-		t.crowded = t.crowded || old
+		t.full, t.crowded = true, t.crowded || old
 		return nil
 	}
 	en := t.begin(e, k)
@@ -142,29 +144,46 @@ func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key, h uint64) {
 		t.unmet(e, k)
 		return
 	}
-	t.finish(en, e)
+	t.finish(en, e, reasonOf(e))
 	t.index.remove(k, h)
 	t.Stats.Flows.Add(-1)
 }
 
-// unmet exports an entry that came and went between two dumps.
+// unmet exports an entry that no dump has shown: it came and went between two, or
+// it found no room. Else its end was reported before and is repeated late.
 func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
-	if t.predates(e) {
+	reason := reasonOf(e)
+	switch {
+	case t.predates(e):
 		t.Stats.Ignored.Add(1)
+		return
+	case t.overdue(e) && t.full:
+		reason = EndResources
+	case t.overdue(e):
+		t.Stats.Duplicates.Add(1)
 		return
 	}
 	en := t.begin(e, k)
-	t.finish(&en, e)
+	t.finish(&en, e, reason)
+}
+
+// overdue tells whether the last two dumps should have shown e, had it been alive
+// until now. While the system clock is stepped, start times don't tell.
+func (t *Table) overdue(e *conntrack.Event) bool {
+	before := t.dumps[len(t.dumps)-1]
+	step := (e.At.Wall - e.At.Mono) - (before.Wall - before.Mono)
+	return e.Start > 0 && max(step, -step) < stepTolerance &&
+		toMono(e.Start, e.At) < before.Mono-stepTolerance
 }
 
 // finish exports the rest of a flow.
-func (t *Table) finish(en *entry, e *conntrack.Event) {
+func (t *Table) finish(en *entry, e *conntrack.Event, reason EndReason) {
 	moved := t.take(en, e)
 	if !en.hasPending() {
 		return
 	}
 	en.moved = t.endOf(en, e, moved)
-	t.export(en, reasonOf(e), e.At)
+	t.export(en, reason, e.At)
 }
 
 // update takes the present counters of a living entry.
@@ -241,7 +260,8 @@ func (t *Table) EndDump(now conntrack.Instant) {
 	}
 	t.ended.rotate()
 	t.dump++
-	t.dumped, t.interval = now.Mono, now.Mono-t.dumped
+	t.interval = now.Mono - t.dumps[0].Mono
+	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
 	t.baseline = false
 }
 

@@ -374,3 +374,41 @@ func TestLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// While another program's listener stalls, the kernel repeats an end to all, also
+// long after we have forgotten it.
+func TestEndedTwiceLongAgo(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.pass(time.Second)
+	h.expire(e, h.now.Wall)
+	for range 5 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Duplicates.Load() != 1 {
+		t.Errorf("%d bytes, %d duplicates", got, h.table.Stats.Duplicates.Load())
+	}
+}
+
+// What found no room is exported whole at its end, and says why so late.
+func TestNoRoomForLong(t *testing.T) {
+	o := testOptions()
+	o.MaxFlows = 1
+	h := running(t, o)
+	a, b := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
+	b.ID = 8
+	for range 5 {
+		h.pass(10 * time.Second)
+		moves(a)
+		moves(b)
+		h.dump(a, b)
+	}
+	h.take()
+	h.expire(b, h.now.Wall)
+	if got := h.take(); bytesOf(got) != 5500 || got[0].EndReason != EndResources {
+		t.Errorf("got %+v", got)
+	}
+}
