@@ -28,7 +28,9 @@ type config struct {
 	} `toml:"flow"`
 	Conntrack struct {
 		PollInterval  duration `toml:"poll_interval"`
+		MaxCPU        float64  `toml:"max_cpu"` // percent of one core
 		ReceiveBuffer size     `toml:"receive_buffer"`
+		Reliable      bool     `toml:"reliable"`
 		Track         bool     `toml:"track"`
 	} `toml:"conntrack"`
 	Metrics struct {
@@ -54,6 +56,7 @@ func defaultConfig() *config {
 	c := new(config)
 	c.Flow.ActiveTimeout = duration(60 * time.Second)
 	c.Flow.IdleTimeout = duration(15 * time.Second)
+	c.Conntrack.MaxCPU = 1
 	c.Conntrack.ReceiveBuffer = 16 << 20
 	return c
 }
@@ -141,6 +144,9 @@ func (c *config) check() error {
 	}
 	if poll := time.Duration(c.Conntrack.PollInterval); poll != 0 && poll < minPoll {
 		return usageError("poll_interval %v: at least %v", poll, minPoll)
+	}
+	if cpu := c.Conntrack.MaxCPU; !(cpu > 0 && cpu <= 100) { // NaN is neither
+		return usageError("max_cpu %v: want a percentage of one core, above 0 and up to 100", cpu)
 	}
 	if c.Flow.MaxFlows < 0 {
 		return usageError("max_flows %d: not negative", c.Flow.MaxFlows)

@@ -49,6 +49,15 @@ func registerMetrics(registry *prometheus.Registry, p *probe) error {
 			Name: "conntally_flows", Help: "Connections in the flow table.",
 		}, func() float64 { return float64(p.table.Stats.Flows.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "conntally_poll_interval_seconds", Help: "Between two dumps, as in force.",
+		}, func() float64 { return time.Duration(p.Stats.Interval.Load()).Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "conntally_receive_buffer_bytes", Help: "The event socket's buffer, as in force.",
+		}, func() float64 { return float64(p.buffer) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "conntally_dump_cpu_seconds_total", Help: "CPU spent in dumps, user and system.",
+		}, func() float64 { return time.Duration(p.Stats.DumpTime.Load()).Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "conntally_build_info", Help: "The version in the label; always 1.",
 			ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 		}, func() float64 { return 1 }),
@@ -89,7 +98,11 @@ func readerCounters(p *probe) []counter {
 		{"conntrack_entries_total", "Living connections read from dumps.", &s.Entries},
 		{"conntrack_destroys_total", "Ends of connections read.", &s.Destroys},
 		{"conntrack_dumps_total", "Complete dumps.", &s.Dumps},
+		{"conntrack_failed_dumps_total", "Dumps that failed.", &p.Stats.FailedDumps},
+		{"conntrack_discarded_dumps_total", "Dumps that say nothing of what they didn't show: the kernel resized its table.", &p.Stats.DiscardedDumps},
+		{"conntrack_reopened_total", "Event sockets that had to be opened again.", &p.Stats.Reopened},
 		{"conntrack_malformed_total", "Messages of the kernel that made no sense.", &s.Malformed},
+		{"conntrack_dropped_events_total", "Ends of connections that the kernel dropped: the receive buffer was full.", &s.Drops},
 		{"conntrack_overruns_total", "Times that the kernel said it had dropped events.", &s.Overruns},
 	}
 }

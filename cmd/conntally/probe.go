@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,55 +15,135 @@ import (
 
 // probe drives the pipeline: one goroutine reads, counts and exports.
 type probe struct {
+	Stats probeStats
+
 	reader   *conntrack.Reader
 	table    *flow.Table
 	exporter *export.Exporter
 	clock    conntrack.Clock
-	poll     time.Duration
 	log      *zap.Logger
+	pacer    *pacer
+	reliable bool
+	buffer   int // the event socket's, in bytes
+
+	apply   func(*conntrack.Event)
+	lost    uint64 // events lost before the last dump
+	summary summary
 }
+
+// guardPatience is how long a reliable reader may stand still.
+const guardPatience = 5 * time.Second
 
 // run works until ctx is done, then exports what is pending.
 func (p *probe) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.reader.Interrupt)
 	defer stop()
+	if p.reliable {
+		go p.reader.Guard(ctx, guardPatience)
+	}
+	p.apply = p.table.Apply // bound once
+	p.reader.Between = func() { p.between(ctx) }
 
-	apply := p.table.Apply // bound once
-	p.dump(apply)
-	next := p.clock().Mono + int64(p.poll)
+	p.pacer.hurry = true
+	p.dump()
+	p.pacer.hurry = false
 	p.exporter.Tick(ctx, p.clock())
-	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.poll),
-		zap.Int64("connections", p.table.Stats.Flows.Load()))
+	p.summary.begin(p)
+	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.pacer.interval()),
+		zap.Int64("connections", p.table.Stats.Flows.Load()), zap.Int("receive_buffer", p.buffer))
 	for ctx.Err() == nil {
-		if now := p.clock().Mono; now >= next {
-			p.dump(apply)
-			next = max(next+int64(p.poll), p.clock().Mono)
+		now := p.clock()
+		if p.pacer.due(now) || p.reader.Lost() != p.lost && p.pacer.mayHurry(now) {
+			p.dump()
 		}
 		p.exporter.Tick(ctx, p.clock())
-		wait := p.exporter.Due(next) - p.clock().Mono
-		if err := p.reader.Wait(max(time.Duration(wait), time.Millisecond), apply); err != nil {
+		p.summary.tick(p)
+		if err := p.wait(); err != nil {
 			return err
 		}
 	}
-	return p.stop(apply)
+	return p.stop()
+}
+
+// wait reads what ends until something else is due. Where events come thick and
+// fast it lets them gather: one wake-up serves many.
+func (p *probe) wait() error {
+	now := p.clock().Mono
+	due := min(p.exporter.Due(p.pacer.next), p.summary.due)
+	before := p.reader.Stats.Destroys.Load()
+	err := p.reader.Wait(max(time.Duration(due-now), time.Millisecond), p.apply)
+	if err != nil {
+		return p.reopen(err)
+	}
+	if p.reader.Stats.Destroys.Load() != before {
+		time.Sleep(p.pacer.breath)
+	}
+	return nil
+}
+
+// reopen mends a broken event socket.
+func (p *probe) reopen(err error) error {
+	p.log.Warn("reading events failed, opening the socket again", zap.Error(err))
+	if errors.Is(err, conntrack.ErrStalled) {
+		p.log.Warn("from now on without reliable delivery")
+	}
+	if again := p.reader.Reopen(); again != nil {
+		return fmt.Errorf("%w; and again: %w", err, again)
+	}
+	p.Stats.Reopened.Add(1)
+	p.pacer.now() // what ended meanwhile is missing from the next dump
+	return nil
+}
+
+// between is called between the chunks of a dump.
+func (p *probe) between(ctx context.Context) {
+	p.exporter.Tick(ctx, p.clock())
+	if ctx.Err() == nil {
+		p.pacer.pause(p.clock)
+	}
 }
 
 // dump reads the counters of all living entries. A dump that fails is tried again
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
-func (p *probe) dump(apply func(*conntrack.Event)) {
+func (p *probe) dump() {
 	p.table.SetTimeouts(conntrack.ReadTimeouts())
-	if err := p.reader.Dump(apply); err != nil {
-		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
-		return
+	p.lost = p.reader.Lost()
+	p.pacer.begin(p.clock())
+	whole, err := p.dumpOnce()
+	if err == nil && !whole {
+		p.log.Info("the kernel resized its table during a dump: it was read again")
+		whole, err = p.dumpOnce()
 	}
 	now := p.clock()
-	p.table.EndDump(now)
+	if err != nil {
+		p.Stats.FailedDumps.Add(1)
+		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
+	} else if whole {
+		p.table.EndDump(now)
+	}
 	p.exporter.Flush(now) // a dump's records have no more company to wait for
+	p.pacer.end(now)
+}
+
+// dumpOnce tells whether the dump was whole. While the kernel resizes its hash
+// table, entries are missed or shown twice without a sign: what was shown is right
+// all the same, what was not shown says nothing.
+func (p *probe) dumpOnce() (whole bool, err error) {
+	before, _ := conntrack.ReadSysctl("buckets") // unknown is 0, and stays so
+	if err := p.reader.Dump(p.apply); err != nil {
+		return false, err
+	}
+	after, _ := conntrack.ReadSysctl("buckets")
+	if before != after {
+		p.Stats.DiscardedDumps.Add(1)
+	}
+	return before == after, nil
 }
 
 // stop exports what moved up to now.
-func (p *probe) stop(apply func(*conntrack.Event)) error {
-	err := p.reader.Dump(apply)
+func (p *probe) stop() error {
+	p.pacer.hurry = true
+	err := p.reader.Dump(p.apply)
 	now := p.clock()
 	p.table.Flush(now)
 	p.exporter.Close(now)

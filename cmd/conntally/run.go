@@ -91,7 +91,9 @@ func explain(err error) error {
 func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
 	clock := conntrack.SystemClock()
 	prepareKernel(log)
-	reader, err := conntrack.Open(conntrack.Options{ReceiveBuffer: int(c.Conntrack.ReceiveBuffer)}, clock)
+	reader, err := conntrack.Open(conntrack.Options{
+		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
+	}, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +103,11 @@ func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Skip: exporter.Owns,
 	}
 	p := &probe{
-		reader: reader, exporter: exporter, clock: clock, log: log, poll: c.pollInterval(),
+		reader: reader, exporter: exporter, clock: clock, log: log, reliable: c.Conntrack.Reliable,
 		table: flow.NewTable(options, conntrack.ReadTimeouts(), exporter, clock()),
 	}
+	p.buffer = reader.ReceiveBuffer()
+	p.pacer = newPacer(c.pollInterval(), c.Conntrack.MaxCPU/100, p.buffer, &p.Stats)
 	return p, nil
 }
 

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+const (
+	// While a dump goes on, it works a fifth of the time.
+	paceWork = int64(time.Millisecond)
+	paceRest = 4
+
+	// Events gather for this long, or for less where the buffer is small.
+	maxBreath     = 20 * time.Millisecond
+	eventCharge   = 1280    // bytes of the buffer per event
+	breathRate    = 100_000 // events per second that must not fill
+	breathPortion = 4       // a fourth of it
+)
+
+// pacer decides when to dump and how fast, so that dumping stays below a share of
+// one core. It belongs to the probe's goroutine.
+type pacer struct {
+	poll   time.Duration // as configured: not more often than this
+	maxCPU float64       // share of one core
+	breath time.Duration
+	hurry  bool // no pauses: the first and the last dump
+
+	next  int64 // when the next dump is due, monotonic
+	began int64
+	ended int64
+	spent time.Duration // CPU of the present dump's beginning
+	cost  time.Duration // CPU of a dump
+	stats *probeStats
+	work  int64 // since the last pause
+}
+
+func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *probeStats) *pacer {
+	room := time.Duration(receiveBuffer / eventCharge / breathPortion)
+	p := &pacer{poll: poll, maxCPU: maxCPU, stats: stats, breath: min(maxBreath, room*time.Second/breathRate)}
+	p.stats.Interval.Store(int64(poll))
+	return p
+}
+
+// interval is that between two dumps: stretched where a dump is dear.
+func (p *pacer) interval() time.Duration {
+	return max(p.poll, time.Duration(float64(p.cost)/p.maxCPU))
+}
+
+func (p *pacer) due(now conntrack.Instant) bool { return now.Mono >= p.next }
+
+// now makes a dump due.
+func (p *pacer) now() { p.next = 0 }
+
+// mayHurry tells whether a dump out of turn is in order: when events were lost,
+// but not dump after dump while a storm goes on.
+func (p *pacer) mayHurry(now conntrack.Instant) bool {
+	return now.Mono-p.ended >= int64(p.interval())/10
+}
+
+func (p *pacer) begin(now conntrack.Instant) {
+	p.began, p.work, p.spent = now.Mono, now.Mono, cpuTime()
+}
+
+// end plans the next dump. The cost is smoothed, for the machine does other things.
+func (p *pacer) end(now conntrack.Instant) {
+	cost := cpuTime() - p.spent
+	if p.cost == 0 {
+		p.cost = cost
+	}
+	p.cost = (3*p.cost + cost) / 4
+	p.ended = now.Mono
+	p.next = max(p.began+int64(p.interval()), now.Mono)
+	p.stats.DumpTime.Add(int64(cost))
+	p.stats.Interval.Store(int64(p.interval()))
+}
+
+// pause rests where the dump has worked long enough.
+func (p *pacer) pause(clock conntrack.Clock) {
+	worked := clock().Mono - p.work
+	if p.hurry || worked < paceWork {
+		return
+	}
+	time.Sleep(time.Duration(worked * paceRest))
+	p.work = clock().Mono
+}
+
+// cpuTime is that of the whole process.
+func cpuTime() time.Duration {
+	var ru unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &ru) != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// probeStats counts what the probe itself does. Any goroutine may read it.
+type probeStats struct {
+	FailedDumps    atomic.Uint64
+	DiscardedDumps atomic.Uint64 // because the kernel's table was resized meanwhile
+	Reopened       atomic.Uint64 // event sockets
+	DumpTime       atomic.Int64  // CPU spent in dumps, ns
+	Interval       atomic.Int64  // between dumps, as in force, ns
+}
+
+// summaryInterval is that of the log's summary line.
+const summaryInterval = time.Minute
+
+// summary logs once a minute what happened.
+type summary struct {
+	due  int64 // monotonic
+	last totals
+}
+
+// totals are the counters that the summary tells the growth of.
+type totals struct {
+	ended, records, dumps, lost, vanished, duplicates, unsent uint64
+}
+
+func (p *probe) totals() totals {
+	t := totals{
+		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(), lost: p.reader.Lost(),
+		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.Vanished.Load(),
+		duplicates: p.table.Stats.Duplicates.Load(),
+	}
+	for _, c := range p.exporter.Collectors {
+		t.unsent += c.Stats.Unsent.Load()
+	}
+	return t
+}
+
+func (s *summary) begin(p *probe) {
+	s.due = p.clock().Mono + int64(summaryInterval)
+	s.last = p.totals()
+}
+
+// tick logs where a minute has passed. Losses make it a warning.
+func (s *summary) tick(p *probe) {
+	if p.clock().Mono < s.due {
+		return
+	}
+	now, was := p.totals(), s.last
+	log := p.log.Info
+	if now.lost != was.lost || now.unsent != was.unsent {
+		log = p.log.Warn
+	}
+	log("last minute",
+		zap.Int64("flows", p.table.Stats.Flows.Load()),
+		zap.Uint64("ended", now.ended-was.ended), zap.Uint64("records", now.records-was.records),
+		zap.Uint64("dumps", now.dumps-was.dumps), zap.Uint64("lost_events", now.lost-was.lost),
+		zap.Uint64("vanished", now.vanished-was.vanished), zap.Uint64("duplicates", now.duplicates-was.duplicates),
+		zap.Uint64("unsent_records", now.unsent-was.unsent), zap.Stringer("poll_interval", p.pacer.interval()))
+	s.due += int64(summaryInterval)
+	s.last = now
+}
