@@ -86,6 +86,9 @@ func (e *Event) Decode(b []byte) error {
 
 // decodeTuple also takes the zone of an entry that has one in one direction.
 func (e *Event) decodeTuple(b []byte, t *Tuple) error {
+	if t.fixed(b) {
+		return nil
+	}
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {
@@ -138,6 +141,10 @@ func (t *Tuple) decodeProto(b []byte) error {
 
 func (e *Event) decodeCounters(b []byte, d Direction) error {
 	c := &e.Counters[d]
+	e.Counted = true
+	if c.fixed(b) {
+		return nil
+	}
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {
@@ -147,7 +154,6 @@ func (e *Event) decodeCounters(b []byte, d Direction) error {
 			c.Bytes = a.u64()
 		}
 	}
-	e.Counted = true
 	return a.err
 }
 

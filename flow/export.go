@@ -36,9 +36,9 @@ func (v View) String() string {
 	return "endpoints"
 }
 
-// export sends what is pending, a record for each direction that moved.
-func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
-	sent := false
+// export sends what is pending, a record for each direction that moved, and tells
+// whether there was any.
+func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) (sent bool) {
 	for d := conntrack.Original; d <= conntrack.Reply; d++ {
 		if en.pending[d] == (conntrack.Counters{}) {
 			continue
@@ -50,6 +50,7 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
 		sent = true
 	}
 	en.begun = en.begun || sent
+	return sent
 }
 
 // describe fills in the record of one direction.

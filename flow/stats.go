@@ -7,6 +7,7 @@ type Stats struct {
 	Flows      atomic.Int64  // entries in the table
 	Records    atomic.Uint64 // records exported
 	Baselined  atomic.Uint64 // entries older than the table, of which only what moves from then on counts
+	Restored   atomic.Uint64 // entries that an earlier life of the program has exported in part
 	Ignored    atomic.Uint64 // ends of entries left out: loopback, own export, older than the table and never met
 	Uncounted  atomic.Uint64 // sightings of entries without counters (older than nf_conntrack_acct=1)
 	Duplicates atomic.Uint64 // ends reported twice

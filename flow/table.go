@@ -17,6 +17,8 @@ type Options struct {
 	// Skip says which connections to leave out, besides those on loopback;
 	// nil leaves out none.
 	Skip func(*conntrack.Tuple) bool
+	// Notes has the table keep Notes for a restart.
+	Notes bool
 }
 
 // Table holds a flow for each conntrack entry that it has met. Its methods
@@ -38,6 +40,9 @@ type Table struct {
 	full     bool                 // an entry found no room
 	crowded  bool                 // one that is older than the table
 	record   Record
+
+	saved map[conntrack.Key]Saved // by an earlier life, until the first dump is complete
+	notes []Saved
 }
 
 // NewTable returns an empty table that counts what moves from now on. now must
@@ -95,7 +100,7 @@ func (t *Table) live(e *conntrack.Event, k *conntrack.Key, h uint64) {
 // admit begins a flow for an entry that is met alive for the first time, or
 // returns nil when there is no room.
 func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) *entry {
-	old := t.predates(e)
+	old := t.predates(e, k)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
 		t.full, t.crowded = true, t.crowded || old
@@ -106,23 +111,31 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) *entry {
 		en.last, en.asleep, en.begun = e.Counters, true, true
 		en.begin, en.moved = e.At.Mono, e.At.Mono
 		t.Stats.Baselined.Add(1)
+		t.note(&en, e.At)
 	}
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
 }
 
-// begin returns a flow that has counted nothing yet.
+// begin returns a flow that has counted nothing yet, in this life.
 func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	start := startOf(e)
-	return entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
+	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
+	if s, known := t.saved[*k]; known {
+		t.resume(&en, &s, e.At)
+	}
+	return en
 }
 
 // predates tells whether an entry that was never met is older than the table. Its
 // start time decides as long as the first dump goes on, also for one that found no
 // room in it. What a complete first dump didn't show is new, whatever the
 // system clock did since.
-func (t *Table) predates(e *conntrack.Event) bool {
+func (t *Table) predates(e *conntrack.Event, k *conntrack.Key) bool {
 	if !t.baseline && !t.crowded {
+		return false
+	}
+	if _, known := t.saved[*k]; known {
 		return false
 	}
 	if e.Start == 0 {
@@ -154,7 +167,7 @@ func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key, h uint64) {
 func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
 	reason := reasonOf(e)
 	switch {
-	case t.predates(e):
+	case t.predates(e, k):
 		t.Stats.Ignored.Add(1)
 		return
 	case t.overdue(e) && t.full:
@@ -170,10 +183,12 @@ func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
 // overdue tells whether the last two dumps should have shown e, had it been alive
 // until now. While the system clock is stepped, start times don't tell.
 func (t *Table) overdue(e *conntrack.Event) bool {
+	if t.dump <= uint32(len(t.dumps)) || e.Start <= 0 {
+		return false
+	}
 	before := t.dumps[len(t.dumps)-1]
 	step := (e.At.Wall - e.At.Mono) - (before.Wall - before.Mono)
-	return e.Start > 0 && max(step, -step) < stepTolerance &&
-		toMono(e.Start, e.At) < before.Mono-stepTolerance
+	return max(step, -step) < stepTolerance && toMono(e.Start, e.At) < before.Mono-stepTolerance
 }
 
 // finish exports the rest of a flow.
@@ -228,16 +243,20 @@ func (t *Table) succeed(en *entry, e *conntrack.Event) {
 // expire exports a living flow whose time has come. Counters are read once per
 // dump, so the active timeout is met at the dump that is nearest to it.
 func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
+	sent := false
 	switch {
 	case closed(en.key.Orig.Proto, en.state):
-		t.export(en, EndDetected, now)
+		sent = t.export(en, EndDetected, now)
 		en.asleep = true
 	case t.rests(en, now):
-		t.export(en, EndIdle, now)
+		sent = t.export(en, EndIdle, now)
 		en.asleep = true
 	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
-		t.export(en, EndActive, now)
+		sent = t.export(en, EndActive, now)
 		en.begin = en.moved
+	}
+	if sent {
+		t.note(en, now)
 	}
 }
 
@@ -262,7 +281,7 @@ func (t *Table) EndDump(now conntrack.Instant) {
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
 	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
-	t.baseline = false
+	t.baseline, t.saved = false, nil
 }
 
 func (t *Table) vanish(en *entry, now conntrack.Instant) {

@@ -1,0 +1,67 @@
+package flow
+
+import (
+	"iter"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// Restore lets the table go on where an earlier life of the program stopped: began
+// is when the first life began to count, ns since 1970, and saved what was
+// exported since. Call it before the first dump.
+func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
+	t.began.Wall = min(t.began.Wall, began)
+	t.saved = saved
+}
+
+// resume begins a flow where an earlier life's last record ended.
+func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
+	until := toMono(s.Until, now)
+	en.last, en.begun = s.Sent, true
+	en.begin, en.moved, en.seen = until, until, until
+	t.Stats.Restored.Add(1)
+}
+
+// note keeps in mind how much of a living entry is exported.
+func (t *Table) note(en *entry, now conntrack.Instant) {
+	if t.options.Notes {
+		t.notes = append(t.notes, en.saved(now))
+	}
+}
+
+// Notes returns what Saved would tell anew, of each entry of which something was
+// exported since the last call. It is valid until the next event.
+func (t *Table) Notes() []Saved {
+	notes := t.notes
+	t.notes = t.notes[:0]
+	return notes
+}
+
+// Saved returns how much is exported of each living entry. Those of which nothing
+// is are left out.
+func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
+	return func(yield func(Saved) bool) {
+		for i := range t.index.entries {
+			if !t.index.used(i) {
+				continue
+			}
+			s := t.index.entries[i].saved(now)
+			if s.Sent != [2]conntrack.Counters{} && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+func (en *entry) saved(now conntrack.Instant) Saved {
+	until := en.begin
+	if en.asleep {
+		until = en.moved
+	}
+	s := Saved{Key: en.key, Sent: en.last, Until: toWall(until, now)}
+	for d := range s.Sent {
+		s.Sent[d].Packets -= en.pending[d].Packets
+		s.Sent[d].Bytes -= en.pending[d].Bytes
+	}
+	return s
+}
