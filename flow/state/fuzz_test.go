@@ -1,0 +1,57 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// FuzzOpen opens anything, also with its CRCs made right: it is accepted or put
+// aside, and can be used on in either case.
+func FuzzOpen(f *testing.F) {
+	_, whole := kept(f, saved(0, 2), saved(1, 3))
+	for _, mended := range []bool{false, true} {
+		f.Add(whole, mended)
+		f.Add(whole[:len(whole)-50], mended)
+		f.Add(whole[:headerSize+5], mended)
+		f.Add(whole[:headerSize], mended)
+		f.Add([]byte(nil), mended)
+	}
+	path := filepath.Join(f.TempDir(), "flows")
+	f.Fuzz(func(t *testing.T, b []byte, mended bool) {
+		if mended {
+			b = mend(bytes.Clone(b))
+		}
+		must(t, os.RemoveAll(path+".refused"))
+		must(t, os.WriteFile(path, b, 0o600))
+		file, r, err := Open(path, here, began)
+		must(t, err)
+		defer file.Close()
+		judge(t, path, b, r, file.Size())
+		more := saved(0, 1)
+		must(t, file.Append(more))
+		must(t, file.Close())
+		want := maps.Clone(r.Saved)
+		maps.Copy(want, byKey(more))
+		if again := holds(t, path, want); again.Torn != 0 || again.Began != r.Began {
+			t.Fatalf("%+v, then %+v", r, again)
+		}
+	})
+}
+
+// judge holds what Open said of b against what it left.
+func judge(t *testing.T, path string, b []byte, r Restored, size int64) {
+	t.Helper()
+	aside, err := os.ReadFile(path + ".refused")
+	switch {
+	case r.Refused == nil && (!errors.Is(err, os.ErrNotExist) || size+r.Torn != int64(len(b))):
+		t.Fatalf("accepted %d of %d B, %d torn; put aside: %v", size, len(b), r.Torn, err)
+	case r.Refused == nil && len(r.Saved) > len(b)/recordSize:
+		t.Fatalf("%d entries of %d B", len(r.Saved), len(b))
+	case r.Refused != nil && (len(r.Saved) != 0 || size != int64(headerSize) || !bytes.Equal(aside, b)):
+		t.Fatalf("refused with %d entries, %d B, %d of %d B aside", len(r.Saved), size, len(aside), len(b))
+	}
+}

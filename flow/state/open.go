@@ -1,0 +1,97 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+// ErrOtherBoot means that the machine was started again since. Nothing is wrong:
+// all connections began anew.
+var ErrOtherBoot = errors.New("of another boot")
+
+// Restored is what Open found.
+type Restored struct {
+	// Began is when the first life began to count, ns since 1970 (system
+	// clock). A younger entry that is not in Saved was never exported.
+	Began int64
+	// Saved also has entries that ended since the last Replace.
+	Saved map[conntrack.Key]flow.Saved
+	// Torn is how many bytes of a last, incomplete batch were cut off.
+	Torn int64
+	// Refused is why the file that was there is not used: it was renamed to
+	// NAME.refused and a new one begun. It is ErrOtherBoot after a reboot, and
+	// nil if the file was accepted or if there was none.
+	Refused error
+}
+
+// Open opens the file at path for one process and returns what it holds for id;
+// now, in ns since 1970, is when the first life begins if this is it. It returns
+// an error, ErrInUse among others, when no file can be kept at path: without one
+// the program counts as well, but a restart isn't exact.
+func Open(path string, id Identity, now int64) (*File, Restored, error) {
+	l, err := lock(path + ".lock")
+	if err != nil {
+		return nil, Restored{}, err
+	}
+	f := &File{path: path, lock: l, batch: newBatch(), header: header{id: id, began: now}}
+	restored, err := f.resume()
+	if err != nil {
+		f.Close()
+		return nil, Restored{}, err
+	}
+	return f, restored, nil
+}
+
+// resume goes on with the file at path, or begins one.
+func (f *File) resume() (Restored, error) {
+	_ = os.Remove(f.path + ".tmp") // of one who was killed; if it stays, Replace says so
+	file, err := open(f.path, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.begin(nil)
+	}
+	if err != nil {
+		return Restored{}, err
+	}
+	restored, err := f.restore(file)
+	if err == nil {
+		return restored, f.cut()
+	}
+	file.Close()
+	if err := os.Rename(f.path, f.path+".refused"); err != nil {
+		return Restored{}, err
+	}
+	return f.begin(fmt.Errorf("%s: %w", f.path, err))
+}
+
+// begin puts an empty file at path.
+func (f *File) begin(refused error) (Restored, error) {
+	err := f.Replace(func(func(flow.Saved) bool) {})
+	return Restored{Began: f.header.began, Saved: map[conntrack.Key]flow.Saved{}, Refused: refused}, err
+}
+
+// restore reads file, and goes on with it if nothing is wrong with it.
+func (f *File) restore(file *os.File) (Restored, error) {
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return Restored{}, err
+	}
+	r := reader{
+		from: io.NewSectionReader(file, 0, end), buf: f.batch.buf[:batchSize], most: mostRecords,
+		hint: int(min(end/recordSize, mostHint)),
+	}
+	err = r.all(&f.header.id)
+	f.batch.reset()
+	if err != nil {
+		return Restored{}, err
+	}
+	f.header.began = r.header.began
+	f.log = log{file: file, size: r.size, records: r.records, most: mostRecords}
+	f.base = int64(len(r.saved)) * recordSize
+	return Restored{Began: r.header.began, Saved: r.saved, Torn: end - r.size}, nil
+}
