@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -72,4 +73,28 @@ func BenchmarkApplyLive(b *testing.B) {
 		dumpAll(table, entries, 10*time.Second)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/entry")
+}
+
+// TestMemoryPerFlow: all in, a flow takes at most 256 B.
+func TestMemoryPerFlow(t *testing.T) {
+	const flows, most = 250_000, 256
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	table := NewTable(testOptions(), testTimeouts(), discard{}, conntrack.Instant{Mono: 1, Wall: epoch})
+	e := conntrack.Event{Kind: conntrack.Live, Counted: true, Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
+	for i := range flows {
+		e.ID = uint32(i)
+		table.Apply(&e)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := table.Stats.Flows.Load(); n != flows {
+		t.Fatalf("%d flows", n)
+	}
+	perFlow := (after.HeapAlloc - before.HeapAlloc) / flows
+	t.Logf("%d B per flow", perFlow)
+	if perFlow > most {
+		t.Errorf("%d B per flow, want at most %d", perFlow, most)
+	}
 }

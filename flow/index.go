@@ -1,42 +1,72 @@
 package flow
 
 import (
+	"encoding/binary"
 	"hash/maphash"
+	"math/bits"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
-const none = -1 // no entry
+const (
+	none = -1 // no entry
 
-// index holds the entries of a table: one growing array, reused places, and a
-// map from a key's hash to the first entry that has it. Neither holds a pointer.
+	// Entries are allocated this many at a time, and never move or go: a table
+	// that grows copies nothing and leaves no garbage.
+	chunkSize = 512
+)
+
+// index holds the entries of a table: chunks of them, reused places, and a map
+// from a key's hash to the first entry that has it. None of it holds a pointer to
+// an entry, so the garbage collector passes it by.
 type index struct {
-	seed    maphash.Seed
-	entries []entry
-	free    []int32
-	first   map[uint64]int32
+	seed   [2]uint64
+	chunks []*[chunkSize]entry
+	places int // that were ever used
+	free   []int32
+	first  map[uint64]int32
 }
 
 func newIndex() index {
-	return index{seed: maphash.MakeSeed(), first: map[uint64]int32{}}
+	seed := maphash.MakeSeed()
+	return index{
+		seed:  [2]uint64{maphash.Comparable(seed, 0), maphash.Comparable(seed, 1) | 1},
+		first: map[uint64]int32{},
+	}
 }
 
 // len returns how many entries there are.
-func (x *index) len() int { return len(x.entries) - len(x.free) }
+func (x *index) len() int { return x.places - len(x.free) }
 
-func (x *index) hash(k *conntrack.Key) uint64 { return maphash.Comparable(x.seed, *k) }
+// at returns the entry at place i.
+func (x *index) at(i int32) *entry { return &x.chunks[i/chunkSize][i%chunkSize] }
 
-// find returns the entry of key k with hash h, or nil. It is valid until the
-// next insert.
+// hash mixes the parts of a key that tell entries apart: the kernel's ID is itself
+// a keyed hash over tuple and entry, and Start is in nanoseconds. Keys that
+// collide are told apart by find.
+func (x *index) hash(k *conntrack.Key) uint64 {
+	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|uint64(k.Orig.SrcPort)<<16|uint64(k.Orig.DstPort))
+	low := binary.NativeEndian.Uint64(k.Orig.Src[8:]) ^ bits.RotateLeft64(binary.NativeEndian.Uint64(k.Orig.Dst[8:]), 32)
+	return x.mix(h, low^uint64(k.Zone)<<48^uint64(k.Orig.Proto)<<40)
+}
+
+func (x *index) mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^x.seed[1], b^x.seed[0])
+	return hi ^ lo
+}
+
+// find returns the entry of key k with hash h, or nil.
 func (x *index) find(k *conntrack.Key, h uint64) *entry {
 	i, ok := x.first[h]
 	if !ok {
 		return nil
 	}
-	for ; i != none; i = x.entries[i].next {
-		if en := &x.entries[i]; en.key == *k {
+	for i != none {
+		en := x.at(i)
+		if en.key == *k {
 			return en
 		}
+		i = en.next
 	}
 	return nil
 }
@@ -48,9 +78,9 @@ func (x *index) insert(en entry, h uint64) *entry {
 		en.next = i
 	}
 	i := x.place()
-	x.entries[i] = en
+	*x.at(i) = en
 	x.first[h] = i
-	return &x.entries[i]
+	return x.at(i)
 }
 
 // place returns the number of an unused entry.
@@ -60,21 +90,27 @@ func (x *index) place() int32 {
 		x.free = x.free[:n-1]
 		return i
 	}
-	x.entries = append(x.entries, entry{})
-	return int32(len(x.entries) - 1)
+	if x.places == len(x.chunks)*chunkSize {
+		x.chunks = append(x.chunks, new([chunkSize]entry))
+	}
+	x.places++
+	return int32(x.places - 1)
 }
 
 // remove drops the entry of key k with hash h.
 func (x *index) remove(k *conntrack.Key, h uint64) {
-	before := int32(none)
-	for i := x.first[h]; i != none; before, i = i, x.entries[i].next {
-		en := &x.entries[i]
+	i, ok := x.first[h]
+	if !ok {
+		return
+	}
+	for before := int32(none); i != none; before, i = i, x.at(i).next {
+		en := x.at(i)
 		if en.key != *k {
 			continue
 		}
 		switch {
 		case before != none:
-			x.entries[before].next = en.next
+			x.at(before).next = en.next
 		case en.next != none:
 			x.first[h] = en.next
 		default:
@@ -86,5 +122,14 @@ func (x *index) remove(k *conntrack.Key, h uint64) {
 	}
 }
 
-// used tells whether place i holds an entry.
-func (x *index) used(i int) bool { return x.entries[i].key.Orig.Family != 0 }
+// each calls fn for every entry. fn may remove the entry that it is given.
+func (x *index) each(fn func(en *entry)) {
+	for i := range int32(x.places) {
+		if en := x.at(i); en.used() {
+			fn(en)
+		}
+	}
+}
+
+// used tells an entry from an empty place.
+func (en *entry) used() bool { return en.key.Orig.Family != 0 }

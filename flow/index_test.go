@@ -30,7 +30,7 @@ func TestCollidingHashes(t *testing.T) {
 			t.Errorf("%v: the index keeps %v", order, x.first)
 		}
 		x.insert(entry{key: *key(4)}, h)
-		if len(x.entries) != 3 {
+		if x.places != 3 {
 			t.Errorf("%v: a free place is not used again", order)
 		}
 	}

@@ -41,15 +41,15 @@ func (t *Table) Notes() []Saved {
 // is are left out.
 func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
 	return func(yield func(Saved) bool) {
-		for i := range t.index.entries {
-			if !t.index.used(i) {
-				continue
-			}
-			s := t.index.entries[i].saved(now)
-			if s.Sent != [2]conntrack.Counters{} && !yield(s) {
+		more := true
+		t.index.each(func(en *entry) {
+			if !more {
 				return
 			}
-		}
+			if s := en.saved(now); s.Sent != [2]conntrack.Counters{} {
+				more = yield(s)
+			}
+		})
 	}
 }
 

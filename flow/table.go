@@ -271,12 +271,11 @@ func (t *Table) rests(en *entry, now conntrack.Instant) bool {
 // EndDump is told when a dump has shown every living entry. What the last two
 // didn't show is gone, and its DESTROY was lost.
 func (t *Table) EndDump(now conntrack.Instant) {
-	for i := range t.index.entries {
-		en := &t.index.entries[i]
-		if t.index.used(i) && t.dump-en.dump >= 2 {
+	t.index.each(func(en *entry) {
+		if t.dump-en.dump >= 2 {
 			t.vanish(en, now)
 		}
-	}
+	})
 	t.ended.rotate()
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
@@ -296,11 +295,8 @@ func (t *Table) vanish(en *entry, now conntrack.Instant) {
 
 // Flush exports all that is pending, because the program stops.
 func (t *Table) Flush(now conntrack.Instant) {
-	for i := range t.index.entries {
-		if t.index.used(i) {
-			en := &t.index.entries[i]
-			t.export(en, EndForced, now)
-			en.begin = en.moved
-		}
-	}
+	t.index.each(func(en *entry) {
+		t.export(en, EndForced, now)
+		en.begin = en.moved
+	})
 }
