@@ -95,6 +95,9 @@ func (e *Encoder) Add(r *flow.Record, now int64) bool {
 	return true
 }
 
+// Fits tells whether the message has room for r.
+func (e *Encoder) Fits(r *flow.Record) bool { return e.fits(&e.templates[kindOf(r)]) }
+
 // fits tells whether a record of t, with the set and the paddings that it may
 // need, has room.
 func (e *Encoder) fits(t *template) bool {

@@ -17,7 +17,7 @@ func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
 // resume begins a flow where an earlier life's last record ended.
 func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
 	until := toMono(s.Until, now)
-	en.last, en.begun = s.Sent, true
+	en.last, en.begun = s.Sent, s.Sent != [2]conntrack.Counters{}
 	en.begin, en.moved, en.seen = until, until, until
 	t.Stats.Restored.Add(1)
 }
@@ -37,18 +37,12 @@ func (t *Table) Notes() []Saved {
 	return notes
 }
 
-// Saved returns how much is exported of each living entry. Those of which nothing
-// is are left out.
+// Saved returns how much is exported of each living entry.
 func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
 	return func(yield func(Saved) bool) {
 		more := true
 		t.index.each(func(en *entry) {
-			if !more {
-				return
-			}
-			if s := en.saved(now); s.Sent != [2]conntrack.Counters{} {
-				more = yield(s)
-			}
+			more = more && yield(en.saved(now))
 		})
 	}
 }

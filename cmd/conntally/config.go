@@ -25,6 +25,8 @@ type config struct {
 		IdleTimeout   duration `toml:"idle_timeout"`
 		NAT           view     `toml:"nat"`
 		MaxFlows      int      `toml:"max_flows"`
+		// StateDirectory "" is $STATE_DIRECTORY, else no exact restarts.
+		StateDirectory string `toml:"state_directory"`
 	} `toml:"flow"`
 	Conntrack struct {
 		PollInterval  duration `toml:"poll_interval"`

@@ -112,6 +112,7 @@ func tableCounters(p *probe) []counter {
 	return []counter{
 		{"records_total", "Flow records made.", &s.Records},
 		{"flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", &s.Baselined},
+		{"flows_restored_total", "Connections that an earlier run has exported in part.", &s.Restored},
 		{"flows_ignored_total", "Ends of connections that are left out.", &s.Ignored},
 		{"flows_uncounted_total", "Sightings of connections without counters, older than nf_conntrack_acct=1.", &s.Uncounted},
 		{"flows_duplicate_total", "Ends that the kernel reported twice.", &s.Duplicates},

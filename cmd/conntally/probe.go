@@ -25,6 +25,7 @@ type probe struct {
 	pacer    *pacer
 	reliable bool
 	buffer   int // the event socket's, in bytes
+	journal  *journal
 
 	apply   func(*conntrack.Event)
 	lost    uint64 // events lost before the last dump
@@ -107,6 +108,7 @@ func (p *probe) between(ctx context.Context) {
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
 func (p *probe) dump() {
 	p.table.SetTimeouts(conntrack.ReadTimeouts())
+	lost := p.lost
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
 	whole, err := p.dumpOnce()
@@ -115,6 +117,9 @@ func (p *probe) dump() {
 		whole, err = p.dumpOnce()
 	}
 	now := p.clock()
+	if p.reliable && p.reader.Lost() != lost {
+		p.table.Late(now)
+	}
 	if err != nil {
 		p.Stats.FailedDumps.Add(1)
 		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
@@ -122,6 +127,7 @@ func (p *probe) dump() {
 		p.table.EndDump(now)
 	}
 	p.exporter.Flush(now) // a dump's records have no more company to wait for
+	p.journal.tidy(now)
 	p.pacer.end(now)
 }
 
@@ -147,6 +153,7 @@ func (p *probe) stop() error {
 	now := p.clock()
 	p.table.Flush(now)
 	p.exporter.Close(now)
+	p.journal.close(now)
 	p.log.Info("stopped", zap.Uint64("records", p.table.Stats.Records.Load()))
 	if err != nil {
 		return fmt.Errorf("the last reading failed, its bytes are missing: %w", err)

@@ -101,10 +101,15 @@ func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
 	options := flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Skip: exporter.Owns,
+		Notes: stateDirectory(c) != "",
 	}
+	began := clock()
 	p := &probe{
 		reader: reader, exporter: exporter, clock: clock, log: log, reliable: c.Conntrack.Reliable,
-		table: flow.NewTable(options, conntrack.ReadTimeouts(), exporter, clock()),
+		table: flow.NewTable(options, conntrack.ReadTimeouts(), exporter, began),
+	}
+	if p.journal = openJournal(stateDirectory(c), p.table, began, log); p.journal != nil {
+		exporter.BeforeSend = p.journal.write
 	}
 	p.buffer = reader.ReceiveBuffer()
 	p.pacer = newPacer(c.pollInterval(), c.Conntrack.MaxCPU/100, p.buffer, &p.Stats)

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/state"
+)
+
+// stateFile is the state file's name in the state directory.
+const stateFile = "conntally.state"
+
+// stateDirectory is that of the configuration, or the one that systemd gives a
+// service; "" is none.
+func stateDirectory(c *config) string {
+	if c.Flow.StateDirectory != "" {
+		return c.Flow.StateDirectory
+	}
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return first
+}
+
+// journal writes down what the table has exported, right before it is sent: nobody
+// can see a record that isn't written down. A nil journal does nothing.
+type journal struct {
+	file  *state.File
+	table *flow.Table
+	log   *zap.Logger
+	fails bool // the last write failed, which was said
+}
+
+// openJournal lets the table go on where the last life stopped. Without a usable
+// file conntally runs as well, so that is a warning.
+func openJournal(directory string, table *flow.Table, now conntrack.Instant, log *zap.Logger) *journal {
+	if directory == "" {
+		return nil
+	}
+	id, err := state.Here()
+	if err != nil {
+		log.Warn("no exact restart: can't tell this boot from others", zap.Error(err))
+		return nil
+	}
+	path := filepath.Join(directory, stateFile)
+	file, restored, err := state.Open(path, id, now.Wall)
+	if err != nil {
+		log.Warn("no exact restart: can't keep a state file", zap.Error(err))
+		return nil
+	}
+	switch {
+	case errors.Is(restored.Refused, state.ErrOtherBoot):
+		log.Info("the state file is of another boot: beginning anew")
+	case restored.Refused != nil:
+		log.Warn("the state file was refused and kept aside: beginning anew",
+			zap.String("kept", path+".refused"), zap.Error(restored.Refused))
+	case len(restored.Saved) > 0:
+		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Saved)))
+	}
+	table.Restore(restored.Began, restored.Saved)
+	return &journal{file: file, table: table, log: log}
+}
+
+// write notes what was exported since the last write. A kill between this and the
+// sending loses the records of one datagram.
+func (j *journal) write() {
+	if notes := j.table.Notes(); len(notes) > 0 {
+		j.report(j.file.Append(notes))
+	}
+}
+
+// tidy begins the file anew where it has grown large. There must be nothing that
+// is exported and waits to be sent.
+func (j *journal) tidy(now conntrack.Instant) {
+	if j != nil && j.file.Grown() {
+		j.report(j.file.Replace(j.table.Saved(now)))
+	}
+}
+
+// close writes all down and lets the next process have the file.
+func (j *journal) close(now conntrack.Instant) {
+	if j == nil {
+		return
+	}
+	j.report(j.file.Replace(j.table.Saved(now)))
+	j.file.Close()
+}
+
+// report says that writing fails, once until it works again.
+func (j *journal) report(err error) {
+	if err != nil && !j.fails {
+		j.log.Warn("the state file can't be written: a restart would not be exact", zap.Error(err))
+	}
+	j.fails = err != nil
+}

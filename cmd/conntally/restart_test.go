@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// TestRestart: a transfer goes on while the probe is ended and started again; both
+// lives together count every byte once.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			s := r.sink()
+			config := filepath.Join(t.TempDir(), "conntally.toml")
+			text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nactive_timeout = \"2s\"\nidle_timeout = \"2s\"\n"+
+				"state_directory = %q\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address(), t.TempDir())
+			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := r.probe("--config", config)
+
+			const seconds, rate = 20, 200_000
+			var g errgroup.Group
+			g.Go(func() error {
+				_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Down: seconds * rate, Rate: rate, End: lab.FIN})
+				return err
+			})
+			for restarts := 1; restarts <= 3; restarts++ {
+				have := len(s.until("records", func(f []decode.Flow) bool { return len(f) >= 4*restarts }))
+				s.until("one more", func(f []decode.Flow) bool { return len(f) > have })
+				if err := p.end(signal); err != nil && signal == syscall.SIGTERM {
+					t.Fatalf("%v\n%s", err, p)
+				}
+				p = r.probe("--config", config)
+				if !strings.Contains(p.String(), "going on where the last run stopped") {
+					t.Errorf("restart %d:\n%s", restarts, p)
+				}
+			}
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			want := r.forwarded(tcp4())
+			r.stop(p)
+			if got := sum(s.all()); got != want {
+				t.Errorf("four lives counted %v, the router forwarded %v", got, want)
+			}
+		})
+	}
+}
+
+// A state file that makes no sense is kept aside, and the probe runs.
+func TestCorruptState(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	s := r.sink()
+	dir := t.TempDir()
+	t.Logf("state in %s", dir)
+	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("not a state file, but of some length: "+strings.Repeat("x", 200)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "conntally.toml")
+	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nstate_directory = %q\n", s.Address(), dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := r.probe("--config", config)
+	if !strings.Contains(p.String(), "refused") {
+		t.Errorf("no word of the refused file:\n%s", p)
+	}
+	if _, err := os.Stat(filepath.Join(dir, stateFile+".refused")); err != nil {
+		t.Error(err)
+	}
+	r.stop(p)
+}
