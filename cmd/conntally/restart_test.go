@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,11 +34,13 @@ func TestRestart(t *testing.T) {
 			p := r.probe("--config", config)
 
 			const seconds, rate = 20, 200_000
+			conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Rate: rate, End: lab.Open})
+			if err != nil {
+				t.Fatal(err)
+			}
 			var g errgroup.Group
-			g.Go(func() error {
-				_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Down: seconds * rate, Rate: rate, End: lab.FIN})
-				return err
-			})
+			restarted := make(chan struct{})
+			g.Go(func() error { return transfer(r.ctx, conn, seconds, rate, restarted) })
 			for restarts := 1; restarts <= 3; restarts++ {
 				have := len(s.until("records", func(f []decode.Flow) bool { return len(f) >= 4*restarts }))
 				s.until("one more", func(f []decode.Flow) bool { return len(f) > have })
@@ -49,6 +52,7 @@ func TestRestart(t *testing.T) {
 					t.Errorf("restart %d:\n%s", restarts, p)
 				}
 			}
+			close(restarted)
 			if err := g.Wait(); err != nil {
 				t.Fatal(err)
 			}
@@ -59,6 +63,21 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// transfer moves data for so many seconds, and for as long as the restarts take.
+func transfer(ctx context.Context, conn *lab.Conn, seconds, rate int, restarted <-chan struct{}) error {
+	for done := false; seconds > 0 || !done; seconds-- {
+		if err := conn.Send(ctx, 0, rate); err != nil {
+			return err
+		}
+		select {
+		case <-restarted:
+			done = true
+		default:
+		}
+	}
+	return conn.Close()
 }
 
 // A state file that makes no sense is kept aside, and the probe runs.
