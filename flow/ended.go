@@ -1,5 +1,7 @@
 package flow
 
+import "github.com/conntally/conntally/conntrack"
+
 // ended remembers which entries have ended, by the hash of their key: a dump may
 // still show one that was read into the socket before, and the kernel repeats a
 // DESTROY to all listeners while one of them stalls. It holds what ended during
@@ -8,6 +10,9 @@ package flow
 // Should no dump ever end, it forgets early and stays bounded.
 type ended struct {
 	current, previous map[uint64]struct{}
+
+	began conntrack.Instant // of what is current
+	since conntrack.Instant // all that ended since is here; zero: all that ever did
 }
 
 func newEnded() ended {
@@ -18,9 +23,9 @@ func newEnded() ended {
 const endedMost = 1 << 20
 
 // add remembers h for at least one whole dump from now.
-func (e *ended) add(h uint64) {
+func (e *ended) add(h uint64, now conntrack.Instant) {
 	if len(e.current) >= endedMost {
-		e.rotate()
+		e.rotate(now)
 	}
 	e.current[h] = struct{}{}
 }
@@ -42,7 +47,8 @@ func (e *ended) before(h uint64) bool {
 }
 
 // rotate marks the end of a dump.
-func (e *ended) rotate() {
+func (e *ended) rotate(now conntrack.Instant) {
 	clear(e.previous)
 	e.current, e.previous = e.previous, e.current
+	e.since, e.began = e.began, now
 }

@@ -9,6 +9,10 @@ import (
 // stepTolerance is by how much the clocks may drift apart without a step.
 const stepTolerance = int64(time.Second)
 
+// lateFor is how long the kernel may take to repeat an end, from the moment on at
+// which there is room: it tries each 10 ms (ECACHE_RETRY_JIFFIES).
+const lateFor = int64(5 * time.Second)
+
 // timerResolution is that of CTA_TIMEOUT.
 const timerResolution = int64(time.Second)
 

@@ -38,20 +38,25 @@ func TestCollidingHashes(t *testing.T) {
 
 func TestEndedForgets(t *testing.T) {
 	e := newEnded()
-	e.add(1)
-	e.rotate()
-	e.add(2)
+	e.add(1, at(1))
+	e.rotate(at(2))
+	e.add(2, at(2))
 	if !e.has(1) || !e.has(2) || e.recent(1) {
 		t.Error("forgets what ended one dump ago")
 	}
-	e.rotate()
+	e.rotate(at(3))
 	if e.has(1) || !e.has(2) {
 		t.Error("must forget after two dumps, not before")
 	}
+	if e.since != at(2) {
+		t.Errorf("remembers since %v", e.since)
+	}
 	for h := range uint64(3 * endedMost) {
-		e.add(h)
+		e.add(h, at(3))
 	}
 	if n := len(e.current) + len(e.previous); n > 2*endedMost {
 		t.Errorf("remembers %d without a dump, want at most %d", n, 2*endedMost)
 	}
 }
+
+func at(mono int64) conntrack.Instant { return conntrack.Instant{Mono: mono} }

@@ -36,6 +36,7 @@ type Table struct {
 	dump     uint32               // number of the present dump, 1 the first
 	dumps    [3]conntrack.Instant // when the last three ended, the latest first
 	interval int64                // between the last two, ns
+	late     int64                // until when ends may be reported late, monotonic
 	baseline bool                 // the first dump is not complete yet
 	full     bool                 // an entry found no room
 	crowded  bool                 // one that is older than the table
@@ -147,11 +148,11 @@ func (t *Table) predates(e *conntrack.Event, k *conntrack.Key) bool {
 // destroyed takes the end of an entry: it brings the final counters.
 func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key, h uint64) {
 	if k.Start != 0 && t.ended.has(h) {
-		t.ended.add(h)
+		t.ended.add(h, e.At)
 		t.Stats.Duplicates.Add(1)
 		return
 	}
-	t.ended.add(h)
+	t.ended.add(h, e.At)
 	en := t.index.find(k, h)
 	if en == nil {
 		t.unmet(e, k)
@@ -170,25 +171,38 @@ func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
 	case t.predates(e, k):
 		t.Stats.Ignored.Add(1)
 		return
-	case t.overdue(e) && t.full:
-		reason = EndResources
-	case t.overdue(e):
+	case t.forgotten(e):
 		t.Stats.Duplicates.Add(1)
 		return
+	case t.full && t.overdue(e):
+		reason = EndResources
 	}
 	en := t.begin(e, k)
 	t.finish(&en, e, reason)
 }
 
+// forgotten tells whether e ended so long ago that its end was reported then. An end
+// that is reported late for the first time is not: see Late.
+func (t *Table) forgotten(e *conntrack.Event) bool {
+	since := t.ended.since
+	return since != (conntrack.Instant{}) && e.Stop > 0 && !stepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
+}
+
 // overdue tells whether the last two dumps should have shown e, had it been alive
-// until now. While the system clock is stepped, start times don't tell.
+// until now.
 func (t *Table) overdue(e *conntrack.Event) bool {
 	if t.dump <= uint32(len(t.dumps)) || e.Start <= 0 {
 		return false
 	}
 	before := t.dumps[len(t.dumps)-1]
-	step := (e.At.Wall - e.At.Mono) - (before.Wall - before.Mono)
-	return max(step, -step) < stepTolerance && toMono(e.Start, e.At) < before.Mono-stepTolerance
+	return !stepped(e.At, before) && toMono(e.Start, e.At) < before.Mono-stepTolerance
+}
+
+// stepped tells whether the system clock was set since before: then the kernel's
+// time stamps don't tell.
+func stepped(now, before conntrack.Instant) bool {
+	step := (now.Wall - now.Mono) - (before.Wall - before.Mono)
+	return max(step, -step) >= stepTolerance
 }
 
 // finish exports the rest of a flow.
@@ -268,15 +282,22 @@ func (t *Table) rests(en *entry, now conntrack.Instant) bool {
 	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
 }
 
+// Late tells the table that the kernel could not report some ends yet and is going
+// to repeat them, which it does at once when there is room. For a while no end
+// is forgotten, and what dumps don't show is not taken to be gone.
+func (t *Table) Late(now conntrack.Instant) { t.late = now.Mono + lateFor }
+
 // EndDump is told when a dump has shown every living entry. What the last two
 // didn't show is gone, and its DESTROY was lost.
 func (t *Table) EndDump(now conntrack.Instant) {
-	t.index.each(func(en *entry) {
-		if t.dump-en.dump >= 2 {
-			t.vanish(en, now)
-		}
-	})
-	t.ended.rotate()
+	if now.Mono >= t.late {
+		t.index.each(func(en *entry) {
+			if t.dump-en.dump >= 2 {
+				t.vanish(en, now)
+			}
+		})
+		t.ended.rotate(now)
+	}
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
 	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
@@ -288,7 +309,7 @@ func (t *Table) vanish(en *entry, now conntrack.Instant) {
 	t.export(en, restReason(en), now)
 	k := en.key
 	h := t.index.hash(&k)
-	t.ended.add(h)
+	t.ended.add(h, now)
 	t.index.remove(&k, h)
 	t.Stats.Flows.Add(-1)
 }

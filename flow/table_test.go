@@ -382,12 +382,13 @@ func TestEndedTwiceLongAgo(t *testing.T) {
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)
 	h.pass(time.Second)
-	h.expire(e, h.now.Wall)
+	stop := h.now.Wall
+	h.expire(e, stop)
 	for range 5 {
 		h.pass(10 * time.Second)
 		h.dump()
 	}
-	h.expire(e, h.now.Wall)
+	h.expire(e, stop)
 	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Duplicates.Load() != 1 {
 		t.Errorf("%d bytes, %d duplicates", got, h.table.Stats.Duplicates.Load())
 	}
