@@ -12,6 +12,9 @@ const (
 	// While a dump goes on, it works a fifth of the time.
 	paceWork = int64(time.Millisecond)
 	paceRest = 4
+	// But never for longer: events gather meanwhile, and time in which the process
+	// stood still (SIGSTOP, a machine without a free core) was no work.
+	maxRest = 20 * time.Millisecond
 
 	// Events gather for this long, or for less where the buffer is small.
 	maxBreath     = 20 * time.Millisecond
@@ -83,7 +86,7 @@ func (p *pacer) pause(clock conntrack.Clock) {
 	if p.hurry || worked < paceWork {
 		return
 	}
-	time.Sleep(time.Duration(worked * paceRest))
+	time.Sleep(min(time.Duration(worked*paceRest), maxRest))
 	p.work = clock().Mono
 }
 
