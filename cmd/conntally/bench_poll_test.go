@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/conntally/conntally/conntrack"
@@ -34,6 +35,17 @@ func (p *poller) poll(b *testing.B) {
 	p.table.EndDump(p.clock())
 }
 
+// meet shows the entries to the table in no order, as they arrive on a router: a
+// dump's order is that of their hashes.
+func (p *poller) meet(b *testing.B) {
+	var entries []conntrack.Event
+	must(b, p.reader.Dump(func(e *conntrack.Event) { entries = append(entries, *e) }))
+	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(len(entries)) {
+		p.apply(&entries[i])
+	}
+	p.table.EndDump(p.clock())
+}
+
 // polls returns polls of f's table that took turns with a null reader. No
 // counter moves, so nothing is exported.
 func (f *filled) polls(b *testing.B) *contest {
@@ -43,7 +55,8 @@ func (f *filled) polls(b *testing.B) *contest {
 	defer p.reader.Close()
 	defer n.close()
 	c := newContest(work{run: func() { p.poll(b) }}, work{run: func() { must(b, n.dump()) }})
-	c.warm(2) // meets the entries
+	p.meet(b)
+	c.warm(2)
 	for b.Loop() {
 		c.round()
 	}
