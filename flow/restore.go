@@ -8,10 +8,11 @@ import (
 
 // Restore lets the table go on where an earlier life of the program stopped: began
 // is when the first life began to count, ns since 1970, and saved what was
-// exported since. Call it before the first dump.
+// exported since. Call it before the first dump. From then on Notes are kept, which
+// somebody must take.
 func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
 	t.began.Wall = min(t.began.Wall, began)
-	t.saved = saved
+	t.saved, t.noting = saved, true
 }
 
 // resume begins a flow where an earlier life's last record ended.
@@ -24,7 +25,7 @@ func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
 
 // note keeps in mind how much of a living entry is exported.
 func (t *Table) note(en *entry, now conntrack.Instant) {
-	if t.options.Notes {
+	if t.noting {
 		t.notes = append(t.notes, en.saved(now))
 	}
 }

@@ -11,9 +11,7 @@ import (
 // tells, and the clock goes on.
 func (h *harness) again(saved map[conntrack.Key]Saved) *harness {
 	next := &harness{t: h.t, now: h.now}
-	o := testOptions()
-	o.Notes = true
-	next.table = NewTable(o, testTimeouts(), next, next.now)
+	next.table = NewTable(testOptions(), testTimeouts(), next, next.now)
 	next.table.Restore(epoch, saved)
 	return next
 }
@@ -23,8 +21,9 @@ func TestRestart(t *testing.T) {
 	for name, killed := range map[string]bool{"SIGTERM": false, "SIGKILL": true} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions()
-			o.Active, o.Notes = 20*time.Second, true
+			o.Active = 20 * time.Second
 			h := newHarness(t, o)
+			h.table.Restore(epoch, nil)
 			old, long, fresh := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoUDP)
 			old.ID, long.ID, fresh.ID = 1, 2, 3
 			old.Start = epoch - second

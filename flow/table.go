@@ -17,8 +17,6 @@ type Options struct {
 	// Skip says which connections to leave out, besides those on loopback;
 	// nil leaves out none.
 	Skip func(*conntrack.Tuple) bool
-	// Notes has the table keep Notes for a restart.
-	Notes bool
 }
 
 // Table holds a flow for each conntrack entry that it has met. Its methods
@@ -42,8 +40,9 @@ type Table struct {
 	crowded  bool                 // one that is older than the table
 	record   Record
 
-	saved map[conntrack.Key]Saved // by an earlier life, until the first dump is complete
-	notes []Saved
+	saved  map[conntrack.Key]Saved // by an earlier life, until the first dump is complete
+	noting bool
+	notes  []Saved
 }
 
 // NewTable returns an empty table that counts what moves from now on. now must

@@ -101,7 +101,6 @@ func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
 	options := flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Skip: exporter.Owns,
-		Notes: stateDirectory(c) != "",
 	}
 	began := clock()
 	p := &probe{
