@@ -102,7 +102,7 @@ func readerCounters(p *probe) []counter {
 		{"conntrack_discarded_dumps_total", "Dumps that say nothing of what they didn't show: the kernel resized its table.", &p.Stats.DiscardedDumps},
 		{"conntrack_reopened_total", "Event sockets that had to be opened again.", &p.Stats.Reopened},
 		{"conntrack_malformed_total", "Messages of the kernel that made no sense.", &s.Malformed},
-		{"conntrack_dropped_events_total", "Ends of connections that the kernel dropped: the receive buffer was full.", &s.Drops},
+		{"conntrack_dropped_events_total", "Ends of connections that found the receive buffer full: lost, but with reliable delivery repeated.", &s.Drops},
 		{"conntrack_overruns_total", "Times that the kernel said it had dropped events.", &s.Overruns},
 	}
 }
