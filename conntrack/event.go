@@ -19,7 +19,10 @@ func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
 func (a Addr) V4() [4]byte { return [4]byte(a[12:]) }
 
 // IsLoopback tells 127.0.0.0/8 and ::1.
-func (a Addr) IsLoopback() bool { return a.Netip().IsLoopback() }
+func (a *Addr) IsLoopback() bool {
+	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	return high == 0 && (low>>24 == 0xffff7f || low == 1)
+}
 
 // Tuple names one direction of a connection (struct nf_conntrack_tuple).
 type Tuple struct {

@@ -106,8 +106,11 @@ func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 }
 
 func (r *Reader) drain(wait time.Duration, fn func(*Event)) error {
-	for range waitLimit {
+	for i := range waitLimit {
 		b, err := r.recv(wait)
+		if i%eventBatch == 0 { // a batch was read at one time
+			r.event.At = r.clock()
+		}
 		switch {
 		case err == nil:
 			r.ended(b, fn)
@@ -137,7 +140,6 @@ func (r *Reader) recv(wait time.Duration) ([]byte, error) {
 
 // ended decodes one datagram of the event socket.
 func (r *Reader) ended(b []byte, fn func(*Event)) {
-	r.event.At = r.clock()
 	for len(b) > 0 {
 		m, rest, err := nextMessage(b)
 		if err != nil {

@@ -18,7 +18,7 @@ func TestBeforeSend(t *testing.T) {
 	records := samples(clock.at.Wall)
 	for i := range 500 {
 		r := records[i%len(records)]
-		e.Export(&r)
+		exportAllNow(e, &r)
 		exported++
 		if i%50 == 0 {
 			drive(t, e, clock, 300*time.Millisecond)

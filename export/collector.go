@@ -120,7 +120,7 @@ func (c *Collector) export(r *flow.Record) {
 		c.Stats.Unsent.Add(1)
 		return
 	}
-	now := c.clock()
+	now := r.At
 	c.begin(now)
 	if !c.encoder.Add(r, now.Wall) {
 		c.finish(now)

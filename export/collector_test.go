@@ -16,7 +16,7 @@ func TestFirstDatagram(t *testing.T) {
 				c := opened(t, p, l, clock)
 				records := samples(clock.at.Wall)
 				for i := range records {
-					c.export(&records[i])
+					exportNow(c, &records[i])
 				}
 				c.close(clock.now())
 				b, from := l.receive(t)
@@ -52,7 +52,7 @@ func TestMessageDelay(t *testing.T) {
 		for i, s := range steps {
 			clock.advance(s.after)
 			if s.export {
-				e.Export(&r)
+				exportAllNow(e, &r)
 			}
 			e.Tick(t.Context(), clock.now())
 			due := time.Duration(e.Due(1<<62) - clock.at.Mono)
@@ -71,7 +71,7 @@ func TestFullMessage(t *testing.T) {
 		r := sample(translatedBit, present)
 		n := 0
 		for ; c.Stats.Messages.Load() < 3; n++ {
-			c.export(&r)
+			exportNow(c, &r)
 		}
 		c.close(clock.now())
 		messages := l.receiveAll(t, c)
@@ -96,7 +96,7 @@ func TestTemplatesRepeat(t *testing.T) {
 				for time.Duration(clock.at.Mono) < 5*time.Minute {
 					if every != 0 {
 						r := sample(0, clock.at.Wall)
-						e.Export(&r)
+						exportAllNow(e, &r)
 					}
 					drive(t, e, clock, cmp.Or(every, time.Minute))
 					l.receiveAll(t, e.Collectors[0])
@@ -135,13 +135,13 @@ func TestTemplatesOnNewSocket(t *testing.T) {
 		clock, l := newFakeClock(), listen4(t)
 		c := opened(t, p, l, clock)
 		r := sample(0, present)
-		c.export(&r)
+		exportNow(c, &r)
 		c.finish(clock.now())
 		_, first := l.receive(t)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		c.export(&r)
+		exportNow(c, &r)
 		c.finish(clock.now())
 		if b, from := l.receive(t); from == first || !hasTemplates(t, p, b) {
 			t.Errorf("%s: from %v, then %v with sets %v", p, first, from, setIDs(t, b))
@@ -172,7 +172,7 @@ func TestCollectorStats(t *testing.T) {
 	c := opened(t, NetFlow9, l, clock)
 	records := samples(present)
 	for i := range records {
-		c.export(&records[i])
+		exportNow(c, &records[i])
 	}
 	c.close(clock.now())
 	octets := 0
@@ -192,7 +192,7 @@ func TestCollectorAllocates(t *testing.T) {
 		records := samples(present)
 		n := testing.AllocsPerRun(10, func() {
 			for i := range 1000 {
-				c.export(&records[i%len(records)])
+				exportNow(c, &records[i%len(records)])
 			}
 			clock.advance(10 * time.Second) // the templates, at times
 			c.tick(t.Context(), clock.now())
@@ -214,7 +214,7 @@ func BenchmarkCollector(b *testing.B) {
 			r := sample(translatedBit, present)
 			b.ReportAllocs()
 			for b.Loop() {
-				c.export(&r)
+				exportNow(c, &r)
 			}
 		})
 	}

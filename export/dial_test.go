@@ -32,7 +32,7 @@ func TestUnknownName(t *testing.T) {
 	}
 	r := sample(0, present)
 	for range 3 {
-		e.Export(&r)
+		exportAllNow(e, &r)
 	}
 	if n := c.Stats.Unsent.Load(); n != 3 {
 		t.Errorf("%d unsent of 3", n)
@@ -53,7 +53,7 @@ func TestUnknownName(t *testing.T) {
 	if b, _ := l.receive(t); !hasTemplates(t, IPFIX, b) {
 		t.Errorf("sets %v, want templates at once", setIDs(t, b))
 	}
-	e.Export(&r)
+	exportAllNow(e, &r)
 	e.Close(clock.now())
 	if flows := flowsIn(t, l.receiveAll(t, c)); len(flows) != 1 || c.Stats.Unsent.Load() != 3 {
 		t.Errorf("%d flows, %d unsent", len(flows), c.Stats.Unsent.Load())

@@ -19,7 +19,7 @@ type Exporter struct {
 // Export implements flow.Sink.
 func (e *Exporter) Export(r *flow.Record) {
 	if e.BeforeSend != nil && e.full(r) {
-		e.Flush(e.Collectors[0].clock())
+		e.Flush(r.At)
 	}
 	for _, c := range e.Collectors {
 		c.export(r)

@@ -24,7 +24,7 @@ func TestTwoCollectors(t *testing.T) {
 	for range 20 {
 		records = append(records, samples(clock.at.Wall)...)
 		for _, r := range records[len(records)-templateCount:] {
-			e.Export(&r)
+			exportAllNow(e, &r)
 		}
 		drive(t, e, clock, 400*time.Millisecond)
 	}
@@ -41,7 +41,7 @@ func TestClose(t *testing.T) {
 	c := opened(t, IPFIX, l, clock)
 	e := &Exporter{Collectors: []*Collector{c}}
 	r := sample(0, present)
-	e.Export(&r)
+	exportAllNow(e, &r)
 	if c.Stats.Messages.Load() != 0 {
 		t.Fatal("a record left at once")
 	}
@@ -50,7 +50,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("%d flows, want the one that was left", len(flows))
 	}
 	e.Close(clock.now())
-	e.Export(&r)
+	exportAllNow(e, &r)
 	if n := c.Stats.Unsent.Load(); n != 1 || c.Stats.Messages.Load() != 1 {
 		t.Errorf("after Close: %d unsent, %d messages", n, c.Stats.Messages.Load())
 	}
@@ -78,7 +78,7 @@ func TestOwns(t *testing.T) {
 			c := opened(t, IPFIX, l, clock)
 			e := &Exporter{Collectors: []*Collector{opened(t, NetFlow9, listen4(t), clock), c}}
 			r := sample(0, present)
-			c.export(&r)
+			exportNow(c, &r)
 			c.finish(clock.now())
 			_, from := l.receive(t)
 			own := conntrack.Tuple{

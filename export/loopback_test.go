@@ -123,3 +123,14 @@ func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 	ids := setIDs(t, b)
 	return len(ids) >= 3 && ids[0] == p.templateSet() && ids[1] == p.optionsTemplateSet() && ids[2] == samplingOption
 }
+
+// exportNow exports a record that was made just now, as a table's are.
+func exportNow(c *Collector, r *flow.Record) {
+	r.At = c.clock()
+	c.export(r)
+}
+
+func exportAllNow(e *Exporter, r *flow.Record) {
+	r.At = e.Collectors[0].clock()
+	e.Export(r)
+}

@@ -22,7 +22,7 @@ func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 			t.Fatal("1000 datagrams, none refused")
 		}
 		r := sample(0, clock.at.Wall)
-		c.export(&r)
+		exportNow(c, &r)
 		c.finish(clock.now())
 	}
 	return sent
@@ -40,7 +40,7 @@ func TestRefused(t *testing.T) {
 		}
 		back := listen(t, away.address().String())
 		r := sample(0, clock.at.Wall)
-		c.export(&r)
+		exportNow(c, &r)
 		c.finish(clock.now())
 		if b, _ := back.receive(t); !slices.Contains(setIDs(t, b), firstTemplate) {
 			t.Errorf("%s: the first datagram has sets %v", p, setIDs(t, b))
@@ -91,7 +91,7 @@ func TestBrokenSocket(t *testing.T) {
 		l.receive(t)
 		c.conn.Close()
 		r := sample(0, clock.at.Wall)
-		c.export(&r)
+		exportNow(c, &r)
 		drive(t, e, clock, messageDelay+time.Second)
 		if s := &c.Stats; s.SendErrors.Load() != 1 || s.Unsent.Load() != 1 {
 			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Unsent.Load())
@@ -112,12 +112,12 @@ func TestPendingOnNewSocket(t *testing.T) {
 		c := opened(t, p, l, clock)
 		c.tick(t.Context(), clock.now())
 		r := sample(0, present)
-		c.export(&r)
+		exportNow(c, &r)
 		old := c.local
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		c.export(&r)
+		exportNow(c, &r)
 		c.finish(clock.now())
 		for _, b := range l.receiveAll(t, c) {
 			t.Logf("%s: sets %v", p, setIDs(t, b))

@@ -9,25 +9,25 @@ import "github.com/conntally/conntally/conntrack"
 //
 // Should no dump ever end, it forgets early and stays bounded.
 type ended struct {
-	current, previous map[uint64]struct{}
+	current, previous hashes
 
 	began conntrack.Instant // of what is current
 	since conntrack.Instant // all that ended since is here; zero: all that ever did
 }
 
 func newEnded() ended {
-	return ended{current: map[uint64]struct{}{}, previous: map[uint64]struct{}{}}
+	return ended{current: newHashes(), previous: newHashes()}
 }
 
-// endedMost bounds each half of the memory: some 20 B each.
+// endedMost bounds each half of the memory, at 11 to 22 B each.
 const endedMost = 1 << 20
 
 // add remembers h for at least one whole dump from now.
 func (e *ended) add(h uint64, now conntrack.Instant) {
-	if len(e.current) >= endedMost {
+	if e.current.len() >= endedMost {
 		e.rotate(now)
 	}
-	e.current[h] = struct{}{}
+	e.current.add(h)
 }
 
 // has tells whether h was added since the dump before the last one.
@@ -36,19 +36,13 @@ func (e *ended) has(h uint64) bool {
 }
 
 // recent tells whether h was added since the last dump.
-func (e *ended) recent(h uint64) bool {
-	_, ok := e.current[h]
-	return ok
-}
+func (e *ended) recent(h uint64) bool { return e.current.has(h) }
 
-func (e *ended) before(h uint64) bool {
-	_, ok := e.previous[h]
-	return ok
-}
+func (e *ended) before(h uint64) bool { return e.previous.has(h) }
 
 // rotate marks the end of a dump.
 func (e *ended) rotate(now conntrack.Instant) {
-	clear(e.previous)
+	e.previous.clear()
 	e.current, e.previous = e.previous, e.current
 	e.since, e.began = e.began, now
 }

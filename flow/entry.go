@@ -15,7 +15,7 @@ type entry struct {
 	moved  int64 // last packet, as far as known
 	seen   int64 // when last was read
 	dump   uint32
-	next   int32 // another entry of the same hash, or -1
+	after  place // what the last dump showed next, or none
 	state  uint8
 	asleep bool // idle, nothing pending: the next packet begins anew
 	begun  bool // its beginning is exported, or was before our time

@@ -60,7 +60,7 @@ func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now
 		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
 		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
 		Start: toWall(en.begin, now), End: toWall(max(en.begin, en.moved), now),
-		EndReason: reason,
+		EndReason: reason, At: now,
 	}
 	if t.options.NAT == Wire {
 		r.wire(&en.key.Orig, &en.reply, d)

@@ -8,45 +8,60 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// place is where an entry stands in an index; it never moves.
+type place int32
+
 const (
-	none = -1 // no entry
+	none place = -1 // no entry
 
 	// Entries are allocated this many at a time, and never move or go: a table
 	// that grows copies nothing and leaves no garbage.
 	chunkSize = 512
+
+	minSlots = 64 // a power of two
 )
 
-// index holds the entries of a table: chunks of them, reused places, and a map
-// from a key's hash to the first entry that has it. None of it holds a pointer to
-// an entry, so the garbage collector passes it by.
+// index holds the entries of a table: chunks of them, reused places, and an
+// open-addressed table of hashes with linear probing. None of it holds a pointer
+// to an entry, so the garbage collector passes it by.
 type index struct {
 	seed   [2]uint64
 	chunks []*[chunkSize]entry
 	places int // that were ever used
-	free   []int32
-	first  map[uint64]int32
+	free   []place
+	slots  []slot
+
+	shown place // the entry that the present dump showed last
+	first place // the one that the last dump showed first
+}
+
+// slot points to an entry: at is its place plus 1, 0 for an empty slot.
+type slot struct {
+	hash uint32
+	at   place
 }
 
 func newIndex() index {
 	seed := maphash.MakeSeed()
 	return index{
 		seed:  [2]uint64{maphash.Comparable(seed, 0), maphash.Comparable(seed, 1) | 1},
-		first: map[uint64]int32{},
+		slots: make([]slot, minSlots), shown: none, first: none,
 	}
 }
 
 // len returns how many entries there are.
 func (x *index) len() int { return x.places - len(x.free) }
 
-// at returns the entry at place i.
-func (x *index) at(i int32) *entry { return &x.chunks[i/chunkSize][i%chunkSize] }
+// at returns the entry at place i, for good.
+func (x *index) at(i place) *entry { return &x.chunks[i/chunkSize][i%chunkSize] }
 
 // hash mixes the parts of a key that tell entries apart: the kernel's ID is itself
 // a keyed hash over tuple and entry, and Start is in nanoseconds. Keys that
 // collide are told apart by find.
 func (x *index) hash(k *conntrack.Key) uint64 {
+	ne := binary.NativeEndian
 	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|uint64(k.Orig.SrcPort)<<16|uint64(k.Orig.DstPort))
-	low := binary.NativeEndian.Uint64(k.Orig.Src[8:]) ^ bits.RotateLeft64(binary.NativeEndian.Uint64(k.Orig.Dst[8:]), 32)
+	low := ne.Uint64(k.Orig.Src[8:]) ^ bits.RotateLeft64(ne.Uint64(k.Orig.Dst[8:]), 32)
 	return x.mix(h, low^uint64(k.Zone)<<48^uint64(k.Orig.Proto)<<40)
 }
 
@@ -55,36 +70,84 @@ func (x *index) mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// find returns the entry of key k with hash h, or nil.
-func (x *index) find(k *conntrack.Key, h uint64) *entry {
-	i, ok := x.first[h]
-	if !ok {
-		return nil
+// following returns the entry that the last dump showed behind the one that this
+// dump showed last, if its key is k; else none. Dumps keep their order, so it
+// nearly always is, which saves the look-up.
+func (x *index) following(k *conntrack.Key) place {
+	i := x.first
+	if x.shown != none {
+		i = x.at(x.shown).after
 	}
-	for i != none {
-		en := x.at(i)
-		if en.key == *k {
-			return en
+	if i == none || x.at(i).key != *k {
+		return none
+	}
+	x.shown = i
+	return i
+}
+
+// show notes the order of a dump that went another way.
+func (x *index) show(i place) {
+	if x.shown == none {
+		x.first = i
+	} else {
+		x.at(x.shown).after = i
+	}
+	x.shown = i
+}
+
+// endDump is told that the next entry shown is another dump's first.
+func (x *index) endDump() { x.shown = none }
+
+// find returns the place of the entry of key k with hash h, or none.
+func (x *index) find(k *conntrack.Key, h uint64) place {
+	if s := x.slotOf(k, h); x.slots[s].at != 0 {
+		return x.slots[s].at - 1
+	}
+	return none
+}
+
+// slotOf returns the slot of k, or the empty one where it belongs.
+func (x *index) slotOf(k *conntrack.Key, h uint64) int {
+	mask := len(x.slots) - 1
+	for s := int(uint32(h)) & mask; ; s = (s + 1) & mask {
+		at := x.slots[s]
+		if at.at == 0 || at.hash == uint32(h) && x.at(at.at-1).key == *k {
+			return s
 		}
-		i = en.next
 	}
-	return nil
 }
 
 // insert adds an entry that find doesn't know.
-func (x *index) insert(en entry, h uint64) *entry {
-	en.next = none
-	if i, ok := x.first[h]; ok {
-		en.next = i
+func (x *index) insert(en entry, h uint64) place {
+	if 4*(x.len()+1) > 3*len(x.slots) {
+		x.grow()
 	}
-	i := x.place()
+	i := x.take()
+	en.after = none
 	*x.at(i) = en
-	x.first[h] = i
-	return x.at(i)
+	x.slots[x.slotOf(&en.key, h)] = slot{uint32(h), i + 1}
+	return i
 }
 
-// place returns the number of an unused entry.
-func (x *index) place() int32 {
+// grow doubles the slots.
+func (x *index) grow() {
+	old := x.slots
+	x.slots = make([]slot, 2*len(old))
+	mask := len(x.slots) - 1
+	for _, at := range old {
+		if at.at == 0 {
+			continue
+		}
+		s := int(at.hash) & mask
+		for x.slots[s].at != 0 {
+			s = (s + 1) & mask
+		}
+		x.slots[s] = at
+	}
+}
+
+// take returns an unused place.
+func (x *index) take() place {
 	if n := len(x.free); n > 0 {
 		i := x.free[n-1]
 		x.free = x.free[:n-1]
@@ -94,37 +157,38 @@ func (x *index) place() int32 {
 		x.chunks = append(x.chunks, new([chunkSize]entry))
 	}
 	x.places++
-	return int32(x.places - 1)
+	return place(x.places - 1)
 }
 
 // remove drops the entry of key k with hash h.
 func (x *index) remove(k *conntrack.Key, h uint64) {
-	i, ok := x.first[h]
-	if !ok {
+	s := x.slotOf(k, h)
+	i := x.slots[s].at - 1
+	if i == none {
 		return
 	}
-	for before := int32(none); i != none; before, i = i, x.at(i).next {
-		en := x.at(i)
-		if en.key != *k {
-			continue
+	x.vacate(s)
+	*x.at(i) = entry{after: none}
+	x.free = append(x.free, i)
+}
+
+// vacate empties slot s and closes the gap: what would not be found behind an empty
+// slot moves up.
+func (x *index) vacate(s int) {
+	mask := len(x.slots) - 1
+	for next := (s + 1) & mask; x.slots[next].at != 0; next = (next + 1) & mask {
+		home := int(x.slots[next].hash) & mask
+		if (next-home)&mask >= (next-s)&mask {
+			x.slots[s] = x.slots[next]
+			s = next
 		}
-		switch {
-		case before != none:
-			x.at(before).next = en.next
-		case en.next != none:
-			x.first[h] = en.next
-		default:
-			delete(x.first, h)
-		}
-		*en = entry{}
-		x.free = append(x.free, i)
-		return
 	}
+	x.slots[s] = slot{}
 }
 
 // each calls fn for every entry. fn may remove the entry that it is given.
 func (x *index) each(fn func(en *entry)) {
-	for i := range int32(x.places) {
+	for i := range place(x.places) {
 		if en := x.at(i); en.used() {
 			fn(en)
 		}

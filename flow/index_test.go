@@ -1,12 +1,13 @@
 package flow
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
-// Entries of one hash form a chain: each can be found and removed.
+// Entries of one hash stand one behind the other: each can be found and removed.
 func TestCollidingHashes(t *testing.T) {
 	key := func(id uint32) *conntrack.Key {
 		return &conntrack.Key{ID: id, Orig: conntrack.Tuple{Family: 2}}
@@ -18,16 +19,18 @@ func TestCollidingHashes(t *testing.T) {
 			x.insert(entry{key: *key(id)}, h)
 		}
 		for i, id := range order {
-			if en := x.find(key(id), h); en == nil || en.key.ID != id {
+			if at := x.find(key(id), h); at == none || x.at(at).key.ID != id {
 				t.Fatalf("%v: entry %d is not found", order, id)
 			}
 			x.remove(key(id), h)
-			if x.find(key(id), h) != nil || x.len() != 2-i {
+			if x.find(key(id), h) != none || x.len() != 2-i {
 				t.Errorf("%v: entry %d is still there, or others went with it", order, id)
 			}
 		}
-		if len(x.first) != 0 {
-			t.Errorf("%v: the index keeps %v", order, x.first)
+		for s := range x.slots {
+			if x.slots[s].at != 0 {
+				t.Errorf("%v: slot %d is still in use", order, s)
+			}
 		}
 		x.insert(entry{key: *key(4)}, h)
 		if x.places != 3 {
@@ -54,9 +57,38 @@ func TestEndedForgets(t *testing.T) {
 	for h := range uint64(3 * endedMost) {
 		e.add(h, at(3))
 	}
-	if n := len(e.current) + len(e.previous); n > 2*endedMost {
+	if n := e.current.len() + e.previous.len(); n > 2*endedMost {
 		t.Errorf("remembers %d without a dump, want at most %d", n, 2*endedMost)
 	}
 }
 
 func at(mono int64) conntrack.Instant { return conntrack.Instant{Mono: mono} }
+
+// The index against a map, with hashes that collide and wrap round its end.
+func TestIndexAgainstMap(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	for _, spread := range []uint64{1, 3, 40, 1 << 20} {
+		x, model := newIndex(), map[uint32]bool{}
+		hash := func(id uint32) uint64 { return uint64(id)*2654435761%spread + 60 }
+		key := func(id uint32) *conntrack.Key {
+			return &conntrack.Key{ID: id, Orig: conntrack.Tuple{Family: 2}}
+		}
+		for range 20_000 {
+			id := random.Uint32N(300)
+			if found := x.find(key(id), hash(id)) != none; found != model[id] {
+				t.Fatalf("spread %d: entry %d found: %v, want %v", spread, id, found, model[id])
+			}
+			if model[id] {
+				x.remove(key(id), hash(id))
+			} else {
+				x.insert(entry{key: *key(id)}, hash(id))
+			}
+			model[id] = !model[id]
+		}
+		living := 0
+		x.each(func(*entry) { living++ })
+		if living != x.len() {
+			t.Errorf("spread %d: %d entries, %d counted", spread, living, x.len())
+		}
+	}
+}

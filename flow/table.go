@@ -72,39 +72,50 @@ func (t *Table) Apply(e *conntrack.Event) {
 		return
 	}
 	k := e.Key()
-	h := t.index.hash(&k)
 	if e.Kind == conntrack.Destroyed {
-		t.destroyed(e, &k, h)
+		t.destroyed(e, &k)
 	} else {
-		t.live(e, &k, h)
+		t.live(e, &k)
 	}
 }
 
 // live takes an entry of a dump.
-func (t *Table) live(e *conntrack.Event, k *conntrack.Key, h uint64) {
-	if t.ended.recent(h) || k.Start != 0 && t.ended.before(h) {
-		t.Stats.Stale.Add(1)
-		return
-	}
-	en := t.index.find(k, h)
-	if en == nil {
-		if en = t.admit(e, k, h); en == nil {
+func (t *Table) live(e *conntrack.Event, k *conntrack.Key) {
+	i := t.index.following(k)
+	if i == none {
+		if i = t.meet(e, k); i == none {
 			return
 		}
+		t.index.show(i)
 	}
+	en := t.index.at(i)
 	moved := t.update(en, e)
 	en.dump = t.dump
 	t.expire(en, moved, e.At)
 }
 
+// meet finds the flow of an entry or begins one, and returns none where its end is
+// known already or where there is no room.
+func (t *Table) meet(e *conntrack.Event, k *conntrack.Key) place {
+	h := t.index.hash(k)
+	if i := t.index.find(k, h); i != none {
+		return i
+	}
+	if t.ended.recent(h) || k.Start != 0 && t.ended.before(h) {
+		t.Stats.Stale.Add(1)
+		return none
+	}
+	return t.admit(e, k, h)
+}
+
 // admit begins a flow for an entry that is met alive for the first time, or
-// returns nil when there is no room.
-func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) *entry {
+// returns none when there is no room.
+func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	old := t.predates(e, k)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
 		t.full, t.crowded = true, t.crowded || old
-		return nil
+		return none
 	}
 	en := t.begin(e, k)
 	if old {
@@ -145,19 +156,20 @@ func (t *Table) predates(e *conntrack.Event, k *conntrack.Key) bool {
 }
 
 // destroyed takes the end of an entry: it brings the final counters.
-func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key, h uint64) {
-	if k.Start != 0 && t.ended.has(h) {
+func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key) {
+	h := t.index.hash(k)
+	i := t.index.find(k, h)
+	if i == none && k.Start != 0 && t.ended.has(h) {
 		t.ended.add(h, e.At)
 		t.Stats.Duplicates.Add(1)
 		return
 	}
 	t.ended.add(h, e.At)
-	en := t.index.find(k, h)
-	if en == nil {
+	if i == none {
 		t.unmet(e, k)
 		return
 	}
-	t.finish(en, e, reasonOf(e))
+	t.finish(t.index.at(i), e, reasonOf(e))
 	t.index.remove(k, h)
 	t.Stats.Flows.Add(-1)
 }
@@ -248,9 +260,9 @@ func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
 // succeed exports what is pending and begins a new flow in its place.
 func (t *Table) succeed(en *entry, e *conntrack.Event) {
 	t.export(en, restReason(en), e.At)
-	seen, next := en.seen, en.next
+	seen, after := en.seen, en.after
 	*en = t.begin(e, &en.key)
-	en.begin, en.moved, en.seen, en.next = seen, seen, seen, next
+	en.begin, en.moved, en.seen, en.after = seen, seen, seen, after
 }
 
 // expire exports a living flow whose time has come. Counters are read once per
@@ -297,6 +309,7 @@ func (t *Table) EndDump(now conntrack.Instant) {
 		})
 		t.ended.rotate(now)
 	}
+	t.index.endDump()
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
 	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}

@@ -23,7 +23,7 @@ type encoding struct {
 
 // Export implements flow.Sink.
 func (e *encoding) Export(r *flow.Record) {
-	now := e.clock()
+	now := r.At
 	if !e.encoder.Add(r, now.Wall) {
 		e.encoder.Finish(now.Wall)
 		e.encoder.Add(r, now.Wall)

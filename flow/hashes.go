@@ -1,0 +1,53 @@
+package flow
+
+// hashes is a set of hashes, open-addressed with linear probing. It is emptied as
+// a whole, and keeps its size.
+type hashes struct {
+	slots []uint64 // 0 is empty; the hash 0 stands as 1
+	n     int
+}
+
+func newHashes() hashes { return hashes{slots: make([]uint64, minSlots)} }
+
+func (s *hashes) len() int { return s.n }
+
+func (s *hashes) has(h uint64) bool {
+	h = max(h, 1)
+	return s.slots[s.slotOf(h)] == h
+}
+
+func (s *hashes) add(h uint64) {
+	h = max(h, 1)
+	if 4*(s.n+1) > 3*len(s.slots) {
+		s.grow()
+	}
+	if at := s.slotOf(h); s.slots[at] == 0 {
+		s.slots[at] = h
+		s.n++
+	}
+}
+
+// slotOf returns where h is, or the empty slot where it belongs.
+func (s *hashes) slotOf(h uint64) int {
+	mask := len(s.slots) - 1
+	at := int(h) & mask
+	for s.slots[at] != 0 && s.slots[at] != h {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+func (s *hashes) grow() {
+	old := s.slots
+	s.slots = make([]uint64, 2*len(old))
+	for _, h := range old {
+		if h != 0 {
+			s.slots[s.slotOf(h)] = h
+		}
+	}
+}
+
+func (s *hashes) clear() {
+	clear(s.slots)
+	s.n = 0
+}
