@@ -99,6 +99,7 @@ func (r *Reader) countDrops() {
 func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 	err := r.drain(wait, fn)
 	r.countDrops()
+	r.pulse.work()
 	if r.pulse.stopped.Load() {
 		return ErrStalled
 	}
@@ -129,9 +130,11 @@ func (r *Reader) drain(wait time.Duration, fn func(*Event)) error {
 	return nil
 }
 
-// recv reads one datagram. Its beats tell a reader that waits from one that is
-// stuck.
+// recv reads one datagram. A reader that waits for it is not stuck.
 func (r *Reader) recv(wait time.Duration) ([]byte, error) {
+	if wait <= 0 {
+		return r.events.Recv(0)
+	}
 	r.pulse.rest()
 	b, err := r.events.Recv(wait)
 	r.pulse.work()
