@@ -142,7 +142,8 @@ func (t *Tuple) decodeProto(b []byte) error {
 func (e *Event) decodeCounters(b []byte, d Direction) error {
 	c := &e.Counters[d]
 	e.Counted = true
-	if c.fixed(b) {
+	if packets, bytes, ok := fixedPair(b); ok {
+		*c = Counters{packets, bytes}
 		return nil
 	}
 	a := attrs{rest: b}
@@ -158,6 +159,10 @@ func (e *Event) decodeCounters(b []byte, d Direction) error {
 }
 
 func (e *Event) decodeTimestamp(b []byte) error {
+	if start, stop, ok := fixedPair(b); ok {
+		e.Start, e.Stop = int64(start), int64(stop)
+		return nil
+	}
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {

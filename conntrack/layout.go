@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel writes the attributes of tuples and counters in one order and
-// without gaps (ctnetlink_dump_tuples, dump_counters). Where the headers are
+// The kernel writes the attributes of tuples, counters and time stamps in one order
+// and without gaps (ctnetlink_dump_tuples, dump_counters). Where the headers are
 // exactly those, the values are at known places, which halves the cost of an
 // entry. Whatever looks different is walked over attribute by attribute.
 
@@ -58,11 +58,11 @@ func (t *Tuple) fixedPorts(b []byte) bool {
 	return true
 }
 
-// fixed reads counters in the kernel's layout, or returns false.
-func (c *Counters) fixed(b []byte) bool {
-	if len(b) != 24 || header(b) != attr(12, ctaCountersPkts) || header(b[12:]) != attr(12, ctaCountersBytes) {
-		return false
+// fixedPair reads two 64-bit attributes of types 1 and 2, which is how counters and
+// the time stamps of an end look.
+func fixedPair(b []byte) (first, second uint64, ok bool) {
+	if len(b) != 24 || header(b) != attr(12, 1) || header(b[12:]) != attr(12, 2) {
+		return 0, 0, false
 	}
-	c.Packets, c.Bytes = binary.BigEndian.Uint64(b[4:]), binary.BigEndian.Uint64(b[16:])
-	return true
+	return binary.BigEndian.Uint64(b[4:]), binary.BigEndian.Uint64(b[16:]), true
 }
