@@ -160,10 +160,11 @@ func (r *Reader) ended(b []byte, fn func(*Event)) {
 // itself evicts what has expired. An entry that comes or goes during the dump may
 // be in it or not, and one may come twice. After an error the dump is incomplete.
 func (r *Reader) Dump(fn func(*Event)) error {
-	if err := r.ask(); err != nil {
+	err := r.ask()
+	r.abandoned = true
+	if err != nil {
 		return fmt.Errorf("conntrack dump: %w", err)
 	}
-	r.abandoned = true
 	for {
 		b, err := r.dumps.Recv(dumpPatience)
 		if errors.Is(err, unix.EINTR) {
