@@ -87,6 +87,7 @@ func (p *probe) reopen(err error) error {
 	p.log.Warn("reading events failed, opening the socket again", zap.Error(err))
 	if errors.Is(err, conntrack.ErrStalled) {
 		p.log.Warn("from now on without reliable delivery")
+		p.reliable = false
 	}
 	if again := p.reader.Reopen(); again != nil {
 		return fmt.Errorf("%w; and again: %w", err, again)
