@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+)
+
+// loop is the probe's own loop, without a process around it.
+type loop struct {
+	*probe
+	t       *testing.T
+	records chan flow.Record
+	gate    chan struct{} // where set, a record waits for it to be closed
+	gated   atomic.Bool
+	cancel  context.CancelFunc
+	ends    chan error
+}
+
+// Export implements flow.Sink.
+func (l *loop) Export(r *flow.Record) {
+	if l.gated.Load() {
+		<-l.gate
+	}
+	select {
+	case l.records <- *r:
+	default: // nobody waits for that many
+	}
+}
+
+func newLoop(t *testing.T, reader *conntrack.Reader, clock conntrack.Clock) *loop {
+	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
+	l.probe = &probe{
+		reader: reader, exporter: new(export.Exporter), clock: clock, log: zap.NewNop(),
+		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),
+	}
+	l.pacer = newPacer(time.Second, 1, 1<<20, &l.Stats)
+	return l
+}
+
+func (l *loop) start() {
+	var ctx context.Context
+	ctx, l.cancel = context.WithTimeout(l.t.Context(), patience)
+	go func() { l.ends <- l.run(ctx) }()
+	l.t.Cleanup(l.cancel)
+}
+
+// record returns the next record.
+func (l *loop) record() flow.Record {
+	l.t.Helper()
+	select {
+	case r := <-l.records:
+		return r
+	case err := <-l.ends:
+		l.t.Fatalf("the loop ended: %v", err)
+	case <-time.After(patience):
+		l.t.Fatal("no record comes")
+	}
+	panic("unreachable")
+}
+
+// until waits until the loop's counters satisfy enough.
+func (l *loop) until(what string, enough func() bool) {
+	l.t.Helper()
+	for begin := time.Now(); !enough(); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > patience {
+			l.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// loopFaults are what the kernel may answer. Each is counted, and after it the loop
+// goes on: no error ends it, and no flow is lost by it. A dump that isn't read to its
+// end takes another socket, which the fake has not: see TestFaultLoopClosed.
+var loopFaults = []struct {
+	name    string
+	inject  func(*conntracktest.Kernel)
+	counted func(*loop) uint64
+}{
+	{"events: ENOBUFS", (*conntracktest.Kernel).Overrun, overruns},
+	{"events: EINTR", func(k *conntracktest.Kernel) { k.FailEvents(unix.EINTR) }, nil},
+	{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(conntrack.ErrMalformed) }, malformed},
+	{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) }, malformed},
+	{"events: no header's length", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
+	{"dump: ENOMEM", func(k *conntracktest.Kernel) { k.FailDump(unix.ENOMEM) }, failedDumps},
+	{"dump: EBUSY", func(k *conntracktest.Kernel) { k.FailDump(unix.EBUSY) }, failedDumps},
+	{"dump: EPERM", func(k *conntracktest.Kernel) { k.FailDump(unix.EPERM) }, failedDumps},
+	{"dump: DONE with an errno", func(k *conntracktest.Kernel) { k.BreakDump(unix.ENOMEM) }, failedDumps},
+	{"chunk: EINTR", func(k *conntracktest.Kernel) { k.FailChunk(unix.EINTR) }, nil},
+}
+
+func overruns(l *loop) uint64    { return l.reader.Stats.Overruns.Load() }
+func malformed(l *loop) uint64   { return l.reader.Stats.Malformed.Load() }
+func failedDumps(l *loop) uint64 { return l.Stats.FailedDumps.Load() }
+
+func TestFaultLoop(t *testing.T) {
+	t.Parallel()
+	for _, c := range loopFaults {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			k := conntracktest.New()
+			l := newLoop(t, k.Reader(), k.Clock())
+			l.start()
+			l.until("the first dump", func() bool { return l.reader.Stats.Dumps.Load() > 0 })
+			key := k.Create(conntrack.Event{Orig: faultTuple()})
+			k.Count(key, conntrack.Original, 3, 300)
+			for round := uint64(1); round <= 2; round++ {
+				c.inject(k)
+				if c.counted != nil {
+					l.until("the fault to be counted", func() bool { return c.counted(l) >= round })
+				}
+				dumps := l.reader.Stats.Dumps.Load()
+				l.until("dumps to go on", func() bool { return l.reader.Stats.Dumps.Load() > dumps+1 })
+			}
+			k.Count(key, conntrack.Original, 1, 50)
+			k.Destroy(key)
+			packets, bytes := uint64(0), uint64(0)
+			for packets < 4 { // the first may have gone idle before
+				r := l.record()
+				packets, bytes = packets+r.Packets, bytes+r.Bytes
+			}
+			l.cancel()
+			if err := <-l.ends; err != nil {
+				t.Errorf("the loop ended with %v", err)
+			}
+			if packets != 4 || bytes != 350 || len(l.records) > 0 {
+				t.Errorf("%d packets, %d bytes, and %d records more", packets, bytes, len(l.records))
+			}
+		})
+	}
+}
+
+func faultTuple() conntrack.Tuple {
+	return conntrack.Tuple{
+		Src: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
+		SrcPort: 1024, DstPort: 53, Family: unix.AF_INET, Proto: conntrack.ProtoUDP,
+	}
+}
+
+// TestFaultLoopClosed: both sockets are closed under the loop, which opens others.
+func TestFaultLoopClosed(t *testing.T) {
+	t.Parallel()
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	l, err := lab.New(lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	clock := conntrack.SystemClock()
+	reader, err := conntrack.Open(conntrack.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop := newLoop(t, reader, clock)
+	loop.start()
+	loop.until("the first dump", func() bool { return reader.Stats.Dumps.Load() > 0 })
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	loop.until("the sockets to be opened again", func() bool { return loop.Stats.Reopened.Load() > 0 })
+	dumps := reader.Stats.Dumps.Load()
+	loop.until("dumps to go on", func() bool { return reader.Stats.Dumps.Load() > dumps })
+	loop.cancel()
+	if err := <-loop.ends; err != nil {
+		t.Errorf("the loop ended with %v", err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFaultLoopStalled: the watchdog closes the event socket of a reliable probe whose
+// exporter is stuck. When it moves again, it goes on without reliable delivery.
+func TestFaultLoopStalled(t *testing.T) {
+	t.Parallel()
+	r := newFaultRig(t, map[string]string{
+		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1",
+		"net/netfilter/nf_conntrack_events": "1",
+	})
+	clock := conntrack.SystemClock()
+	reader, err := conntrack.Open(conntrack.Options{
+		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
+	}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(t, reader, clock)
+	l.reliable = true
+	l.gated.Store(true)
+	l.start()
+	l.until("the first dump", func() bool { return reader.Stats.Dumps.Load() > 0 })
+	r.flood(10_000, 0)
+	if err := r.Router.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.entries(); n < 5000 {
+		t.Fatalf("%d entries wait to be reported", n)
+	}
+	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
+	l.gated.Store(false)
+	close(l.gate)
+	l.until("the socket to be opened again", func() bool { return l.Stats.Reopened.Load() > 0 })
+	r.flood(1, 0)
+	if err := r.Router.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	last := lab.FloodSource(r.sent - 1)
+	for found := false; !found; {
+		got := l.record()
+		found = netip.AddrPortFrom(got.Src.Netip(), got.SrcPort) == last
+	}
+	l.cancel()
+	if err := <-l.ends; err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("the loop ended with %v", err)
+	}
+	if l.reliable || l.Stats.Reopened.Load() != 1 {
+		t.Errorf("reliable %v, %d times opened again", l.reliable, l.Stats.Reopened.Load())
+	}
+	if err := reader.Close(); err != nil {
+		t.Error(err)
+	}
+}
