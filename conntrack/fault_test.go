@@ -13,7 +13,7 @@ import (
 )
 
 // entries is how many the router has, those included that wait to be reported.
-func (r *real) entries() int {
+func (r *realKernel) entries() int {
 	r.t.Helper()
 	text, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_count")
 	must(r.t, err)
@@ -23,7 +23,7 @@ func (r *real) entries() int {
 }
 
 // untilEntries waits until the number of entries satisfies enough.
-func (r *real) untilEntries(enough func(int) bool) {
+func (r *realKernel) untilEntries(enough func(int) bool) {
 	r.t.Helper()
 	for !enough(r.entries()) {
 		if r.ctx.Err() != nil {

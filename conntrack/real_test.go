@@ -21,7 +21,7 @@ import (
 const patience = 30 * time.Second
 
 // real is a router that tracks, and readers of its conntrack: ours and ti-mo's.
-type real struct {
+type realKernel struct {
 	*lab.Lab
 	t      *testing.T
 	ctx    context.Context
@@ -31,7 +31,7 @@ type real struct {
 
 // newReal builds a lab in which everything is counted and nothing expires of
 // itself.
-func newReal(t *testing.T) *real {
+func newReal(t *testing.T) *realKernel {
 	t.Helper()
 	needKernel(t)
 	l, err := lab.New(lab.Options{Sysctls: map[string]string{
@@ -47,7 +47,7 @@ func newReal(t *testing.T) *real {
 	t.Cleanup(func() { must(t, l.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	r := &real{Lab: l, t: t, ctx: ctx}
+	r := &realKernel{Lab: l, t: t, ctx: ctx}
 	r.reader, err = conntrack.Open(conntrack.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, conntrack.SystemClock())
 	must(t, err)
 	t.Cleanup(func() { must(t, r.reader.Close()) })
@@ -93,7 +93,7 @@ func must(t *testing.T, err error) {
 }
 
 // dial opens a socket of another program in the router.
-func (r *real) dial() *netlink.Conn {
+func (r *realKernel) dial() *netlink.Conn {
 	r.t.Helper()
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: r.Router.FD()})
 	must(r.t, err)
@@ -102,7 +102,7 @@ func (r *real) dial() *netlink.Conn {
 }
 
 // dump returns the living entries by what names each at one time.
-func (r *real) dump() map[conntrack.Key]conntrack.Event {
+func (r *realKernel) dump() map[conntrack.Key]conntrack.Event {
 	r.t.Helper()
 	living := map[conntrack.Key]conntrack.Event{}
 	must(r.t, r.reader.Dump(func(e *conntrack.Event) {
@@ -114,7 +114,7 @@ func (r *real) dump() map[conntrack.Key]conntrack.Event {
 }
 
 // await returns the first n ends.
-func (r *real) await(n int) map[conntrack.Key]conntrack.Event {
+func (r *realKernel) await(n int) map[conntrack.Key]conntrack.Event {
 	r.t.Helper()
 	got := map[conntrack.Key]conntrack.Event{}
 	for len(got) < n {
@@ -125,7 +125,7 @@ func (r *real) await(n int) map[conntrack.Key]conntrack.Event {
 }
 
 // remove deletes an entry as the program that holds conn.
-func (r *real) remove(conn *netlink.Conn, e conntrack.Event) {
+func (r *realKernel) remove(conn *netlink.Conn, e conntrack.Event) {
 	r.t.Helper()
 	attrs := conntracktest.AppendAttributes(nil, &e)
 	orig := attrs[:binary.NativeEndian.Uint16(attrs)]
@@ -141,7 +141,7 @@ func (r *real) remove(conn *netlink.Conn, e conntrack.Event) {
 
 // traffic leaves entries of every kind that the lab can make, and returns once
 // they rest.
-func (r *real) traffic() {
+func (r *realKernel) traffic() {
 	r.t.Helper()
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
@@ -159,7 +159,7 @@ func (r *real) traffic() {
 }
 
 // invent creates entries that take no traffic: other protocols, zones, marks.
-func (r *real) invent() (n int) {
+func (r *realKernel) invent() (n int) {
 	r.t.Helper()
 	v4, v6 := [2]string{"192.0.2.1", "192.0.2.2"}, [2]string{"2001:db8::1", "2001:db8::2"}
 	for _, c := range []struct {

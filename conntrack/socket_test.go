@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// anHour is longer than any test may take: only a wake-up ends such a wait.
-const anHour = time.Hour
+// long is longer than any test may take: only a wake-up ends such a wait.
+const long = time.Hour
 
 // open reads a namespace in which nothing happens.
 func open(t *testing.T) *conntrack.Reader {
@@ -29,11 +29,11 @@ func TestRealInterrupt(t *testing.T) {
 	r := open(t)
 	defer r.Close()
 	r.Interrupt()
-	must(t, r.Wait(anHour, unexpected(t)))
+	must(t, r.Wait(long, unexpected(t)))
 	for range 200 {
 		done := make(chan struct{})
 		go func() { r.Interrupt(); close(done) }()
-		must(t, r.Wait(anHour, unexpected(t)))
+		must(t, r.Wait(long, unexpected(t)))
 		<-done
 	}
 	must(t, r.Wait(time.Millisecond, unexpected(t)))
@@ -45,11 +45,11 @@ func TestRealClosed(t *testing.T) {
 	r := open(t)
 	done := make(chan error)
 	go func() { done <- r.Close() }()
-	if err := r.Wait(anHour, unexpected(t)); err == nil {
+	if err := r.Wait(long, unexpected(t)); err == nil {
 		t.Error("no error from Wait")
 	}
 	must(t, <-done)
-	if err := r.Wait(anHour, unexpected(t)); err == nil {
+	if err := r.Wait(long, unexpected(t)); err == nil {
 		t.Error("no error from the next Wait")
 	}
 	if err := r.Dump(unexpected(t)); err == nil {

@@ -67,7 +67,7 @@ func TestConfigFile(t *testing.T) {
 	cases := []struct{ text, want string }{
 		{"[[collector]]\naddress = \"192.0.2.1\"", "192.0.2.1"},
 		{"[[collector]]\naddress = \"192.0.2.1:2055\"\nprotocol = \"sflow\"", ":3: collector.protocol: \"sflow\""},
-		{"[[collector]]\nadress = \"192.0.2.1:2055\"", "unknown key collector.adress"},
+		{"[[collector]]\nhost = \"192.0.2.1:2055\"", "unknown key collector.host"},
 		{"[flow]\nactive_timeout = 60", ":2: flow.active_timeout"},
 		{"[flow]\nidle_timeout = \"2d\"", ":2: flow.idle_timeout: \"2d\": want a duration"},
 		{"[flow]\nnat = \"some\"", ":2: flow.nat: \"some\""},

@@ -62,7 +62,7 @@ const (
 	headerLen = 16 // struct nlmsghdr
 	genmsgLen = 4  // struct nfgenmsg
 
-	msgNew    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 0
+	msgNew    = unix.NFNL_SUBSYS_CTNETLINK << 8
 	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
 	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
 

@@ -138,7 +138,7 @@ func TestHostileInARow(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			for range 20 {
-				d.Decode(c.datagram, exporter())
+				_, _ = d.Decode(c.datagram, exporter())
 			}
 			runtime.ReadMemStats(&after)
 			limit := uint64(20 * (fixed + perByte*len(c.datagram)))
