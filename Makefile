@@ -19,10 +19,11 @@ build: ## the program, ./conntally
 demo: build ## a NAT router in network namespaces, real traffic, the flows
 	$(SUDO) ./conntally demo
 
-# With root, tests build routers in network namespaces and run collectors there.
+# With root, tests build routers in network namespaces and run collectors there. One
+# package at a time: a few settings that they change are the whole machine's.
 test: tools ## all tests, against the real kernel and real collectors
 	$(GO) vet ./...
-	$(GO) test -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
+	$(GO) test -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
 
 unit: ## the tests that need no root
 	$(GO) test ./...
