@@ -8,14 +8,15 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// place is where an entry stands in an index; it never moves.
+// place is where an entry stands in an index. It stays there until the end of a
+// dump.
 type place int32
 
 const (
 	none place = -1 // no entry
 
-	// Entries are allocated this many at a time, and never move or go: a table
-	// that grows copies nothing and leaves no garbage.
+	// Entries are allocated this many at a time: a table that grows copies
+	// nothing and leaves no garbage.
 	chunkSize = 512
 
 	minSlots = 64 // a power of two
@@ -33,6 +34,7 @@ type index struct {
 
 	shown place // the entry that the present dump showed last
 	first place // the one that the last dump showed first
+	jumps int   // steps of the present dump to elsewhere than the next place
 }
 
 // slot points to an entry: at is its place plus 1, 0 for an empty slot.
@@ -52,7 +54,7 @@ func newIndex() index {
 // len returns how many entries there are.
 func (x *index) len() int { return x.places - len(x.free) }
 
-// at returns the entry at place i, for good.
+// at returns the entry at place i.
 func (x *index) at(i place) *entry { return &x.chunks[i/chunkSize][i%chunkSize] }
 
 // hash mixes the parts of a key that tell entries apart: the kernel's ID is itself
@@ -81,12 +83,16 @@ func (x *index) following(k *conntrack.Key) place {
 	if i == none || x.at(i).key != *k {
 		return none
 	}
+	if i != x.shown+1 {
+		x.jumps++
+	}
 	x.shown = i
 	return i
 }
 
 // show notes the order of a dump that went another way.
 func (x *index) show(i place) {
+	x.jumps++
 	if x.shown == none {
 		x.first = i
 	} else {
@@ -95,8 +101,14 @@ func (x *index) show(i place) {
 	x.shown = i
 }
 
-// endDump is told that the next entry shown is another dump's first.
-func (x *index) endDump() { x.shown = none }
+// endDump is told that the next entry shown is another dump's first. Places and
+// entries change.
+func (x *index) endDump() {
+	if x.unordered() {
+		x.sort()
+	}
+	x.shown, x.jumps = none, 0
+}
 
 // find returns the place of the entry of key k with hash h, or none.
 func (x *index) find(k *conntrack.Key, h uint64) place {
@@ -153,7 +165,7 @@ func (x *index) take() place {
 		x.free = x.free[:n-1]
 		return i
 	}
-	if x.places == len(x.chunks)*chunkSize {
+	if x.places == len(x.chunks)*chunkSize { // sort gives places back, not chunks
 		x.chunks = append(x.chunks, new([chunkSize]entry))
 	}
 	x.places++
