@@ -1,0 +1,97 @@
+package conntrack
+
+import (
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+)
+
+const groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
+
+// Options of the sockets.
+type Options struct {
+	// NetNS is a file descriptor of the network namespace to read; 0 means
+	// the calling thread's own.
+	NetNS int
+	// ReceiveBuffer is the event socket's, in bytes. It may exceed
+	// net.core.rmem_max where CAP_NET_ADMIN holds in the initial user namespace.
+	ReceiveBuffer int
+	// Reliable has the kernel repeat a DESTROY that found the buffer full,
+	// until it fits. Until then the entry counts: a reader that stalls keeps the
+	// router from accepting connections.
+	Reliable bool
+}
+
+// Open subscribes to the end of every entry and prepares for dumps. From its
+// return on no end goes unseen, short of overruns.
+func Open(o Options, clock Clock) (*Reader, error) {
+	events, err := openEvents(o)
+	if err != nil {
+		return nil, fmt.Errorf("conntrack events: %w", err)
+	}
+	dumps, err := openSocket(o.NetNS, 1, dumpBuffer)
+	if err != nil {
+		events.Close()
+		return nil, fmt.Errorf("conntrack dump: %w", err)
+	}
+	r := NewReader(events, dumps, clock)
+	r.options, r.opened = o, true
+	return r, nil
+}
+
+// ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
+// the kernel charges them (some 1280 B per event), 0 where it isn't known.
+func (r *Reader) ReceiveBuffer() int {
+	s, ok := r.events.(*socket)
+	if !ok {
+		return 0
+	}
+	n, err := s.conn.ReadBuffer()
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// Reopen replaces the event socket of a Reader that Open returned, after an error.
+// What ended meanwhile went unseen. A Reader that stalled is not reliable any more.
+func (r *Reader) Reopen() error {
+	r.options.Reliable = r.options.Reliable && !r.pulse.stopped.Load()
+	fresh, err := openEvents(r.options)
+	if err != nil {
+		return fmt.Errorf("conntrack events: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.events.Close() // broken, or closed already
+	r.events, r.drops = fresh, 0
+	r.pulse.stopped.Store(false)
+	return nil
+}
+
+func openEvents(o Options) (*socket, error) {
+	s, err := openSocket(o.NetNS, eventBatch, eventBuffer)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.subscribe(o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// subscribe enlarges the buffer first: events come from the moment of joining.
+func (s *socket) subscribe(o Options) error {
+	if err := s.conn.SetReadBuffer(o.ReceiveBuffer); err != nil {
+		return err
+	}
+	// An overrun must not stop the reader; the drops are counted elsewhere.
+	if err := s.conn.SetOption(netlink.NoENOBUFS, true); err != nil {
+		return err
+	}
+	if err := s.conn.SetOption(netlink.BroadcastError, o.Reliable); err != nil {
+		return err
+	}
+	return s.conn.JoinGroup(groupDestroy)
+}

@@ -1,0 +1,72 @@
+package flow
+
+import "github.com/conntally/conntally/conntrack"
+
+// expire exports a living flow whose time has come. Counters are read once per
+// dump, so the active timeout is met at the dump that is nearest to it.
+func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
+	sent := false
+	switch {
+	case closed(en.key.Orig.Proto, en.state):
+		sent = t.export(en, EndDetected, now)
+		en.asleep = true
+	case t.rests(en, now):
+		sent = t.export(en, EndIdle, now)
+		en.asleep = true
+	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+		sent = t.export(en, EndActive, now)
+		en.begin = en.moved
+	}
+	if sent {
+		t.note(en, now)
+	}
+}
+
+// rests tells whether a flow has been idle for long enough. Its last packet passed
+// up to timerResolution before en.moved; taking it at its earliest keeps the
+// promise that an idle flow is exported within the timeout and one poll.
+func (t *Table) rests(en *entry, now conntrack.Instant) bool {
+	doubt := min(t.interval, timerResolution)
+	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
+}
+
+// Late tells the table that the kernel could not report some ends yet and is going
+// to repeat them, which it does at once when there is room. For a while no end
+// is forgotten, and what dumps don't show is not taken to be gone.
+func (t *Table) Late(now conntrack.Instant) { t.late = now.Mono + lateFor }
+
+// EndDump is told when a dump has shown every living entry. What the last two
+// didn't show is gone, and its DESTROY was lost.
+func (t *Table) EndDump(now conntrack.Instant) {
+	if now.Mono >= t.late {
+		t.index.each(func(en *entry) {
+			if t.dump-en.dump >= 2 {
+				t.vanish(en, now)
+			}
+		})
+		t.ended.rotate(now)
+	}
+	t.index.endDump()
+	t.dump++
+	t.interval = now.Mono - t.dumps[0].Mono
+	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
+	t.baseline, t.saved = false, nil
+}
+
+func (t *Table) vanish(en *entry, now conntrack.Instant) {
+	t.Stats.Vanished.Add(1)
+	t.export(en, restReason(en), now)
+	k := en.key
+	h := t.index.hash(&k)
+	t.ended.add(h, now)
+	t.index.remove(&k, h)
+	t.Stats.Flows.Add(-1)
+}
+
+// Flush exports all that is pending, because the program stops.
+func (t *Table) Flush(now conntrack.Instant) {
+	t.index.each(func(en *entry) {
+		t.export(en, EndForced, now)
+		en.begin = en.moved
+	})
+}
