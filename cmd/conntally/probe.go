@@ -60,7 +60,7 @@ func (p *probe) run(ctx context.Context) error {
 		p.exporter.Tick(ctx, p.clock())
 		p.summary.tick(p)
 		if err := p.wait(); err != nil {
-			return err
+			return errors.Join(err, p.stop())
 		}
 	}
 	return p.stop()
