@@ -108,6 +108,7 @@ func (d *demo) startProbe(ctx context.Context, proto protocol, stderr io.Writer)
 	c.Flow.ActiveTimeout = duration(3 * time.Second)
 	c.Flow.IdleTimeout = duration(4 * time.Second)
 	c.Conntrack.PollInterval = duration(500 * time.Millisecond)
+	c.Conntrack.MaxCPU = 100 // so often a dump may cost more than it should on a router
 
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {

@@ -38,6 +38,8 @@ type pacer struct {
 	cost  time.Duration // CPU of a dump
 	stats *probeStats
 	work  int64 // since the last pause
+
+	stretched bool // polls are, and that was said
 }
 
 func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *probeStats) *pacer {
@@ -50,6 +52,13 @@ func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *prob
 // interval is that between two dumps: stretched where a dump is dear.
 func (p *pacer) interval() time.Duration {
 	return max(p.poll, time.Duration(float64(p.cost)/p.maxCPU))
+}
+
+// news tells whether polls have become stretched, or aren't any more.
+func (p *pacer) news() bool {
+	was := p.stretched
+	p.stretched = p.interval() > p.poll+p.poll/2 || was && p.interval() > p.poll
+	return p.stretched != was
 }
 
 func (p *pacer) due(now conntrack.Instant) bool { return now.Mono >= p.next }

@@ -130,6 +130,10 @@ func (p *probe) dump() {
 	p.exporter.Flush(now) // a dump's records have no more company to wait for
 	p.journal.tidy(now)
 	p.pacer.end(now)
+	if p.pacer.news() {
+		p.log.Info("polls are stretched while they would take more CPU than max_cpu",
+			zap.Bool("stretched", p.pacer.stretched), zap.Stringer("poll_interval", p.pacer.interval()))
+	}
 }
 
 // dumpOnce tells whether the dump was whole. While the kernel resizes its hash
