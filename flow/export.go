@@ -39,18 +39,22 @@ func (v View) String() string {
 // export sends what is pending, a record for each direction that moved, and tells
 // whether there was any.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) (sent bool) {
+	records := uint64(0)
 	for d := conntrack.Original; d <= conntrack.Reply; d++ {
 		if en.pending[d] == (conntrack.Counters{}) {
 			continue
 		}
 		t.describe(en, d, reason, now)
-		t.Stats.Records.Add(1)
+		records++
 		t.sink.Export(&t.record)
 		en.pending[d] = conntrack.Counters{}
-		sent = true
 	}
-	en.begun = en.begun || sent
-	return sent
+	if records == 0 {
+		return false
+	}
+	t.Stats.Records.Add(records)
+	en.begun = true
+	return true
 }
 
 // describe fills in the record of one direction.
