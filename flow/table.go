@@ -111,7 +111,9 @@ func (t *Table) meet(e *conntrack.Event, k *conntrack.Key) place {
 // admit begins a flow for an entry that is met alive for the first time, or
 // returns none when there is no room.
 func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
-	old := t.predates(e, k)
+	// What dumps should have shown for long was counted, and then missed by two
+	// of them: counting it whole again would be worse than missing a part.
+	old := t.predates(e, k) || !t.full && t.overdue(e)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
 		t.full, t.crowded = true, t.crowded || old

@@ -413,3 +413,25 @@ func TestNoRoomForLong(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Dumps that miss an entry, for whatever reason, must not make it count twice when
+// they show it again.
+func TestVanishedComesBack(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.pass(10 * time.Second)
+	h.dump(e)
+	for range 6 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.pass(10 * time.Second)
+	h.dump(e)
+	h.pass(10 * time.Second)
+	moves(e)
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != 2200 {
+		t.Errorf("exported %d bytes, want 2200", got)
+	}
+}
