@@ -50,7 +50,9 @@ const (
 // nfgenmsg header, into e. It leaves Kind, At and Portid alone and keeps no
 // part of b. The error is ErrMalformed; e is then of no use.
 func (e *Event) Decode(b []byte) error {
-	*e = Event{Kind: e.Kind, At: e.At, Portid: e.Portid}
+	kind, at, portid := e.Kind, e.At, e.Portid
+	*e = Event{} // and not of the three, which would copy it once more
+	e.Kind, e.At, e.Portid = kind, at, portid
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {
