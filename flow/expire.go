@@ -5,20 +5,25 @@ import "github.com/conntally/conntally/conntrack"
 // expire exports a living flow whose time has come. Counters are read once per
 // dump, so the active timeout is met at the dump that is nearest to it.
 func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
-	sent := false
 	switch {
 	case closed(en.key.Orig.Proto, en.state):
-		sent = t.export(en, EndDetected, now)
+		t.exportNoted(en, EndDetected, now)
 		en.asleep = true
 	case t.rests(en, now):
-		sent = t.export(en, EndIdle, now)
+		t.exportNoted(en, EndIdle, now)
 		en.asleep = true
 	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
-		sent = t.export(en, EndActive, now)
+		t.exportNoted(en, EndActive, now)
 		en.begin = en.moved
 	}
-	if sent {
+}
+
+// exportNoted notes first what is exported then: the second of two records may be
+// what makes the exporter send the first.
+func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Instant) {
+	if en.hasPending() {
 		t.note(en, now)
+		t.export(en, reason, now)
 	}
 }
 

@@ -36,9 +36,8 @@ func (v View) String() string {
 	return "endpoints"
 }
 
-// export sends what is pending, a record for each direction that moved, and tells
-// whether there was any.
-func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) (sent bool) {
+// export sends what is pending, a record for each direction that moved.
+func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
 	records := uint64(0)
 	for d := conntrack.Original; d <= conntrack.Reply; d++ {
 		if en.pending[d] == (conntrack.Counters{}) {
@@ -49,12 +48,8 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) (sent
 		t.sink.Export(&t.record)
 		en.pending[d] = conntrack.Counters{}
 	}
-	if records == 0 {
-		return false
-	}
 	t.Stats.Records.Add(records)
-	en.begun = true
-	return true
+	en.begun = en.begun || records > 0
 }
 
 // describe fills in the record of one direction.

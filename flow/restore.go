@@ -23,10 +23,10 @@ func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
 	t.Stats.Restored.Add(1)
 }
 
-// note keeps in mind how much of a living entry is exported.
+// note keeps in mind that all of a living entry is exported, or about to be.
 func (t *Table) note(en *entry, now conntrack.Instant) {
 	if t.noting {
-		t.notes = append(t.notes, en.saved(now))
+		t.notes = append(t.notes, Saved{Key: en.key, Sent: en.last, Until: toWall(en.moved, now)})
 	}
 }
 

@@ -97,3 +97,33 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 		t.Errorf("exported %d bytes, want 1100", got)
 	}
 }
+
+// sinkFunc is a Sink.
+type sinkFunc func(*Record)
+
+func (f sinkFunc) Export(r *Record) { f(r) }
+
+// Whatever record makes the exporter send, what it sends is noted.
+func TestNotedBeforeExported(t *testing.T) {
+	h := running(t, testOptions())
+	h.table.Restore(epoch, nil)
+	noted := map[conntrack.Key]bool{}
+	e := h.entry(conntrack.ProtoTCP)
+	exported := 0
+	h.table.sink = sinkFunc(func(*Record) {
+		for _, s := range h.table.Notes() {
+			noted[s.Key] = s.Sent == e.Counters
+		}
+		if exported++; !noted[e.Key()] {
+			t.Errorf("record %d is exported and not noted", exported)
+		}
+	})
+	for range 7 {
+		h.pass(10 * time.Second)
+		moves(e)
+		h.dump(e)
+	}
+	if exported != 2 {
+		t.Errorf("%d records, want one per direction", exported)
+	}
+}
