@@ -26,6 +26,12 @@ func toMono(stamp int64, now conntrack.Instant) int64 {
 	return min(now.Mono, now.Mono-(now.Wall-stamp))
 }
 
+// toWall brings a moment of the monotonic clock to the system clock as it
+// stands now.
+func toWall(mono int64, now conntrack.Instant) int64 {
+	return now.Wall - (now.Mono - mono)
+}
+
 // startOf returns when an entry began, which is now for one that can't tell.
 func startOf(e *conntrack.Event) int64 {
 	if e.Start <= 0 {

@@ -60,7 +60,7 @@ func (t *Table) EndDump(now conntrack.Instant) {
 
 func (t *Table) vanish(en *entry, now conntrack.Instant) {
 	t.Stats.Vanished.Add(1)
-	t.export(en, restReason(en), now)
+	t.exportNoted(en, restReason(en), now)
 	k := en.key
 	h := t.index.hash(&k)
 	t.ended.add(h, now)
@@ -71,7 +71,7 @@ func (t *Table) vanish(en *entry, now conntrack.Instant) {
 // Flush exports all that is pending, because the program stops.
 func (t *Table) Flush(now conntrack.Instant) {
 	t.index.each(func(en *entry) {
-		t.export(en, EndForced, now)
+		t.exportNoted(en, EndForced, now)
 		en.begin = en.moved
 	})
 }

@@ -75,12 +75,6 @@ func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now
 	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
 }
 
-// toWall brings a moment of the monotonic clock to the system clock as it
-// stands now.
-func toWall(mono int64, now conntrack.Instant) int64 {
-	return now.Wall - (now.Mono - mono)
-}
-
 // endpoints shows the two real ends. The translation stands in the record whose
 // source is rewritten on its way out.
 func (r *Record) endpoints(orig, reply *conntrack.Tuple, d conntrack.Direction) {

@@ -126,4 +126,10 @@ func TestNotedBeforeExported(t *testing.T) {
 	if exported != 2 {
 		t.Errorf("%d records, want one per direction", exported)
 	}
+	moves(e)
+	h.live(e)
+	h.table.Flush(h.now)
+	if exported != 4 {
+		t.Errorf("%d records after Flush, want two more", exported)
+	}
 }
