@@ -91,6 +91,10 @@ func (e *Event) decodeTuple(b []byte, t *Tuple) error {
 	if t.fixed(b) {
 		return nil
 	}
+	return e.walkTuple(b, t)
+}
+
+func (e *Event) walkTuple(b []byte, t *Tuple) error {
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {

@@ -30,7 +30,7 @@ func TestLayoutAgreesWithWalk(t *testing.T) {
 				continue
 			}
 			taken++
-			if err := walkTuple(b, &long); err != nil || short != long {
+			if err := new(Event).walkTuple(b, &long); err != nil || short != long {
 				t.Fatalf("% x: %+v the short way, %+v (%v) the long way", b, short, long, err)
 			}
 		}
@@ -38,18 +38,4 @@ func TestLayoutAgreesWithWalk(t *testing.T) {
 	if taken < 1000 {
 		t.Errorf("the short way was taken %d times only", taken)
 	}
-}
-
-// walkTuple reads a tuple attribute by attribute.
-func walkTuple(b []byte, t *Tuple) error {
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaTupleIP:
-			a.fail(t.decodeIP(a.value))
-		case ctaTupleProto:
-			a.fail(t.decodeProto(a.value))
-		}
-	}
-	return a.err
 }

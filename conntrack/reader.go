@@ -29,8 +29,8 @@ const dumpPatience = 5 * time.Second
 // can't keep its caller from all else.
 const waitLimit = 8192
 
-// Reader reads one network namespace's conntrack. Its methods, but for those of
-// Stats and Interrupt, belong to one goroutine.
+// Reader reads one network namespace's conntrack. Its methods belong to one
+// goroutine, but for Interrupt, Lost and Guard; others may read Stats.
 type Reader struct {
 	Stats Stats
 	// Between, where set, is called between two chunks of a dump: the place
