@@ -18,33 +18,41 @@ const (
 // type, then a value padded to four bytes). Its error sticks, so that a loop
 // checks once, at its end.
 type attrs struct {
-	rest  []byte
-	typ   uint16
-	value []byte
-	err   error
+	b         []byte // the whole message
+	next, end int    // what is left to walk over
+	typ       uint16
+	header    int    // where the present attribute begins
+	at        offset // where its value does
+	size      int    // of the value
+	err       error
 }
 
-// next steps to the next attribute and tells whether there is one.
-func (a *attrs) next() bool {
-	if len(a.rest) == 0 || a.err != nil {
+// step goes to the next attribute and tells whether there is one.
+func (a *attrs) step() bool {
+	if a.next >= a.end || a.err != nil {
 		return false
 	}
-	if len(a.rest) < attrHeaderLen {
+	if a.end-a.next < attrHeaderLen {
 		a.err = ErrMalformed
 		return false
 	}
-	length := int(binary.NativeEndian.Uint16(a.rest))
-	if length < attrHeaderLen || length > len(a.rest) {
+	length := int(binary.NativeEndian.Uint16(a.b[a.next:]))
+	if length < attrHeaderLen || length > a.end-a.next {
 		a.err = ErrMalformed
 		return false
 	}
-	a.typ = binary.NativeEndian.Uint16(a.rest[2:]) & attrTypeMask
-	a.value = a.rest[attrHeaderLen:length]
-	a.rest = a.rest[min(align4(length), len(a.rest)):]
+	a.typ = binary.NativeEndian.Uint16(a.b[a.next+2:]) & attrTypeMask
+	a.header, a.at, a.size = a.next, offset(a.next+attrHeaderLen), length-attrHeaderLen
+	a.next += align4(length)
 	return true
 }
 
 func align4(n int) int { return (n + 3) &^ 3 }
+
+// inside returns a walk over the attributes in the present one.
+func (a *attrs) inside() attrs {
+	return attrs{b: a.b, next: int(a.at), end: int(a.at) + a.size}
+}
 
 // fail keeps the first error.
 func (a *attrs) fail(err error) {
@@ -53,53 +61,10 @@ func (a *attrs) fail(err error) {
 	}
 }
 
-// has checks the width of the present value.
-func (a *attrs) has(width int) bool {
-	if len(a.value) != width {
+// value puts down where the present value is. It must have that width.
+func (a *attrs) value(at *offset, width int) {
+	if a.size != width {
 		a.fail(ErrMalformed)
-		return false
 	}
-	return true
-}
-
-func (a *attrs) u8() uint8 {
-	if !a.has(1) {
-		return 0
-	}
-	return a.value[0]
-}
-
-func (a *attrs) u16() uint16 {
-	if !a.has(2) {
-		return 0
-	}
-	return binary.BigEndian.Uint16(a.value)
-}
-
-func (a *attrs) u32() uint32 {
-	if !a.has(4) {
-		return 0
-	}
-	return binary.BigEndian.Uint32(a.value)
-}
-
-func (a *attrs) u64() uint64 {
-	if !a.has(8) {
-		return 0
-	}
-	return binary.BigEndian.Uint64(a.value)
-}
-
-func (a *attrs) addr4() (addr Addr) {
-	if !a.has(4) {
-		return addr
-	}
-	return mapped(a.value)
-}
-
-func (a *attrs) addr16() (addr Addr) {
-	if !a.has(16) {
-		return addr
-	}
-	return Addr(a.value)
+	*at = a.at
 }

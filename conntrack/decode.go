@@ -1,199 +1,117 @@
 package conntrack
 
-import "golang.org/x/sys/unix"
-
-// Attribute types of linux/netfilter/nfnetlink_conntrack.h. Those not named
-// here are skipped.
-const (
-	ctaTupleOrig     = 1
-	ctaTupleReply    = 2
-	ctaStatus        = 3
-	ctaProtoinfo     = 4
-	ctaTimeout       = 7
-	ctaMark          = 8
-	ctaCountersOrig  = 9
-	ctaCountersReply = 10
-	ctaID            = 12
-	ctaZone          = 18
-	ctaTimestamp     = 20
-
-	ctaTupleIP    = 1
-	ctaTupleProto = 2
-	ctaTupleZone  = 3
-
-	ctaIPv4Src = 1
-	ctaIPv4Dst = 2
-	ctaIPv6Src = 3
-	ctaIPv6Dst = 4
-
-	ctaProtoNum      = 1
-	ctaProtoSrcPort  = 2
-	ctaProtoDstPort  = 3
-	ctaICMPID        = 4
-	ctaICMPType      = 5
-	ctaICMPCode      = 6
-	ctaICMPv6ID      = 7
-	ctaICMPv6Type    = 8
-	ctaICMPv6Code    = 9
-	ctaCountersPkts  = 1
-	ctaCountersBytes = 2
-
-	ctaTimestampStart = 1
-	ctaTimestampStop  = 2
-
-	// All of PROTOINFO's TCP (1), DCCP (2) and SCTP (3) begin with the state.
-	ctaProtoinfoLast  = 3
-	ctaProtoinfoState = 1
-)
+import "encoding/binary"
 
 // Decode reads the attributes of one ctnetlink message, which begin after its
 // nfgenmsg header, into e. It leaves Kind, At and Portid alone and keeps no
-// part of b. The error is ErrMalformed; e is then of no use.
+// part of b. The error is ErrMalformed; e is then as it was.
 func (e *Event) Decode(b []byte) error {
-	kind, at, portid := e.Kind, e.At, e.Portid
-	*e = Event{} // and not of the three, which would copy it once more
-	e.Kind, e.At, e.Portid = kind, at, portid
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaTupleOrig:
-			a.fail(e.decodeTuple(a.value, &e.Orig))
-		case ctaTupleReply:
-			a.fail(e.decodeTuple(a.value, &e.Reply))
-		case ctaStatus:
-			e.Status = Status(a.u32())
-		case ctaProtoinfo:
-			a.fail(e.decodeProtoinfo(a.value))
-		case ctaTimeout:
-			e.Timeout, e.HasTimeout = a.u32(), true
-		case ctaMark:
-			e.Mark = a.u32()
-		case ctaCountersOrig:
-			a.fail(e.decodeCounters(a.value, Original))
-		case ctaCountersReply:
-			a.fail(e.decodeCounters(a.value, Reply))
-		case ctaID:
-			e.ID = a.u32()
-		case ctaZone:
-			e.Zone = a.u16()
-		case ctaTimestamp:
-			a.fail(e.decodeTimestamp(a.value))
-		}
+	var l layout
+	if err := l.learn(b); err != nil {
+		return err
 	}
-	if a.err == nil && (e.Orig.Family == 0 || e.Reply.Family == 0) {
-		return ErrMalformed
-	}
-	return a.err
+	l.read(b, e)
+	return nil
 }
 
-// decodeTuple also takes the zone of an entry that has one in one direction.
-func (e *Event) decodeTuple(b []byte, t *Tuple) error {
-	if t.fixed(b) {
-		return nil
-	}
-	return e.walkTuple(b, t)
+// decoder decodes like Event.Decode and remembers the layouts that it has met.
+type decoder struct {
+	layouts [layoutSlots]layoutWays
 }
 
-func (e *Event) walkTuple(b []byte, t *Tuple) error {
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaTupleIP:
-			a.fail(t.decodeIP(a.value))
-		case ctaTupleProto:
-			a.fail(t.decodeProto(a.value))
-		case ctaTupleZone:
-			e.Zone = a.u16()
+const layoutSlots = 64 // by length
+
+// layoutWays holds two layouts of a length, the newer first: an end with a mark is as
+// long as one with a timeout.
+type layoutWays [2]*layout
+
+func (d *decoder) decode(b []byte, e *Event) error {
+	ways := &d.layouts[len(b)/4%layoutSlots]
+	for _, l := range ways {
+		if l != nil && l.recognizes(b) {
+			l.read(b, e)
+			return nil
 		}
 	}
-	return a.err
+	return ways.learn(b, e)
 }
 
-func (t *Tuple) decodeIP(b []byte) error {
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaIPv4Src:
-			t.Src, t.Family = a.addr4(), unix.AF_INET
-		case ctaIPv4Dst:
-			t.Dst, t.Family = a.addr4(), unix.AF_INET
-		case ctaIPv6Src:
-			t.Src, t.Family = a.addr16(), unix.AF_INET6
-		case ctaIPv6Dst:
-			t.Dst, t.Family = a.addr16(), unix.AF_INET6
-		}
+// learn reads b the long way, and keeps its layout in place of the older one.
+func (ways *layoutWays) learn(b []byte, e *Event) error {
+	if ways[1] == nil {
+		ways[1] = new(layout)
 	}
-	return a.err
+	l := ways[1]
+	if err := l.learn(b); err != nil {
+		l.known = 0
+		return err
+	}
+	ways[0], ways[1] = l, ways[0]
+	l.read(b, e)
+	return nil
 }
 
-func (t *Tuple) decodeProto(b []byte) error {
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaProtoNum:
-			t.Proto = a.u8()
-		case ctaProtoSrcPort, ctaICMPID, ctaICMPv6ID:
-			t.SrcPort = a.u16()
-		case ctaProtoDstPort:
-			t.DstPort = a.u16()
-		case ctaICMPType, ctaICMPv6Type:
-			t.DstPort |= uint16(a.u8()) << 8
-		case ctaICMPCode, ctaICMPv6Code:
-			t.DstPort |= uint16(a.u8())
-		}
-	}
-	return a.err
+// read reads a message of this layout.
+func (l *layout) read(b []byte, e *Event) {
+	l.orig.read(b, &e.Orig)
+	l.reply.read(b, &e.Reply)
+	l.counters[Original].read(b, &e.Counters[Original])
+	l.counters[Reply].read(b, &e.Counters[Reply])
+	e.Zone, e.ID, e.Mark, e.Status = l.zone.u16(b), l.id.u32(b), l.mark.u32(b), Status(l.status.u32(b))
+	e.Timeout, e.HasTimeout = l.timeout.u32(b), l.timeout != 0
+	e.Start, e.Stop = int64(l.start.u64(b)), int64(l.stop.u64(b))
+	e.State, e.Counted = l.state.u8(b), l.counted
 }
 
-func (e *Event) decodeCounters(b []byte, d Direction) error {
-	c := &e.Counters[d]
-	e.Counted = true
-	if packets, bytes, ok := fixedPair(b); ok {
-		*c = Counters{packets, bytes}
-		return nil
-	}
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaCountersPkts:
-			c.Packets = a.u64()
-		case ctaCountersBytes:
-			c.Bytes = a.u64()
-		}
-	}
-	return a.err
+func (l *counterOffsets) read(b []byte, c *Counters) {
+	c.Packets, c.Bytes = l.packets.u64(b), l.bytes.u64(b)
 }
 
-func (e *Event) decodeTimestamp(b []byte) error {
-	if start, stop, ok := fixedPair(b); ok {
-		e.Start, e.Stop = int64(start), int64(stop)
-		return nil
+func (l *tupleOffsets) read(b []byte, t *Tuple) {
+	l.src.read(b, &t.Src)
+	l.dst.read(b, &t.Dst)
+	t.Family, t.Proto = l.family, l.proto.u8(b)
+	t.SrcPort, t.DstPort = l.srcPort.u16(b), l.dstPort.u16(b)
+	if l.icmpType != 0 || l.icmpCode != 0 {
+		t.DstPort = uint16(l.icmpType.u8(b))<<8 | uint16(l.icmpCode.u8(b))
 	}
-	a := attrs{rest: b}
-	for a.next() {
-		switch a.typ {
-		case ctaTimestampStart:
-			e.Start = int64(a.u64())
-		case ctaTimestampStop:
-			e.Stop = int64(a.u64())
-		}
-	}
-	return a.err
 }
 
-func (e *Event) decodeProtoinfo(b []byte) error {
-	outer := attrs{rest: b}
-	for outer.next() {
-		if outer.typ == 0 || outer.typ > ctaProtoinfoLast {
-			continue
-		}
-		a := attrs{rest: outer.value}
-		for a.next() {
-			if a.typ == ctaProtoinfoState {
-				e.State = a.u8()
-			}
-		}
-		outer.fail(a.err)
+func (l addrOffset) read(b []byte, a *Addr) {
+	switch {
+	case l.at == 0:
+		*a = Addr{}
+	case l.v6:
+		copy(a[:], b[l.at:])
+	default:
+		a.mapped(b[l.at:])
 	}
-	return outer.err
+}
+
+func (o offset) u8(b []byte) uint8 {
+	if o == 0 {
+		return 0
+	}
+	return b[o]
+}
+
+func (o offset) u16(b []byte) uint16 {
+	if o == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(b[o:])
+}
+
+func (o offset) u32(b []byte) uint32 {
+	if o == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b[o:])
+}
+
+func (o offset) u64(b []byte) uint64 {
+	if o == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b[o:])
 }

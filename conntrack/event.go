@@ -147,8 +147,9 @@ const (
 	TCPSynSent2    = 9
 )
 
-func mapped(v4 []byte) (a Addr) {
-	a[10], a[11] = 0xff, 0xff
-	binary.NativeEndian.PutUint32(a[12:], binary.NativeEndian.Uint32(v4))
-	return a
+// mapped reads an IPv4 address. Two whole stores: smaller ones would stall whoever
+// copies the address.
+func (a *Addr) mapped(v4 []byte) {
+	binary.BigEndian.PutUint64(a[:8], 0)
+	binary.BigEndian.PutUint64(a[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(v4)))
 }

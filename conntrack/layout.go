@@ -1,68 +1,109 @@
 package conntrack
 
-import (
-	"encoding/binary"
+import "encoding/binary"
 
-	"golang.org/x/sys/unix"
+// layout says where in a message the values are. The kernel writes entries of a
+// kind all alike: the same attributes in the same order (ctnetlink_fill_info,
+// ctnetlink_conntrack_event). So a message whose attribute headers are those of an
+// earlier one is read at known places instead of walked over.
+type layout struct {
+	length int // of the message, octets
+	known  int // lines, 0 where a message of this layout won't be recognized
+	lines  [maxLines]line
+
+	orig, reply            tupleOffsets
+	zone, status, mark, id offset
+	timeout, state         offset
+	start, stop            offset
+	counters               [2]counterOffsets
+	counted                bool
+}
+
+// offset is where a value begins in a message, 0 where there is none: a header
+// comes before each.
+type offset uint16
+
+type counterOffsets struct{ packets, bytes offset }
+
+type tupleOffsets struct {
+	src, dst           addrOffset
+	family             uint8
+	proto              offset
+	srcPort, dstPort   offset
+	icmpType, icmpCode offset
+}
+
+type addrOffset struct {
+	at offset
+	v6 bool
+}
+
+// line is 32 octets of a message, of which those under the mask, attribute headers,
+// make the layout. Four words at a time are compared in half the time of one by one.
+type line struct{ want, mask [4]uint64 }
+
+const (
+	lineLen  = 32
+	maxLines = 16 // 512 octets; the kernel's messages have some 300
+
+	maxMessage = 1<<16 - 1 // more than the kernel's, and what an offset can hold
 )
 
-// The kernel writes the attributes of tuples, counters and time stamps in one order
-// and without gaps (ctnetlink_dump_tuples, dump_counters). Where the headers are
-// exactly those, the values are at known places, which halves the cost of an
-// entry. Whatever looks different is walked over attribute by attribute.
-
-const nested = 0x8000 // NLA_F_NESTED
-
-// header reads a struct nlattr as one number: see attr.
-func header(b []byte) uint32 {
-	return uint32(binary.NativeEndian.Uint16(b)) | uint32(binary.NativeEndian.Uint16(b[2:]))<<16
-}
-
-// attr is the header of an attribute of that length, header included, and type.
-func attr(length, typ uint32) uint32 { return length | typ<<16 }
-
-// fixed reads a tuple with ports in the kernel's layout, or returns false.
-func (t *Tuple) fixed(b []byte) bool {
-	switch len(b) {
-	case 48:
-		return t.fixedIPv4(b[:20]) && t.fixedPorts(b[20:48])
-	case 72:
-		return t.fixedIPv6(b[:44]) && t.fixedPorts(b[44:72])
-	}
-	return false
-}
-
-func (t *Tuple) fixedIPv4(b []byte) bool {
-	if header(b) != attr(20, ctaTupleIP|nested) || header(b[4:]) != attr(8, ctaIPv4Src) || header(b[12:]) != attr(8, ctaIPv4Dst) {
+// recognizes tells whether b is of this layout.
+func (l *layout) recognizes(b []byte) bool {
+	if len(b) != l.length || l.known == 0 {
 		return false
 	}
-	t.Src, t.Dst, t.Family = mapped(b[8:12]), mapped(b[16:20]), unix.AF_INET
+	differ := uint64(0)
+	for i := range l.lines[:l.known] {
+		at, is := &l.lines[i], b[:lineLen]
+		differ |= (binary.NativeEndian.Uint64(is) ^ at.want[0]) & at.mask[0]
+		differ |= (binary.NativeEndian.Uint64(is[8:]) ^ at.want[1]) & at.mask[1]
+		differ |= (binary.NativeEndian.Uint64(is[16:]) ^ at.want[2]) & at.mask[2]
+		differ |= (binary.NativeEndian.Uint64(is[24:]) ^ at.want[3]) & at.mask[3]
+		b = b[min(lineLen, len(b)-lineLen):]
+	}
+	return differ == 0
+}
+
+// learn walks over b and puts down where its values are. The error is ErrMalformed.
+func (l *layout) learn(b []byte) error {
+	*l = layout{length: len(b)}
+	if len(b) > maxMessage {
+		return ErrMalformed
+	}
+	if n := (len(b) + lineLen - 1) / lineLen; n <= maxLines && len(b) >= lineLen {
+		l.known = n
+	}
+	if err := l.message(attrs{b: b, end: len(b)}); err != nil {
+		return err
+	}
+	if l.orig.family == 0 || l.reply.family == 0 {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// lineAt is where line i begins. The last one may overlap the one before.
+func (l *layout) lineAt(i int) int { return min(i*lineLen, l.length-lineLen) }
+
+// step goes to the next attribute and makes its header a part of the layout.
+func (l *layout) step(a *attrs) bool {
+	if !a.step() {
+		return false
+	}
+	for i := a.header; i < a.header+attrHeaderLen && l.known > 0; i++ {
+		n := min(i/lineLen, l.known-1)
+		l.lines[n].cover(a.b[l.lineAt(n):], i-l.lineAt(n))
+	}
 	return true
 }
 
-func (t *Tuple) fixedIPv6(b []byte) bool {
-	if header(b) != attr(44, ctaTupleIP|nested) || header(b[4:]) != attr(20, ctaIPv6Src) || header(b[24:]) != attr(20, ctaIPv6Dst) {
-		return false
-	}
-	t.Src, t.Dst, t.Family = Addr(b[8:24]), Addr(b[28:44]), unix.AF_INET6
-	return true
-}
-
-func (t *Tuple) fixedPorts(b []byte) bool {
-	if header(b) != attr(28, ctaTupleProto|nested) || header(b[4:]) != attr(5, ctaProtoNum) ||
-		header(b[12:]) != attr(6, ctaProtoSrcPort) || header(b[20:]) != attr(6, ctaProtoDstPort) {
-		return false
-	}
-	t.Proto = b[8]
-	t.SrcPort, t.DstPort = binary.BigEndian.Uint16(b[16:]), binary.BigEndian.Uint16(b[24:])
-	return true
-}
-
-// fixedPair reads two 64-bit attributes of types 1 and 2, which is how counters and
-// the time stamps of an end look.
-func fixedPair(b []byte) (first, second uint64, ok bool) {
-	if len(b) != 24 || header(b) != attr(12, 1) || header(b[12:]) != attr(12, 2) {
-		return 0, 0, false
-	}
-	return binary.BigEndian.Uint64(b[4:]), binary.BigEndian.Uint64(b[16:]), true
+// cover has octet i of b, where the line begins, take part.
+func (n *line) cover(b []byte, i int) {
+	w := i / 8
+	var mask [8]byte
+	mask[i%8] = 0xff
+	n.mask[w] |= binary.NativeEndian.Uint64(mask[:])
+	n.want[w] = binary.NativeEndian.Uint64(b[8*w:])
 }

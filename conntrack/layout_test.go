@@ -1,41 +1,58 @@
-package conntrack
+package conntrack_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
 )
 
-// What the short way reads, the long way reads alike; and what it refuses may be
-// anything.
-func TestLayoutAgreesWithWalk(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	tuples := [][]byte{
-		{20, 0, 1, 128, 8, 0, 1, 0, 192, 0, 2, 1, 8, 0, 2, 0, 192, 0, 2, 2,
-			28, 0, 2, 128, 5, 0, 1, 0, 6, 0, 0, 0, 6, 0, 2, 0, 1, 187, 0, 0, 6, 0, 3, 0, 200, 1, 0, 0},
-		append(append([]byte{44, 0, 1, 128, 20, 0, 3, 0}, append(make([]byte, 16), append([]byte{20, 0, 4, 0}, make([]byte, 16)...)...)...),
-			28, 0, 2, 128, 5, 0, 1, 0, 17, 0, 0, 0, 6, 0, 2, 0, 1, 187, 0, 0, 6, 0, 3, 0, 200, 1, 0, 0),
+// FuzzRemembering holds that what was decoded before changes nothing.
+func FuzzRemembering(f *testing.F) {
+	for _, c := range entries {
+		b := conntracktest.AppendAttributes(nil, &c.event)
+		f.Add(b, b)
+		f.Add(b, appended())
 	}
-	taken := 0
-	for _, good := range tuples {
-		if header([]byte{8, 0, 1, 0}) != attr(8, 1) {
-			t.Skip("the bytes are those of a little-endian kernel")
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		decode := conntrack.Remembering()
+		for _, b := range [...][]byte{first, second, first, second} {
+			sameAsAlone(t, decode, b)
 		}
-		for range 20_000 {
-			b := append([]byte(nil), good...)
+	})
+}
+
+// sameAsAlone tells whether b could be read, and fails where decode disagrees with
+// a decoder that has met nothing.
+func sameAsAlone(t *testing.T, decode func([]byte, *conntrack.Event) error, b []byte) bool {
+	t.Helper()
+	got, want := dirty(), dirty()
+	alone := want.Decode(b)
+	if err := decode(b, &got); (err == nil) != (alone == nil) || got != want {
+		t.Fatalf("% x:\ngot  %+v (%v)\nwant %+v (%v)", b, got, err, want, alone)
+	}
+	return alone == nil
+}
+
+// TestRemembering changes some octets of messages whose layouts are known.
+func TestRemembering(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	decode, good := conntrack.Remembering(), 0
+	for range 2000 {
+		for _, c := range entries {
+			b := conntracktest.AppendAttributes(nil, &c.event)
+			sameAsAlone(t, decode, b)
 			for range random.IntN(3) {
 				b[random.IntN(len(b))] = byte(random.IntN(256))
 			}
-			var short, long Tuple
-			if !short.fixed(b) {
-				continue
-			}
-			taken++
-			if err := new(Event).walkTuple(b, &long); err != nil || short != long {
-				t.Fatalf("% x: %+v the short way, %+v (%v) the long way", b, short, long, err)
+			if sameAsAlone(t, decode, slices.Clip(b)) {
+				good++
 			}
 		}
 	}
-	if taken < 1000 {
-		t.Errorf("the short way was taken %d times only", taken)
+	if good < 1000 {
+		t.Errorf("only %d messages could be read", good)
 	}
 }

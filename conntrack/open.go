@@ -39,6 +39,10 @@ func Open(o Options, clock Clock) (*Reader, error) {
 	return r, nil
 }
 
+// Reliable tells whether the kernel repeats what it can't deliver: as asked for, until
+// Guard ends it.
+func (r *Reader) Reliable() bool { return r.options.Reliable }
+
 // ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
 // the kernel charges them (some 1280 B per event), 0 where it isn't known.
 func (r *Reader) ReceiveBuffer() int {
@@ -54,9 +58,8 @@ func (r *Reader) ReceiveBuffer() int {
 }
 
 // Reopen replaces the event socket of a Reader that Open returned, after an error.
-// What ended meanwhile went unseen. A Reader that stalled is not reliable any more.
+// What ended meanwhile went unseen.
 func (r *Reader) Reopen() error {
-	r.options.Reliable = r.options.Reliable && !r.pulse.stopped.Load()
 	fresh, err := openEvents(r.options)
 	if err != nil {
 		return fmt.Errorf("conntrack events: %w", err)
@@ -65,7 +68,6 @@ func (r *Reader) Reopen() error {
 	defer r.mu.Unlock()
 	_ = r.events.Close() // broken, or closed already
 	r.events, r.drops = fresh, 0
-	r.pulse.stopped.Store(false)
 	return nil
 }
 

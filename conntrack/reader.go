@@ -43,6 +43,7 @@ type Reader struct {
 	seq           uint32
 	request       []byte
 	event         Event
+	decoder       decoder
 	// Not in Stats yet: an atomic counter costs as much as a part of decoding.
 	entries, destroys uint64
 	drops             uint32 // as the event socket counts them
@@ -83,16 +84,26 @@ func (r *Reader) Interrupt() {
 func (r *Reader) Lost() uint64 { return r.Stats.Drops.Load() + r.Stats.Overruns.Load() }
 
 // countDrops asks the event socket. NETLINK_NO_ENOBUFS makes losses silent, but
-// they are still counted.
-func (r *Reader) countDrops() {
+// they are still counted. What was dropped while delivery was reliable is repeated.
+func (r *Reader) countDrops(stalled bool) {
 	s, ok := r.events.(dropCounter)
 	if !ok {
 		return
 	}
-	if n, err := s.Drops(); err == nil {
-		r.Stats.Drops.Add(uint64(n - r.drops))
-		r.drops = n
+	n, err := s.Drops()
+	if err != nil {
+		return
 	}
+	if r.options.Reliable {
+		repeated := n
+		if stalled {
+			repeated = r.pulse.drops.Load()
+		}
+		r.Stats.Repeated.Add(uint64(repeated - r.drops))
+		r.drops = repeated
+	}
+	r.Stats.Drops.Add(uint64(n - r.drops))
+	r.drops = n
 }
 
 // Wait waits for at most wait until something ends, then hands fn what has ended
@@ -102,10 +113,12 @@ func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 	err := r.drain(wait, fn)
 	r.Stats.Destroys.Add(r.destroys)
 	r.destroys = 0
-	r.countDrops()
+	stalled := r.options.Reliable && r.pulse.stalled.Load()
+	r.countDrops(stalled)
 	r.pulse.work()
-	if r.pulse.stopped.Load() {
-		return ErrStalled
+	if stalled {
+		r.options.Reliable = false
+		r.Stats.Stalls.Add(1)
 	}
 	return err
 }
@@ -239,7 +252,7 @@ func (r *Reader) chunk(b []byte, fn func(*Event)) (done bool, err error) {
 func (r *Reader) hand(m *message, kind Kind, fn func(*Event)) {
 	b, err := m.attributes()
 	if err == nil {
-		err = r.event.Decode(b)
+		err = r.decoder.decode(b, &r.event)
 	}
 	if err != nil {
 		r.Stats.Malformed.Add(1)

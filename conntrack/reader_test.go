@@ -1,6 +1,7 @@
 package conntrack_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"slices"
@@ -63,14 +64,14 @@ func message(e conntrack.Event) []byte { return conntracktest.AppendEntry(nil, &
 // headed makes a message of a header alone that claims a length.
 func headed(length uint32) []byte {
 	b := message(tcpEntry())[:16]
-	copy(b, []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)})
+	binary.NativeEndian.PutUint32(b, length)
 	return b
 }
 
 // torn is a message whose attributes contradict themselves.
 func torn(e conntrack.Event) []byte {
 	b := message(e)
-	b[20] = 1 // the first attribute's length
+	binary.NativeEndian.PutUint16(b[20:], 1) // the first attribute's length
 	return b
 }
 
@@ -159,7 +160,7 @@ var readerCases = []struct {
 		do: (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
 	{name: "unaligned end", setup: func(f *fixture) {
 		b := append(message(ended(tcpEntry())), attr(999, 1)[:5]...)
-		b[0], b[1] = byte(len(b)), byte(len(b)>>8)
+		binary.NativeEndian.PutUint32(b, uint32(len(b)))
 		f.InjectEvent(b)
 	}, do: (*fixture).wait, want: counts{destroys: 1}},
 	{name: "empty datagram", n: 3, setup: func(f *fixture) { f.InjectEvent(nil); endAll(f) },

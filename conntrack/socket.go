@@ -30,8 +30,7 @@ type socket struct {
 	have     int // datagrams in the batch
 	given    int // of which were handed out
 	errno    syscall.Errno
-	memInfo  [unix.SK_MEMINFO_VARS]uint32
-	memErrno syscall.Errno
+	mem      memInfo
 	memBound func(fd uintptr)
 	tryBound func(fd uintptr)
 	getBound func(fd uintptr) bool
@@ -66,7 +65,7 @@ func openSocket(netns, batch, size int) (*socket, error) {
 		s.headers[i].header.Iov = &s.iovecs[i]
 		s.headers[i].header.SetIovlen(1)
 	}
-	s.tryBound, s.getBound, s.memBound = s.try, s.get, s.readMemInfo
+	s.tryBound, s.getBound, s.memBound = s.try, s.get, s.mem.read
 	return s, nil
 }
 
@@ -145,21 +144,32 @@ func (s *socket) get(fd uintptr) (done bool) {
 	return s.errno != unix.EAGAIN
 }
 
-// Drops implements dropCounter: SK_MEMINFO_DROPS of SO_MEMINFO.
-func (s *socket) Drops() (uint32, error) {
-	if err := s.raw.Control(s.memBound); err != nil {
-		return 0, err
-	}
-	if s.memErrno != 0 {
-		return 0, s.memErrno
-	}
-	return s.memInfo[unix.SK_MEMINFO_DROPS], nil
+// memInfo is what SO_MEMINFO tells of a socket.
+type memInfo struct {
+	vars  [unix.SK_MEMINFO_VARS]uint32
+	errno syscall.Errno
 }
 
-func (s *socket) readMemInfo(fd uintptr) {
-	length := uint32(unsafe.Sizeof(s.memInfo))
-	_, _, s.memErrno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-		uintptr(unsafe.Pointer(&s.memInfo)), uintptr(unsafe.Pointer(&length)), 0)
+func (m *memInfo) read(fd uintptr) {
+	length := uint32(unsafe.Sizeof(m.vars))
+	_, _, m.errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&m.vars)), uintptr(unsafe.Pointer(&length)), 0)
+}
+
+func (m *memInfo) drops(err error) (uint32, error) {
+	if err == nil && m.errno != 0 {
+		err = m.errno
+	}
+	return m.vars[unix.SK_MEMINFO_DROPS], err
+}
+
+// Drops implements dropCounter: SK_MEMINFO_DROPS of SO_MEMINFO.
+func (s *socket) Drops() (uint32, error) { return s.mem.drops(s.raw.Control(s.memBound)) }
+
+// dropsNow is Drops for other goroutines than the reader's.
+func (s *socket) dropsNow() (uint32, error) {
+	var m memInfo
+	return m.drops(s.raw.Control(m.read))
 }
 
 // Send implements Socket.

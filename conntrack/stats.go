@@ -10,4 +10,6 @@ type Stats struct {
 	Malformed atomic.Uint64 // messages that could not be decoded
 	Overruns  atomic.Uint64 // times that the event socket said ENOBUFS
 	Drops     atomic.Uint64 // DESTROY events that the kernel dropped: its buffer was full
+	Repeated  atomic.Uint64 // DESTROY events that found it full and are repeated: delivery was reliable
+	Stalls    atomic.Uint64 // times that Guard ended reliable delivery
 }

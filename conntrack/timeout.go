@@ -72,10 +72,11 @@ func (t *Timeouts) Of(e *Event) [3]time.Duration {
 }
 
 // LastPacket returns when e's last packet passed, in nanoseconds of the monotonic
-// clock, as far as the entry's timer tells: its upper bound. The kernel gives what
-// is left of the timer in whole seconds rounded down, and a timer set by a
-// rule of the administrator's misleads: so an answer outside of (after, e.At] is
-// passed over, and ok is false when none is left.
+// clock, as far as the entry's timer tells. The kernel gives what is left of the timer
+// in whole seconds rounded down: the answer is the middle of the second that is
+// possible, so that it is off by half of one at most. A timer set by a rule of the
+// administrator's misleads: so an answer outside of (after, e.At] is passed over, and
+// ok is false when none is left.
 func (t *Timeouts) LastPacket(e *Event, after int64) (at int64, ok bool) {
 	if !e.HasTimeout {
 		return 0, false
@@ -85,8 +86,10 @@ func (t *Timeouts) LastPacket(e *Event, after int64) (at int64, ok bool) {
 		if timeout == 0 || age < 0 {
 			continue
 		}
-		if at := e.At.Mono - int64(max(age-time.Second, 0)); at > after {
-			return at, true
+		earliest, latest := e.At.Mono-int64(age), e.At.Mono-int64(max(age-time.Second, 0))
+		if latest > after {
+			earliest = max(earliest, after)
+			return earliest + (latest-earliest+1)/2, true
 		}
 	}
 	return 0, false

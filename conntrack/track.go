@@ -15,7 +15,7 @@ import (
 
 // TrackRule is what an administrator types to have connections tracked where no
 // other rule asks for it. The chain is in no hook: the mention alone counts.
-const TrackRule = "nft 'table inet conntally { chain track { ct state new } }'"
+const TrackRule = "nft 'table inet conntally { chain track { ct state new; }; }'"
 
 // Tracking tells whether the kernel tracks connections in the calling thread's
 // network namespace: it sends a datagram to itself on loopback and looks for
@@ -46,40 +46,18 @@ func echo(conn *net.UDPConn, self netip.AddrPort) error {
 	return err
 }
 
-// tracked asks for the entry of a datagram from self to self. The reply claims to
-// be one of many (NLM_F_MULTI) and nothing follows it, so it is read raw.
+// tracked asks for the entry of a datagram from self to self.
 func tracked(self netip.AddrPort) (bool, error) {
-	s, err := openSocket(0, 1, dumpBuffer)
-	if err != nil {
-		return false, err
-	}
-	defer s.Close()
-	get := nfMessage(msgGet, 0, unix.AF_INET, func(a *netlink.AttributeEncoder) {
+	err := ask(nfMessage(msgGet, 0, unix.AF_INET, func(a *netlink.AttributeEncoder) {
 		a.Nested(ctaTupleOrig, func(tuple *netlink.AttributeEncoder) error {
 			encodeUDP(tuple, self)
 			return nil
 		})
-	})
-	get.Header.Length = uint32(headerLen + len(get.Data))
-	request, err := get.MarshalBinary()
-	if err != nil {
-		return false, err
+	}))
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
 	}
-	if err := s.Send(request); err != nil {
-		return false, err
-	}
-	reply, err := s.Recv(time.Second)
-	if err != nil {
-		return false, err
-	}
-	m, _, err := nextMessage(reply)
-	if err != nil || m.typ != unix.NLMSG_ERROR {
-		return err == nil, err
-	}
-	if err := m.failure(); !errors.Is(err, unix.ENOENT) {
-		return false, err
-	}
-	return false, nil
+	return err == nil, err
 }
 
 func encodeUDP(tuple *netlink.AttributeEncoder, self netip.AddrPort) {

@@ -2,14 +2,11 @@ package conntrack
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
-)
 
-// ErrStalled says that the reader stood still for so long that Guard closed its
-// event socket. Reopen goes on without reliable delivery.
-var ErrStalled = errors.New("the reader stalled: its event socket was closed so that connections aren't refused")
+	"github.com/mdlayher/netlink"
+)
 
 // guardTick is how often Guard looks.
 const guardTick = 250 * time.Millisecond
@@ -18,7 +15,8 @@ const guardTick = 250 * time.Millisecond
 type pulse struct {
 	beats   atomic.Uint64 // grows with all that the reader does
 	resting atomic.Bool   // it waits for events
-	stopped atomic.Bool   // the watchdog has closed its socket
+	stalled atomic.Bool   // the watchdog has ended reliable delivery
+	drops   atomic.Uint32 // of the event socket by then
 }
 
 func (p *pulse) rest() { p.resting.Store(true) }
@@ -29,9 +27,10 @@ func (p *pulse) work() {
 }
 
 // Guard watches over a reliable Reader until ctx is done: once the reader has been
-// busy without reading for patience, it closes the event socket. The kernel
-// then drops the entries that wait to be reported, before they fill the table. It
-// counts its own ticks, so a process that was stopped as a whole isn't blamed.
+// busy without reading for patience, it ends reliable delivery. The kernel then
+// drops what waits to be reported, before it fills the table, and each loss is
+// counted. Guard counts its own ticks, so a process that was stopped as a whole
+// isn't blamed.
 func (r *Reader) Guard(ctx context.Context, patience time.Duration) {
 	ticker := time.NewTicker(guardTick)
 	defer ticker.Stop()
@@ -54,11 +53,16 @@ func (r *Reader) Guard(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// abort closes the event socket under the reader.
+// abort ends reliable delivery under the reader.
 func (r *Reader) abort() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.pulse.stopped.Swap(true) {
-		_ = r.events.Close() // fails on a closed one only
+	s, ok := r.events.(*socket)
+	if !ok || r.pulse.stalled.Load() {
+		return
 	}
+	_ = s.conn.SetOption(netlink.BroadcastError, false) // fails on a closed one only
+	drops, _ := s.dropsNow()
+	r.pulse.drops.Store(drops)
+	r.pulse.stalled.Store(true)
 }

@@ -10,11 +10,11 @@ import (
 // CAP_SYS_ADMIN and CAP_NET_ADMIN, a writable /proc/sys and nftables. It leaves
 // nothing behind.
 func Available() error {
-	n, err := newNamespace()
+	n, err := NewNamespace()
 	if err != nil {
 		return fmt.Errorf("lab: network namespaces take root, or CAP_SYS_ADMIN: %w", err)
 	}
-	defer n.close()
+	defer n.Close()
 	if err := n.Sysctl("net/ipv4/ip_forward", "1"); err != nil {
 		return fmt.Errorf("lab: a router takes a writable /proc/sys/net: %w", err)
 	}

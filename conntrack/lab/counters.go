@@ -46,11 +46,11 @@ func (l *Lab) ForwardedFrom(side Side) (map[Class]Count, error) {
 
 // Sent returns what client and server together have sent.
 func (l *Lab) Sent() (map[Class]Count, error) {
-	sent, err := readMeters(l.Client, hostInterface)
+	sent, err := readMeters(l.Client, HostInterface)
 	if err != nil {
 		return nil, err
 	}
-	server, err := readMeters(l.Server, hostInterface)
+	server, err := readMeters(l.Server, HostInterface)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -23,6 +24,13 @@ type Options struct {
 	// Sysctls of the router, set before any packet moves. A key is a path
 	// below /proc/sys, such as "net/netfilter/nf_conntrack_acct".
 	Sysctls map[string]string
+	// BehindClient and BehindServer are networks that the router reaches through
+	// that host, beside the host's own.
+	BehindClient, BehindServer []netip.Prefix
+	// Deaf hosts drop all that reaches them by their interface: for traffic of
+	// which both ends are made packet by packet, so that nobody may answer. The
+	// lab's own traffic takes hosts that hear.
+	Deaf bool
 }
 
 // New builds a lab whose servers are listening. On an error nothing is left.
@@ -42,7 +50,7 @@ func (l *Lab) Close() error {
 	var errs []error
 	for _, n := range []*Namespace{l.Client, l.Router, l.Server} {
 		if n != nil {
-			errs = append(errs, n.close())
+			errs = append(errs, n.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -53,13 +61,13 @@ func (l *Lab) build(o Options) error {
 		return fmt.Errorf("lab: namespaces: %w", err)
 	}
 	// The rules come first: they bring conntrack and its sysctls into being.
-	if err := errors.Join(routerRules(l.Router), hostRules(l.Client), hostRules(l.Server)); err != nil {
+	if err := errors.Join(routerRules(l.Router), hostRules(l.Client, o.Deaf), hostRules(l.Server, o.Deaf)); err != nil {
 		return err
 	}
 	if err := l.sysctls(o); err != nil {
 		return fmt.Errorf("lab: sysctls: %w", err)
 	}
-	if err := l.network(); err != nil {
+	if err := l.network(o); err != nil {
 		return err
 	}
 	return l.serve()
@@ -67,7 +75,7 @@ func (l *Lab) build(o Options) error {
 
 func (l *Lab) namespaces() error {
 	for _, n := range []**Namespace{&l.Client, &l.Router, &l.Server} {
-		made, err := newNamespace()
+		made, err := NewNamespace()
 		if err != nil {
 			return err
 		}

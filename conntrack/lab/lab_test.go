@@ -435,11 +435,11 @@ func TestStart(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	l := newLab(t)
-	observer, err := newNamespace()
+	observer, err := NewNamespace()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer observer.close()
+	defer observer.Close()
 	namespaces := []*Namespace{l.Client, l.Router, l.Server}
 	var names []string
 	for _, n := range namespaces {

@@ -14,10 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// HostInterface is the only one of client and server beside the loopback.
+const HostInterface = "eth0"
+
 const (
-	hostInterface = "eth0"
-	hostIndex     = 2
-	setupTime     = 10 * time.Second // that the kernel has for each thing it does on its own
+	hostIndex = 2
+	setupTime = 10 * time.Second // that the kernel has for each thing it does on its own
 )
 
 // port is one end of a cable.
@@ -29,7 +31,7 @@ type port struct {
 }
 
 // network lays the cables and sets addresses, neighbours and routes.
-func (l *Lab) network() error {
+func (l *Lab) network(o Options) error {
 	lan, client, err := join(l.Router, string(LAN), lanAddresses(), l.Client, clientAddresses())
 	if err != nil {
 		return fmt.Errorf("lab: LAN: %w", err)
@@ -49,6 +51,9 @@ func (l *Lab) network() error {
 	if err := server.route(wan.addrs, netip.MustParsePrefix(LANIPv6)); err != nil {
 		return fmt.Errorf("lab: server's routes: %w", err)
 	}
+	if err := errors.Join(lan.route(client.addrs, o.BehindClient...), wan.route(server.addrs, o.BehindServer...)); err != nil {
+		return fmt.Errorf("lab: router's routes: %w", err)
+	}
 	return nil
 }
 
@@ -62,7 +67,7 @@ func join(router *Namespace, name string, routerAddrs addresses, host *Namespace
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err = openPort(host, hostInterface, hostAddrs)
+	b, err = openPort(host, HostInterface, hostAddrs)
 	if err != nil {
 		closePorts(a)
 		return nil, nil, err
@@ -85,7 +90,7 @@ func layCable(router *Namespace, name string, host *Namespace) error {
 	}
 	defer conn.Close()
 	peer := &rtnetlink.LinkMessage{Index: hostIndex, Attributes: &rtnetlink.LinkAttributes{
-		Name:  hostInterface,
+		Name:  HostInterface,
 		NetNS: rtnetlink.NetNSForFD(uint32(host.FD())),
 	}}
 	return conn.Link.New(&rtnetlink.LinkMessage{Index: routerIndex(name), Attributes: &rtnetlink.LinkAttributes{

@@ -12,13 +12,14 @@ import (
 )
 
 // Namespace is a network namespace without a name. It lasts as long as something
-// holds it: this value until its lab is closed, sockets, processes.
+// holds it: this value until it or its lab is closed, sockets, processes.
 type Namespace struct {
 	file *os.File
 }
 
-// newNamespace makes an empty one; its loopback interface is down.
-func newNamespace() (*Namespace, error) {
+// NewNamespace makes an empty one, whose loopback interface is down. It lasts until
+// Close, and as long as something in it does.
+func NewNamespace() (*Namespace, error) {
 	n := &Namespace{}
 	err := onThread(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -33,7 +34,8 @@ func newNamespace() (*Namespace, error) {
 	return n, nil
 }
 
-func (n *Namespace) close() error { return n.file.Close() }
+// Close gives the namespace up.
+func (n *Namespace) Close() error { return n.file.Close() }
 
 // FD returns the file descriptor of the namespace, as netlink.Config.NetNS takes
 // it. It is the namespace's own and valid until the lab is closed.

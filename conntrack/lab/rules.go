@@ -45,16 +45,21 @@ func routerRules(n *Namespace) error {
 	return nil
 }
 
-// hostRules counts what the host sends. It doesn't make the host track.
-func hostRules(n *Namespace) error {
+// hostRules counts what the host sends, and drops what a deaf one receives. It
+// doesn't make the host track.
+func hostRules(n *Namespace, deaf bool) error {
 	r, err := newRuleset(n)
 	if err != nil {
 		return err
 	}
 	chain := r.chain("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter)
-	out := named(expr.MetaKeyOIFNAME, hostInterface)
-	for _, m := range meters(hostInterface) {
+	out := named(expr.MetaKeyOIFNAME, HostInterface)
+	for _, m := range meters(HostInterface) {
 		r.count(chain, m.name(), out, m.class.exprs())
+	}
+	if deaf {
+		pre := r.chain("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
+		r.rule(pre, named(expr.MetaKeyIIFNAME, HostInterface), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
 	}
 	if err := r.conn.Flush(); err != nil {
 		return fmt.Errorf("lab: host's nftables: %w", err)

@@ -126,7 +126,7 @@ func (f *flood) address(i int) {
 // forwarded all but so many datagrams.
 func (f *flood) forwarded(ctx context.Context, allBut uint64) error {
 	udp := Class{unix.AF_INET, unix.IPPROTO_UDP}
-	sent, err := readMeters(f.lab.Client, hostInterface)
+	sent, err := readMeters(f.lab.Client, HostInterface)
 	if err != nil {
 		return err
 	}

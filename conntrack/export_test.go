@@ -1,0 +1,4 @@
+package conntrack
+
+// Remembering returns a function that decodes like Event.Decode and remembers layouts.
+func Remembering() func(b []byte, e *Event) error { return new(decoder).decode }

@@ -1,0 +1,48 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// ErrNoDevice says that this kernel has no devices of the kind that was asked for.
+var ErrNoDevice = errors.New("the kernel has no such devices")
+
+// IP runs ip(8) in the namespace with each of the lines, which hold its arguments.
+// What a namespace has beside a lab's own network is made so.
+func (n *Namespace) IP(lines string) error {
+	for line := range strings.Lines(lines) {
+		if args := strings.Fields(line); len(args) > 0 {
+			if err := n.ip(args); err != nil {
+				return fmt.Errorf("lab: ip %s: %w", strings.Join(args, " "), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Namespace) ip(args []string) error {
+	path, err := exec.LookPath("ip")
+	if err != nil {
+		path = "/usr/sbin/ip" // not in everybody's PATH
+	}
+	cmd := exec.Command(path, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = n.Do(cmd.Run)
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(out.String(), "Unknown device type"):
+		return ErrNoDevice
+	}
+	return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out.Bytes()))
+}
+
+// Path returns where in the file system the namespace is found by other programs,
+// as long as this process lives.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.FD()) }
