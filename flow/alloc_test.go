@@ -15,7 +15,9 @@ func (discard) Export(*Record) {}
 // steady returns a table of n flows and their entries.
 func steady(n int) (*Table, []conntrack.Event) {
 	now := conntrack.Instant{Mono: 1, Wall: epoch}
-	t := NewTable(testOptions(), testTimeouts(), discard{}, now)
+	o := testOptions()
+	o.Links = &fakeLinks{path: outward()}
+	t := NewTable(o, testTimeouts(), discard{}, now)
 	t.EndDump(now)
 	entries := make([]conntrack.Event, n)
 	for i := range entries {
@@ -27,6 +29,23 @@ func steady(n int) (*Table, []conntrack.Event) {
 		t.Apply(&entries[i])
 	}
 	return t, entries
+}
+
+// What is left out costs no allocation either, once its memory has found its size.
+func TestNothingIsAllocatedForWhatIsLeftOut(t *testing.T) {
+	table, entries := steady(1000)
+	o := testOptions()
+	o.Skip = func(e *conntrack.Event) bool { return e.ID%2 == 0 }
+	table.Reconfigure(o)
+	for range 3 {
+		dumpAll(table, entries, 10*time.Second)
+	}
+	if n := testing.AllocsPerRun(20, func() { dumpAll(table, entries, 10*time.Second) }); n != 0 {
+		t.Errorf("%v allocations per dump of 1000 entries", n)
+	}
+	if n := table.Stats.Flows.Load(); n != 500 {
+		t.Errorf("%d flows", n)
+	}
 }
 
 // dumpAll moves all entries and shows them once, dt later.

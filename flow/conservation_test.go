@@ -35,7 +35,13 @@ type world struct {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	o := Options{Active: 20 * time.Second, Idle: 5 * time.Second, NAT: View(seed % 2)}
-	return &world{harness: running(t, o), rand: rand.New(rand.NewPCG(seed, 1))}
+	o.NATEvents = seed%3 == 0
+	w := &world{harness: running(t, o), rand: rand.New(rand.NewPCG(seed, 1))}
+	if seed%4 > 1 {
+		o.Pairs = w.harness
+		w.table.Reconfigure(o)
+	}
+	return w
 }
 
 func (w *world) step() {

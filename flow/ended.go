@@ -22,17 +22,13 @@ func newEnded() ended {
 // endedMost bounds each half of the memory, at 11 to 22 B each.
 const endedMost = 1 << 20
 
-// add remembers h for at least one whole dump from now.
-func (e *ended) add(h uint64, now conntrack.Instant) {
+// add remembers h for at least one whole dump from now, and tells whether it was
+// added before, since the dump before the last one.
+func (e *ended) add(h uint64, now conntrack.Instant) (again bool) {
 	if e.current.len() >= endedMost {
 		e.rotate(now)
 	}
-	e.current.add(h)
-}
-
-// has tells whether h was added since the dump before the last one.
-func (e *ended) has(h uint64) bool {
-	return e.recent(h) || e.before(h)
+	return !e.current.add(h) || e.before(h)
 }
 
 // recent tells whether h was added since the last dump.

@@ -13,8 +13,9 @@ const stepTolerance = int64(time.Second)
 // which there is room: it tries each 10 ms (ECACHE_RETRY_JIFFIES).
 const lateFor = int64(5 * time.Second)
 
-// timerResolution is that of CTA_TIMEOUT.
-const timerResolution = int64(time.Second)
+// timerDoubt is by how much a packet may have passed before or after what CTA_TIMEOUT
+// tells: its resolution is a second.
+const timerDoubt = int64(time.Second / 2)
 
 // timerSlack is by how much an entry's timer, which counts ticks and is set before
 // the start is stamped, may differ from the stamps.

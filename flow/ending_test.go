@@ -31,8 +31,8 @@ func TestEndOfRecord(t *testing.T) {
 		"TCP unacknowledged":       {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, last + 300*second, 0, 0, last, EndIdle},
 		"TCP never answered":       {conntrack.ProtoTCP, conntrack.TCPSynSent, 0, last + 120*second, 0, 0, last, EndIdle},
 		"deleted by hand":          {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, 55 * second, 431985, 99, 55 * second, EndForced},
-		"replaced while TIME_WAIT": {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, 60 * second, 100, 0, 41 * second, EndDetected},
-		"removed to make room":     {conntrack.ProtoUDP, 0, 0, 60 * second, 9, 0, 40 * second, EndForced},
+		"replaced while TIME_WAIT": {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, 60 * second, 100, 0, 40*second + second/2, EndDetected},
+		"removed to make room":     {conntrack.ProtoUDP, 0, 0, 60 * second, 9, 0, 39*second + second/2, EndForced},
 		"a timer not ours to know": {conntrack.ProtoUDP, 0, 0, last + 7777*second, 0, 0, 50 * second, EndIdle},
 		"no time stamps":           {conntrack.ProtoUDP, 0, 0, 0, 0, 0, 50 * second, EndIdle},
 	}
@@ -74,16 +74,17 @@ func TestEndOfRecord(t *testing.T) {
 	}
 }
 
-// The live end is as exact as CTA_TIMEOUT, where that makes sense.
+// The live end is the middle of the second that CTA_TIMEOUT leaves, where that makes
+// sense.
 func TestLiveEnd(t *testing.T) {
 	cases := map[string]struct {
 		timeout uint32
 		has     bool
 		want    time.Duration // since the start; the poll is at 10 s
 	}{
-		"3.2 s ago":             {26, true, 7 * time.Second},
-		"just now":              {29, true, 10 * time.Second},
-		"at the start":          {20, true, time.Second},
+		"3.2 s ago":             {26, true, 6500 * time.Millisecond},
+		"just now":              {29, true, 9500 * time.Millisecond},
+		"at the start":          {20, true, 500 * time.Millisecond},
 		"before it was counted": {5, true, 10 * time.Second}, // 24 to 25 s ago: a foreign timer
 		"a longer timer":        {86400, true, 10 * time.Second},
 		"offloaded":             {0, false, 10 * time.Second},

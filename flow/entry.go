@@ -1,29 +1,49 @@
 package flow
 
-import "github.com/conntally/conntally/conntrack"
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
 
 // entry is what the table keeps of one conntrack entry. It has no pointers, so
 // that the garbage collector passes a full table by. Times are of the monotonic
 // clock.
+//
+// What a dump looks at where nothing moved comes first: two cache lines.
 type entry struct {
-	key     conntrack.Key
-	reply   conntrack.Tuple
-	last    [2]conntrack.Counters // the kernel's, as last read
-	pending [2]conntrack.Counters // moved since the last record
-
-	begin  int64 // of the record being collected
-	moved  int64 // last packet, as far as known
-	seen   int64 // when last was read
+	key    conntrack.Key
+	last   [2]conntrack.Counters // the kernel's, as last read
+	begin  int64                 // of the record being collected
+	moved  int64                 // last packet, as far as known
+	seen   int64                 // when last was read
 	dump   uint32
 	after  place // what the last dump showed next, or none
 	state  uint8
 	asleep bool // idle, nothing pending: the next packet begins anew
 	begun  bool // its beginning is exported, or was before our time
+
+	pending [2]conntrack.Counters // moved since the last record
+	reply   conntrack.Tuple
+	path    Path
+	version uint32 // of the Links that path is from
 }
 
-// follow takes over what may change in the life of an entry.
+// isOf tells whether en is the flow of e's entry: its key is e.Key().
+func (en *entry) isOf(e *conntrack.Event) bool {
+	k := &en.key
+	return k.ID == e.ID && k.Start == e.Start && k.Zone == e.Zone && k.Orig == e.Orig
+}
+
+// id numbers the connection: CTA_ID in the upper half, which `conntrack -o id` shows,
+// and in the lower one of its start what tells it from others of the same CTA_ID.
+func (en *entry) id() uint64 {
+	return uint64(en.key.ID)<<32 | uint64(uint32(en.key.Start/int64(time.Microsecond)))
+}
+
+// follow takes over what may change in the life of an entry. The reply's tuple
+// can't: NAT is settled before an entry is in the kernel's table.
 func (en *entry) follow(e *conntrack.Event) {
-	en.reply = e.Reply
 	if e.State != 0 { // an offloaded entry doesn't tell
 		en.state = e.State
 	}

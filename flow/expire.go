@@ -4,17 +4,24 @@ import "github.com/conntally/conntally/conntrack"
 
 // expire exports a living flow whose time has come. Counters are read once per
 // dump, so the active timeout is met at the dump that is nearest to it.
-func (t *Table) expire(en *entry, moved bool, now conntrack.Instant) {
+func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 	switch {
 	case closed(en.key.Orig.Proto, en.state):
-		t.exportNoted(en, EndDetected, now)
+		t.exportLiving(en, EndDetected, e)
 		en.asleep = true
-	case t.rests(en, now):
-		t.exportNoted(en, EndIdle, now)
+	case t.rests(en, e.At):
+		t.exportLiving(en, EndIdle, e)
 		en.asleep = true
-	case moved && now.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
-		t.exportNoted(en, EndActive, now)
+	case moved && e.At.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+		t.exportLiving(en, EndActive, e)
 		en.begin = en.moved
+	}
+}
+
+func (t *Table) exportLiving(en *entry, reason EndReason, e *conntrack.Event) {
+	if en.hasPending() {
+		t.reroute(en, e)
+		t.exportNoted(en, reason, e.At)
 	}
 }
 
@@ -28,10 +35,10 @@ func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Instant) 
 }
 
 // rests tells whether a flow has been idle for long enough. Its last packet passed
-// up to timerResolution before en.moved; taking it at its earliest keeps the
+// up to timerDoubt before en.moved; taking it at its earliest keeps the
 // promise that an idle flow is exported within the timeout and one poll.
 func (t *Table) rests(en *entry, now conntrack.Instant) bool {
-	doubt := min(t.interval, timerResolution)
+	doubt := min(t.interval, timerDoubt)
 	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
 }
 
@@ -51,6 +58,7 @@ func (t *Table) EndDump(now conntrack.Instant) {
 		})
 		t.ended.rotate(now)
 	}
+	t.left.rotate()
 	t.index.endDump()
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
@@ -61,6 +69,7 @@ func (t *Table) EndDump(now conntrack.Instant) {
 func (t *Table) vanish(en *entry, now conntrack.Instant) {
 	t.Stats.Vanished.Add(1)
 	t.exportNoted(en, restReason(en), now)
+	t.tellNAT(en, NATEnded, now.Mono, now)
 	k := en.key
 	h := t.index.hash(&k)
 	t.ended.add(h, now)

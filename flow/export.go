@@ -38,12 +38,16 @@ func (v View) String() string {
 
 // export sends what is pending, a record for each direction that moved.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
+	if t.options.Pairs != nil {
+		t.exportPair(en, reason, now)
+		return
+	}
 	records := uint64(0)
 	for d := conntrack.Original; d <= conntrack.Reply; d++ {
 		if en.pending[d] == (conntrack.Counters{}) {
 			continue
 		}
-		t.describe(en, d, reason, now)
+		t.describe(&t.record, en, d, reason, now)
 		records++
 		t.sink.Export(&t.record)
 		en.pending[d] = conntrack.Counters{}
@@ -52,14 +56,33 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
 	en.begun = en.begun || records > 0
 }
 
+// exportPair sends what is pending of both directions, if anything is.
+func (t *Table) exportPair(en *entry, reason EndReason, now conntrack.Instant) {
+	if !en.hasPending() {
+		return
+	}
+	records := uint64(0)
+	for d := range t.pair {
+		t.describe(&t.pair[d], en, conntrack.Direction(d), reason, now)
+		if t.pair[d].Moved() {
+			records++
+		}
+	}
+	t.options.Pairs.ExportPair(&t.pair)
+	en.pending = [2]conntrack.Counters{}
+	t.Stats.Records.Add(records)
+	en.begun = true
+}
+
 // describe fills in the record of one direction.
-func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now conntrack.Instant) {
-	r := &t.record
+func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Instant) {
 	*r = Record{
 		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
 		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
 		Start: toWall(en.begin, now), End: toWall(max(en.begin, en.moved), now),
 		EndReason: reason, At: now,
+		Input: en.path[d].Index(), Output: en.path[1-d].Index(), Egress: en.path[1-d].Uplink(),
+		ID: en.id(),
 	}
 	if t.options.NAT == Wire {
 		r.wire(&en.key.Orig, &en.reply, d)
@@ -73,6 +96,9 @@ func (t *Table) describe(en *entry, d conntrack.Direction, reason EndReason, now
 		r.icmp(&en.key.Orig, &en.reply, d)
 	}
 	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
+	if t.options.Describe != nil {
+		t.options.Describe(r)
+	}
 }
 
 // endpoints shows the two real ends. The translation stands in the record whose

@@ -16,9 +16,20 @@ type harness struct {
 	table   *Table
 	now     conntrack.Instant
 	records []Record
+	pairs   int // how many calls of ExportPair
 }
 
 func (h *harness) Export(r *Record) { h.records = append(h.records, *r) }
+
+// ExportPair takes what Export would have been given.
+func (h *harness) ExportPair(both *[2]Record) {
+	h.pairs++
+	for i := range both {
+		if both[i].Moved() {
+			h.Export(&both[i])
+		}
+	}
+}
 
 const epoch = int64(1_800_000_000_000_000_000) // the harness begins here, ns since 1970
 

@@ -16,15 +16,19 @@ func (s *hashes) has(h uint64) bool {
 	return s.slots[s.slotOf(h)] == h
 }
 
-func (s *hashes) add(h uint64) {
+// add tells whether h is new.
+func (s *hashes) add(h uint64) bool {
 	h = max(h, 1)
 	if 4*(s.n+1) > 3*len(s.slots) {
 		s.grow()
 	}
-	if at := s.slotOf(h); s.slots[at] == 0 {
-		s.slots[at] = h
-		s.n++
+	at := s.slotOf(h)
+	if s.slots[at] == h {
+		return false
 	}
+	s.slots[at] = h
+	s.n++
+	return true
 }
 
 // slotOf returns where h is, or the empty slot where it belongs.

@@ -73,14 +73,14 @@ func (x *index) mix(a, b uint64) uint64 {
 }
 
 // following returns the entry that the last dump showed behind the one that this
-// dump showed last, if its key is k; else none. Dumps keep their order, so it
-// nearly always is, which saves the look-up.
-func (x *index) following(k *conntrack.Key) place {
+// dump showed last, if it is e's; else none. Dumps keep their order, so it nearly
+// always is, which saves the look-up.
+func (x *index) following(e *conntrack.Event) place {
 	i := x.first
 	if x.shown != none {
 		i = x.at(x.shown).after
 	}
-	if i == none || x.at(i).key != *k {
+	if i == none || !x.at(i).isOf(e) {
 		return none
 	}
 	if i != x.shown+1 {

@@ -41,17 +41,25 @@ func TestCollidingHashes(t *testing.T) {
 
 func TestEndedForgets(t *testing.T) {
 	e := newEnded()
-	e.add(1, at(1))
+	has := func(h uint64) bool { return e.recent(h) || e.before(h) }
+	if e.add(1, at(1)) || !e.add(1, at(1)) {
+		t.Error("doesn't tell the first time from the second")
+	}
 	e.rotate(at(2))
-	e.add(2, at(2))
-	if !e.has(1) || !e.has(2) || e.recent(1) {
+	if !has(1) || e.recent(1) || !e.add(1, at(2)) || e.add(2, at(2)) {
 		t.Error("forgets what ended one dump ago")
 	}
 	e.rotate(at(3))
-	if e.has(1) || !e.has(2) {
+	e.rotate(at(4))
+	e.add(3, at(4))
+	if has(1) || has(2) || !has(3) {
 		t.Error("must forget after two dumps, not before")
 	}
-	if e.since != at(2) {
+	e.rotate(at(5))
+	if !has(3) {
+		t.Error("forgets too early")
+	}
+	if e.since != at(4) {
 		t.Errorf("remembers since %v", e.since)
 	}
 	for h := range uint64(3 * endedMost) {

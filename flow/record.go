@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/conntally/conntally/conntrack"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
 
 // Record is what one direction of a connection moved between Start and End. Its
 // fields are those of a NetFlow or IPFIX data record.
@@ -27,6 +31,17 @@ type Record struct {
 
 	Input, Output uint32 // ifIndexes, 0 = unknown or the router itself
 	Egress        bool   // leaves by an uplink (flowDirection, element 61)
+
+	ID uint64 // of the connection, the same in all its records
+
+	// What Options.Describe adds; 0 = none, or not known.
+	InputVLAN, OutputVLAN uint16
+	SrcMAC                [6]byte
+
+	// NAT is not 0 in a record that tells of a translation: that it began or ended
+	// at Start. Such a record has the addresses and ports of View Wire, for ICMP
+	// the identifier as source port, and no counters.
+	NAT NATEvent
 }
 
 // EndReason says why a record was exported (flowEndReason, element 136).
@@ -46,8 +61,21 @@ func (r *Record) IsICMP() bool {
 	return r.Proto == conntrack.ProtoICMP || r.Proto == conntrack.ProtoICMPv6
 }
 
+// IsIPv6 tells the family.
+func (r *Record) IsIPv6() bool { return r.Family == unix.AF_INET6 }
+
+// Moved tells whether the record counts anything.
+func (r *Record) Moved() bool { return r.Packets != 0 || r.Bytes != 0 }
+
 // Sink takes the records of a Table.
 type Sink interface {
 	// Export takes one record, which is valid until Export returns.
 	Export(r *Record)
+}
+
+// Pairs takes the records of both directions of a connection at once.
+type Pairs interface {
+	// ExportPair takes those of the original and of the reply direction, of which
+	// one may have moved nothing. They are valid until it returns.
+	ExportPair(both *[2]Record)
 }

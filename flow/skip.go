@@ -2,11 +2,91 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// skips tells which connections never make a flow: what a host says to itself,
-// and what the options leave out.
-func (t *Table) skips(orig *conntrack.Tuple) bool {
-	if orig.Src == orig.Dst || orig.Src.IsLoopback() || orig.Dst.IsLoopback() {
+// toSelf tells what a host says to itself: it never makes a flow.
+func toSelf(orig *conntrack.Tuple) bool {
+	return orig.Src == orig.Dst || orig.Src.IsLoopback() || orig.Dst.IsLoopback()
+}
+
+// leftOut remembers the connections that Options.Skip leaves out, by the hash of
+// their key, so that each is judged once. It forgets what a whole dump didn't show.
+type leftOut struct {
+	current, previous hashes
+	// before holds those that were left out until the options changed, while the
+	// dump goes on in which all are judged anew.
+	before *hashes
+}
+
+func newLeftOut() leftOut { return leftOut{current: newHashes(), previous: newHashes()} }
+
+// leftOutMost bounds each half of the memory, at 11 to 22 B each. What is beyond is
+// judged at each sight.
+const leftOutMost = 1 << 20
+
+func (l *leftOut) add(h uint64) {
+	if l.current.len() < leftOutMost {
+		l.current.add(h)
+	}
+}
+
+func (l *leftOut) has(h uint64) bool { return l.current.has(h) || l.previous.has(h) }
+
+// was tells whether h was left out until the options changed.
+func (l *leftOut) was(h uint64) bool { return l.before != nil && l.before.has(h) }
+
+// anew begins the dump in which all connections are judged anew.
+func (l *leftOut) anew() {
+	if l.before == nil {
+		l.before = new(newHashes())
+	}
+	for _, half := range []*hashes{&l.current, &l.previous} {
+		for _, h := range half.slots {
+			if h != 0 {
+				l.before.add(h)
+			}
+		}
+		half.clear()
+	}
+}
+
+// rotate marks the end of a dump.
+func (l *leftOut) rotate() {
+	l.before = nil
+	l.previous.clear()
+	l.current, l.previous = l.previous, l.current
+}
+
+// skips tells whether a connection that has no flow is left out, and remembers what
+// Options.Skip says.
+func (t *Table) skips(e *conntrack.Event, h uint64) bool {
+	if toSelf(&e.Orig) {
 		return true
 	}
-	return t.options.Skip != nil && t.options.Skip(orig)
+	if !t.left.has(h) && (t.options.Skip == nil || !t.options.Skip(e)) {
+		return false
+	}
+	t.left.add(h)
+	return true
+}
+
+// Reconfigure changes the options but Links. All connections are judged anew, those
+// with a flow at the next dump. What is included from now on counts from now on.
+func (t *Table) Reconfigure(o Options) {
+	o.Links = t.options.Links
+	t.options = o
+	t.left.anew()
+}
+
+// dismissed ends a flow that changed options leave out. What it had moved up to the
+// last reading is exported.
+func (t *Table) dismissed(en *entry, e *conntrack.Event) bool {
+	if t.options.Skip == nil || !t.options.Skip(e) {
+		return false
+	}
+	t.exportNoted(en, EndForced, e.At)
+	k := en.key
+	h := t.index.hash(&k)
+	t.index.remove(&k, h)
+	t.left.add(h)
+	t.Stats.Flows.Add(-1)
+	return true
 }

@@ -14,9 +14,19 @@ type Options struct {
 	// MaxFlows bounds the table. An entry that finds no room is exported
 	// whole when it ends; 0 is no bound.
 	MaxFlows int
-	// Skip says which connections to leave out, besides those on loopback;
-	// nil leaves out none.
-	Skip func(*conntrack.Tuple) bool
+	// Links tells the interfaces; nil leaves them 0. It is asked once for each
+	// flow, and again at the export of one whose path may have changed.
+	Links Links
+	// Skip says which connections to leave out, besides those on loopback; nil
+	// leaves out none. It is asked when a connection is met, and not again.
+	Skip func(*conntrack.Event) bool
+
+	// Pairs, where set, takes records in place of the Sink.
+	Pairs Pairs
+	// NATEvents has the Sink told when a translation begins and ends.
+	NATEvents bool
+	// Describe, where set, adds to a record what the table doesn't know.
+	Describe func(*Record)
 }
 
 // Table holds a flow for each conntrack entry that it has met. Its methods
@@ -30,6 +40,7 @@ type Table struct {
 
 	index    index
 	ended    ended
+	left     leftOut
 	began    conntrack.Instant
 	dump     uint32               // number of the present dump, 1 the first
 	dumps    [3]conntrack.Instant // when the last three ended, the latest first
@@ -39,6 +50,7 @@ type Table struct {
 	full     bool                 // an entry found no room
 	crowded  bool                 // one that is older than the table
 	record   Record
+	pair     [2]Record
 
 	saved  map[conntrack.Key]Saved // by an earlier life, until the first dump is complete
 	noting bool
@@ -50,7 +62,7 @@ type Table struct {
 func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Instant) *Table {
 	return &Table{
 		options: o, timeouts: t, sink: sink,
-		index: newIndex(), ended: newEnded(),
+		index: newIndex(), ended: newEnded(), left: newLeftOut(),
 		began: now, dump: 1, baseline: true,
 		dumps: [3]conntrack.Instant{now, now, now},
 	}
@@ -61,45 +73,57 @@ func (t *Table) SetTimeouts(timeouts *conntrack.Timeouts) { t.timeouts = timeout
 
 // Apply takes one event. It keeps no part of it.
 func (t *Table) Apply(e *conntrack.Event) {
-	if t.skips(&e.Orig) {
-		if e.Kind == conntrack.Destroyed {
-			t.Stats.Ignored.Add(1)
-		}
-		return
+	switch {
+	case !e.Counted:
+		t.uncounted(e)
+	case e.Kind == conntrack.Destroyed:
+		t.destroyed(e)
+	default:
+		t.live(e)
 	}
-	if !e.Counted {
+}
+
+// uncounted takes an entry that the kernel doesn't count.
+func (t *Table) uncounted(e *conntrack.Event) {
+	switch {
+	case !toSelf(&e.Orig):
 		t.Stats.Uncounted.Add(1)
-		return
-	}
-	k := e.Key()
-	if e.Kind == conntrack.Destroyed {
-		t.destroyed(e, &k)
-	} else {
-		t.live(e, &k)
+	case e.Kind == conntrack.Destroyed:
+		t.Stats.Ignored.Add(1)
 	}
 }
 
 // live takes an entry of a dump.
-func (t *Table) live(e *conntrack.Event, k *conntrack.Key) {
-	i := t.index.following(k)
+func (t *Table) live(e *conntrack.Event) {
+	i := t.index.following(e)
 	if i == none {
-		if i = t.meet(e, k); i == none {
+		if i = t.meet(e); i == none {
 			return
 		}
 		t.index.show(i)
 	}
 	en := t.index.at(i)
+	if t.left.before != nil && t.dismissed(en, e) {
+		return
+	}
 	moved := t.update(en, e)
 	en.dump = t.dump
-	t.expire(en, moved, e.At)
+	if !en.asleep {
+		t.expire(en, moved, e)
+	}
 }
 
-// meet finds the flow of an entry or begins one, and returns none where its end is
-// known already or where there is no room.
-func (t *Table) meet(e *conntrack.Event, k *conntrack.Key) place {
+// meet finds the flow of an entry or begins one, and returns none where it is left
+// out, where its end is known already or where there is no room.
+func (t *Table) meet(e *conntrack.Event) place {
+	key := e.Key()
+	k := &key
 	h := t.index.hash(k)
 	if i := t.index.find(k, h); i != none {
 		return i
+	}
+	if t.skips(e, h) {
+		return none
 	}
 	if t.ended.recent(h) || k.Start != 0 && t.ended.before(h) {
 		t.Stats.Stale.Add(1)
@@ -113,7 +137,7 @@ func (t *Table) meet(e *conntrack.Event, k *conntrack.Key) place {
 func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	// What dumps should have shown for long was counted, and then missed by two
 	// of them: counting it whole again would be worse than missing a part.
-	old := t.predates(e, k) || !t.full && t.overdue(e)
+	old := t.predates(e, k) || !t.full && t.overdue(e) || t.left.was(h)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
 		t.full, t.crowded = true, t.crowded || old
@@ -126,6 +150,7 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 		t.Stats.Baselined.Add(1)
 		t.note(&en, e.At)
 	}
+	t.beginNAT(&en, e)
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
 }
@@ -137,6 +162,7 @@ func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	if s, known := t.saved[*k]; known {
 		t.resume(&en, &s, e.At)
 	}
+	t.route(&en, e)
 	return en
 }
 
@@ -158,30 +184,37 @@ func (t *Table) predates(e *conntrack.Event, k *conntrack.Key) bool {
 }
 
 // destroyed takes the end of an entry: it brings the final counters.
-func (t *Table) destroyed(e *conntrack.Event, k *conntrack.Key) {
+func (t *Table) destroyed(e *conntrack.Event) {
+	if toSelf(&e.Orig) {
+		t.Stats.Ignored.Add(1)
+		return
+	}
+	key := e.Key()
+	k := &key
 	h := t.index.hash(k)
 	i := t.index.find(k, h)
-	if i == none && k.Start != 0 && t.ended.has(h) {
-		t.ended.add(h, e.At)
-		t.Stats.Duplicates.Add(1)
-		return
-	}
-	t.ended.add(h, e.At)
+	again := t.ended.add(h, e.At)
 	if i == none {
-		t.unmet(e, k)
+		if again && k.Start != 0 {
+			t.Stats.Duplicates.Add(1)
+		} else {
+			t.unmet(e, k, h)
+		}
 		return
 	}
-	t.finish(t.index.at(i), e, reasonOf(e))
+	en := t.index.at(i)
+	t.finish(en, e, reasonOf(e))
+	t.endNAT(en, e)
 	t.index.remove(k, h)
 	t.Stats.Flows.Add(-1)
 }
 
 // unmet exports an entry that no dump has shown: it came and went between two, or
 // it found no room. Else its end was reported before and is repeated late.
-func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
+func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key, h uint64) {
 	reason := reasonOf(e)
 	switch {
-	case t.predates(e, k):
+	case t.predates(e, k), t.left.was(h), t.skips(e, h):
 		t.Stats.Ignored.Add(1)
 		return
 	case t.forgotten(e):
@@ -191,7 +224,9 @@ func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key) {
 		reason = EndResources
 	}
 	en := t.begin(e, k)
+	t.beginNAT(&en, e)
 	t.finish(&en, e, reason)
+	t.endNAT(&en, e)
 }
 
 // forgotten tells whether e ended so long ago that its end was reported then. An end
@@ -225,6 +260,7 @@ func (t *Table) finish(en *entry, e *conntrack.Event, reason EndReason) {
 		return
 	}
 	en.moved = t.endOf(en, e, moved)
+	t.reroute(en, e)
 	t.export(en, reason, e.At)
 }
 
@@ -245,6 +281,10 @@ func (t *Table) update(en *entry, e *conntrack.Event) (moved bool) {
 // take adds what moved. Without a start time, a counter that went down means
 // another connection with the same identity.
 func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
+	if e.Counters == en.last {
+		en.follow(e)
+		return false
+	}
 	if en.rewound(&e.Counters) {
 		t.Stats.Rewound.Add(1)
 		if en.key.Start == 0 {
@@ -262,7 +302,9 @@ func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
 // succeed exports what is pending and begins a new flow in its place.
 func (t *Table) succeed(en *entry, e *conntrack.Event) {
 	t.export(en, restReason(en), e.At)
+	t.endNAT(en, e)
 	seen, after := en.seen, en.after
 	*en = t.begin(e, &en.key)
+	t.beginNAT(en, e)
 	en.begin, en.moved, en.seen, en.after = seen, seen, seen, after
 }

@@ -355,7 +355,7 @@ func TestUncounted(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	own := tuple(conntrack.ProtoUDP, "198.51.100.1:5000", "198.51.100.9:2055")
 	o := testOptions()
-	o.Skip = func(t *conntrack.Tuple) bool { return *t == own }
+	o.Skip = func(e *conntrack.Event) bool { return e.Orig == own }
 	cases := map[string]conntrack.Tuple{
 		"own export": own,
 		"loopback 4": tuple(conntrack.ProtoUDP, "127.0.0.1:5", "127.0.0.53:53"),

@@ -18,12 +18,12 @@ func mend(b []byte) []byte {
 	put := func(at, sum []byte) { le.PutUint32(at, crc32.Checksum(sum, crc32c)) }
 	put(b[headerSize-4:], b[:headerSize-4])
 	for rest := b[headerSize:]; len(rest) >= batchHeader; {
-		count := int(le.Uint32(rest))
-		if count > batchMost || batchHeader+count*recordSize > len(rest) {
+		count := le.Uint32(rest)
+		end := batchHeader + int(min(count, batchMost))*recordSize
+		if count > batchMost || end > len(rest) {
 			put(rest[8:], rest[:8])
 			break
 		}
-		end := batchHeader + count*recordSize
 		put(rest[4:], rest[batchHeader:end])
 		put(rest[8:], rest[:8])
 		rest = rest[end:]

@@ -1,0 +1,109 @@
+// Package filter decides which connections become flows.
+//
+//	conntrack.Event -> Filter.Keeps -> flow.Options.Skip
+//
+// It looks at a connection's two real ends: who began it, as before source NAT, and
+// whom it is with, as after destination NAT. So it doesn't matter which addresses
+// records show.
+package filter
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+// Links tells the interfaces of a connection.
+type Links interface {
+	// Path returns the way of e's connection through the router.
+	Path(e *conntrack.Event) flow.Path
+	// Name returns the name of an interface, "" for one that there isn't.
+	Name(index uint32) string
+}
+
+// Filter is a list of rules. The first one that a connection matches decides; what
+// matches none is kept. It belongs to one goroutine.
+type Filter struct {
+	rules []rule
+	links Links
+}
+
+// New returns a filter of rules. links may be nil where no rule asks for
+// interfaces.
+func New(rules []Rule, links Links) *Filter {
+	f := &Filter{links: links}
+	for i := range rules {
+		f.rules = append(f.rules, compile(&rules[i]))
+	}
+	return f
+}
+
+// Keeps tells whether e's connection is to become a flow. It allocates nothing.
+func (f *Filter) Keeps(e *conntrack.Event) bool {
+	for i := range f.rules {
+		if r := &f.rules[i]; r.matches(e) && f.passes(r.interfaces, e) {
+			return r.include
+		}
+	}
+	return true
+}
+
+// passes tells whether e's connection goes by one of the interfaces, or none is
+// asked for. It comes last: it may have to ask the kernel.
+func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
+	if len(interfaces) == 0 {
+		return true
+	}
+	if f.links == nil {
+		return false
+	}
+	for _, hop := range f.links.Path(e) {
+		if hop.Index() == 0 { // the router itself, or unknown
+			continue
+		}
+		if slices.Contains(interfaces, f.links.Name(hop.Index())) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches tells whether e meets all conditions of r but that on interfaces.
+func (r *rule) matches(e *conntrack.Event) bool {
+	return r.protocols.has(e.Orig.Proto) &&
+		(len(r.zones) == 0 || slices.Contains(r.zones, e.Zone)) &&
+		(len(r.marks) == 0 || markIn(r.marks, e.Mark)) &&
+		r.matchesPorts(e) && r.matchesNetworks(e)
+}
+
+func (r *rule) matchesPorts(e *conntrack.Event) bool {
+	if len(r.ports) == 0 && len(r.destinationPorts) == 0 {
+		return true
+	}
+	if !hasPorts(e.Orig.Proto) {
+		return false
+	}
+	from, to := e.Orig.SrcPort, e.Reply.SrcPort
+	return (len(r.ports) == 0 || portIn(r.ports, from) || portIn(r.ports, to)) &&
+		(len(r.destinationPorts) == 0 || portIn(r.destinationPorts, to))
+}
+
+func (r *rule) matchesNetworks(e *conntrack.Event) bool {
+	from, to, v4 := split(&e.Orig.Src), split(&e.Reply.Src), e.Orig.Family == unix.AF_INET
+	return (len(r.networks) == 0 || addressIn(r.networks, from, v4) || addressIn(r.networks, to, v4)) &&
+		(len(r.sources) == 0 || addressIn(r.sources, from, v4)) &&
+		(len(r.destinations) == 0 || addressIn(r.destinations, to, v4))
+}
+
+// hasPorts tells the protocols whose tuples have ports, and not something else in
+// their place.
+func hasPorts(proto uint8) bool {
+	switch proto {
+	case conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoUDPLite, conntrack.ProtoSCTP, conntrack.ProtoDCCP:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,2 @@
+// Package host knows what the router knows of the hosts beside it.
+package host

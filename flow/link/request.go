@@ -1,0 +1,99 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+const (
+	patience = 5 * time.Second // for an answer that the kernel has at once
+	attempts = 5               // at a dump, while what it dumps changes
+)
+
+// skipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h: they are long.
+const skipStats = 1 << 3
+
+var errInterrupted = errors.New("it changed during the dump")
+
+// requests asks the kernel on a socket of its own. It belongs to one goroutine.
+type requests struct {
+	socket  conntrack.Socket
+	seq     uint32
+	request []byte
+	message message // of an answer, being handed out
+}
+
+// begin begins a request.
+func (r *requests) begin(typ, flags uint16) {
+	r.seq++
+	r.request = beginMessage(r.request, typ, flags, r.seq)
+}
+
+// ask sends the request and hands fn each message of the answer, which is valid
+// only inside fn.
+func (r *requests) ask(fn func(m *message)) error {
+	if err := r.socket.Send(endMessage(r.request)); err != nil {
+		return err
+	}
+	interrupted := false
+	for {
+		b, err := r.socket.Recv(patience)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		done, err := r.answer(b, &interrupted, fn)
+		if err == nil && done && interrupted {
+			err = errInterrupted
+		}
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// answer reads one datagram and tells whether it was the last.
+func (r *requests) answer(b []byte, interrupted *bool, fn func(m *message)) (done bool, err error) {
+	for len(b) > 0 {
+		m := &r.message
+		*m, b, err = nextMessage(b)
+		if err != nil {
+			return true, err
+		}
+		if m.seq != r.seq {
+			continue // what is left of an answer that was given up
+		}
+		*interrupted = *interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
+		if m.typ == unix.NLMSG_DONE || m.typ == unix.NLMSG_ERROR {
+			return true, m.failure()
+		}
+		fn(m)
+		done = m.flags&unix.NLM_F_MULTI == 0
+	}
+	return done, nil
+}
+
+// dump hands fn all objects of one kind, RTM_GETLINK and the like, some perhaps
+// twice.
+func (r *requests) dump(typ uint16, fn func(m *message)) error {
+	err := errInterrupted
+	for i := 0; i < attempts && errors.Is(err, errInterrupted); i++ {
+		r.begin(typ, unix.NLM_F_DUMP)
+		r.request = append(r.request, make([]byte, unix.SizeofIfInfomsg)...) // fits for all kinds; family 0 is any
+		if typ == unix.RTM_GETLINK {
+			r.request = appendU32(r.request, unix.IFLA_EXT_MASK, skipStats)
+		}
+		err = r.ask(fn)
+	}
+	if err != nil {
+		return fmt.Errorf("rtnetlink dump %d: %w", typ, err)
+	}
+	return nil
+}

@@ -1,0 +1,305 @@
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// smallKernel has a LAN and two uplinks, of which all traffic takes the first.
+func smallKernel() *kernel {
+	k := newKernel()
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 1, "lo"))
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 3, "lan0"))
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 4, "wan1"))
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 5, "wan2"))
+	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 4, "198.51.100.1"))
+	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 5, "203.0.113.1"))
+	k.has(unix.RTM_GETROUTE, routeMessage(unix.RTM_NEWROUTE, "192.168.77.0", 24, 3))
+	k.has(unix.RTM_GETROUTE, routeMessage(unix.RTM_NEWROUTE, "0.0.0.0", 0, 4))
+	k.has(unix.RTM_GETROUTE, routeMessage(unix.RTM_NEWROUTE, "0.0.0.0", 0, 5))
+	k.routes("192.168.77.", 3, 4)
+	return k
+}
+
+// routes leads what is within, by the beginning of its text, one way and all else
+// another.
+func (k *kernel) routes(within string, inside, outside uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.route = func(to, _ conntrack.Addr, _, _ uint32) (unix.Errno, uint8, uint32) {
+		if s := to.Netip().String(); len(s) > len(within) && s[:len(within)] == within {
+			return 0, unix.RTN_UNICAST, inside
+		}
+		return 0, unix.RTN_UNICAST, outside
+	}
+}
+
+func await(t *testing.T, otherwise string, holds func() bool) {
+	t.Helper()
+	(&router{t: t}).await(otherwise, holds)
+}
+
+// newer waits for a later view than this.
+func newer(t *testing.T, l *Links, version uint32) uint32 {
+	t.Helper()
+	now := version
+	await(t, fmt.Sprintf("no version behind %d", version), func() bool { now, _ = l.Version(); return now != version })
+	return now
+}
+
+func outputs(t *testing.T, l *Links, to string, want uint32) {
+	t.Helper()
+	if p := l.Path(connection{from: client, to: to}.event()); p[0].Index() != 3 || p[1].Index() != want {
+		t.Errorf("%s is reached from %d by %d, want from 3 by %d", to, p[0].Index(), p[1].Index(), want)
+	}
+}
+
+// TestNotifications: whatever comes, and from whatever side it is lost, the view
+// is as the kernel is.
+func TestNotifications(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{})
+	outputs(t, l, server, 4)
+	version, since := l.Version()
+
+	k.routes("192.168.77.", 3, 5)
+	outputs(t, l, server, 4) // nobody said so
+	k.events <- routeMessage(unix.RTM_NEWROUTE, "192.0.2.0", 24, 5)
+	version = newer(t, l, version)
+	outputs(t, l, server, 5)
+	if _, later := l.Version(); later <= since {
+		t.Errorf("it stands since %d, before since %d", later, since)
+	}
+
+	k.routes("192.168.77.", 3, 4)
+	k.events <- encode(unix.RTM_NEWNEXTHOP, 0, 0, make([]byte, 8))
+	newer(t, l, version)
+	outputs(t, l, server, 4)
+
+	// Lost: what changed meanwhile is found all the same.
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 9, "wg0"))
+	k.routes("192.168.77.", 3, 9)
+	k.events <- unix.ENOBUFS
+	await(t, "wg0 never came", func() bool { _, ok := l.Index("wg0"); return ok })
+	outputs(t, l, server, 9)
+	if n := l.Stats.Overruns.Load(); n != 1 {
+		t.Errorf("%d overruns", n)
+	}
+
+	// One too long for the buffer is lost too.
+	version, _ = l.Version()
+	k.events <- conntrack.ErrMalformed
+	newer(t, l, version)
+
+	// Nonsense is counted, and what follows is heard.
+	k.events <- []byte{1, 2, 3}
+	k.events <- encode(unix.RTM_NEWLINK, 0, 0, []byte{0})
+	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, append([]byte{0: unix.AF_INET, 11: 0}, 9, 0, 1, 0))
+	k.events <- linkMessage(unix.RTM_NEWLINK, 10, "wg1")
+	await(t, "wg1 never came", func() bool { _, ok := l.Index("wg1"); return ok })
+	if n := l.Stats.Malformed.Load(); n != 3 {
+		t.Errorf("%d malformed", n)
+	}
+
+	// A bridge's port that leaves it is no interface that goes.
+	version, _ = l.Version()
+	port := linkMessage(unix.RTM_DELLINK, 10, "wg1")
+	port[headerLen] = unix.AF_BRIDGE
+	k.events <- port
+	k.events <- linkMessage(unix.RTM_NEWLINK, 11, "wg2")
+	newer(t, l, version)
+	if l.Name(10) != "wg1" {
+		t.Error("wg1 went with its port")
+	}
+}
+
+// TestNothingNew: what changes nothing leaves the cache alone.
+func TestNothingNew(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{})
+	version, _ := l.Version()
+	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "lan0")               // statistics of a wireless card
+	k.events <- addressMessage(unix.RTM_NEWADDR, 4, "198.51.100.1")    // a lifetime renewed
+	k.events <- encode(unix.RTM_NEWNEIGH, 0, 0, make([]byte, 12))      // nothing of ours
+	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, []byte{0: 128, 11: 0}) // of multicast
+	k.events <- linkMessage(unix.RTM_NEWLINK, 12, "marker")
+	await(t, "the marker never came", func() bool { _, ok := l.Index("marker"); return ok })
+	if now, _ := l.Version(); now != version+1 {
+		t.Errorf("version %d after one change, before %d", now, version)
+	}
+}
+
+// TestReadingFails: it is tried again, and meanwhile what was known stands.
+func TestReadingFails(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{})
+	k.mu.Lock()
+	k.fails[unix.RTM_GETRULE] = []error{unix.EBUSY}
+	k.mu.Unlock()
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 9, "wg0"))
+	k.events <- unix.ENOBUFS
+	await(t, "no failure", func() bool { return l.Stats.Failures.Load() == 1 })
+	if l.Name(3) != "lan0" {
+		t.Error("what was known is forgotten")
+	}
+	await(t, "wg0 never came", func() bool { _, ok := l.Index("wg0"); return ok })
+}
+
+// TestInterruptedDump is read again at once, but not for ever.
+func TestInterruptedDump(t *testing.T) {
+	k := smallKernel()
+	k.fails[unix.RTM_GETLINK] = []error{errInterrupted, errInterrupted}
+	if l := k.open(t, Options{}); l.Name(3) != "lan0" {
+		t.Error("lan0 is missing")
+	}
+	k = smallKernel()
+	k.fails[unix.RTM_GETLINK] = make([]error, attempts)
+	for i := range k.fails[unix.RTM_GETLINK] {
+		k.fails[unix.RTM_GETLINK][i] = errInterrupted
+	}
+	_, err := newLinks(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	if !errors.Is(err, errInterrupted) {
+		t.Errorf("after %d interrupted dumps: %v", attempts, err)
+	}
+}
+
+// TestSocketBreaks: the watcher doesn't spin, and doesn't give up.
+func TestSocketBreaks(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{})
+	k.events <- unix.EIO
+	await(t, "no failure", func() bool { return l.Stats.Failures.Load() == 1 })
+	k.events <- linkMessage(unix.RTM_NEWLINK, 9, "wg0")
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 9, "wg0"))
+	await(t, "wg0 never came", func() bool { _, ok := l.Index("wg0"); return ok })
+}
+
+// TestReadingIsPaced: what has to be read often is not read more often than it may.
+func TestReadingIsPaced(t *testing.T) {
+	now := conntrack.Instant{Mono: int64(time.Hour)}
+	k := smallKernel()
+	w := watcher{
+		state: newState(), dumps: requests{socket: &requestSocket{kernel: k}}, stats: new(Stats), outdated: true,
+		clock: func() conntrack.Instant { now.Mono += int64(time.Millisecond); return now }, // a reading takes 1 ms
+	}
+	if !w.mend() || w.outdated {
+		t.Fatal("the first time nothing was read")
+	}
+	w.outdated = true
+	if w.mend() {
+		t.Error("read again at once")
+	}
+	if d := w.wait(); d < 10*time.Millisecond || d > 20*time.Millisecond {
+		t.Errorf("waits for %v", d)
+	}
+	now.Mono += int64(20 * time.Millisecond)
+	if !w.mend() {
+		t.Error("never read again")
+	}
+	if w.wait() != forever {
+		t.Error("waits for nothing")
+	}
+}
+
+// TestVLAN: of a device that this machine's kernel may not have.
+func TestVLAN(t *testing.T) {
+	k := smallKernel()
+	id := nested(unix.IFLA_INFO_DATA, appendBytes(nil, unix.IFLA_VLAN_ID, append(binary.NativeEndian.AppendUint16(nil, 77), 0, 0)))
+	info := nested(unix.IFLA_LINKINFO, appendText(nil, unix.IFLA_INFO_KIND, "vlan"), id)
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 20, "lan0.77", appendU32(nil, unix.IFLA_LINK, 3), info))
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 21, "veth1", appendU32(nil, unix.IFLA_LINK, 3), appendU32(nil, unix.IFLA_LINK_NETNSID, 0)))
+	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 20, "10.0.77.1")) // for which there is no room
+	k.routes("192.168.77.", 20, 4)
+	l := k.open(t, Options{})
+	if p := l.Path(connection{from: client, to: server}.event()); l.Name(p[0].Index()) != "lan0.77" {
+		t.Errorf("comes in by %q", l.Name(p[0].Index()))
+	}
+	all, _ := l.Interfaces()
+	if got := all[len(all)-2].Description; got != "lan0.77 vlan 77 on lan0" {
+		t.Errorf("described as %q", got)
+	}
+	if got := all[len(all)-1].Description; got != "veth1 ethernet" {
+		t.Errorf("one whose peer is elsewhere is described as %q", got)
+	}
+	for index, want := range map[uint32]uint16{0: 0, 3: 0, 20: 77, 21: 0, 99: 0} {
+		if got := l.VLAN(index); got != want {
+			t.Errorf("VLAN of %d is %d, want %d", index, got, want)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { l.VLAN(20) }); n != 0 {
+		t.Errorf("%v allocations to look a VLAN up", n)
+	}
+}
+
+// TestGone: what is deleted tells nothing any more.
+func TestGone(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{})
+	translated := connection{from: client, to: server, as: "203.0.113.1"}.event()
+	if p := l.Path(translated); p[1].Index() != 5 {
+		t.Errorf("translated to an address of 5, leaves by %d", p[1].Index())
+	}
+	version, _ := l.Version()
+	k.events <- addressMessage(unix.RTM_DELADDR, 5, "203.0.113.1")
+	newer(t, l, version)
+	if p := l.Path(translated); p[1].Index() != 4 {
+		t.Errorf("translated to an address of nobody, leaves by %d", p[1].Index())
+	}
+	k.events <- linkMessage(unix.RTM_DELLINK, 4, "wan1")
+	await(t, "wan1 stays", func() bool { return l.Name(4) == "" })
+}
+
+// TestRuleGoes: what no rule chooses by any more makes no difference any more.
+func TestRuleGoes(t *testing.T) {
+	k := smallKernel()
+	n := addr("192.168.0.0")
+	body := appendBytes([]byte{0: unix.AF_INET, 2: 16, 11: 0}, fraSrc, n[12:])
+	k.has(unix.RTM_GETRULE, encode(unix.RTM_NEWRULE, 0, 0, body))
+	l := k.open(t, Options{})
+	from := addr(client)
+	if l.view.Load().class(&from, 3) == 0 {
+		t.Fatal("the rule makes no difference")
+	}
+	k.mu.Lock()
+	k.objects[unix.RTM_GETRULE] = nil
+	k.mu.Unlock()
+	k.events <- encode(unix.RTM_DELRULE, 0, 0, body)
+	await(t, "the rule still makes a difference", func() bool { return l.view.Load().class(&from, 3) == 0 })
+}
+
+// TestConcurrently is for the race detector: all is used while all changes.
+func TestConcurrently(t *testing.T) {
+	k := smallKernel()
+	l := k.open(t, Options{Renamed: func() {}})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range uint32(300) {
+			k.events <- linkMessage(unix.RTM_NEWLINK, 100+i%5, fmt.Sprint("ppp", i))
+			k.events <- routeMessage(unix.RTM_NEWROUTE, "192.0.2.0", uint8(i%33), 5)
+			_, _ = l.Interfaces()
+			l.Index("ppp7")
+			l.Name(100)
+		}
+	}()
+	events := internet(50)
+	for {
+		for _, e := range events {
+			l.Path(e)
+			l.Version()
+		}
+		select {
+		case <-done:
+			await(t, "the last name never came", func() bool { return l.Name(104) == "ppp299" })
+			return
+		default:
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package flow
+
+import "github.com/conntally/conntally/conntrack"
+
+// NATEvent says what a record tells of a translation; 0: it is a flow's.
+type NATEvent uint8
+
+// The NAT events.
+const (
+	NATBegan NATEvent = iota + 1
+	NATEnded
+)
+
+// beginNAT tells when a connection's translation began, unless an earlier life has.
+// The kernel doesn't report it, so it is told when the connection is met.
+func (t *Table) beginNAT(en *entry, e *conntrack.Event) {
+	if _, known := t.saved[en.key]; !known {
+		t.tellNAT(en, NATBegan, startOf(e), e.At)
+	}
+}
+
+// endNAT tells when it ended: its addresses and ports are free from then on.
+func (t *Table) endNAT(en *entry, e *conntrack.Event) {
+	at := e.At.Mono
+	if e.Stop > 0 {
+		at = toMono(e.Stop, e.At)
+	}
+	t.tellNAT(en, NATEnded, at, e.At)
+}
+
+// tellNAT exports what became of a translation at a moment of the monotonic clock.
+func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Instant) {
+	orig, reply := &en.key.Orig, &en.reply
+	if !t.options.NATEvents || !translated(orig, reply) {
+		return
+	}
+	r := &t.record
+	*r = Record{
+		Family: orig.Family, Proto: orig.Proto, NAT: what, ID: en.id(), Translated: true,
+		Start: toWall(at, now), End: toWall(at, now), At: now,
+		Input: en.path[conntrack.Original].Index(), Output: en.path[conntrack.Reply].Index(),
+	}
+	r.wire(orig, reply, conntrack.Original)
+	if r.IsICMP() {
+		r.SrcPort, r.PostSrcPort = orig.SrcPort, reply.SrcPort
+		r.DstPort, r.PostDstPort = 0, 0
+	}
+	t.sink.Export(r)
+}
+
+// translated tells whether NAT rewrites anything. ICMP has an identifier where
+// others have a source port, the same in both directions.
+func translated(orig, reply *conntrack.Tuple) bool {
+	if orig.Src != reply.Dst || orig.Dst != reply.Src {
+		return true
+	}
+	if orig.IsICMP() {
+		return orig.SrcPort != reply.SrcPort
+	}
+	return orig.SrcPort != reply.DstPort || orig.DstPort != reply.SrcPort
+}

@@ -1,0 +1,209 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// fakeLinks sends everything the same way, and counts how often it is asked.
+type fakeLinks struct {
+	path    Path
+	version uint32
+	since   int64
+	asked   int
+}
+
+func (l *fakeLinks) Path(*conntrack.Event) Path { l.asked++; return l.path }
+
+func (l *fakeLinks) Version() (uint32, int64) { return l.version, l.since }
+
+// change sends all another way from now on.
+func (l *fakeLinks) change(p Path, now conntrack.Instant) {
+	l.path, l.version, l.since = p, l.version+1, now.Mono
+}
+
+const lan, wan, wan2, host = 3, 4, 5, 0
+
+func outward() Path { return Path{NewHop(lan, false), NewHop(wan, true)} }
+
+// linked returns a running harness with interfaces.
+func linked(t *testing.T, view View) (*harness, *fakeLinks) {
+	l := &fakeLinks{path: outward()}
+	o := testOptions()
+	o.Links, o.NAT = l, view
+	return running(t, o), l
+}
+
+func TestHop(t *testing.T) {
+	for _, index := range []uint32{0, 1, 1<<31 - 1} {
+		for _, uplink := range []bool{false, true} {
+			if h := NewHop(index, uplink); h.Index() != index || h.Uplink() != uplink {
+				t.Errorf("NewHop(%d, %t) is %d, %t", index, uplink, h.Index(), h.Uplink())
+			}
+		}
+	}
+}
+
+// TestInterfaces: input is towards the sender, output towards the receiver, and only
+// what leaves by an uplink is egress.
+func TestInterfaces(t *testing.T) {
+	type side struct {
+		input, output uint32
+		egress        bool
+	}
+	cases := map[string]struct {
+		path          Path
+		forward, back side
+	}{
+		"out":         {outward(), side{lan, wan, true}, side{wan, lan, false}},
+		"in":          {Path{NewHop(wan, true), NewHop(lan, false)}, side{wan, lan, false}, side{lan, wan, true}},
+		"inside":      {Path{NewHop(lan, false), NewHop(lan, false)}, side{lan, lan, false}, side{lan, lan, false}},
+		"transit":     {Path{NewHop(wan, true), NewHop(wan2, true)}, side{wan, wan2, true}, side{wan2, wan, true}},
+		"to us":       {Path{NewHop(lan, false), host}, side{lan, 0, false}, side{0, lan, false}},
+		"from us out": {Path{host, NewHop(wan, true)}, side{0, wan, true}, side{wan, 0, false}},
+	}
+	for name, c := range cases {
+		for _, view := range []View{Endpoints, Wire} {
+			t.Run(name+", "+view.String(), func(t *testing.T) {
+				h, l := linked(t, view)
+				l.path = c.path
+				e := h.entry(conntrack.ProtoUDP)
+				moves(e)
+				h.expire(e, h.now.Wall)
+				for i, want := range []side{c.forward, c.back} {
+					r := h.take2(i)
+					if got := (side{r.Input, r.Output, r.Egress}); got != want {
+						t.Errorf("direction %d: %+v, want %+v", i, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// take2 returns one of two records without taking it.
+func (h *harness) take2(i int) Record {
+	h.t.Helper()
+	if len(h.records) != 2 {
+		h.t.Fatalf("%d records, want 2", len(h.records))
+	}
+	return h.records[i]
+}
+
+// outputs returns where the next records of the original direction leave.
+func (h *harness) outputs() (all []uint32) {
+	for _, r := range h.take() {
+		if r.DstPort == 443 {
+			all = append(all, r.Output)
+		}
+	}
+	return all
+}
+
+func (h *harness) leaves(where string, want ...uint32) {
+	h.t.Helper()
+	got := h.outputs()
+	if len(got) != len(want) {
+		h.t.Fatalf("%s: outputs %v, want %v", where, got, want)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			h.t.Fatalf("%s: outputs %v, want %v", where, got, want)
+		}
+	}
+}
+
+// TestOnePathPerFlow: however often it is polled and exported.
+func TestOnePathPerFlow(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	e := h.entry(conntrack.ProtoTCP)
+	for range 60 {
+		h.pass(10 * time.Second)
+		moves(e)
+		h.dump(e)
+	}
+	h.expire(e, h.now.Wall)
+	if n := len(h.outputs()); n != 10 {
+		t.Errorf("%d records, want 10", n)
+	}
+	if l.asked != 1 {
+		t.Errorf("asked %d times for the path of one flow", l.asked)
+	}
+}
+
+// TestRouteChange: a flow that goes on has its next record by the new path, one
+// that begins at once.
+func TestRouteChange(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	old := h.entry(conntrack.ProtoTCP)
+	moves(old)
+	h.dump(old)
+	h.pass(30 * time.Second)
+	l.change(Path{NewHop(lan, false), NewHop(wan2, true)}, h.now)
+	h.dump(old)
+	if l.asked != 1 {
+		t.Errorf("a poll asked for a path: %d times in all", l.asked)
+	}
+	h.leaves("at rest since before the change", wan)
+	h.pass(2 * time.Second)
+	young := h.entry(conntrack.ProtoUDP)
+	young.ID++
+	moves(young)
+	h.expire(young, h.now.Wall)
+	h.leaves("new", wan2)
+	moves(old)
+	h.pass(2 * time.Second)
+	h.dump(old)
+	h.expire(old, h.now.Wall)
+	h.leaves("moved since the change", wan2)
+}
+
+// TestEndByRouteChange: an interface that goes away ends connections, whose bytes
+// went by it all the same.
+func TestEndByRouteChange(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.dump(e)
+	h.pass(30 * time.Second)
+	moves(e)
+	l.change(Path{}, h.now)
+	h.pass(time.Millisecond)
+	e.HasTimeout, e.Timeout, e.Stop = true, uint32(432000-1), h.now.Wall // the last packet came 1 to 2 s ago
+	h.end(e)
+	h.leaves("ended with its interface", wan)
+}
+
+// end shows an end as it is.
+func (h *harness) end(e *conntrack.Event) {
+	shown := *e
+	shown.Kind, shown.At = conntrack.Destroyed, h.now
+	h.table.Apply(&shown)
+}
+
+// TestNoWay: where no route leads any more the last known path stays.
+func TestNoWay(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	e := h.entry(conntrack.ProtoTCP)
+	h.dump(e)
+	l.change(Path{NewHop(wan2, true), 0}, h.now)
+	h.pass(10 * time.Second)
+	moves(e)
+	h.dump(e)
+	h.expire(e, h.now.Wall)
+	if r := h.take2(0); r.Input != wan2 || r.Output != wan {
+		t.Errorf("from %d to %d, want from %d to %d", r.Input, r.Output, wan2, wan)
+	}
+}
+
+// TestRestoredPath: a flow of an earlier life finds its path too.
+func TestRestoredPath(t *testing.T) {
+	h, _ := linked(t, Endpoints)
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.table.Restore(h.now.Wall, map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Until: h.now.Wall}})
+	h.expire(e, h.now.Wall)
+	h.leaves("restored", wan)
+}

@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// marked leaves out what has a mark, and counts how often it is asked.
+type marked struct{ asked int }
+
+func (m *marked) skip(e *conntrack.Event) bool {
+	m.asked++
+	return e.Mark != 0
+}
+
+func markedOptions() (Options, *marked) {
+	o, m := testOptions(), new(marked)
+	o.Skip = m.skip
+	return o, m
+}
+
+func TestEachIsJudgedOnce(t *testing.T) {
+	for _, mark := range []uint32{0, 1} {
+		o, m := markedOptions()
+		h := running(t, o)
+		e := h.entry(conntrack.ProtoUDP)
+		e.Mark = mark
+		for range 5 {
+			moves(e)
+			h.pass(10 * time.Second)
+			h.dump(e)
+			e.Mark = 1 - mark // comes too late
+		}
+		h.expire(e, h.now.Wall)
+		if got := bytesOf(h.take()); got != 5*1100*uint64(1-mark) || m.asked != 1 {
+			t.Errorf("mark %d: %d bytes, asked %d times", mark, got, m.asked)
+		}
+	}
+}
+
+// What no dump has shown is judged at its end.
+func TestShortLivedIsJudged(t *testing.T) {
+	for _, mark := range []uint32{0, 1} {
+		o, _ := markedOptions()
+		h := running(t, o)
+		e := h.entry(conntrack.ProtoUDP)
+		e.Mark = mark
+		moves(e)
+		h.expire(e, h.now.Wall)
+		if got := bytesOf(h.take()); got != 1100*uint64(1-mark) || h.table.Stats.Ignored.Load() != uint64(mark) {
+			t.Errorf("mark %d: %d bytes, ignored %d", mark, got, h.table.Stats.Ignored.Load())
+		}
+	}
+}
+
+// What was left out is forgotten when it is gone: the table stays bounded.
+func TestLeftOutIsForgotten(t *testing.T) {
+	o, _ := markedOptions()
+	h := running(t, o)
+	e := h.entry(conntrack.ProtoUDP)
+	e.Mark = 1
+	for range 3 {
+		h.dump(e)
+		if h.table.left.current.len()+h.table.left.previous.len() != 1 {
+			t.Error("forgotten while it lives")
+		}
+	}
+	h.dump()
+	if h.table.left.current.len()+h.table.left.previous.len() != 0 {
+		t.Error("not forgotten")
+	}
+	for i := range uint64(2 * leftOutMost) {
+		h.table.left.add(i)
+	}
+	if n := h.table.left.current.len(); n > leftOutMost {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
+// Of a connection that is included from now on, only what moves from now on counts.
+func TestReconfigureIncludes(t *testing.T) {
+	o, _ := markedOptions()
+	h := running(t, o)
+	e := h.entry(conntrack.ProtoUDP)
+	e.Mark = 1
+	moves(e)
+	h.dump(e)
+
+	h.table.Reconfigure(testOptions())
+	moves(e)
+	h.pass(time.Second)
+	h.dump(e) // not before this one
+	if got := h.take(); len(got) != 0 {
+		t.Errorf("counted from the time before: %+v", got)
+	}
+	for range 3 {
+		moves(e)
+		h.pass(time.Second)
+		h.dump(e)
+	}
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != 3*1100 {
+		t.Errorf("%d bytes after it was included", got)
+	}
+}
+
+// What ends before it could be read under the new options stays out.
+func TestReconfigureThenEnd(t *testing.T) {
+	o, _ := markedOptions()
+	h := running(t, o)
+	e := h.entry(conntrack.ProtoUDP)
+	e.Mark = 1
+	moves(e)
+	h.dump(e)
+	h.table.Reconfigure(testOptions())
+	h.table.Reconfigure(testOptions()) // a second time forgets nothing
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Of a connection that is left out from now on, what it had moved is exported.
+func TestReconfigureExcludes(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	e.Mark = 1
+	moves(e)
+	h.dump(e)
+	if got := h.take(); len(got) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	o, m := markedOptions()
+	h.table.Reconfigure(o)
+	for range 3 {
+		moves(e)
+		h.pass(10 * time.Second)
+		h.dump(e)
+	}
+	got := h.take()
+	if bytesOf(got) != 1100 || len(got) != 2 || got[0].EndReason != EndForced {
+		t.Errorf("%+v", got)
+	}
+	h.expire(e, h.now.Wall)
+	if got := h.take(); len(got) != 0 || h.table.Stats.Flows.Load() != 0 || m.asked != 1 {
+		t.Errorf("%+v, %d flows, asked %d times", got, h.table.Stats.Flows.Load(), m.asked)
+	}
+}
+
+// A flow that stays loses nothing and repeats nothing, with whatever options.
+func TestReconfigureKeeps(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	want := uint64(0)
+	for i := range 20 {
+		moves(e)
+		want += 1100
+		h.pass(10 * time.Second)
+		h.dump(e)
+		o, _ := markedOptions()
+		o.Active, o.Idle = time.Duration(1+i)*10*time.Second, time.Duration(1+i%3)*time.Second
+		if i%3 == 0 {
+			o.NAT = Wire
+		}
+		h.table.Reconfigure(o)
+	}
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != want {
+		t.Errorf("%d bytes, want %d", got, want)
+	}
+}
+
+// A changed timeout holds from the next dump on.
+func TestReconfigureTimeouts(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	step := func() []Record {
+		moves(e)
+		h.pass(10 * time.Second)
+		h.dump(e)
+		return h.take()
+	}
+	if got := step(); len(got) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	o := testOptions()
+	o.Active = 10 * time.Second
+	h.table.Reconfigure(o)
+	if got := step(); len(got) != 2 || got[0].EndReason != EndActive {
+		t.Errorf("%+v", got)
+	}
+}
