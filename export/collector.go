@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,27 +14,9 @@ import (
 )
 
 const (
-	// DefaultMessageSize keeps a datagram whole on any path with an MTU of
-	// 1500, tunnels included.
-	DefaultMessageSize = 1400
-
 	messageDelay     = time.Second      // a record waits no longer for company
 	preambleInterval = 60 * time.Second // UDP loses templates, and collectors restart
-	retryInterval    = 10 * time.Second // the same, where we know that one was lost
-	dialInterval     = 10 * time.Second
-	dialTimeout      = 5 * time.Second
-	dialLook         = time.Second
 )
-
-// Target says where and how to export.
-type Target struct {
-	Address  string // host:port
-	Protocol Protocol
-}
-
-// domain is the observation domain or source id. pmacct takes the protocols apart
-// by it, so each has its own.
-func (t Target) domain() uint32 { return uint32(t.Protocol) }
 
 // Collector exports to one collector by UDP. A datagram that can't be sent is
 // dropped and counted: the gap shows in the sequence.
@@ -45,79 +26,82 @@ type Collector struct {
 
 	encoder  *Encoder
 	clock    conntrack.Clock
-	flush    int64 // when the message is due, monotonic; 0 = it is empty
-	preamble int64 // when the templates are due
+	paired   bool   // it takes both directions at once
+	message  []byte // being sent
+	flush    int64  // when the message is due, monotonic; 0 = it is empty
+	preamble int64  // when the templates are due
 
-	dialed chan *net.UDPConn // a socket that a dial has opened
-	dialAt int64             // when the next dial is due, while a socket is needed
-	lookAt int64             // when to look for what it has opened
-	conn   *net.UDPConn
-	broken bool // another socket is needed: this one can't send any more
-	raw    syscall.RawConn
-	local  netip.AddrPort
-	remote netip.AddrPort
+	interfaces uint32 // version of what is told of them
 
-	message   []byte // being sent
-	errno     error
-	sendBound func(fd uintptr) bool
+	search  search
+	literal bool // the collector has no name that may lead elsewhere
+	socket  *socket
+	broken  bool // another socket is needed: this one can't send any more
+	former  ends // of the socket before
+	path    path
 }
 
 // NewCollector returns a Collector that opens its socket in the background, at
 // its first Tick.
 func NewCollector(t Target, clock conntrack.Clock) *Collector {
-	c := &Collector{
-		Target: t, clock: clock,
-		encoder: NewEncoder(t.Protocol, t.domain(), DefaultMessageSize),
-		dialed:  make(chan *net.UDPConn, 1),
+	most := t.MaxDatagram
+	if most == 0 {
+		most = DefaultMessageSize
 	}
-	c.sendBound = c.send
-	return c
+	return &Collector{
+		Target: t, clock: clock, literal: t.literal(), search: newSearch(),
+		encoder: NewEncoder(t.Protocol, t.domain(), most, t.Optional),
+		paired:  t.Optional.of(t.Protocol).Biflow,
+		path:    path{most: most},
+	}
 }
 
 // Open resolves the name and opens the socket.
 func (c *Collector) Open(ctx context.Context) error {
-	conn, err := dial(ctx, c.Target.Address)
+	conn, err := c.Target.dial(ctx, netip.AddrPort{}, false)
 	if err != nil {
 		return err
 	}
+	c.search.began = c.clock().Mono - int64(dialInterval) // should it break soon, search at once
 	return c.attach(conn)
-}
-
-func dial(ctx context.Context, address string) (*net.UDPConn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, "udp", address)
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.UDPConn), nil
 }
 
 // attach takes a new socket into use. Collectors key templates by the sender's
 // port, so they are due at once, and what is pending leaves by the old socket.
 func (c *Collector) attach(conn *net.UDPConn) error {
-	raw, err := conn.SyscallConn()
+	s, err := newSocket(conn)
 	if err != nil {
+		conn.Close()
 		return err
 	}
-	if c.conn != nil {
+	if c.socket != nil {
 		c.finish(c.clock())
-		c.conn.Close()
+		c.judge()
+		c.former = c.socket.ends
+		c.socket.conn.Close()
 	}
-	c.conn, c.raw, c.broken = conn, raw, false
-	c.local, c.remote = unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())
-	c.preamble = 0
+	c.socket, c.broken, c.preamble = s, false, 0
+	c.search.refused, c.search.streak = false, 0
+	c.path.proven = 0
+	c.measure()
 	return nil
 }
 
-func unmapped(a net.Addr) netip.AddrPort {
-	ap := a.(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+// takes tells whether a record is for this collector.
+func (c *Collector) takes(r *flow.Record) bool {
+	if r.NAT != 0 {
+		return c.Target.NATEvents
+	}
+	return !c.paired
 }
 
 // export adds a record to the message, and sends those that are full.
 func (c *Collector) export(r *flow.Record) {
-	if c.conn == nil {
+	if c.socket == nil {
 		c.Stats.Unsent.Add(1)
+		one := sum{}
+		one.add(r)
+		c.Stats.lose(&one)
 		return
 	}
 	now := r.At
@@ -127,16 +111,42 @@ func (c *Collector) export(r *flow.Record) {
 		c.begin(now)
 		c.encoder.Add(r, now.Wall)
 	}
+	c.wait(now)
+}
+
+// wait has a record wait for company.
+func (c *Collector) wait(now conntrack.Instant) {
 	if c.flush == 0 {
 		c.flush = now.Mono + int64(messageDelay)
 	}
 }
 
-// begin puts the templates in front of a message where they are due.
+// describe has the collector told of these interfaces, unless it is the version that
+// it knows.
+func (c *Collector) describe(all []flow.Interface, version uint32) {
+	if c.interfaces != version {
+		c.interfaces = version
+		c.encoder.SetInterfaces(all)
+	}
+}
+
+// begin puts the templates, or what there is to tell of interfaces, in front of a
+// message where they are due. What has no room in it leaves in messages ahead.
 func (c *Collector) begin(now conntrack.Instant) {
-	if c.encoder.Empty() && now.Mono >= c.preamble {
-		c.encoder.AddPreamble(now.Wall)
-		c.preamble = now.Mono + int64(preambleInterval)
+	if !c.encoder.Empty() {
+		return
+	}
+	if now.Mono < c.preamble {
+		for c.encoder.HasNews() && !c.encoder.AddNews(now.Wall) {
+			c.finish(now)
+		}
+		return
+	}
+	c.preamble = now.Mono + int64(preambleInterval)
+	c.measure()
+	c.encoder.setTotals(c.Stats.totals())
+	for !c.encoder.AddPreamble(now.Wall) {
+		c.finish(now)
 	}
 }
 
@@ -145,25 +155,45 @@ func (c *Collector) finish(now conntrack.Instant) {
 	if c.encoder.Empty() {
 		return
 	}
-	records := c.encoder.Records()
+	records, flows, whole := c.encoder.Records(), c.encoder.flows, !c.encoder.HasTemplates()
 	c.message, c.flush = c.encoder.Finish(now.Wall), 0
-	err := c.write()
-	if errors.Is(err, unix.ECONNREFUSED) {
-		// That was the answer to an earlier datagram: this one wasn't sent.
-		c.Stats.Refused.Add(1)
-		c.retryPreamble(now)
-		err = c.write()
-	}
-	if err != nil {
+	if err := c.transmit(now, whole); err != nil {
 		c.Stats.SendErrors.Add(1)
 		c.Stats.Unsent.Add(uint64(records))
+		c.Stats.lose(&flows)
 		c.retryPreamble(now)
 		c.broken = c.broken || !passing(err)
 		return
 	}
 	c.Stats.Messages.Add(1)
 	c.Stats.Records.Add(uint64(records))
+	c.Stats.Flows.Add(flows.flows)
 	c.Stats.Octets.Add(uint64(len(c.message)))
+}
+
+// transmit sends the message. An error may be the answer to an earlier datagram:
+// then this one wasn't sent, and is sent again.
+func (c *Collector) transmit(now conntrack.Instant, whole bool) (err error) {
+	for range 3 {
+		if whole && c.path.mayTry(len(c.message)) {
+			err = c.try(now)
+		} else {
+			err = c.socket.send(c.message)
+		}
+		switch {
+		case errors.Is(err, unix.ECONNREFUSED):
+			c.Stats.Refused.Add(1)
+			c.search.refused = true
+			c.retryPreamble(now)
+		case errors.Is(err, unix.EMSGSIZE):
+			c.judge()
+			c.measure()
+			whole = false
+		default:
+			return err
+		}
+	}
+	return err
 }
 
 // retryPreamble makes the templates due soon: they may have been in a datagram that
@@ -178,88 +208,53 @@ func passing(err error) bool {
 	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS)
 }
 
-// write sends one datagram and never waits: a full socket buffer is an error.
-func (c *Collector) write() error {
-	if err := c.raw.Write(c.sendBound); err != nil {
-		return err
-	}
-	return c.errno
-}
-
-func (c *Collector) send(fd uintptr) bool {
-	c.errno = unix.Send(int(fd), c.message, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	return true
-}
-
-// tick does what is due: a socket, templates, a message that has waited long
-// enough.
+// tick does what is due at one of the collectors: a socket, templates, a message
+// that has waited long enough.
 func (c *Collector) tick(ctx context.Context, now conntrack.Instant) {
-	if c.conn == nil || c.broken {
-		c.open(ctx, now)
-	}
-	if c.conn == nil {
+	c.seek(ctx, now)
+	if c.socket == nil {
 		return
 	}
-	c.begin(now)
-	if now.Mono >= c.flush { // at once where there are templates alone
+	if now.Mono >= c.path.verdict {
+		c.judge()
+	}
+	if c.encoder.HasNews() {
 		c.finish(now)
 	}
-}
-
-// open takes a socket that a dial has opened, or dials in the background: a name
-// may take long to resolve.
-func (c *Collector) open(ctx context.Context, now conntrack.Instant) {
-	select {
-	case conn := <-c.dialed:
-		if err := c.attach(conn); err != nil {
-			c.Stats.DialErrors.Add(1)
-		}
-		return
-	default:
-	}
-	c.lookAt = now.Mono + int64(dialLook)
-	if now.Mono < c.dialAt {
-		return
-	}
-	c.dialAt = now.Mono + int64(dialInterval)
-	go func() {
-		conn, err := dial(ctx, c.Target.Address)
-		if err != nil {
-			c.Stats.DialErrors.Add(1)
-			return
-		}
-		c.dialed <- conn
-	}()
+	c.begin(now)
+	c.finish(now) // also what could wait: see Exporter.BeforeSend
 }
 
 // due returns when tick has work, monotonic.
 func (c *Collector) due() int64 {
-	if c.conn == nil {
-		return c.lookAt
+	at := c.searchDue()
+	if c.socket == nil {
+		return at
 	}
-	at := c.flush
-	if at == 0 {
-		at = c.preamble
+	if len(c.path.trial) > 0 {
+		at = min(at, c.path.verdict)
 	}
-	if c.broken {
-		at = min(at, c.lookAt)
+	if c.encoder.HasNews() {
+		return 0
 	}
-	return at
+	if c.flush != 0 {
+		return min(at, c.flush)
+	}
+	return min(at, c.preamble)
 }
 
-// owns tells whether t is the connection that this collector's datagrams make.
+// owns tells whether t is a connection that this collector's datagrams make.
 func (c *Collector) owns(t *conntrack.Tuple) bool {
-	return c.conn != nil && t.Proto == conntrack.ProtoUDP &&
-		t.DstPort == c.remote.Port() && t.SrcPort == c.local.Port() &&
-		t.Dst.Netip() == c.remote.Addr() && t.Src.Netip() == c.local.Addr()
+	return c.socket != nil && t.Proto == conntrack.ProtoUDP && (c.socket.are(t) || c.former.are(t))
 }
 
 // close sends what is left and closes the socket.
 func (c *Collector) close(now conntrack.Instant) {
-	if c.conn == nil {
+	if c.socket == nil {
 		return
 	}
 	c.finish(now)
-	c.conn.Close()
-	c.conn = nil
+	c.judge()
+	c.socket.conn.Close()
+	c.socket = nil
 }

@@ -14,14 +14,15 @@ func TestFirstDatagram(t *testing.T) {
 			t.Run(p.String()+" "+at, func(t *testing.T) {
 				clock, l := newFakeClock(), listen(t, at)
 				c := opened(t, p, l, clock)
-				records := samples(clock.at.Wall)
+				local, records := c.socket.local, samples(clock.at.Wall)
 				for i := range records {
 					exportNow(c, &records[i])
 				}
 				c.close(clock.now())
 				b, from := l.receive(t)
-				if !hasTemplates(t, p, b) || from != c.local {
-					t.Errorf("sets %v from %v, want templates first, from %v", setIDs(t, b), from, c.local)
+				l.receiveAll(t, c)
+				if !hasTemplates(t, p, b) || from != local {
+					t.Errorf("sets %v from %v, want templates first, from %v", setIDs(t, b), from, local)
 				}
 				sameFlows(t, flowsIn(t, l.messages), wantFlows(p, uint32(p), records))
 			})
@@ -158,7 +159,7 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d ticks in an idle hour, want one a minute", ticks)
 	}
 	for _, b := range l.receiveAll(t, c) {
-		if ids := setIDs(t, b); !slices.Equal(ids, []uint16{2, 3, 512}) {
+		if ids := setIDs(t, b); !slices.Equal(ids, []uint16{2, 3, 512, 3, 3, 514}) {
 			t.Errorf("sets %v in an idle hour", ids)
 		}
 	}
@@ -179,7 +180,7 @@ func TestCollectorStats(t *testing.T) {
 	for _, b := range l.receiveAll(t, c) {
 		octets += len(b)
 	}
-	if s := &c.Stats; s.Records.Load() != templateCount+1 || s.Octets.Load() != uint64(octets) || s.Unsent.Load() != 0 {
+	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords || s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) || s.Unsent.Load() != 0 {
 		t.Errorf("%d records, %d octets, %d unsent", s.Records.Load(), s.Octets.Load(), s.Unsent.Load())
 	}
 }

@@ -9,27 +9,36 @@ import (
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
 
 	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
 )
 
 // value is a field of a data record as a decoder found it.
 type value struct {
-	id    uint16
-	name  string // "" where the decoder has none
-	bytes []byte
+	id      uint16
+	reverse bool   // of the other direction
+	name    string // "" where the decoder has none
+	bytes   []byte
 }
 
 // checkDecoders gives a preamble and a message with the sample record to every
 // decoder that reads p.
 func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
 	t.Helper()
-	r, boot := sample(kind, present), virtualBoot(t, data)
-	checkValues(t, "goflow2", goflowValues(t, preamble, data), &r, boot, kind)
-	if p == IPFIX {
-		checkValues(t, "calmh/ipfix", calmhValues(t, preamble, data), &r, boot, kind)
-	}
+	both := [2]flow.Record{sample(kind, present)}
+	checkOthers(t, p, &both, &templates(p, Optional{})[kind], preamble, data)
 	got := decodeAll(t, [][]byte{preamble, data})[1].Flows
-	if want := wantFlow(p, goldenDomain, &r); len(got) != 1 || got[0] != want {
+	if want := wantFlow(p, goldenDomain, &both[0]); len(got) != 1 || got[0] != want {
 		t.Errorf("we read\n     %+v\nwant %+v", got, want)
+	}
+}
+
+// checkOthers holds what others' decoders find against a record, or a pair.
+func checkOthers(t *testing.T, p Protocol, both *[2]flow.Record, of *template, preamble, data []byte) {
+	t.Helper()
+	boot := virtualBoot(t, data)
+	checkValues(t, "goflow2", goflowValues(t, preamble, data), both, boot, of)
+	if p == IPFIX {
+		checkValues(t, "calmh/ipfix", calmhValues(t, preamble, data), both, boot, of)
 	}
 }
 
@@ -44,7 +53,7 @@ func goflowValues(t *testing.T, preamble, data []byte) (found []value) {
 		t.Fatalf("goflow2 finds %+v", sets)
 	}
 	for _, f := range set.Records[0].Values {
-		found = append(found, value{id: f.Type, bytes: f.Value.([]byte)})
+		found = append(found, value{id: f.Type, reverse: f.PenProvided && f.Pen == reversePEN, bytes: f.Value.([]byte)})
 	}
 	return found
 }
@@ -84,7 +93,8 @@ func calmhValues(t *testing.T, preamble, data []byte) (found []value) {
 		t.Fatalf("calmh/ipfix finds %+v, %v", m, err)
 	}
 	for i, f := range ipfix.NewInterpreter(s).Interpret(m.DataRecords[0]) {
-		found = append(found, value{f.FieldID, f.Name, m.DataRecords[0].Fields[i]})
+		reverse := f.EnterpriseID == reversePEN
+		found = append(found, value{f.FieldID, reverse, f.Name, m.DataRecords[0].Fields[i]})
 	}
 	return found
 }
@@ -114,4 +124,18 @@ func flowsIn(t testing.TB, messages [][]byte) (flows []decode.Flow) {
 		flows = append(flows, m.Flows...)
 	}
 	return flows
+}
+
+// goflowInterface reads the one option record in data with goflow2.
+func goflowInterface(t *testing.T, preamble, data []byte) (scope, index uint32, name, description string) {
+	t.Helper()
+	known := netflow.CreateTemplateSystem()
+	goflowSets(t, known, preamble)
+	set, ok := goflowSets(t, known, data)[0].(netflow.OptionsDataFlowSet)
+	if !ok || len(set.Records) != 1 || len(set.Records[0].OptionsValues) != 3 {
+		t.Fatalf("goflow2 finds %+v", set)
+	}
+	r := set.Records[0]
+	text := func(i int) string { return string(bytes.TrimRight(r.OptionsValues[i].Value.([]byte), "\x00")) }
+	return be.Uint32(r.ScopesValues[0].Value.([]byte)), be.Uint32(r.OptionsValues[0].Value.([]byte)), text(1), text(2)
 }

@@ -5,17 +5,26 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// fakeDNS is a name server for every name: 127.0.0.1 once known, else there is no
-// such name.
+// fakeDNS is a name server for every name: there is none such until it has addresses.
 type fakeDNS struct {
-	known atomic.Bool
-	block chan struct{} // not nil: answers wait until it is closed
+	addresses atomic.Pointer[[]netip.Addr] // of IPv4
+	block     chan struct{}                // not nil: answers wait until it is closed
+}
+
+// point makes every name lead to these addresses.
+func (d *fakeDNS) point(to ...string) {
+	var all []netip.Addr
+	for _, a := range to {
+		all = append(all, netip.MustParseAddr(a))
+	}
+	d.addresses.Store(&all)
 }
 
 // useFakeDNS makes it the resolver of this process, for one test.
@@ -65,15 +74,18 @@ func (d *fakeDNS) answer(query []byte) ([]byte, error) {
 		return nil, err
 	}
 	m.Response, m.Additionals = true, nil
-	q := m.Questions[0]
-	switch {
-	case !d.known.Load():
+	q, all := m.Questions[0], d.addresses.Load()
+	if all == nil {
 		m.RCode = dnsmessage.RCodeNameError
-	case q.Type == dnsmessage.TypeA:
-		m.Answers = []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-			Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
-		}}
+		return m.Pack()
+	}
+	for _, a := range *all {
+		if q.Type == dnsmessage.TypeA {
+			m.Answers = append(m.Answers, dnsmessage.Resource{
+				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+				Body:   &dnsmessage.AResource{A: a.As4()},
+			})
+		}
 	}
 	return m.Pack()
 }

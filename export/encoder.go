@@ -20,31 +20,47 @@ type Encoder struct {
 	boot     int64 // NetFlow v9: virtual boot time, ms since 1970
 	newest   int64 // the latest time in the message, ns since 1970
 
+	image   image  // of the record being added
 	message []byte // the message being made, its header's place first
 	set     int    // where the open set begins, 0 = none is open
 	open    uint16 // and its id
 	records int    // data records in the message, option data included
 	others  int    // template records in it
+	flows   sum    // flow records in it
 }
 
-// minMessage is room for the preamble and some records.
-const minMessage = 1200
+// sum is of flow records: how many, and what they count.
+type sum struct{ flows, packets, octets uint64 }
+
+// minMessage is what RFC 7011, section 10.3.3, wants where nothing is known of a
+// path, and room for any record.
+const minMessage = 512
 
 // NewEncoder returns an Encoder for messages of at most limit octets. domain is
 // the observation domain id, or v9's source id.
-func NewEncoder(p Protocol, domain uint32, limit int) *Encoder {
+func NewEncoder(p Protocol, domain uint32, limit int, o Optional) *Encoder {
 	limit = max(limit, minMessage)
 	e := &Encoder{
 		protocol: p, domain: domain, limit: limit,
-		templates: templates(p),
+		templates: append(templates(p, o), natTemplates(p)...),
 		message:   make([]byte, p.headerLen(), limit),
 	}
-	e.preamble = newPreamble(p, domain, e.templates)
+	told := e.templates
+	if !o.NATEvents {
+		told = told[:templateCount]
+	}
+	e.preamble = newPreamble(p, domain, told)
 	return e
 }
 
 // Empty tells whether the message holds nothing yet.
 func (e *Encoder) Empty() bool { return e.records == 0 && e.others == 0 }
+
+// HasTemplates tells whether the message has any.
+func (e *Encoder) HasTemplates() bool { return e.others > 0 }
+
+// SetLimit bounds messages that begin from now on.
+func (e *Encoder) SetLimit(limit int) { e.limit = max(limit, minMessage) }
 
 // Records returns how many data records the message holds.
 func (e *Encoder) Records() int { return e.records }
@@ -62,15 +78,6 @@ func (e *Encoder) begin(now int64) bool {
 	return true
 }
 
-// AddPreamble adds the templates and options. They go first, so the message must
-// be empty. now is the system time in ns since 1970.
-func (e *Encoder) AddPreamble(now int64) {
-	e.begin(now)
-	e.message = append(e.message, e.preamble.sets...)
-	e.others += e.preamble.templates
-	e.records += e.preamble.data
-}
-
 // Add adds r, or returns false where the message has no room for it and is to be
 // finished first.
 func (e *Encoder) Add(r *flow.Record, now int64) bool {
@@ -79,34 +86,45 @@ func (e *Encoder) Add(r *flow.Record, now int64) bool {
 		return false
 	}
 	e.newest = max(e.newest, r.End)
-	if e.set == 0 || e.open != t.id {
-		e.finishSet()
-		e.set, e.open = openSet(&e.message, t.id), t.id
-	}
+	e.openSet(t.id, false)
 	at := len(e.message)
 	e.message = e.message[:at+t.size]
-	b := e.message[at:]
-	for i := range t.fields {
-		f := &t.fields[i]
-		f.put(b[:f.size], r, e.boot)
-		b = b[f.size:]
-	}
+	e.image.write(r, e.boot)
+	e.image.put(e.message[at:], t.runs)
 	e.records++
+	e.flows.add(r)
 	return true
+}
+
+func (s *sum) add(r *flow.Record) {
+	s.flows++
+	s.packets += r.Packets
+	s.octets += r.Bytes
 }
 
 // Fits tells whether the message has room for r.
 func (e *Encoder) Fits(r *flow.Record) bool { return e.fits(&e.templates[kindOf(r)]) }
 
-// fits tells whether a record of t, with the set and the paddings that it may
-// need, has room.
-func (e *Encoder) fits(t *template) bool {
+// fits tells whether a record of t has room.
+func (e *Encoder) fits(t *template) bool { return e.hasRoom(t.id, t.size, false) }
+
+// hasRoom tells whether size octets, with the set and the paddings that they may
+// need, have room.
+func (e *Encoder) hasRoom(set uint16, size int, alone bool) bool {
 	const padding = 3
-	need := t.size + padding
-	if e.open != t.id {
+	need := size + padding
+	if alone || e.set == 0 || e.open != set {
 		need += padding + setHeaderLen
 	}
 	return len(e.message)+need <= e.limit
+}
+
+// openSet makes what is added next stand in a set of this id.
+func (e *Encoder) openSet(id uint16, alone bool) {
+	if alone || e.set == 0 || e.open != id {
+		e.finishSet()
+		e.set, e.open = openSet(&e.message, id), id
+	}
 }
 
 func (e *Encoder) finishSet() {
@@ -127,7 +145,7 @@ func (e *Encoder) Finish(now int64) []byte {
 		e.header10(b, now)
 	}
 	e.message = e.message[:e.protocol.headerLen()]
-	e.records, e.others, e.newest = 0, 0, 0
+	e.records, e.others, e.flows, e.newest = 0, 0, sum{}, 0
 	return b
 }
 

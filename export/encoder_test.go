@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/conntally/conntally/flow"
 )
 
 // TestEncoderKeepsAll packs random mixes into messages of several sizes: they are
@@ -15,7 +17,7 @@ func TestEncoderKeepsAll(t *testing.T) {
 				for seed := range uint64(20) {
 					rnd := rand.New(rand.NewPCG(seed, uint64(limit)))
 					records := mixed(rnd, 1+rnd.IntN(400), present)
-					messages := pack(t, NewEncoder(p, goldenDomain, limit), records, present)
+					messages := pack(t, NewEncoder(p, goldenDomain, limit, Optional{}), records, present)
 					sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, records))
 				}
 			})
@@ -27,7 +29,7 @@ func TestEncoderKeepsAll(t *testing.T) {
 func TestEncoderFills(t *testing.T) {
 	for _, p := range protocols {
 		for kind := range templateCount {
-			e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+			e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
 			r := sample(kind, present)
 			n := 0
 			for e.Add(&r, present) {
@@ -42,25 +44,34 @@ func TestEncoderFills(t *testing.T) {
 	}
 }
 
-// TestEncoderSmallLimit checks that the preamble leaves room for a record of any
-// kind where the limit asked for is too small.
+// TestEncoderSmallLimit checks that a record of any kind has room where the limit
+// asked for is too small, and that the preamble is spread over messages.
 func TestEncoderSmallLimit(t *testing.T) {
 	for _, p := range protocols {
 		for kind := range templateCount {
-			e := NewEncoder(p, goldenDomain, 0)
-			e.AddPreamble(present)
-			if r := sample(kind, present); !e.Add(&r, present) {
-				t.Errorf("%s: no room for template %d", p, wantTemplate(&r))
+			e := NewEncoder(p, goldenDomain, 0, Optional{})
+			r := sample(kind, present)
+			messages := pack(t, e, []flow.Record{r}, present)
+			if len(messages) < 2 {
+				t.Errorf("%s: %d messages", p, len(messages))
 			}
-			if n := len(e.Finish(present)); n > minMessage {
-				t.Errorf("%s: %d octets", p, n)
+			for _, b := range messages {
+				if len(b) > minMessage {
+					t.Errorf("%s: %d octets", p, len(b))
+				}
+				checkSets(t, walk(t, b))
+			}
+			checkSequence(t, 0, messages)
+			sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
+			if e.AddPreamble(present) || e.preamble.told == 0 {
+				t.Errorf("%s: the next preamble doesn't begin anew", p)
 			}
 		}
 	}
 }
 
 func TestEncoderEmpty(t *testing.T) {
-	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize)
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, Optional{})
 	r := sample(0, present)
 	steps := []struct {
 		name    string
@@ -69,8 +80,8 @@ func TestEncoderEmpty(t *testing.T) {
 		records int
 	}{
 		{"new", func() {}, true, 0},
-		{"preamble", func() { e.AddPreamble(present) }, false, 1},
-		{"record", func() { e.Add(&r, present) }, false, 2},
+		{"preamble", func() { e.AddPreamble(present) }, false, 2},
+		{"record", func() { e.Add(&r, present) }, false, 3},
 		{"finished", func() { e.Finish(present) }, true, 0},
 		{"next record", func() { e.Add(&r, present) }, false, 1},
 	}
@@ -88,7 +99,7 @@ func TestSequence(t *testing.T) {
 	for _, p := range protocols {
 		for _, first := range []uint32{0, 1<<32 - 20} {
 			t.Run(fmt.Sprint(p, "/", first), func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+				e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
 				e.sequence = first
 				var messages [][]byte
 				for range 5 { // the preamble each time
@@ -118,7 +129,7 @@ func checkSequence(t *testing.T, want uint32, messages [][]byte) {
 
 func TestHeader(t *testing.T) {
 	for _, p := range protocols {
-		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize)))
+		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize, Optional{})))
 		want := uint32(present / 1e9)
 		if p == NetFlow9 {
 			want++ // rounded up

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"slices"
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow"
@@ -14,22 +15,35 @@ type Exporter struct {
 	// write down that their records are exported. All collectors then send at
 	// the same time, so that no record waits that is written down already.
 	BeforeSend func()
+	// Interfaces, where set, is what collectors are told of interfaces.
+	Interfaces Interfaces
+
+	closed []ends // of collectors that are gone
 }
 
-// Export implements flow.Sink.
+// Interfaces knows the router's interfaces.
+type Interfaces interface {
+	// Interfaces returns all of them, and a number other than 0 that changes
+	// with them.
+	Interfaces() (all []flow.Interface, version uint32)
+}
+
+// Export implements flow.Sink. Collectors that take biflows are left out.
 func (e *Exporter) Export(r *flow.Record) {
 	if e.BeforeSend != nil && e.full(r) {
 		e.Flush(r.At)
 	}
 	for _, c := range e.Collectors {
-		c.export(r)
+		if c.takes(r) {
+			c.export(r)
+		}
 	}
 }
 
 // full tells whether a collector has to send before it can take r.
 func (e *Exporter) full(r *flow.Record) bool {
 	for _, c := range e.Collectors {
-		if c.conn != nil && !c.encoder.Fits(r) {
+		if c.takes(r) && c.socket != nil && !c.encoder.Fits(r) {
 			return true
 		}
 	}
@@ -44,12 +58,24 @@ func (e *Exporter) beforeSend() {
 
 // Tick does what is due at now.
 func (e *Exporter) Tick(ctx context.Context, now conntrack.Instant) {
+	e.describe()
 	if now.Mono < e.Due(now.Mono+1) {
 		return
 	}
 	e.beforeSend()
 	for _, c := range e.Collectors {
 		c.tick(ctx, now)
+	}
+}
+
+// describe passes on what changes of interfaces.
+func (e *Exporter) describe() {
+	if e.Interfaces == nil {
+		return
+	}
+	all, version := e.Interfaces.Interfaces()
+	for _, c := range e.Collectors {
+		c.describe(all, version)
 	}
 }
 
@@ -78,7 +104,33 @@ func (e *Exporter) Owns(t *conntrack.Tuple) bool {
 			return true
 		}
 	}
-	return false
+	return t.Proto == conntrack.ProtoUDP && slices.ContainsFunc(e.closed, func(c ends) bool { return c.are(t) })
+}
+
+// Replace exports to others from now on. Those that stay keep their socket, templates
+// and sequence; those that go are sent what is pending, and closed.
+func (e *Exporter) Replace(collectors []*Collector, now conntrack.Instant) {
+	e.Flush(now)
+	for _, c := range e.Collectors {
+		if !slices.Contains(collectors, c) {
+			e.remember(c)
+			c.close(now)
+		}
+	}
+	e.Collectors = collectors
+}
+
+// closedMost bounds how many closed sockets are remembered.
+const closedMost = 16
+
+// remember keeps a socket's ends in mind: conntrack knows its connection for a while
+// after it is closed.
+func (e *Exporter) remember(c *Collector) {
+	if c.socket == nil {
+		return
+	}
+	e.closed = append(e.closed, c.socket.ends)
+	e.closed = e.closed[max(0, len(e.closed)-closedMost):]
 }
 
 // Close sends what is left and closes the sockets.

@@ -40,9 +40,9 @@ var meanings = map[uint16]string{
 	4:   "6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6 ...",
 	6:   "derived from the connection's state; 0 unless TCP",
 	5:   "always 0: conntrack doesn't know it",
-	61:  "always 0 so far",
-	10:  "always 0 so far: not known",
-	14:  "always 0 so far: not known",
+	61:  "1 where it leaves by an uplink, the interface of a default route, else 0",
+	10:  "ifIndex towards the sender, 0 for the router itself; inferred, see [interfaces.md](interfaces.md)",
+	14:  "ifIndex towards the receiver, the same",
 	1:   "since the last record of this flow; layer 3, IP header included",
 	2:   "since the last record of this flow",
 	22:  "ms, see below",
@@ -54,6 +54,20 @@ var meanings = map[uint16]string{
 	139: "type × 256 + code",
 	225: "as it leaves the router", 226: "as it leaves the router", 227: "as it leaves the router", 228: "as it leaves the router",
 	281: "as it leaves the router", 282: "as it leaves the router",
+}
+
+// optionMeanings are of the elements of option data.
+var optionMeanings = map[uint16]string{
+	34:  "1: every packet is counted",
+	10:  "the ifIndex that is named",
+	82:  "UTF-8, the last octet NUL",
+	83:  "its alias (`ip link set alias`), else kind and first address; UTF-8, the last octet NUL",
+	40:  "UDP payload sent to this collector since conntally started",
+	41:  "datagrams, the same",
+	42:  "flow records, the same; option data not included",
+	166: "flow records that could not be sent",
+	167: "packets that those counted",
+	168: "octets that those counted",
 }
 
 const fieldsIntro = `# What conntally exports
@@ -80,6 +94,8 @@ const fieldsElements = `
 const fieldsOptions = `
 ## Options
 
+Sent with the templates each minute, and 513, one record for each interface, also when interfaces change.
+
 | template | scope, IPFIX | scope, v9 | element | octets | value |
 |---|---|---|---|---|---|
 `
@@ -100,13 +116,14 @@ func describeFields() string {
 	describeElements(&b)
 	b.WriteString(fieldsOptions)
 	describeOptions(&b)
+	describeOptional(&b)
 	b.WriteString(fieldsTimes)
 	return b.String()
 }
 
 func describeTemplates(b *strings.Builder) {
-	v9 := templates(NetFlow9)
-	for i, t := range templates(IPFIX) {
+	v9 := templates(NetFlow9, Optional{})
+	for i, t := range templates(IPFIX, Optional{}) {
 		others := difference(v9[i].fields, t.fields)
 		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n", t.id, purpose(i), t.size, v9[i].size, ids(t.fields), others)
 	}
@@ -171,14 +188,17 @@ func mark(has bool) string {
 }
 
 func describeOptions(b *strings.Builder) {
-	o, v9 := sampling(IPFIX), sampling(NetFlow9)
-	about := o.about[0]
-	fmt.Fprintf(b, "| %d | %s | %s | %d %s | %d | 1: every packet is counted |\n",
-		o.id, scopeOf(o), scopeOf(v9), about.id, about.name, about.size)
+	v9 := options(NetFlow9)
+	for i, o := range options(IPFIX) {
+		for _, f := range o.fields[1:] {
+			fmt.Fprintf(b, "| %d | %s | %s | %d %s | %d | %s |\n",
+				o.id, scopeOf(o), scopeOf(v9[i]), f.id, f.name, f.size, optionMeanings[f.id])
+		}
+	}
 }
 
-func scopeOf(o optionsTemplate) string {
-	e := o.scope[0]
+func scopeOf(o option) string {
+	e := o.fields[0]
 	return fmt.Sprintf("%d %s, %d octets", e.id, e.name, e.size)
 }
 
@@ -198,10 +218,22 @@ func TestMeanings(t *testing.T) {
 			t.Errorf("element %d isn't exported any more", id)
 		}
 	}
+	told := 0
+	for _, o := range options(IPFIX) {
+		for _, f := range o.fields[1:] {
+			told++
+			if optionMeanings[f.id] == "" {
+				t.Errorf("option element %d %s has no meaning", f.id, f.name)
+			}
+		}
+	}
+	if told != len(optionMeanings) {
+		t.Errorf("%d option elements, %d meanings", told, len(optionMeanings))
+	}
 }
 
 func fieldsOf(p Protocol) (all [][]field) {
-	for _, t := range templates(p) {
+	for _, t := range templates(p, Optional{}) {
 		all = append(all, t.fields)
 	}
 	return all

@@ -27,9 +27,9 @@ func FuzzEncoder(f *testing.F) {
 		records := recordsFrom(data)
 		half := len(records) / 2
 		for _, p := range protocols {
-			e := NewEncoder(p, goldenDomain, int(limit))
-			e.AddPreamble(now)
-			messages := fuzzPack(t, e, records[:half], now)
+			e := NewEncoder(p, goldenDomain, int(limit), Optional{})
+			messages := packPreamble(e, now)
+			messages = append(messages, fuzzPack(t, e, records[:half], now)...)
 			messages = append(messages, fuzzPack(t, e, records[half:], now+step)...)
 			messages = append(messages, fuzzFinish(t, e, now+step))
 			checkFuzzed(t, p, messages, records)
@@ -44,7 +44,7 @@ func recordsFrom(data []byte) (records []flow.Record) {
 		if err != nil {
 			return records
 		}
-		data = data[n:]
+		data, r.NAT = data[n:], 0
 	}
 }
 

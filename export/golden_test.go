@@ -14,6 +14,9 @@ var update = flag.Bool("update", false, "rewrite testdata and docs/fields.md")
 
 const goldenDomain = 7
 
+// Of a preamble without interfaces.
+const optionRecords, optionTemplates = 2, 3
+
 // goldenPreamble is the first message of an exporter, as far as the templates.
 func goldenPreamble(e *Encoder) []byte {
 	e.AddPreamble(present)
@@ -22,7 +25,7 @@ func goldenPreamble(e *Encoder) []byte {
 
 // goldenRecord is a message of one record that follows the preamble.
 func goldenRecord(p Protocol, kind int) []byte {
-	e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+	e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
 	goldenPreamble(e)
 	r := sample(kind, present)
 	e.Add(&r, present)
@@ -34,17 +37,17 @@ func goldenPath(p Protocol, name string) string {
 }
 
 // golden compares got with a file of testdata, and returns what the file holds.
-func golden(t *testing.T, p Protocol, name string, got []byte) []byte {
+func golden(t *testing.T, p Protocol, o Optional, name string, got []byte) []byte {
 	t.Helper()
 	path := goldenPath(p, name)
 	if *update {
-		if err := os.WriteFile(path, []byte(dumpMessage(p, got)), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(dumpMessage(p, o, got)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := readHex(t, path)
 	if !bytes.Equal(got, want) {
-		t.Errorf("the message is no longer that of %s. It is:\n%s", path, dumpMessage(p, got))
+		t.Errorf("the message is no longer that of %s. It is:\n%s", path, dumpMessage(p, o, got))
 	}
 	return want
 }
@@ -53,11 +56,11 @@ func golden(t *testing.T, p Protocol, name string, got []byte) []byte {
 // find in them what the record says.
 func TestGolden(t *testing.T) {
 	for _, p := range protocols {
-		preamble := golden(t, p, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize)))
+		preamble := golden(t, p, Optional{}, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})))
 		for kind := range templateCount {
 			name := fmt.Sprint(firstTemplate + kind)
 			t.Run(p.String()+"-"+name, func(t *testing.T) {
-				data := golden(t, p, name, goldenRecord(p, kind))
+				data := golden(t, p, Optional{}, name, goldenRecord(p, kind))
 				checkDecoders(t, p, kind, preamble, data)
 			})
 		}
@@ -74,7 +77,7 @@ func TestGoldenOption(t *testing.T) {
 				t.Errorf("goflow2 reads scope %d, interval %d", scope, rate)
 			}
 			m := decodeAll(t, [][]byte{preamble})[0]
-			if m.SamplingInterval != 1 || m.OptionRecords != 1 || m.Templates != templateCount+1 {
+			if m.SamplingInterval != 1 || m.OptionRecords != optionRecords || m.Templates != templateCount+optionTemplates {
 				t.Errorf("we read interval %d, %d option records, %d templates", m.SamplingInterval, m.OptionRecords, m.Templates)
 			}
 		})

@@ -30,7 +30,8 @@ func readHex(t *testing.T, path string) []byte {
 // hexDump writes such a file, with a line for each thing in a message.
 type hexDump struct {
 	strings.Builder
-	rest []byte
+	rest  []byte
+	known map[uint16]template
 }
 
 // take writes the next n octets in words of two.
@@ -53,8 +54,11 @@ func (d *hexDump) heading(format string, a ...any) {
 }
 
 // dumpMessage describes a message that the Encoder made.
-func dumpMessage(p Protocol, b []byte) string {
-	d := &hexDump{rest: b}
+func dumpMessage(p Protocol, o Optional, b []byte) string {
+	d := &hexDump{rest: b, known: map[uint16]template{}}
+	for _, t := range append(templates(p, o), natTemplates(p)...) {
+		d.known[t.id] = t
+	}
 	fmt.Fprintf(d, "# %s, written by go test -update\n", p)
 	d.header(p)
 	for len(d.rest) > 0 {
@@ -87,31 +91,40 @@ func (d *hexDump) set(p Protocol) {
 	switch id {
 	case p.templateSet():
 		for len(d.rest) > end {
-			d.template(p)
+			d.template()
 		}
 	case p.optionsTemplateSet():
 		d.optionsTemplate(p)
-	case samplingOption:
-		d.take(4, "scope: %s", sampling(p).scope[0].name)
-		d.take(4, "%s", sampling(p).about[0].name)
+	case samplingOption, interfaceOption, statisticsOption:
+		for i, f := range options(p)[id-samplingOption].fields {
+			scope := ""
+			if i == 0 {
+				scope = "scope: "
+			}
+			d.take(int(f.size), "%s%s", scope, f.name)
+		}
 	default:
-		d.record(&templates(p)[id-firstTemplate])
+		d.record(id)
 	}
 	if n := len(d.rest) - end; n > 0 {
 		d.take(n, "padding")
 	}
 }
 
-func (d *hexDump) template(p Protocol) {
+func (d *hexDump) template() {
 	id := be.Uint16(d.take(2, "template id"))
 	d.take(2, "fields")
-	for _, f := range templates(p)[id-firstTemplate].fields {
+	for _, f := range d.known[id].fields {
 		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), f.name)
+	}
+	for _, f := range d.known[id].reverse {
+		d.take(4, "reverse element %d, %d octets: %s", be.Uint16(d.rest)&^enterpriseBit, be.Uint16(d.rest[2:]), f.name)
+		d.take(4, "enterprise %d", be.Uint32(d.rest))
 	}
 }
 
 func (d *hexDump) optionsTemplate(p Protocol) {
-	d.take(2, "options template id")
+	id := be.Uint16(d.take(2, "options template id"))
 	if p == NetFlow9 {
 		d.take(2, "scope length")
 		d.take(2, "option length")
@@ -120,11 +133,16 @@ func (d *hexDump) optionsTemplate(p Protocol) {
 		d.take(2, "of them scopes")
 	}
 	d.take(4, "scope %d, %d octets", be.Uint16(d.rest), be.Uint16(d.rest[2:]))
-	d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), sampling(p).about[0].name)
+	for _, f := range options(p)[id-samplingOption].fields[1:] {
+		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), f.name)
+	}
 }
 
-func (d *hexDump) record(t *template) {
-	for _, f := range t.fields {
+func (d *hexDump) record(id uint16) {
+	for _, f := range d.known[id].fields {
 		d.take(int(f.size), "%d %s", f.id, f.name)
+	}
+	for _, f := range d.known[id].reverse {
+		d.take(int(f.size), "reverse %d %s", f.id, f.name)
 	}
 }

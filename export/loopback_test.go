@@ -1,10 +1,14 @@
 package export
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow"
@@ -55,6 +59,29 @@ func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
 	}
 	l.messages = append(l.messages, b[:n])
 	return b[:n], from
+}
+
+// drain takes what has come so far: loopback delivers at once, and the kernel keeps
+// only so much.
+func (l *listener) drain(t testing.TB) {
+	t.Helper()
+	raw, err := l.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 65536)
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			if err != nil {
+				return true
+			}
+			l.messages = append(l.messages, slices.Clone(b[:n]))
+		}
+	})
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		t.Fatal(err)
+	}
 }
 
 // receiveAll returns as many datagrams as c has sent.

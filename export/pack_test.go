@@ -21,11 +21,19 @@ func mixed(rnd *rand.Rand, n int, now int64) []flow.Record {
 	return records
 }
 
+// packPreamble begins a message with the preamble, and returns those ahead of it.
+func packPreamble(e *Encoder, now int64) (messages [][]byte) {
+	for !e.AddPreamble(now) {
+		messages = append(messages, slices.Clone(e.Finish(now)))
+	}
+	return messages
+}
+
 // pack encodes the preamble and records, and checks each message's size: what it
 // lacks up to the limit is less than the next record could have used.
 func pack(t testing.TB, e *Encoder, records []flow.Record, now int64) (messages [][]byte) {
 	t.Helper()
-	e.AddPreamble(now)
+	messages = packPreamble(e, now)
 	for i := range records {
 		r := &records[i]
 		if e.Add(r, now) {

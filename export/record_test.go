@@ -30,6 +30,7 @@ func sample(kind int, now int64) flow.Record {
 		Start: now - int64(61_234*time.Millisecond), End: now - int64(1_111*time.Millisecond),
 		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708, Egress: kind%2 == 0,
 		Translated: kind&translatedBit != 0,
+		ID:         0xa0a1a2a3_a4a5a6a7, InputVLAN: 0x0102, OutputVLAN: 0x0304, SrcMAC: [6]byte{2, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5},
 	}
 	if kind&v6Bit != 0 {
 		r.Family = unix.AF_INET6
@@ -39,6 +40,39 @@ func sample(kind int, now int64) flow.Record {
 	if kind&icmpBit != 0 {
 		makeICMP(&r)
 	}
+	return r
+}
+
+// samplePair is the sample record and what came back meanwhile.
+func samplePair(kind int, now int64) [2]flow.Record {
+	r := sample(kind, now)
+	back := r
+	back.Src, back.Dst, back.SrcPort, back.DstPort = r.Dst, r.Src, r.DstPort, r.SrcPort
+	back.PostSrc, back.PostDst, back.PostSrcPort, back.PostDstPort = r.PostDst, address("203.0.113.77"), 7, 8
+	if kind&v6Bit != 0 {
+		back.PostDst = address("2001:db8:7::77")
+	}
+	back.Input, back.Output, back.Egress = r.Output, r.Input, !r.Egress
+	back.InputVLAN, back.OutputVLAN, back.SrcMAC = r.OutputVLAN, r.InputVLAN, [6]byte{2, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5}
+	back.Packets, back.Bytes, back.TCPFlags = 0x0000002a_2b2c2d2e, 0x00003a3b_3c3d3e3f, 0x12
+	if kind&icmpBit != 0 {
+		back.TCPFlags, back.SrcPort, back.DstPort = 0, 0, 0x2122
+		back.PostSrcPort, back.PostDstPort = 0, 0x2122
+	}
+	return [2]flow.Record{r, back}
+}
+
+// sampleNAT is a translation that ended, or began.
+func sampleNAT(v6, ended bool, now int64) flow.Record {
+	kind := translatedBit
+	if v6 {
+		kind |= v6Bit
+	}
+	r := sample(kind, now)
+	if r.NAT = flow.NATBegan; ended {
+		r.NAT = flow.NATEnded
+	}
+	r.Start, r.Packets, r.Bytes = r.End, 0, 0
 	return r
 }
 

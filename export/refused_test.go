@@ -89,16 +89,16 @@ func TestBrokenSocket(t *testing.T) {
 		e := &Exporter{Collectors: []*Collector{c}}
 		e.Tick(t.Context(), clock.now())
 		l.receive(t)
-		c.conn.Close()
+		c.socket.conn.Close()
 		r := sample(0, clock.at.Wall)
 		exportNow(c, &r)
 		drive(t, e, clock, messageDelay+time.Second)
 		if s := &c.Stats; s.SendErrors.Load() != 1 || s.Unsent.Load() != 1 {
 			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Unsent.Load())
 		}
-		await(t, func() bool { return len(c.dialed) == 1 })
-		drive(t, e, clock, dialLook+time.Second)
-		if b, from := l.receive(t); !hasTemplates(t, p, b) || from != c.local {
+		awaitSearch(t, c)
+		drive(t, e, clock, searchPatience+time.Second)
+		if b, from := l.receive(t); !hasTemplates(t, p, b) || from != c.socket.local {
 			t.Errorf("%s: sets %v from %v", p, setIDs(t, b), from)
 		}
 	}
@@ -113,7 +113,7 @@ func TestPendingOnNewSocket(t *testing.T) {
 		c.tick(t.Context(), clock.now())
 		r := sample(0, present)
 		exportNow(c, &r)
-		old := c.local
+		old := c.socket.local
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +122,7 @@ func TestPendingOnNewSocket(t *testing.T) {
 		for _, b := range l.receiveAll(t, c) {
 			t.Logf("%s: sets %v", p, setIDs(t, b))
 		}
-		if len(l.messages) != 3 || !hasTemplates(t, p, l.messages[2]) || c.local == old {
+		if len(l.messages) != 3 || !hasTemplates(t, p, l.messages[2]) || c.socket.local == old {
 			t.Errorf("%s: %d messages, want the templates, the record, both on the new socket", p, len(l.messages))
 		}
 	}

@@ -47,7 +47,7 @@ func join(all []specifier) string {
 
 func preambleSets(t *testing.T, p Protocol) []rawSet {
 	t.Helper()
-	return walk(t, goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize))).sets
+	return walk(t, goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{}))).sets
 }
 
 func TestTemplates(t *testing.T) {
@@ -82,17 +82,36 @@ func TestForbiddenElements(t *testing.T) {
 	}
 }
 
-// TestPreambleSets checks the order of sets, and the options template, of which
+// wantOptions are the options templates, the scope first.
+func wantOptions(p Protocol) map[uint16]string {
+	system, process := "149/4 ", "144/4 "
+	if p == NetFlow9 {
+		system, process = "1/4 ", "1/4 "
+	}
+	return map[uint16]string{
+		512: system + "34/4",
+		513: system + "10/4 82/16 83/32",
+		514: process + "40/8 41/8 42/8 166/8 167/8 168/8",
+	}
+}
+
+// TestPreambleSets checks the order of sets, and the options templates, of which
 // nfdump reads but one in a set.
 func TestPreambleSets(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
 			sets := preambleSets(t, p)
-			ids := []uint16{sets[0].id, sets[1].id, sets[2].id}
-			if want := []uint16{p.templateSet(), p.optionsTemplateSet(), 512}; len(sets) != 3 || !slices.Equal(ids, want) {
-				t.Fatalf("sets %v of %d, want %v", ids, len(sets), want)
+			var ids []uint16
+			for _, s := range sets {
+				ids = append(ids, s.id)
 			}
-			checkOptionsTemplate(t, p, sets[1].content)
+			option := p.optionsTemplateSet()
+			if want := []uint16{p.templateSet(), option, 512, option, option, 514}; !slices.Equal(ids, want) {
+				t.Fatalf("sets %v, want %v", ids, want)
+			}
+			for _, i := range []int{1, 3, 4} {
+				checkOptionsTemplate(t, p, sets[i].content)
+			}
 			if want := []byte{0, 0, 0, goldenDomain, 0, 0, 0, 1}; !slices.Equal(sets[2].content, want) {
 				t.Errorf("the option record is %x, want %x", sets[2].content, want)
 			}
@@ -100,22 +119,28 @@ func TestPreambleSets(t *testing.T) {
 	}
 }
 
-// checkOptionsTemplate wants one template with element 34 of four octets, and
-// less than a word of padding.
+// checkOptionsTemplate wants one template with one scope, and less than a word of
+// padding.
 func checkOptionsTemplate(t *testing.T, p Protocol, b []byte) {
 	t.Helper()
-	header, fields := []byte{2, 0, 0, 2, 0, 1}, "149/4 34/4"
+	id := be.Uint16(b)
+	want := wantOptions(p)[id]
+	n := len(strings.Fields(want))
+	header := []uint16{id, uint16(n), 1}
 	if p == NetFlow9 {
-		header, fields = []byte{2, 0, 0, 4, 0, 4}, "1/4 34/4"
+		header = []uint16{id, 4, uint16(4 * (n - 1))}
 	}
-	if !slices.Equal(b[:6], header) {
-		t.Errorf("the options template begins with %x, want %x", b[:6], header)
+	for i, v := range header {
+		if got := be.Uint16(b[2*i:]); got != v {
+			t.Errorf("options template %d: header field %d is %d, want %d", id, i, got, v)
+		}
 	}
-	if got := join(specifiers(b[6:], 2)); got != fields {
-		t.Errorf("the options template has %s, want %s", got, fields)
+	all, _ := specifiers(b[6:], n)
+	if got := join(all); got != want {
+		t.Errorf("options template %d has %s, want %s", id, got, want)
 	}
-	if padding := b[14:]; !slices.Equal(padding, []byte{0, 0}) {
-		t.Errorf("behind the options template: %x", padding)
+	if padding := b[6+4*n:]; !slices.Equal(padding, []byte{0, 0}) {
+		t.Errorf("behind options template %d: %x", id, padding)
 	}
 }
 
@@ -125,7 +150,7 @@ func TestSets(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
-			e := NewEncoder(p, goldenDomain, DefaultMessageSize)
+			e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
 			for _, b := range pack(t, e, mixed(rnd, 500, present), present) {
 				checkSets(t, walk(t, b))
 			}

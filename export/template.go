@@ -3,8 +3,6 @@ package export
 import (
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/conntally/conntally/flow"
 )
 
@@ -22,44 +20,65 @@ const (
 
 // template describes data records of one kind.
 type template struct {
-	id     uint16
-	fields []field
-	size   int // of a record, octets
+	id      uint16
+	fields  []field
+	reverse []field // of the other direction, behind the others
+
+	size              int   // of a record, octets
+	runs, reverseRuns []run // where in an image its values are
 }
 
 // templates returns the flow templates in order of their ids.
-func templates(p Protocol) []template {
+func templates(p Protocol, o Optional) []template {
 	all := make([]template, 0, templateCount)
 	for kind := range templateCount {
-		all = append(all, newTemplate(p, kind))
+		all = append(all, newTemplate(p, kind, o.of(p)))
 	}
 	return all
 }
 
-func newTemplate(p Protocol, kind int) template {
+func newTemplate(p Protocol, kind int, o Optional) template {
 	v6 := kind&v6Bit != 0
 	addresses, translation := addresses4, translation4
 	if v6 {
 		addresses, translation = addresses6, translation6
 	}
 	t := template{id: uint16(firstTemplate + kind)}
-	t.fields = slices.Concat(addresses(), common(), times(p), ending())
+	t.fields = slices.Concat(addresses(), endpoints(), traffic(), times(p), ending())
 	if kind&icmpBit != 0 {
 		t.fields = append(t.fields, icmp(p, v6)...)
 	}
 	if kind&translatedBit != 0 {
 		t.fields = append(t.fields, translation()...)
 	}
-	for _, f := range t.fields {
+	t.fields = append(t.fields, o.fields()...)
+	if o.Biflow {
+		t.id += templateCount
+		t.biflow()
+	}
+	t.measure()
+	return t
+}
+
+// measure adds up the size of a record, and what it takes of an image.
+func (t *template) measure() {
+	t.runs, t.reverseRuns = runsOf(t.fields), runsOf(t.reverse)
+	t.size = 0
+	for _, f := range slices.Concat(t.fields, t.reverse) {
 		t.size += int(f.size)
 	}
-	return t
 }
 
 // kindOf returns the place of the template that describes r.
 func kindOf(r *flow.Record) int {
+	if r.NAT != 0 {
+		if r.IsIPv6() {
+			return natKind6
+		}
+		return natKind4
+	}
 	kind := 0
-	if r.Family == unix.AF_INET6 {
+	if r.IsIPv6() {
 		kind |= v6Bit
 	}
 	if r.IsICMP() {
@@ -74,9 +93,12 @@ func kindOf(r *flow.Record) int {
 // append adds the template record (RFC 3954 section 5.2, RFC 7011 section 3.4.1).
 func (t *template) append(b []byte) []byte {
 	b = be.AppendUint16(b, t.id)
-	b = be.AppendUint16(b, uint16(len(t.fields)))
+	b = be.AppendUint16(b, uint16(len(t.fields)+len(t.reverse)))
 	for _, f := range t.fields {
 		b = f.append(b)
+	}
+	for _, f := range t.reverse {
+		b = f.appendReverse(b)
 	}
 	return b
 }

@@ -57,23 +57,28 @@ func templatesIn(s rawSet) map[uint16][]specifier {
 	all := make(map[uint16][]specifier)
 	for b := s.content; len(b) >= 4; {
 		id, n := be.Uint16(b), int(be.Uint16(b[2:]))
-		all[id], b = specifiers(b[4:], n), b[4+4*n:]
+		all[id], b = specifiers(b[4:], n)
 	}
 	return all
 }
 
-func specifiers(b []byte, n int) (all []specifier) {
-	for i := range n {
-		all = append(all, specifier{be.Uint16(b[4*i:]), be.Uint16(b[4*i+2:])})
+// specifiers reads n of them, of which that of an enterprise is longer.
+func specifiers(b []byte, n int) (all []specifier, rest []byte) {
+	for range n {
+		s := specifier{be.Uint16(b), be.Uint16(b[2:])}
+		if b = b[4:]; s.id&enterpriseBit != 0 {
+			b = b[4:]
+		}
+		all = append(all, s)
 	}
-	return all
+	return all, b
 }
 
 // recordsIn returns how many data records a set has, by the size of one, and how
 // many octets of padding.
 func recordsIn(p Protocol, s rawSet) (records, padding int) {
-	size := 8 // the sampling option
-	if s.id != samplingOption {
+	size, ok := map[uint16]int{512: 8, 513: 56, 514: 52}[s.id]
+	if !ok {
 		size = wantSize(p, s.id)
 	}
 	return len(s.content) / size, len(s.content) % size

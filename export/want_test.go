@@ -2,6 +2,8 @@ package export
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 	switch id {
 	case 8, 12, 225, 226, 27, 28, 281, 282:
 		return wantAddress(id, r)
-	case 7, 11, 32, 139, 227, 228:
+	case 7, 11, 32, 58, 59, 139, 227, 228:
 		return be.AppendUint16(nil, wantPort(id, r))
 	case 10:
 		return be.AppendUint32(nil, r.Input)
@@ -36,6 +38,12 @@ func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 		return be.AppendUint64(nil, uint64(r.Start/1e6))
 	case 153:
 		return be.AppendUint64(nil, uint64(r.End/1e6))
+	case 323:
+		return be.AppendUint64(nil, uint64(r.Start/1e6))
+	case 148:
+		return be.AppendUint64(nil, r.ID)
+	case 56:
+		return r.SrcMAC[:]
 	}
 	return []byte{wantOctet(id, r)}
 }
@@ -49,7 +57,7 @@ func wantAddress(id uint16, r *flow.Record) []byte {
 
 func wantPort(id uint16, r *flow.Record) uint16 {
 	return map[uint16]uint16{
-		7: r.SrcPort, 11: r.DstPort, 32: r.DstPort, 139: r.DstPort, 227: r.PostSrcPort, 228: r.PostDstPort,
+		7: r.SrcPort, 11: r.DstPort, 58: r.InputVLAN, 59: r.OutputVLAN, 32: r.DstPort, 139: r.DstPort, 227: r.PostSrcPort, 228: r.PostDstPort,
 	}[id]
 }
 
@@ -58,23 +66,44 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 	if r.Egress {
 		direction = 1
 	}
-	return map[uint16]uint8{4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason)}[id]
+	return map[uint16]uint8{4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason), 230: wantNATEvent(r), 239: 1}[id]
+}
+
+// wantNATEvent follows the registry: 4 and 5 are of NAT44, 1 and 2 of any translation.
+func wantNATEvent(r *flow.Record) uint8 {
+	switch {
+	case r.Family == unix.AF_INET && r.NAT == flow.NATBegan:
+		return 4
+	case r.Family == unix.AF_INET:
+		return 5
+	case r.NAT == flow.NATBegan:
+		return 1
+	}
+	return 2
 }
 
 // checkValues compares what a decoder found with r, and its names with ours.
-func checkValues(t *testing.T, decoder string, found []value, r *flow.Record, boot int64, kind int) {
+func checkValues(t *testing.T, decoder string, found []value, both *[2]flow.Record, boot int64, of *template) {
 	t.Helper()
-	fields := templates(IPFIX)[kind].fields
+	fields := slices.Concat(of.fields, of.reverse)
 	if len(found) != len(fields) {
 		t.Errorf("%s finds %d fields, want %d", decoder, len(found), len(fields))
 		return
 	}
 	for i, v := range found {
-		if want := wantValue(v.id, r, boot); !bytes.Equal(v.bytes, want) {
-			t.Errorf("%s: element %d is %x, want %x", decoder, v.id, v.bytes, want)
+		r := &both[0]
+		if v.reverse {
+			r = &both[1]
 		}
-		if v.name != "" && v.name != fields[i].name {
-			t.Errorf("%s calls element %d %s, we %s", decoder, v.id, v.name, fields[i].name)
+		if want := wantValue(v.id, r, boot); !bytes.Equal(v.bytes, want) || v.reverse != (i >= len(of.fields)) {
+			t.Errorf("%s: element %d, reverse %t, is %x, want %x", decoder, v.id, v.reverse, v.bytes, want)
+		}
+		name := fields[i].name
+		if v.reverse {
+			name = "reverse" + strings.ToUpper(name[:1]) + name[1:]
+		}
+		if v.name != "" && v.name != name {
+			t.Errorf("%s calls element %d %s, we %s", decoder, v.id, v.name, name)
 		}
 	}
 }

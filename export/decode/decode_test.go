@@ -31,7 +31,7 @@ func TestElements(t *testing.T) {
 			decode.Flow{PostSrc: netip.MustParseAddr(lan6), PostDst: netip.MustParseAddr(wan6)}},
 		{"variable length", []uint16{82, 65535, 7, 2, 83, 65535}, cat(u8(3), []byte("eth"), u16(80), u8(255), u16(300), zero(300)),
 			decode.Flow{SrcPort: 80}},
-		{"enterprise", []uint16{0x8001, 4, 0, 29305, 7, 2}, cat(u32(1234), u16(80)), decode.Flow{SrcPort: 80}},
+		{"enterprise", []uint16{0x8001, 4, 0, 12345, 7, 2}, cat(u32(1234), u16(80)), decode.Flow{SrcPort: 80}},
 		{"ICMP in the port", []uint16{4, 1, 11, 2}, cat(u8(1), u16(3<<8|4)), decode.Flow{Protocol: 1, ICMPType: 3, ICMPCode: 4}},
 		{"ICMPv6 in 139", []uint16{4, 1, 11, 2, 139, 2}, cat(u8(58), u16(0), u16(128<<8)), decode.Flow{Protocol: 58, ICMPType: 128}},
 		{"ICMP element of a TCP flow", []uint16{4, 1, 11, 2, 32, 2}, cat(u8(6), u16(80), u16(0x0800)), decode.Flow{Protocol: 6, DstPort: 80}},

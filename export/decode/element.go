@@ -1,58 +1,69 @@
 package decode
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // IANA's information elements (RFC 7012); v9 field types have the same numbers.
 const (
-	octetDeltaCount            = 1
-	packetDeltaCount           = 2
-	protocolIdentifier         = 4
-	tcpControlBits             = 6
-	sourceTransportPort        = 7
-	sourceIPv4Address          = 8
-	ingressInterface           = 10
-	destinationTransportPort   = 11
-	destinationIPv4Address     = 12
-	egressInterface            = 14
-	flowEndSysUpTime           = 21
-	flowStartSysUpTime         = 22
-	sourceIPv6Address          = 27
-	destinationIPv6Address     = 28
-	icmpTypeCodeIPv4           = 32
-	samplingInterval           = 34
-	flowDirection              = 61
-	octetTotalCount            = 85
-	packetTotalCount           = 86
-	flowEndReason              = 136
-	icmpTypeCodeIPv6           = 139
-	flowStartSeconds           = 150
-	flowEndSeconds             = 151
-	flowStartMilliseconds      = 152
-	flowEndMilliseconds        = 153
-	flowStartMicroseconds      = 154
-	flowEndMicroseconds        = 155
-	flowStartNanoseconds       = 156
-	flowEndNanoseconds         = 157
-	systemInitTimeMilliseconds = 160
-
+	octetDeltaCount                  = 1
+	packetDeltaCount                 = 2
+	protocolIdentifier               = 4
+	tcpControlBits                   = 6
+	sourceTransportPort              = 7
+	sourceIPv4Address                = 8
+	ingressInterface                 = 10
+	destinationTransportPort         = 11
+	destinationIPv4Address           = 12
+	egressInterface                  = 14
+	flowEndSysUpTime                 = 21
+	flowStartSysUpTime               = 22
+	sourceIPv6Address                = 27
+	destinationIPv6Address           = 28
+	icmpTypeCodeIPv4                 = 32
+	samplingInterval                 = 34
+	sourceMacAddress                 = 56
+	vlanID                           = 58
+	postVlanID                       = 59
+	flowDirection                    = 61
+	interfaceName                    = 82
+	interfaceDescription             = 83
+	octetTotalCount                  = 85
+	packetTotalCount                 = 86
+	flowEndReason                    = 136
+	icmpTypeCodeIPv6                 = 139
+	flowID                           = 148
+	flowStartSeconds                 = 150
+	flowEndSeconds                   = 151
+	flowStartMilliseconds            = 152
+	flowEndMilliseconds              = 153
+	flowStartMicroseconds            = 154
+	flowEndMicroseconds              = 155
+	flowStartNanoseconds             = 156
+	flowEndNanoseconds               = 157
+	systemInitTimeMilliseconds       = 160
 	postNATSourceIPv4Address         = 225
 	postNATDestinationIPv4Address    = 226
 	postNAPTSourceTransportPort      = 227
 	postNAPTDestinationTransportPort = 228
+	natEvent                         = 230
 	postNATSourceIPv6Address         = 281
 	postNATDestinationIPv6Address    = 282
+	observationTimeMilliseconds      = 323
 )
 
 // elements is a data record seen through its template.
 type elements struct {
-	fields []field
-	values record
+	fields     []field
+	values     record
+	enterprise uint32 // whose elements are meant: 0 = IANA's
 }
 
 // value returns the first occurrence of an element, or nil.
 func (e elements) value(id uint16) []byte {
 	for i, f := range e.fields {
-		if f.id == id && f.enterprise == 0 {
+		if f.id == id && f.enterprise == e.enterprise {
 			return e.values[i]
 		}
 	}
@@ -102,4 +113,10 @@ func (e elements) translated(ids ...uint16) netip.Addr {
 		return a
 	}
 	return netip.Addr{}
+}
+
+// text reads a string of fixed length, which ends at its first NUL.
+func text(b []byte) string {
+	s, _, _ := strings.Cut(string(b), "\x00")
+	return strings.ToValidUTF8(s, "?")
 }

@@ -8,30 +8,42 @@ const (
 // newFlow reads a data record by its information elements, whatever the template's id and order.
 func newFlow(e elements, c clock) Flow {
 	f := Flow{
-		Src:         e.address(sourceIPv4Address, sourceIPv6Address),
-		Dst:         e.address(destinationIPv4Address, destinationIPv6Address),
-		SrcPort:     uint16(e.uint(sourceTransportPort)),
-		DstPort:     uint16(e.uint(destinationTransportPort)),
-		PostSrc:     e.translated(postNATSourceIPv4Address, postNATSourceIPv6Address),
-		PostDst:     e.translated(postNATDestinationIPv4Address, postNATDestinationIPv6Address),
-		PostSrcPort: uint16(e.uint(postNAPTSourceTransportPort)),
-		PostDstPort: uint16(e.uint(postNAPTDestinationTransportPort)),
-		Protocol:    uint8(e.uint(protocolIdentifier)),
-		TCPFlags:    uint8(e.uint(tcpControlBits)),
-		Direction:   uint8(e.uint(flowDirection)),
-		Input:       uint32(e.uint(ingressInterface)),
-		Output:      uint32(e.uint(egressInterface)),
-		Packets:     e.uint(packetDeltaCount, packetTotalCount),
-		Bytes:       e.uint(octetDeltaCount, octetTotalCount),
-		Start:       c.start(e),
-		End:         c.end(e),
-		EndReason:   uint8(e.uint(flowEndReason)),
+		Src:       e.address(sourceIPv4Address, sourceIPv6Address),
+		Dst:       e.address(destinationIPv4Address, destinationIPv6Address),
+		SrcPort:   uint16(e.uint(sourceTransportPort)),
+		DstPort:   uint16(e.uint(destinationTransportPort)),
+		Protocol:  uint8(e.uint(protocolIdentifier)),
+		Input:     uint32(e.uint(ingressInterface)),
+		Output:    uint32(e.uint(egressInterface)),
+		Start:     c.start(e),
+		End:       c.end(e),
+		EndReason: uint8(e.uint(flowEndReason)),
+		FlowID:    e.uint(flowID),
+		VLAN:      uint16(e.uint(vlanID)),
+		PostVLAN:  uint16(e.uint(postVlanID)),
 	}
-	if f.Protocol == protocolICMP || f.Protocol == protocolICMPv6 {
+	f.setTraffic(e)
+	if f.isICMP() {
 		f.setICMP(e)
 	}
 	return f
 }
+
+// setTraffic reads what each direction of a connection has of its own.
+func (f *Flow) setTraffic(e elements) {
+	f.PostSrc = e.translated(postNATSourceIPv4Address, postNATSourceIPv6Address)
+	f.PostDst = e.translated(postNATDestinationIPv4Address, postNATDestinationIPv6Address)
+	f.PostSrcPort = uint16(e.uint(postNAPTSourceTransportPort))
+	f.PostDstPort = uint16(e.uint(postNAPTDestinationTransportPort))
+	f.TCPFlags = uint8(e.uint(tcpControlBits))
+	f.Direction = uint8(e.uint(flowDirection))
+	f.Packets = e.uint(packetDeltaCount, packetTotalCount)
+	f.Bytes = e.uint(octetDeltaCount, octetTotalCount)
+	f.SrcMAC = [6]byte{}
+	copy(f.SrcMAC[:], e.value(sourceMacAddress))
+}
+
+func (f *Flow) isICMP() bool { return f.Protocol == protocolICMP || f.Protocol == protocolICMPv6 }
 
 // setICMP reads type<<8|code from its own element, else from the destination port, where NetFlow has always put it.
 func (f *Flow) setICMP(e elements) {

@@ -14,16 +14,26 @@ type Message struct {
 	ExportTime time.Time      // UTC, whole seconds
 
 	Flows            []Flow
-	OptionRecords    int    // data records of options templates
-	SamplingInterval uint32 // 1 packet in so many (34), from an option record; 0 = not in this message
-	Templates        int    // templates and options templates read
-	UnknownSets      int    // data sets skipped for want of their template
+	NATEvents        []NATEvent
+	DataRecords      int         // of flows, events and options: a record of both directions is two flows
+	OptionRecords    int         // data records of options templates
+	SamplingInterval uint32      // 1 packet in so many (34), from an option record; 0 = not in this message
+	Interfaces       []Interface // that an option record names (10, 82, 83)
+	Templates        int         // templates and options templates read
+	UnknownSets      int         // data sets skipped for want of their template
 
 	Missed uint32 // what the sequence lacks before this message, in the units of Sequence
 	Late   bool   // the message belongs before one that has come already
 }
 
-// A Flow is one data record: a field that its template doesn't have is zero.
+// An Interface is one of the exporter's.
+type Interface struct {
+	Index             uint32
+	Name, Description string
+}
+
+// A Flow is one data record, or one direction of a record of both (RFC 5103): a field that its template doesn't have is
+// zero.
 type Flow struct {
 	Exporter netip.AddrPort
 	Version  uint16 // 9 or 10 (IPFIX)
@@ -45,4 +55,8 @@ type Flow struct {
 
 	Start, End time.Time // UTC, to the millisecond; zero = not said, or past the year 9999
 	EndReason  uint8     // 136: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources
+
+	FlowID         uint64  // 148
+	VLAN, PostVLAN uint16  // 58, 59
+	SrcMAC         [6]byte // 56
 }

@@ -116,27 +116,47 @@ func (s *source) decodeData(h header, data set, m *Message) error {
 	if err != nil {
 		return err
 	}
-	if t.option {
+	m.DataRecords += len(records)
+	switch {
+	case t.option:
 		s.addOptions(t, records, m)
-		return nil
-	}
-	clock := clock{header: h, systemInit: s.systemInit}
-	m.Flows = slices.Grow(m.Flows, len(records))
-	for _, r := range records {
-		f := newFlow(elements{t.fields, r}, clock)
-		f.Exporter, f.Version, f.Domain, f.Template = s.key.exporter, h.version, h.domain, t.id
-		m.Flows = append(m.Flows, f)
+	case t.isNAT():
+		for _, r := range records {
+			m.NATEvents = append(m.NATEvents, newNATEvent(elements{t.fields, r, 0}))
+		}
+	default:
+		s.addFlows(h, t, records, m)
 	}
 	return nil
+}
+
+func (s *source) addFlows(h header, t *knownTemplate, records []record, m *Message) {
+	clock, biflow, first := clock{header: h, systemInit: s.systemInit}, t.isBiflow(), len(m.Flows)
+	m.Flows = slices.Grow(m.Flows, len(records))
+	for _, r := range records {
+		e := elements{t.fields, r, 0}
+		if biflow {
+			m.Flows = append(m.Flows, newBiflow(e, clock)...)
+		} else {
+			m.Flows = append(m.Flows, newFlow(e, clock))
+		}
+	}
+	for i := first; i < len(m.Flows); i++ {
+		f := &m.Flows[i]
+		f.Exporter, f.Version, f.Domain, f.Template = s.key.exporter, h.version, h.domain, t.id
+	}
 }
 
 // addOptions reads what stands after the scope; v9 scope types are no information elements (RFC 3954, 6.1).
 func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 	m.OptionRecords += len(records)
 	for _, r := range records {
-		e := elements{t.fields[t.scopes:], r[t.scopes:]}
+		e := elements{t.fields[t.scopes:], r[t.scopes:], 0}
 		if n, ok := e.number(samplingInterval); ok {
 			m.SamplingInterval = uint32(n)
+		}
+		if name := e.value(interfaceName); name != nil {
+			m.Interfaces = append(m.Interfaces, Interface{uint32(e.uint(ingressInterface)), text(name), text(e.value(interfaceDescription))})
 		}
 		if n, ok := e.number(systemInitTimeMilliseconds); ok {
 			s.systemInit = n
@@ -148,7 +168,7 @@ func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 func (s *source) account(h header, m *Message, err error) {
 	units, exact := uint32(1), true
 	if h.version == versionIPFIX {
-		units = uint32(len(m.Flows) + m.OptionRecords)
+		units = uint32(m.DataRecords)
 		exact = err == nil && m.UnknownSets == 0
 	}
 	m.Missed, m.Late = s.sequence.advance(h.sequence, units, exact)

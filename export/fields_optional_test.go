@@ -1,0 +1,98 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const fieldsOptional = `
+## Where asked for
+
+None of this is exported unless the configuration asks for it. Extra fields stand at the end of each flow record, in this
+order:
+
+| extra_fields | id | name | octets | IPFIX | v9 | |
+|---|---|---|---|---|---|---|
+`
+
+const fieldsBiflow = `
+With ` + "`biflow = true`" + ` an IPFIX record is of both directions (RFC 5103): its source is the host that opened the connection,
+and what differs by direction follows once more, as elements of the enterprise 29305. One direction may have moved
+nothing. Interfaces and VLANs of the reverse direction are the other way round. NetFlow v9 keeps two records.
+
+| template | for | octets | elements in order | reverse elements |
+|---|---|---|---|---|
+`
+
+const fieldsNAT = `
+With ` + "`nat_events = true`" + ` a record says that a translation began, another that it ended (RFC 8158). It counts nothing. The kernel
+tells conntally of ends alone, so a begin is told when the connection is first met, with the time of its start: at the
+next poll, or with its end. After a restart without a state directory, begins are told again.
+
+| template | for | IPFIX octets | v9 octets | elements in order, IPFIX | NetFlow v9 |
+|---|---|---|---|---|---|
+`
+
+const fieldsNATElements = `
+| id | name | octets | |
+|---|---|---|---|
+`
+
+// optionalMeanings say of an element what its name doesn't.
+var optionalMeanings = map[uint16]string{
+	148: "the same in all records of a connection: conntrack's id in the upper half, part of the start in the lower",
+	58:  "of the interface by which it comes, where that is a VLAN; else 0",
+	59:  "of the interface by which it leaves",
+	56:  "of the sender, where it is a neighbour of the router; else 0",
+	239: "always 1: the source opened the connection",
+	323: "ms since 1970: when it began or ended",
+	230: "4 NAT44 session create, 5 delete; between IPv6 addresses 1 create, 2 delete",
+}
+
+// describeOptional describes what has to be asked for.
+func describeOptional(b *strings.Builder) {
+	b.WriteString(fieldsOptional)
+	for _, extra := range []struct {
+		key string
+		o   Optional
+	}{{"flow_id", Optional{FlowID: true}}, {"vlan", Optional{VLAN: true}}, {"source_mac", Optional{SourceMAC: true}}} {
+		for _, f := range extra.o.fields() {
+			v9 := mark(len(extra.o.of(NetFlow9).fields()) > 0)
+			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n", extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
+		}
+	}
+	b.WriteString(fieldsBiflow)
+	for kind, t := range templates(IPFIX, Optional{Biflow: true}) {
+		fmt.Fprintf(b, "| %d | %s | %d | %s | %s |\n", t.id, purpose(kind), t.size, ids(t.fields), ids(t.reverse))
+	}
+	b.WriteString(fieldsNAT)
+	v9 := natTemplates(NetFlow9)
+	for i, t := range natTemplates(IPFIX) {
+		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n",
+			t.id, []string{"IPv4", "IPv6"}[i], t.size, v9[i].size, ids(t.fields), difference(v9[i].fields, t.fields))
+	}
+	b.WriteString(fieldsNATElements)
+	for _, f := range optionalRows() {
+		fmt.Fprintf(b, "| %d | %s | %d | %s |\n", f.id, f.name, f.size, optionalMeanings[f.id])
+	}
+}
+
+// optionalRows are the elements of biflows and NAT events that no other record has.
+func optionalRows() []field {
+	biflow := templates(IPFIX, Optional{Biflow: true})[0]
+	return append(translationEvent(), biflow.fields[len(biflow.fields)-1])
+}
+
+// TestOptionalMeanings fails where an element has none.
+func TestOptionalMeanings(t *testing.T) {
+	all := append(optionalRows(), everything().fields()...)
+	for _, f := range all {
+		if optionalMeanings[f.id] == "" {
+			t.Errorf("element %d %s has no meaning", f.id, f.name)
+		}
+	}
+	if len(optionalMeanings) != len(all) {
+		t.Errorf("%d meanings of %d elements", len(optionalMeanings), len(all))
+	}
+}

@@ -1,0 +1,206 @@
+package export
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// named is a collector whose address is a name, at the port of l.
+func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
+	t.Helper()
+	c := NewCollector(Target{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: p}, clock.now)
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.close(clock.now()) })
+	return c
+}
+
+// perSecond is enough for messages of which some are to stay whole.
+const perSecond = 35
+
+// driveSlowly exports so many records each second for so long, lets searches end and
+// has collectors receive. It returns how many records there were, and stops as soon as
+// stop says so.
+func driveSlowly(t *testing.T, e *Exporter, clock *fakeClock, d time.Duration, stop func() bool, far ...*listener) (records int) {
+	t.Helper()
+	for end := clock.at.Mono + int64(d); clock.at.Mono < end && !stop(); records += perSecond {
+		for range perSecond {
+			r := sample(0, clock.at.Wall)
+			exportAllNow(e, &r)
+		}
+		drive(t, e, clock, time.Second)
+		for _, c := range e.Collectors {
+			awaitSearch(t, c)
+		}
+		for _, l := range far {
+			l.drain(t)
+		}
+	}
+	return records
+}
+
+func never() bool { return false }
+
+// beside is a second address for the port of l.
+func beside(t *testing.T, l *listener, address string) *listener {
+	t.Helper()
+	return listen(t, netip.AddrPortFrom(netip.MustParseAddr(address), l.address().Port()).String())
+}
+
+// TestMovedName: the name of a collector leads elsewhere, and the old address takes
+// all in silence. The new one can read what comes within a template interval, and
+// the collector beside it misses nothing.
+func TestMovedName(t *testing.T) {
+	for _, p := range protocols {
+		for _, old := range []string{"silent", "refusing"} {
+			t.Run(p.String()+"/"+old, func(t *testing.T) {
+				dns, clock := useFakeDNS(t), newFakeClock()
+				before := listen(t, "127.0.0.2:0")
+				after, other := beside(t, before, "127.0.0.3"), listen4(t)
+				dns.point("127.0.0.2")
+				c := named(t, p, before, clock)
+				e := &Exporter{Collectors: []*Collector{c, opened(t, NetFlow9, other, clock)}}
+				records := driveSlowly(t, e, clock, 3*time.Minute, never, before, other)
+
+				dns.point("127.0.0.3")
+				if old == "refusing" {
+					before.Close()
+				}
+				moved := clock.at.Mono
+				records += driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == after.address() }, after, other)
+				if took := time.Duration(clock.at.Mono - moved); took > preambleInterval {
+					t.Errorf("found the new address after %v", took)
+				}
+				sent := c.Stats.Messages.Load()
+				records += driveSlowly(t, e, clock, time.Minute, never, after, other)
+				for uint64(len(after.messages)) < c.Stats.Messages.Load()-sent {
+					after.receive(t)
+				}
+				if !hasTemplates(t, p, after.messages[0]) || len(flowsIn(t, after.messages)) < 59*perSecond {
+					t.Errorf("%d flows, the first datagram has sets %v", len(flowsIn(t, after.messages)), setIDs(t, after.messages[0]))
+				}
+				e.Close(clock.now())
+				if n := len(flowsIn(t, other.receiveAll(t, e.Collectors[1]))); n != records {
+					t.Errorf("the other collector has %d records of %d", n, records)
+				}
+			})
+		}
+	}
+}
+
+// TestNameStays checks that a socket is kept as long as its address is one of the
+// name's, and when nobody knows.
+func TestNameStays(t *testing.T) {
+	for name, addresses := range map[string][]string{
+		"the same": {"127.0.0.2"}, "one of two": {"127.0.0.3", "127.0.0.2"}, "nobody knows": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dns, clock := useFakeDNS(t), newFakeClock()
+			l := listen(t, "127.0.0.2:0")
+			dns.point("127.0.0.2")
+			c := named(t, IPFIX, l, clock)
+			e := &Exporter{Collectors: []*Collector{c}}
+			if dns.point(addresses...); addresses == nil {
+				dns.addresses.Store(nil)
+			}
+			local := c.socket.local
+			records := driveSlowly(t, e, clock, 5*time.Minute, never, l)
+			if c.socket.local != local {
+				t.Errorf("sends from %v, then from %v", local, c.socket.local)
+			}
+			if errs := c.Stats.DialErrors.Load(); (errs > 0) != (addresses == nil) || errs > 6 {
+				t.Errorf("%d failures", errs)
+			}
+			e.Close(clock.now())
+			if n := len(flowsIn(t, l.receiveAll(t, c))); n != records {
+				t.Errorf("%d records of %d", n, records)
+			}
+		})
+	}
+}
+
+// TestLastingRefusal leaves an address that goes on refusing, if the name has another.
+func TestLastingRefusal(t *testing.T) {
+	dns, clock := useFakeDNS(t), newFakeClock()
+	away := listen(t, "127.0.0.2:0")
+	dns.point("127.0.0.2")
+	c := named(t, IPFIX, away, clock)
+	e := &Exporter{Collectors: []*Collector{c}}
+	alive := beside(t, away, "127.0.0.3")
+	away.Close()
+
+	driveSlowly(t, e, clock, 5*time.Minute, never)
+	if c.socket.remote.Addr() != netip.MustParseAddr("127.0.0.2") || c.Stats.Refused.Load() == 0 {
+		t.Fatalf("sends to %v, refused %d times", c.socket.remote, c.Stats.Refused.Load())
+	}
+	dns.point("127.0.0.2", "127.0.0.3")
+	begin := clock.at.Mono
+	driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == alive.address() })
+	if took := time.Duration(clock.at.Mono - begin); took > preambleInterval {
+		t.Errorf("the other address was tried after %v", took)
+	}
+	sent := c.Stats.Refused.Load()
+	driveSlowly(t, e, clock, 5*time.Minute, never)
+	if c.socket.remote != alive.address() || c.Stats.Refused.Load() != sent {
+		t.Errorf("sends to %v, %d refusals more", c.socket.remote, c.Stats.Refused.Load()-sent)
+	}
+}
+
+// TestSource checks where datagrams come from.
+func TestSource(t *testing.T) {
+	cases := []struct{ at, source, fails string }{
+		{"127.0.0.1:0", "127.0.0.9", ""},
+		{"[::1]:0", "::1", ""},
+		{"127.0.0.1:0", "::1", "no address of the family"},
+		{"127.0.0.1:0", "192.0.2.1", "cannot assign"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.at+" from "+tc.source, func(t *testing.T) {
+			clock, l := newFakeClock(), listen(t, tc.at)
+			source := netip.MustParseAddr(tc.source)
+			c := NewCollector(Target{Address: l.address().String(), Protocol: IPFIX, Source: source}, clock.now)
+			err := c.Open(t.Context())
+			if tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Errorf("%v, want %q", err, tc.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.tick(t.Context(), clock.now())
+			if _, from := l.receive(t); from.Addr() != source {
+				t.Errorf("from %v", from)
+			}
+			c.close(clock.now())
+		})
+	}
+}
+
+// TestOwnsFormer checks that the connection of the socket before is still known: the
+// kernel tracks it for a while.
+func TestOwnsFormer(t *testing.T) {
+	clock, l := newFakeClock(), listen4(t)
+	c := opened(t, IPFIX, l, clock)
+	e := &Exporter{Collectors: []*Collector{c}}
+	old := c.socket.ends
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, ends := range []ends{old, c.socket.ends} {
+		own := conntrack.Tuple{
+			Src: conntrack.AddrFrom(ends.local.Addr()), SrcPort: ends.local.Port(), Proto: conntrack.ProtoUDP,
+			Dst: conntrack.AddrFrom(ends.remote.Addr()), DstPort: ends.remote.Port(),
+		}
+		if !e.Owns(&own) {
+			t.Errorf("%v isn't its own", ends)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package export
+
+// Optional is what is exported only where it is asked for.
+type Optional struct {
+	Biflow    bool // one record for both directions (RFC 5103); IPFIX alone can
+	NATEvents bool // records of translations that begin and end (RFC 8158)
+	FlowID    bool // IPFIX alone: to nfdump, the element means something else in v9
+	VLAN      bool
+	SourceMAC bool
+}
+
+// of returns what of it p can say.
+func (o Optional) of(p Protocol) Optional {
+	if p == NetFlow9 {
+		o.Biflow, o.FlowID = false, false
+	}
+	return o
+}
+
+// fields are those at the end of each flow record.
+func (o Optional) fields() (all []field) {
+	if o.FlowID {
+		all = append(all, field{element{148, 8, "flowId"}, flowID})
+	}
+	if o.VLAN {
+		all = append(all,
+			field{element{58, 2, "vlanId"}, inputVLAN},
+			field{element{59, 2, "postVlanId"}, outputVLAN})
+	}
+	if o.SourceMAC {
+		all = append(all, field{element{56, 6, "sourceMacAddress"}, srcMAC})
+	}
+	return all
+}

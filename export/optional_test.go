@@ -1,0 +1,290 @@
+package export
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
+)
+
+// everything is all that can be asked for.
+func everything() Optional {
+	return Optional{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, SourceMAC: true}
+}
+
+func newFullEncoder(p Protocol) *Encoder {
+	return NewEncoder(p, goldenDomain, 8000, everything())
+}
+
+// encodeOptional is a message of one pair behind the preamble: in v9, of its first
+// direction.
+func encodeOptional(p Protocol, both *[2]flow.Record) []byte {
+	e := newFullEncoder(p)
+	goldenPreamble(e)
+	if e.protocol == IPFIX && both[0].NAT == 0 {
+		e.AddPair(both, present)
+	} else {
+		e.Add(&both[0], present)
+	}
+	return slices.Clone(e.Finish(present))
+}
+
+// optionalFlow is wantFlow of a record with all that can be asked for.
+func optionalFlow(p Protocol, r *flow.Record) decode.Flow {
+	f := wantFlow(p, goldenDomain, r)
+	f.VLAN, f.PostVLAN, f.SrcMAC = r.InputVLAN, r.OutputVLAN, r.SrcMAC
+	if p == IPFIX {
+		f.FlowID, f.Template = r.ID, f.Template+templateCount
+	}
+	return f
+}
+
+// TestGoldenOptional holds the bytes of each template with all that can be asked for,
+// and what the decoders of others find in them.
+func TestGoldenOptional(t *testing.T) {
+	for _, p := range protocols {
+		preamble := golden(t, p, everything(), "all-preamble", goldenPreamble(newFullEncoder(p)))
+		for kind, of := range templates(p, everything()) {
+			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
+				both := samplePair(kind, present)
+				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
+				checkOthers(t, p, &both, &of, preamble, data)
+				want := []decode.Flow{optionalFlow(p, &both[0]), optionalFlow(p, &both[1])}
+				if p == NetFlow9 {
+					want = want[:1]
+				}
+				sameFlows(t, flowsIn(t, [][]byte{preamble, data}), want)
+			})
+		}
+		for i, of := range natTemplates(p) {
+			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
+				both := [2]flow.Record{sampleNAT(i == 1, i == 0, present)}
+				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
+				checkOthers(t, p, &both, &of, preamble, data)
+				m := decodeAll(t, [][]byte{preamble, data})[1]
+				if want := wantNAT(&both[0]); len(m.NATEvents) != 1 || m.NATEvents[0] != want || len(m.Flows) != 0 {
+					t.Errorf("we read %+v\nwant %+v", m, want)
+				}
+			})
+		}
+	}
+}
+
+func wantNAT(r *flow.Record) decode.NATEvent {
+	return decode.NATEvent{
+		Observed: time.UnixMilli(r.Start / 1e6).UTC(), Event: wantNATEvent(r), Protocol: r.Proto,
+		Src: r.Src.Netip(), Dst: r.Dst.Netip(), PostSrc: r.PostSrc.Netip(), PostDst: r.PostDst.Netip(),
+		SrcPort: r.SrcPort, DstPort: r.DstPort, PostSrcPort: r.PostSrcPort, PostDstPort: r.PostDstPort,
+	}
+}
+
+// TestOptionalTemplates checks that what is asked for comes last, and alone.
+func TestOptionalTemplates(t *testing.T) {
+	plain := func(p Protocol) string { return wantTemplates(p)[256] }
+	reverse := " 239/1 32774/1 32829/1 32769/8 32770/8" // with the enterprise bit
+	cases := []struct {
+		p    Protocol
+		o    Optional
+		id   uint16
+		want string
+	}{
+		{IPFIX, Optional{FlowID: true}, 256, plain(IPFIX) + " 148/8"},
+		{IPFIX, Optional{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
+		{IPFIX, Optional{SourceMAC: true}, 256, plain(IPFIX) + " 56/6"},
+		{IPFIX, Optional{Biflow: true}, 264, plain(IPFIX) + reverse},
+		{IPFIX, Optional{NATEvents: true}, 256, plain(IPFIX)},
+		{IPFIX, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 152/8 153/8"},
+		{IPFIX, Optional{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" + wantNAT6 + " 152/8 153/8"},
+		{NetFlow9, Optional{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
+		{NetFlow9, Optional{VLAN: true, SourceMAC: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6"},
+		{NetFlow9, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 22/4 21/4"},
+	}
+	for _, c := range cases {
+		sets := walk(t, goldenPreamble(NewEncoder(c.p, goldenDomain, 8000, c.o))).sets
+		found := templatesIn(sets[0])
+		if got := join(found[c.id]); got != c.want {
+			t.Errorf("%s, %+v: template %d\n is  %s\nwant %s", c.p, c.o, c.id, got, c.want)
+		}
+		if want := templateCount + map[bool]int{true: 2}[c.o.NATEvents]; len(found) != want {
+			t.Errorf("%s, %+v: %d templates, want %d", c.p, c.o, len(found), want)
+		}
+	}
+}
+
+// randomPairs are pairs of which some directions moved nothing.
+func randomPairs(rnd *rand.Rand, n int, now int64) [][2]flow.Record {
+	pairs := make([][2]flow.Record, n)
+	for i := range pairs {
+		both := samplePair(rnd.IntN(templateCount), now)
+		both[0].SrcPort, both[1].DstPort = uint16(i), uint16(i)
+		if both[0].IsICMP() {
+			both[0].SrcPort, both[1].DstPort = 0, 0x2122
+		}
+		if still := rnd.IntN(4); still < 2 {
+			both[still].Packets, both[still].Bytes = 0, 0
+		}
+		both[0].ID, both[1].ID = uint64(i), uint64(i)
+		pairs[i] = both
+	}
+	return pairs
+}
+
+// moved is wantFlow of each direction that moved.
+func moved(p Protocol, o Optional, pairs [][2]flow.Record) (flows []decode.Flow) {
+	for i := range pairs {
+		for d := range pairs[i] {
+			r := &pairs[i][d]
+			if !r.Moved() {
+				continue
+			}
+			f := wantFlow(p, uint32(p), r)
+			if o.of(p).Biflow {
+				f.Template += templateCount
+				if pairs[i][1].Translated && !pairs[i][0].Translated {
+					f.Template++
+				}
+			}
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
+// TestBiflowBeside has a v9 collector keep two records for what is one to the IPFIX
+// collector beside it, also while all is written down before it leaves.
+func TestBiflowBeside(t *testing.T) {
+	clock := newFakeClock()
+	e := &Exporter{}
+	var listeners []*listener
+	for _, p := range protocols {
+		l := listen4(t)
+		c := NewCollector(Target{Address: l.address().String(), Protocol: p, Optional: Optional{Biflow: true}}, clock.now)
+		if err := c.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		listeners, e.Collectors = append(listeners, l), append(e.Collectors, c)
+	}
+	noted, written := 0, 0
+	e.BeforeSend = func() { written = noted }
+	pairs := randomPairs(rand.New(rand.NewPCG(1, 9)), 400, clock.at.Wall)
+	for i := range pairs {
+		both := pairs[i]
+		both[0].At, both[1].At = clock.at, clock.at
+		noted++ // first, then exported
+		e.ExportPair(&both)
+		for n, l := range listeners {
+			l.drain(t)
+			p, sent := protocols[n], len(flowsIn(t, l.messages))
+			if most := len(moved(p, Optional{}, pairs[:written])); sent > most {
+				t.Fatalf("%s: %d flows have left, %d are written down", p, sent, most)
+			}
+			if !wholePairs(pairs, sent) {
+				t.Fatalf("%s: the %d flows that have left end between two of one connection", p, sent)
+			}
+		}
+	}
+	e.Close(clock.now())
+	for i, p := range protocols {
+		listeners[i].drain(t)
+		sameFlows(t, flowsIn(t, listeners[i].messages), moved(p, Optional{Biflow: true}, pairs))
+	}
+	records := 0
+	for _, m := range decodeAll(t, listeners[0].messages) {
+		records += m.DataRecords - m.OptionRecords
+	}
+	if records != len(pairs) {
+		t.Errorf("%d records of %d pairs", records, len(pairs))
+	}
+}
+
+// wholePairs tells whether so many flows are those of some pairs, from the first on.
+func wholePairs(pairs [][2]flow.Record, flows int) bool {
+	for i := 0; flows > 0; i++ {
+		for d := range pairs[i] {
+			if pairs[i][d].Moved() {
+				flows--
+			}
+		}
+	}
+	return flows == 0
+}
+
+// TestNATEventsExported gives them to those that asked for them.
+func TestNATEventsExported(t *testing.T) {
+	clock := newFakeClock()
+	for _, asked := range []bool{true, false} {
+		l := listen4(t)
+		c := NewCollector(Target{Address: l.address().String(), Protocol: IPFIX, Optional: Optional{NATEvents: asked, Biflow: true}}, clock.now)
+		if err := c.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e := &Exporter{Collectors: []*Collector{c}}
+		r, both := sampleNAT(false, false, clock.at.Wall), samplePair(0, clock.at.Wall)
+		exportAllNow(e, &r)
+		e.ExportPair(&both)
+		e.Close(clock.now())
+		events, flows := 0, 0
+		for _, m := range decodeAll(t, l.receiveAll(t, c)) {
+			events += len(m.NATEvents)
+			flows += len(m.Flows)
+		}
+		if events != map[bool]int{true: 1}[asked] || flows != 2 {
+			t.Errorf("asked %t: %d events, %d flows", asked, events, flows)
+		}
+	}
+}
+
+// TestOptionalAllocates nothing.
+func TestOptionalAllocates(t *testing.T) {
+	pairs := randomPairs(rand.New(rand.NewPCG(5, 6)), 1000, present)
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, everything())
+	nat := sampleNAT(true, true, present)
+	n := testing.AllocsPerRun(10, func() {
+		for i := range pairs {
+			if !e.AddPair(&pairs[i], present) {
+				e.Finish(present)
+				e.AddPair(&pairs[i], present)
+			}
+			if !e.Add(&nat, present) {
+				e.Finish(present)
+				e.Add(&nat, present)
+			}
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for %d records", n, len(pairs))
+	}
+}
+
+// TestLargestRecord checks that any record fits into the smallest message.
+func TestLargestRecord(t *testing.T) {
+	for _, p := range protocols {
+		e := newFullEncoder(p)
+		for i := range e.templates {
+			if n := e.templates[i].size + p.headerLen() + setHeaderLen + 3; n > minMessage {
+				t.Errorf("%s: template %d makes a message of %d octets", p, e.templates[i].id, n)
+			}
+		}
+		for i := range e.preamble.fixed {
+			if n := len(e.preamble.fixed[i].octets) + p.headerLen() + setHeaderLen + 3; n > minMessage {
+				t.Errorf("%s: piece %d makes a message of %d octets", p, i, n)
+			}
+		}
+	}
+}
+
+func BenchmarkAddPair(b *testing.B) {
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, Optional{Biflow: true})
+	both := samplePair(translatedBit, present)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !e.AddPair(&both, present) {
+			e.Finish(present)
+			e.AddPair(&both, present)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package export
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
+)
+
+// narrow is a lab whose client exports to its server.
+type narrow struct {
+	*lab.Lab
+	t *testing.T
+}
+
+func newNarrow(t *testing.T) *narrow {
+	t.Helper()
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	l, err := lab.New(lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return &narrow{l, t}
+}
+
+// link sets the MTU of an interface of n, as "ip link set" does.
+func (l *narrow) link(n *lab.Namespace, name string, mtu int) {
+	l.t.Helper()
+	l.netlink(n, func(conn *rtnetlink.Conn) error {
+		links, err := conn.Link.List()
+		for i := range links {
+			if links[i].Attributes.Name == name {
+				return conn.Link.Set(&rtnetlink.LinkMessage{
+					Index: links[i].Index, Attributes: &rtnetlink.LinkAttributes{MTU: uint32(mtu)},
+				})
+			}
+		}
+		return err
+	})
+}
+
+// route sets the MTU of the client's route to the server, as "ip route add ... mtu".
+func (l *narrow) route(to netip.Addr, mtu int) {
+	l.t.Helper()
+	via, family, bits := lab.RouterLANIPv4, uint8(unix.AF_INET), uint8(32)
+	if to.Is6() {
+		via, family, bits = lab.RouterLANIPv6, unix.AF_INET6, 128
+	}
+	l.netlink(l.Client, func(conn *rtnetlink.Conn) error {
+		return conn.Route.Replace(&rtnetlink.RouteMessage{
+			Family: family, DstLength: bits, Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST,
+			Attributes: rtnetlink.RouteAttributes{
+				Dst: to.AsSlice(), Gateway: netip.MustParseAddr(via).AsSlice(), Metrics: &rtnetlink.RouteMetrics{MTU: uint32(mtu)},
+			},
+		})
+	})
+}
+
+func (l *narrow) netlink(n *lab.Namespace, do func(*rtnetlink.Conn) error) {
+	l.t.Helper()
+	conn, err := rtnetlink.Dial(&netlink.Config{NetNS: n.FD()})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := do(conn); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// collector is a collector that runs in the client and exports to a listener in
+// the server.
+func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collector, *listener) {
+	l.t.Helper()
+	var far *listener
+	err := l.Server.Do(func() error {
+		far = listen(l.t, netip.AddrPortFrom(netip.MustParseAddr(server), 0).String())
+		return far.SetReadBuffer(4 << 20)
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	c := NewCollector(Target{Address: far.address().String(), Protocol: p}, clock.now)
+	if err := l.Client.Do(func() error { return c.Open(l.t.Context()) }); err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { c.close(clock.now()) })
+	return c, far
+}
+
+// TestNarrowPath exports over paths that carry less than the datagrams that were asked
+// for. All records arrive, and after the first moments no datagram is in fragments.
+func TestNarrowPath(t *testing.T) {
+	cases := []struct {
+		server   string
+		mtu      int
+		where    string
+		limit    uint64 // of UDP payload
+		tooLarge bool   // a datagram was refused on the way
+	}{
+		{lab.ServerIPv4, 1500, "link", DefaultMessageSize, false},
+		{lab.ServerIPv4, 1420, "own link", 1392, false},
+		{lab.ServerIPv4, 1280, "route", 1252, false},
+		{lab.ServerIPv4, 1000, "route", 972, false},
+		{lab.ServerIPv4, 576, "route", 548, false},
+		{lab.ServerIPv4, 1400, "link", 1372, true},
+		{lab.ServerIPv4, 1280, "link", 1252, true},
+		{lab.ServerIPv4, 1000, "link", 972, true},
+		{lab.ServerIPv4, 576, "link", 548, true},
+		{lab.ServerIPv6, 1280, "route", 1232, false},
+		{lab.ServerIPv6, 1280, "link", 1232, false},
+	}
+	for _, c := range cases {
+		for _, p := range protocols {
+			t.Run(fmt.Sprint(p, " ", c.server, " ", c.where, " ", c.mtu), func(t *testing.T) {
+				l := newNarrow(t)
+				switch c.where {
+				case "link":
+					l.link(l.Router, string(lab.WAN), c.mtu)
+				case "own link":
+					l.link(l.Client, "eth0", c.mtu)
+				case "route":
+					l.route(netip.MustParseAddr(c.server), c.mtu)
+				}
+				clock := newFakeClock()
+				collector, far := l.collector(p, c.server, clock)
+				e := &Exporter{Collectors: []*Collector{collector}}
+				records := l.exportBurst(e, clock)
+				if c.tooLarge {
+					l.awaitMTU(collector, c.mtu)
+				}
+				drive(t, e, clock, 5*time.Second)
+				early := collector.Stats.Messages.Load() - collector.Stats.TooLarge.Load()
+				records = append(records, l.exportBurst(e, clock)...)
+				e.Close(clock.now())
+
+				s := &collector.Stats
+				for range s.Messages.Load() - s.TooLarge.Load() {
+					far.receive(t)
+				}
+				messages := far.messages
+				allThere(t, messages, wantFlows(p, uint32(p), records))
+				for _, b := range messages[early:] {
+					if uint64(len(b)) > c.limit {
+						t.Errorf("%d octets where %d get through", len(b), c.limit)
+					}
+				}
+				if s.Limit.Load() != c.limit || (s.TooLarge.Load() > 0) != c.tooLarge || s.SendErrors.Load() > 0 {
+					t.Errorf("limit %d, want %d; %d too large; %d errors", s.Limit.Load(), c.limit, s.TooLarge.Load(), s.SendErrors.Load())
+				}
+			})
+		}
+	}
+}
+
+// exportBurst exports as many records at once as a dump may bring.
+func (l *narrow) exportBurst(e *Exporter, clock *fakeClock) []flow.Record {
+	records := mixed(rand.New(rand.NewPCG(uint64(clock.at.Mono), 9)), 500, clock.at.Wall)
+	for i := range records {
+		exportAllNow(e, &records[i])
+	}
+	e.Flush(clock.now())
+	return records
+}
+
+// awaitMTU waits until the kernel has heard of a link's MTU.
+func (l *narrow) awaitMTU(c *Collector, mtu int) {
+	l.t.Helper()
+	await(l.t, func() bool {
+		known, err := c.socket.mtu()
+		return err == nil && known <= mtu
+	})
+}
+
+// allThere wants each flow once, in any order.
+func allThere(t *testing.T, messages [][]byte, want []decode.Flow) {
+	t.Helper()
+	left := map[decode.Flow]int{}
+	for _, f := range want {
+		left[f]++
+	}
+	d := decode.New(decode.Options{})
+	for _, b := range messages {
+		m, err := d.Decode(b, exporterAddress)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range m.Flows {
+			left[f]--
+		}
+	}
+	for f, n := range left {
+		if n != 0 {
+			t.Errorf("%d times too few: %+v", n, f)
+		}
+	}
+}
+
+// TestPathGrows has datagrams grow again with what their route carries, and only as
+// far as was asked for.
+func TestPathGrows(t *testing.T) {
+	l, clock := newNarrow(t), newFakeClock()
+	to := netip.MustParseAddr(lab.ServerIPv4)
+	l.route(to, 1000)
+	c, _ := l.collector(IPFIX, lab.ServerIPv4, clock)
+	e := &Exporter{Collectors: []*Collector{c}}
+	for _, step := range []struct {
+		mtu  int
+		want uint64
+	}{{1000, 972}, {1500, DefaultMessageSize}, {700, 672}} {
+		l.route(to, step.mtu)
+		l.exportBurst(e, clock)
+		drive(t, e, clock, 2*preambleInterval)
+		if n := c.Stats.Limit.Load(); n != step.want {
+			t.Errorf("MTU %d: limit %d, want %d", step.mtu, n, step.want)
+		}
+	}
+}

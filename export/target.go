@@ -1,0 +1,104 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// DefaultMessageSize keeps a datagram whole on any path with an MTU of 1500,
+// tunnels included.
+const DefaultMessageSize = 1400
+
+const dialTimeout = 5 * time.Second
+
+// Target says where and how to export.
+type Target struct {
+	Address  string // host:port
+	Protocol Protocol
+	// Source is the own address to send from. The zero Addr leaves it to the route.
+	Source netip.Addr
+	// MaxDatagram bounds the UDP payload, in octets; 0 is DefaultMessageSize. A
+	// path may bound it further.
+	MaxDatagram int
+	Optional
+}
+
+// domain is the observation domain or source id. pmacct takes the protocols apart
+// by it, so each has its own.
+func (t *Target) domain() uint32 { return uint32(t.Protocol) }
+
+// literal tells whether the host is an address, which no name server changes.
+func (t *Target) literal() bool {
+	host, _, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return err == nil
+}
+
+// dial opens a socket. As long as the name has the address that is in use, it
+// returns none; elsewhere asks for another of the name's addresses, if it has one.
+func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	all, err := t.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if at := slices.Index(all, inUse); at >= 0 {
+		if all = slices.Concat(all[at+1:], all[:at]); !elsewhere || len(all) == 0 {
+			return nil, nil
+		}
+	}
+	return t.dialFirst(ctx, all)
+}
+
+// dialFirst opens a socket to the first address to which there is a way.
+func (t *Target) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPConn, error) {
+	var dialer net.Dialer
+	if t.Source.IsValid() {
+		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))
+	}
+	var errs []error
+	for _, a := range all {
+		conn, err := dialer.DialContext(ctx, "udp", a.String())
+		if err == nil {
+			return conn.(*net.UDPConn), nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// resolve returns the addresses of the source's family, the one to prefer first.
+func (t *Target) resolve(ctx context.Context) (all []netip.AddrPort, err error) {
+	host, service, err := net.SplitHostPort(t.Address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return nil, err
+	}
+	found, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		a, _ := netip.AddrFromSlice(found[i].IP)
+		a = a.Unmap().WithZone(found[i].Zone)
+		if !t.Source.IsValid() || t.Source.Is4() == a.Is4() {
+			all = append(all, netip.AddrPortFrom(a, uint16(port)))
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s has no address of the family of %s", host, t.Source)
+	}
+	return all, nil
+}
