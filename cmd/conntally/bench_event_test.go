@@ -10,6 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/link"
 )
 
 const burst = 50_000 // events of one round
@@ -31,7 +32,8 @@ func (e *encoding) Export(r *flow.Record) {
 }
 
 // BenchmarkEventPath goes from a DESTROY datagram to its two encoded records
-// (Encoder, no socket), with the clock of the system. The events come from the fake,
+// (Encoder, no socket), with the clock of the system and with interfaces by the routes
+// of this machine. The events come from the fake,
 // whose own part, that of an empty reader, is measured too and subtracted. An
 // entry is met where a dump has shown it before.
 func BenchmarkEventPath(b *testing.B) {
@@ -89,7 +91,10 @@ func newPath(b *testing.B, protocol export.Protocol) *path {
 	p := &path{b: b, kernel: conntracktest.New(), clock: conntrack.SystemClock(), events: ends()}
 	events, dumps := p.kernel.Sockets()
 	p.socket, p.reader = events, conntrack.NewReader(events, dumps, p.clock)
-	p.table = newTable(b, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize), p.clock}, p.clock)
+	links, err := link.Open(link.Options{Clock: p.clock})
+	must(b, err)
+	b.Cleanup(func() { must(b, links.Close()) })
+	p.table = newTable(b, links, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.Optional{}), p.clock}, p.clock)
 	p.apply = p.table.Apply
 	p.table.EndDump(p.clock())
 	return p
@@ -178,7 +183,7 @@ func BenchmarkRealEvents(b *testing.B) {
 	locked(b)
 	f := newFilled(b)
 	n, r := &burstNull{filled: f, b: b}, &burstReader{filled: f, b: b}
-	r.table = newTable(b, new(export.Exporter), f.clock)
+	r.table = newTable(b, nil, new(export.Exporter), f.clock)
 	c := newContest(
 		work{n.before, n.run, n.after},
 		work{func() { r.before(false) }, func() { r.run(func(*conntrack.Event) {}) }, r.after},

@@ -67,15 +67,15 @@ func TestCollectors(t *testing.T) {
 	if flows < 200 {
 		t.Errorf("%d flows", flows)
 	}
-	check(t, "the embedded collector", fromDecode(records), want, forwarded)
+	allArrived(t, "the embedded collector", fromDecode(records), want, forwarded)
 	for _, c := range collectors {
-		check(t, c.name+" by "+c.protocol, c.read(len(records)), want, forwarded)
+		allArrived(t, c.name+" by "+c.protocol, c.read(len(records)), want, forwarded)
 	}
 }
 
-// check compares records with the last counters of all entries, flow by flow, and
+// allArrived compares records with the last counters of all entries, flow by flow, and
 // with the router's nftables counters, by protocol.
-func check(t *testing.T, who string, records []record, want tally, forwarded map[lab.Class]lab.Count) {
+func allArrived(t *testing.T, who string, records []record, want tally, forwarded map[lab.Class]lab.Count) {
 	t.Helper()
 	got, sums := tally{}, map[lab.Class]lab.Count{}
 	for _, r := range records {
@@ -141,7 +141,9 @@ func (r *rig) mixedTraffic() (flows, left int) {
 	return flows, left
 }
 
-// config writes a configuration file that exports to s and to collectors.
+// config writes a configuration file that exports to s and to collectors. Beside
+// them are one that refuses and one without an address: they are to cost the others
+// nothing.
 func (r *rig) config(s *sink, collectors []collector) string {
 	r.t.Helper()
 	var b strings.Builder
@@ -149,6 +151,8 @@ func (r *rig) config(s *sink, collectors []collector) string {
 	for _, c := range collectors {
 		fmt.Fprintf(&b, "[[collector]]\naddress = %q\nprotocol = %q\n", c.address, c.protocol)
 	}
+	fmt.Fprintf(&b, "[[collector]]\naddress = %q\n", address(2009))
+	fmt.Fprint(&b, "[[collector]]\naddress = \"nobody.invalid:2055\"\n")
 	fmt.Fprint(&b, "[flow]\nactive_timeout = \"5s\"\nidle_timeout = \"4s\"\n[conntrack]\npoll_interval = \"1s\"\n")
 	path := filepath.Join(r.t.TempDir(), "conntally.toml")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/logging"
 	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/conntally/conntally/export/decode"
 )
@@ -21,7 +23,7 @@ const demoPatience = 25 * time.Second
 // runDemo is `conntally demo`.
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("demo", "show it at work on a router made of namespaces", stdout)
-	var proto protocol
+	var proto config.Protocol
 	fs.Func("protocol", "export by `ipfix` or netflow9 (default ipfix)", func(s string) error {
 		return proto.UnmarshalText([]byte(s))
 	})
@@ -64,7 +66,7 @@ func demoSysctls() map[string]string {
 	}
 }
 
-func newDemo(ctx context.Context, proto protocol, stderr io.Writer) (*demo, error) {
+func newDemo(ctx context.Context, proto config.Protocol, stderr io.Writer) (*demo, error) {
 	l, err := lab.New(lab.Options{Sysctls: demoSysctls()})
 	if err != nil {
 		return nil, err
@@ -102,22 +104,24 @@ func (d *demo) collect() {
 
 // startProbe runs the probe inside the router. It outlives ctx: stopping it in
 // order is part of the demonstration.
-func (d *demo) startProbe(ctx context.Context, proto protocol, stderr io.Writer) {
-	c := defaultConfig()
-	c.Collectors = []collectorConfig{{Address: d.server.Address(), Protocol: proto}}
-	c.Flow.ActiveTimeout = duration(3 * time.Second)
-	c.Flow.IdleTimeout = duration(4 * time.Second)
-	c.Conntrack.PollInterval = duration(500 * time.Millisecond)
+func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.Writer) {
+	c := config.Default()
+	collector := config.NewCollector(d.server.Address())
+	collector.Protocol = proto
+	c.Collectors = []config.Collector{collector}
+	c.Flow.ActiveTimeout = config.Duration(3 * time.Second)
+	c.Flow.IdleTimeout = config.Duration(4 * time.Second)
+	c.Conntrack.PollInterval = config.Interval(500 * time.Millisecond)
 	c.Conntrack.MaxCPU = 100 // so often a dump may cost more than it should on a router
 
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		d.stopped <- d.lab.Router.Do(func() error {
-			p, err := newProbe(ctx, c, newLogger(stderr, zapcore.WarnLevel))
+			p, err := newProbe(ctx, c, logging.New(stderr, config.FormatAuto, zapcore.WarnLevel))
 			if err != nil {
 				return err
 			}
-			defer p.reader.Close()
+			defer p.close()
 			return p.run(ctx)
 		})
 	}()

@@ -285,8 +285,8 @@ func TestFaultResize(t *testing.T) {
 			if err := os.WriteFile(bucketsFile, []byte(strconv.Itoa(now)), 0); err != nil {
 				f.t.Fatal(err)
 			}
-			entries := f.scrape()["conntrack_entries_total"]
-			for f.scrape()["conntrack_entries_total"] == entries && f.ctx.Err() == nil { //nolint:revive // a dump goes on
+			entries := f.scrape()["conntrack_dump_entries_total"]
+			for f.scrape()["conntrack_dump_entries_total"] == entries && f.ctx.Err() == nil { //nolint:revive // a dump goes on
 			}
 		}
 	}, check: func(f *faulted) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
 )
 
@@ -13,7 +14,7 @@ func TestFaultPause(t *testing.T) {
 	t.Parallel()
 	now := conntrack.Instant{Mono: 1}
 	clock := func() conntrack.Instant { now.Mono += int64(time.Hour); return now }
-	p := newPacer(time.Second, 1, 1<<20, new(probeStats))
+	p := newPacer(time.Second, 1, 1<<20, new(monitor.Probe))
 	p.begin(now)
 	done := make(chan struct{})
 	go func() { defer close(done); p.pause(clock) }()

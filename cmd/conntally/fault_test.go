@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,6 +20,7 @@ import (
 	ct "github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
 	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/conntally/conntally/export/decode"
 )
@@ -61,18 +62,24 @@ func newFaultRig(t *testing.T, sysctls map[string]string) *faultRig {
 func (r *faultRig) bigSink() *sink {
 	r.t.Helper()
 	s := r.sink()
-	raw, err := s.conn.SyscallConn()
+	enlarge(r.t, s.conn)
+	return s
+}
+
+// enlarge has a socket hold what comes in while its reader is busy.
+func enlarge(t *testing.T, conn *net.UDPConn) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20)
 	})
 	if err != nil || failed != nil {
-		r.t.Fatal(err, failed)
+		t.Fatal(err, failed)
 	}
-	return s
 }
 
 // faultProbe starts conntally with a section [conntrack] of the configuration.
@@ -90,8 +97,24 @@ func (r *faultRig) faultProbe(s *sink, section string) *process {
 // labels is summed up.
 type metrics map[string]float64
 
-// scrape reads the probe's metrics from inside the router.
+// scrape reads the probe's metrics.
 func (r *faultRig) scrape() metrics {
+	r.t.Helper()
+	families, err := monitortest.Parse(r.page())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m := metrics{}
+	for name := range families {
+		for _, v := range families.Values(name) {
+			m[strings.TrimPrefix(name, "conntally_")] += v
+		}
+	}
+	return m
+}
+
+// page is what the probe answers to Prometheus, from inside the router.
+func (r *faultRig) page() []byte {
 	r.t.Helper()
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -109,27 +132,21 @@ func (r *faultRig) scrape() metrics {
 		r.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	m := metrics{}
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		if i := strings.IndexByte(name, '{'); i >= 0 {
-			name, value = name[:i], lines.Text()[strings.LastIndexByte(lines.Text(), ' ')+1:]
-		}
-		if v, err := strconv.ParseFloat(value, 64); err == nil {
-			m[strings.TrimPrefix(name, "conntally_")] += v
-		}
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return m
+	return page
 }
 
 func (m metrics) String() string {
 	var b strings.Builder
 	for _, name := range []string{
-		"conntrack_destroys_total", "conntrack_dropped_events_total", "conntrack_dumps_total", "conntrack_failed_dumps_total",
+		"conntrack_destroys_total", "conntrack_dropped_events_total", "conntrack_repeated_events_total", "conntrack_dumps_total", "conntrack_failed_dumps_total",
 		"conntrack_discarded_dumps_total", "conntrack_reopened_total", "conntrack_malformed_total", "conntrack_overruns_total",
 		"flows", "flows_vanished_total", "flows_duplicate_total", "flows_stale_total", "flows_rewound_total", "flows_ignored_total",
 		"flows_uncounted_total", "flows_full_total", "flows_baselined_total", "records_total", "export_records_total",
-		"export_unsent_records_total", "receive_buffer_bytes", "poll_interval_seconds",
+		"export_unsent_records_total", "conntrack_receive_buffer_bytes", "conntrack_poll_interval_seconds",
 	} {
 		fmt.Fprintf(&b, "%s %v, ", name, m[name])
 	}
@@ -138,7 +155,7 @@ func (m metrics) String() string {
 
 // events is how many ends the kernel has told, or tried to.
 func (m metrics) events() int {
-	return int(m["conntrack_destroys_total"] + m["conntrack_dropped_events_total"])
+	return int(m["conntrack_destroys_total"] + m["conntrack_dropped_events_total"] + m["conntrack_repeated_events_total"])
 }
 
 // untilMetrics waits until the metrics satisfy enough, and returns them.

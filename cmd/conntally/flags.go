@@ -44,7 +44,7 @@ func (fs *flags) print(w io.Writer) {
 	fmt.Fprintf(w, "conntally %s [flags]: %s\n\n", fs.Name(), fs.about)
 	fs.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "  %-28s %s", "--"+f.Name+" "+value, usage)
+		fmt.Fprintf(w, "  %-27s  %s", "--"+f.Name+" "+value, usage)
 		if f.DefValue != "" && f.DefValue != "false" {
 			fmt.Fprintf(w, " (default %s)", f.DefValue)
 		}

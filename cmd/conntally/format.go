@@ -122,6 +122,10 @@ type jsonFlow struct {
 	Start       time.Time      `json:"start"`
 	End         time.Time      `json:"end"`
 	EndReason   uint8          `json:"end_reason"`
+	FlowID      uint64         `json:"flow_id,omitempty"`
+	VLAN        uint16         `json:"vlan,omitempty"`
+	PostVLAN    uint16         `json:"post_vlan,omitempty"`
+	SrcMAC      string         `json:"src_mac,omitempty"`
 }
 
 func newJSONFlow(f *decode.Flow) jsonFlow {
@@ -132,6 +136,7 @@ func newJSONFlow(f *decode.Flow) jsonFlow {
 		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags,
 		Input: f.Input, Output: f.Output, Direction: f.Direction,
 		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
+		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN, SrcMAC: macText(f.SrcMAC),
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/state"
@@ -18,7 +20,7 @@ const stateFile = "conntally.state"
 
 // stateDirectory is that of the configuration, or the one that systemd gives a
 // service; "" is none.
-func stateDirectory(c *config) string {
+func stateDirectory(c *config.Config) string {
 	if c.Flow.StateDirectory != "" {
 		return c.Flow.StateDirectory
 	}
@@ -33,11 +35,13 @@ type journal struct {
 	table *flow.Table
 	log   *zap.Logger
 	fails bool // the last write failed, which was said
+
+	failures *atomic.Uint64
 }
 
 // openJournal lets the table go on where the last life stopped. Without a usable
 // file conntally runs as well, so that is a warning.
-func openJournal(directory string, table *flow.Table, now conntrack.Instant, log *zap.Logger) *journal {
+func openJournal(directory string, table *flow.Table, now conntrack.Instant, failures *atomic.Uint64, log *zap.Logger) *journal {
 	if directory == "" {
 		return nil
 	}
@@ -62,7 +66,7 @@ func openJournal(directory string, table *flow.Table, now conntrack.Instant, log
 		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Saved)))
 	}
 	table.Restore(restored.Began, restored.Saved)
-	return &journal{file: file, table: table, log: log}
+	return &journal{file: file, table: table, log: log, failures: failures}
 }
 
 // write notes what was exported since the last write. A kill between this and the
@@ -92,6 +96,9 @@ func (j *journal) close(now conntrack.Instant) {
 
 // report says that writing fails, once until it works again.
 func (j *journal) report(err error) {
+	if err != nil {
+		j.failures.Add(1)
+	}
 	if err != nil && !j.fails {
 		j.log.Warn("the state file can't be written: a restart would not be exact", zap.Error(err))
 	}

@@ -32,27 +32,40 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	faults := faultLog{out: stderr}
 	err = s.serve(func(m decode.Message, err error) {
 		faults.report(m.Exporter, err)
-		for i := range m.Flows {
-			out(&m.Flows[i])
-		}
+		out(&m)
 	})
 	printLosses(stderr, s.decoder.Counters())
 	return err
 }
 
-// printer returns a function that prints one flow.
-func printer(w io.Writer, asJSON bool) func(*decode.Flow) {
+// printer returns a function that prints what a message holds.
+func printer(w io.Writer, asJSON bool) func(*decode.Message) {
 	if asJSON {
 		encoder := json.NewEncoder(w)
-		return func(f *decode.Flow) { _ = encoder.Encode(newJSONFlow(f)) } // a closed pipe ends us by SIGPIPE
+		return func(m *decode.Message) { encodeAll(encoder, m) }
 	}
 	header := false
-	return func(f *decode.Flow) {
-		if !header {
+	return func(m *decode.Message) {
+		if !header && len(m.Flows)+len(m.NATEvents) > 0 {
 			fmt.Fprintf(w, flowLine, flowHeader...)
 			header = true
 		}
-		fmt.Fprintf(w, flowLine, flowColumns(f)...)
+		for i := range m.Flows {
+			fmt.Fprintf(w, flowLine, flowColumns(&m.Flows[i])...)
+		}
+		for i := range m.NATEvents {
+			fmt.Fprintf(w, flowLine, natColumns(&m.NATEvents[i])...)
+		}
+	}
+}
+
+// encodeAll needn't look for errors: a closed pipe ends us by SIGPIPE.
+func encodeAll(encoder *json.Encoder, m *decode.Message) {
+	for i := range m.Flows {
+		_ = encoder.Encode(newJSONFlow(&m.Flows[i]))
+	}
+	for i := range m.NATEvents {
+		_ = encoder.Encode(newJSONNATEvent(m.Exporter, &m.NATEvents[i]))
 	}
 }
 

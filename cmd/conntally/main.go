@@ -11,10 +11,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-)
 
-// version is stamped by the build: -ldflags "-X main.version=...".
-var version = "devel"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conntally/conntally/cmd/conntally/logging"
+)
 
 // Exit codes.
 const (
@@ -39,11 +40,16 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "[flags]", "read conntrack and export flows", runRun},
+		{"check", "[flags]", "is this machine ready?", runCheck},
 		{"listen", "[flags]", "a small collector: print the flows that arrive", runListen},
 		{"demo", "[flags]", "show it at work on a router made of namespaces", runDemo},
+		{"collector-config", "KIND [flags]", "print what a collector's configuration needs of this router", runCollectorConfig},
 		{"version", "", "print the version", runVersion},
 	}
 }
+
+// errSaid is a failure that the output tells already.
+var errSaid = errors.New("failed")
 
 // errUsage marks errors of whoever typed the command or wrote the configuration.
 var errUsage = errors.New("usage")
@@ -67,8 +73,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	case errors.Is(err, flag.ErrHelp):
 		return exitDone
+	case errors.Is(err, errSaid):
+		return exitFail
 	}
-	fmt.Fprintf(stderr, "conntally: %v\n", err)
+	logging.Say(stderr, zapcore.ErrorLevel, fmt.Sprintf("conntally: %v", err))
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}
@@ -98,15 +106,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 func printUsage(w io.Writer) {
 	fmt.Fprint(w, "conntally exports the kernel's connection tracking as NetFlow v9 or IPFIX.\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  conntally %-7s %-8s %s\n", c.name, c.arguments, c.about)
+		fmt.Fprintf(w, "  conntally %-16s %-12s %s\n", c.name, c.arguments, c.about)
 	}
 	fmt.Fprint(w, "\nconntally COMMAND --help lists a command's flags.\n")
-}
-
-func runVersion(_ context.Context, args []string, stdout, _ io.Writer) error {
-	if len(args) > 0 {
-		return usageError("version takes no arguments")
-	}
-	_, err := fmt.Fprintf(stdout, "conntally %s\n", version)
-	return err
 }

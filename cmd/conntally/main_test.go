@@ -10,9 +10,12 @@ import (
 const asProgram = "CONNTALLY_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	switch os.Getenv(asProgram) {
+	case "":
+		os.Exit(m.Run())
+	case hangingProbe:
+		runHangingProbe()
+	default:
 		main()
-		return
 	}
-	os.Exit(m.Run())
 }

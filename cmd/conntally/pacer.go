@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
 )
 
@@ -36,17 +37,26 @@ type pacer struct {
 	ended int64
 	spent time.Duration // CPU of the present dump's beginning
 	cost  time.Duration // CPU of a dump
-	stats *probeStats
+	stats *monitor.Probe
 	work  int64 // since the last pause
 
 	stretched bool // polls are, and that was said
 }
 
-func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *probeStats) *pacer {
+func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *monitor.Probe) *pacer {
 	room := time.Duration(receiveBuffer / eventCharge / breathPortion)
 	p := &pacer{poll: poll, maxCPU: maxCPU, stats: stats, breath: min(maxBreath, room*time.Second/breathRate)}
 	p.stats.Interval.Store(int64(poll))
 	return p
+}
+
+// reconfigure changes how often polls are wanted, and how dear they may be.
+func (p *pacer) reconfigure(poll time.Duration, maxCPU float64) {
+	p.poll, p.maxCPU = poll, maxCPU
+	if p.next > 0 { // else one is due at once
+		p.next = p.began + int64(p.interval())
+	}
+	p.stats.Interval.Store(int64(p.interval()))
 }
 
 // interval is that between two dumps: stretched where a dump is dear.
@@ -85,7 +95,8 @@ func (p *pacer) end(now conntrack.Instant) {
 	p.cost = (3*p.cost + cost) / 4
 	p.ended = now.Mono
 	p.next = max(p.began+int64(p.interval()), now.Mono)
-	p.stats.DumpTime.Add(int64(cost))
+	p.stats.DumpTime.Add(now.Mono - p.began)
+	p.stats.DumpCPU.Add(int64(cost))
 	p.stats.Interval.Store(int64(p.interval()))
 }
 

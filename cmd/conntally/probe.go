@@ -4,32 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/monitor"
+	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/link"
 )
 
 // probe drives the pipeline: one goroutine reads, counts and exports.
 type probe struct {
-	Stats probeStats
+	Stats monitor.Probe
 
 	reader   *conntrack.Reader
+	links    *link.Links
 	table    *flow.Table
 	exporter *export.Exporter
+	content  content
 	clock    conntrack.Clock
 	log      *zap.Logger
 	pacer    *pacer
-	reliable bool
-	buffer   int // the event socket's, in bytes
+	reliable bool // delivery was, when last looked
 	journal  *journal
+	manager  manager
+	ready    bool
+	level    zap.AtomicLevel // of log
 
-	apply   func(*conntrack.Event)
-	lost    uint64 // events lost before the last dump
-	summary summary
+	plans      chan plan // changed configurations
+	collectors atomic.Pointer[[]*export.Collector]
+	goneUnsent uint64 // records that collectors which are gone missed
+
+	apply    func(*conntrack.Event)
+	lost     uint64 // events lost before the last dump
+	repeated uint64 // and those to be repeated
+	summary  summary
+}
+
+// manager is the service manager. Signs of life come from the probe's own goroutine:
+// those of a timer would go on when the reader hangs.
+type manager interface {
+	Tell(lines ...string)
+	Alive(now int64) (due int64)
 }
 
 // guardPatience is how long a reliable reader may stand still.
@@ -39,9 +59,10 @@ const guardPatience = 5 * time.Second
 func (p *probe) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.reader.Interrupt)
 	defer stop()
-	if p.reliable {
+	if p.reader.Reliable() {
 		go p.reader.Guard(ctx, guardPatience)
 	}
+	p.reliable = p.reader.Reliable()
 	p.apply = p.table.Apply // bound once
 	p.reader.Between = func() { p.between(ctx) }
 
@@ -50,13 +71,14 @@ func (p *probe) run(ctx context.Context) error {
 	p.pacer.hurry = false
 	p.exporter.Tick(ctx, p.clock())
 	p.summary.begin(p)
-	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.pacer.interval()),
-		zap.Int64("connections", p.table.Stats.Flows.Load()), zap.Int("receive_buffer", p.buffer))
 	for ctx.Err() == nil {
+		p.announce()
+		p.takePlan()
 		now := p.clock()
 		if p.pacer.due(now) || p.reader.Lost() != p.lost && p.pacer.mayHurry(now) {
 			p.dump()
 		}
+		p.lookStalled()
 		p.exporter.Tick(ctx, p.clock())
 		p.summary.tick(p)
 		if err := p.wait(); err != nil {
@@ -66,11 +88,24 @@ func (p *probe) run(ctx context.Context) error {
 	return p.stop()
 }
 
+// announce says once that the probe works: a dump was read, and templates are sent
+// where a collector can be reached.
+func (p *probe) announce() {
+	if p.ready || p.reader.Stats.Dumps.Load() == 0 {
+		return
+	}
+	p.ready = true
+	connections := p.table.Stats.Flows.Load()
+	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.pacer.interval()),
+		zap.Int64("connections", connections), zap.Int64("receive_buffer", p.Stats.ReceiveBuffer.Load()))
+	p.manager.Tell(notify.Ready, notify.Status(fmt.Sprintf("Reading conntrack: %d connections", connections)))
+}
+
 // wait reads what ends until something else is due. Where events come thick and
 // fast it lets them gather: one wake-up serves many.
 func (p *probe) wait() error {
 	now := p.clock().Mono
-	due := min(p.exporter.Due(p.pacer.next), p.summary.due)
+	due := min(p.exporter.Due(p.pacer.next), p.summary.due, p.alive(now))
 	before := p.reader.Stats.Destroys.Load()
 	err := p.reader.Wait(max(time.Duration(due-now), time.Millisecond), p.apply)
 	if err != nil {
@@ -82,24 +117,38 @@ func (p *probe) wait() error {
 	return nil
 }
 
+// alive shows that the loop turns, and returns until when it is to do so again.
+func (p *probe) alive(now int64) (due int64) {
+	p.Stats.Turned.Store(now)
+	return min(p.manager.Alive(now), now+int64(monitor.LoopRest))
+}
+
+// lookStalled says where reliable delivery has ended.
+func (p *probe) lookStalled() {
+	if p.reliable && !p.reader.Reliable() {
+		p.reliable = false
+		p.log.Warn("reading stalled: reliable delivery ended, so that the router doesn't refuse connections",
+			zap.Duration("patience", guardPatience))
+	}
+}
+
 // reopen mends a broken event socket.
 func (p *probe) reopen(err error) error {
 	p.log.Warn("reading events failed, opening the socket again", zap.Error(err))
-	if errors.Is(err, conntrack.ErrStalled) {
-		p.log.Warn("from now on without reliable delivery")
-		p.reliable = false
-	}
 	if again := p.reader.Reopen(); again != nil {
 		return fmt.Errorf("%w; and again: %w", err, again)
 	}
 	p.Stats.Reopened.Add(1)
+	p.Stats.ReceiveBuffer.Store(int64(p.reader.ReceiveBuffer()))
 	p.pacer.now() // what ended meanwhile is missing from the next dump
 	return nil
 }
 
 // between is called between the chunks of a dump.
 func (p *probe) between(ctx context.Context) {
-	p.exporter.Tick(ctx, p.clock())
+	now := p.clock()
+	p.exporter.Tick(ctx, now)
+	p.alive(now.Mono)
 	if ctx.Err() == nil {
 		p.pacer.pause(p.clock)
 	}
@@ -109,7 +158,6 @@ func (p *probe) between(ctx context.Context) {
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
 func (p *probe) dump() {
 	p.table.SetTimeouts(conntrack.ReadTimeouts())
-	lost := p.lost
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
 	whole, err := p.dumpOnce()
@@ -118,7 +166,8 @@ func (p *probe) dump() {
 		whole, err = p.dumpOnce()
 	}
 	now := p.clock()
-	if p.reliable && p.reader.Lost() != lost {
+	if repeated := p.reader.Stats.Repeated.Load(); repeated != p.repeated {
+		p.repeated = repeated
 		p.table.Late(now)
 	}
 	if err != nil {
@@ -126,6 +175,7 @@ func (p *probe) dump() {
 		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
 	} else if whole {
 		p.table.EndDump(now)
+		p.Stats.Dumped.Store(now.Mono)
 	}
 	p.exporter.Flush(now) // a dump's records have no more company to wait for
 	p.journal.tidy(now)
@@ -153,6 +203,7 @@ func (p *probe) dumpOnce() (whole bool, err error) {
 
 // stop exports what moved up to now.
 func (p *probe) stop() error {
+	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
 	err := p.reader.Dump(p.apply)
 	now := p.clock()
@@ -165,3 +216,6 @@ func (p *probe) stop() error {
 	}
 	return nil
 }
+
+// close gives up what the kernel keeps for us.
+func (p *probe) close() error { return errors.Join(p.links.Close(), p.reader.Close()) }

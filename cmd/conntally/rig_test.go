@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,10 +31,15 @@ type rig struct {
 
 func newRig(t *testing.T, sysctls map[string]string) *rig {
 	t.Helper()
+	return newRigWith(t, lab.Options{Sysctls: sysctls})
+}
+
+func newRigWith(t *testing.T, o lab.Options) *rig {
+	t.Helper()
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
-	l, err := lab.New(lab.Options{Sysctls: sysctls})
+	l, err := lab.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,17 +63,32 @@ type process struct {
 // start starts a program in the router, to be killed with the test.
 func (r *rig) start(name string, args ...string) *process {
 	r.t.Helper()
-	p := &process{t: r.t, cmd: exec.Command(name, args...), exited: make(chan error, 1), lines: make(chan string, 1000)}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return r.run(cmd)
+}
+
+// run starts a command in the router, to be killed with the test.
+func (r *rig) run(cmd *exec.Cmd) *process {
+	r.t.Helper()
+	p := &process{t: r.t, cmd: cmd, exited: make(chan error, 1), lines: make(chan string, 1000)}
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if cmd.SysProcAttr == nil { // a group of its own: nfacctd has children
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	}
 	if err := r.Router.Start(p.cmd); err != nil {
 		r.t.Fatal(err)
 	}
 	go p.read(bufio.NewScanner(pipe))
-	r.t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may have ended
+	r.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it may have ended
+		if cmd.SysProcAttr.Setpgid {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
 	return p
 }
 
@@ -142,17 +163,21 @@ func (r *rig) stop(p *process) {
 // sink is an embedded collector in the router.
 type sink struct {
 	*server
-	t     *testing.T
-	rig   *rig
-	mu    sync.Mutex
-	flows []decode.Flow
-	came  chan struct{} // a token after each message
-	done  chan struct{}
+	t      *testing.T
+	rig    *rig
+	mu     sync.Mutex
+	flows  []decode.Flow
+	events []decode.NATEvent
+	links  []decode.Interface      // all that was told
+	counts map[uint16]int          // data records of flows by version
+	from   map[netip.AddrPort]bool // where messages came from
+	came   chan struct{}           // a token after each message
+	done   chan struct{}
 }
 
 func (r *rig) sink() *sink {
 	r.t.Helper()
-	s := &sink{t: r.t, rig: r, came: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &sink{t: r.t, rig: r, counts: map[uint16]int{}, from: map[netip.AddrPort]bool{}, came: make(chan struct{}, 1), done: make(chan struct{})}
 	err := r.Router.Do(func() (err error) { s.server, err = newServer("127.0.0.1:0"); return err })
 	if err != nil {
 		r.t.Fatal(err)
@@ -170,7 +195,16 @@ func (s *sink) collect() {
 		}
 		s.mu.Lock()
 		s.flows = append(s.flows, m.Flows...)
+		s.events = append(s.events, m.NATEvents...)
+		s.counts[m.Version] += m.DataRecords - m.OptionRecords - len(m.NATEvents)
+		s.links = append(s.links, m.Interfaces...)
+		s.from[m.Exporter] = true
 		s.mu.Unlock()
+		for _, f := range m.Flows {
+			if f.Input == 0 && f.Output == 0 {
+				s.t.Errorf("no interface at all: %+v", f)
+			}
+		}
 		select {
 		case s.came <- struct{}{}:
 		default:
@@ -195,6 +229,13 @@ func (s *sink) until(what string, enough func([]decode.Flow) bool) []decode.Flow
 			s.t.Fatalf("waited in vain for %s; have %d flows:\n%v", what, len(flows), flows)
 		}
 	}
+}
+
+// records returns how many records of flows have come by a protocol's version.
+func (s *sink) records(version uint16) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[version]
 }
 
 // all returns what has arrived when everything that was sent is read.

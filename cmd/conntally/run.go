@@ -6,26 +6,42 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/filter"
+	"github.com/conntally/conntally/flow/link"
 )
 
 // runRun is `conntally run`.
 func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c, err := loadConfig(args, stdout)
+	c, a, err := loadConfig(args, stdout)
 	if err != nil {
 		return err
 	}
-	log := newLogger(stderr, c.Log.Level)
+	if a.CheckOnly {
+		return sayGood(a, stdout)
+	}
+	beThrifty(ctx, c.Metrics.Pprof)
+	level := zap.NewAtomicLevelAt(c.Log.Level.Level)
+	log := logging.New(stderr, c.Log.Format, level)
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
-	if len(c.Collectors) == 0 {
+	printed := len(c.Collectors) == 0
+	if printed {
 		log.Info("no collector is configured: flows are printed here")
 		finish, err := printHere(c, stdout)
 		if err != nil {
@@ -44,32 +60,30 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return explain(err)
 	}
-	defer p.reader.Close()
-	if c.Metrics.Listen != "" {
-		if err := serveMetrics(ctx, c.Metrics.Listen, p); err != nil {
-			return err
-		}
+	defer p.close()
+	p.level = level
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go p.reloader(args, c, printed, end).run(ctx, hangups)
+	if err := p.serveMetrics(ctx, c); err != nil {
+		return err
 	}
 	return p.run(ctx)
 }
 
 // printHere exports to an embedded collector that prints each flow. finish waits
 // until all that was exported is printed.
-func printHere(c *config, stdout io.Writer) (finish func(), err error) {
+func printHere(c *config.Config, stdout io.Writer) (finish func(), err error) {
 	s, err := newServer("127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	c.Collectors = []collectorConfig{{Address: s.Address()}}
+	c.Collectors = []config.Collector{config.NewCollector(s.Address())}
 	out := printer(stdout, false)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = s.serve(func(m decode.Message, _ error) {
-			for i := range m.Flows {
-				out(&m.Flows[i])
-			}
-		})
+		_ = s.serve(func(m decode.Message, _ error) { out(&m) })
 	}()
 	return func() {
 		if s.Finish() != nil {
@@ -79,44 +93,66 @@ func printHere(c *config, stdout io.Writer) (finish func(), err error) {
 	}, nil
 }
 
-// explain adds to a refusal of the kernel what it wants.
+// explain puts in front of a refusal of the kernel what it wants.
 func explain(err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w: run as root, or with CAP_NET_ADMIN", err)
+		return fmt.Errorf("this takes CAP_NET_ADMIN, which root has and a service can be given: %w", err)
 	}
 	return err
 }
 
-// newProbe prepares the kernel and wires reader, table and exporter.
-func newProbe(ctx context.Context, c *config, log *zap.Logger) (*probe, error) {
+// newProbe prepares the kernel and wires reader, table and exporter. It opens first:
+// where that isn't allowed, nothing else is, and needn't be said.
+func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, error) {
 	clock := conntrack.SystemClock()
-	prepareKernel(log)
 	reader, err := conntrack.Open(conntrack.Options{
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
 	}, clock)
 	if err != nil {
 		return nil, err
 	}
-	exporter := newExporter(ctx, c, clock, log)
-	options := flow.Options{
-		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
-		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Skip: exporter.Owns,
+	prepareKernel(log)
+	links, err := link.Open(link.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
+	if err != nil {
+		return nil, errors.Join(err, reader.Close())
 	}
+	content, err := newContent(ctx, c, links, clock)
+	if err != nil {
+		return nil, errors.Join(err, links.Close(), reader.Close())
+	}
+	collectors := openCollectors(ctx, targets(c.Collectors, content.Optional), clock, log)
+	exporter := &export.Exporter{Collectors: collectors, Interfaces: links}
 	began := clock()
 	p := &probe{
-		reader: reader, exporter: exporter, clock: clock, log: log, reliable: c.Conntrack.Reliable,
-		table: flow.NewTable(options, conntrack.ReadTimeouts(), exporter, began),
+		plans:  make(chan plan, 1),
+		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
+		table: flow.NewTable(flowOptions(c, exporter, links, content), conntrack.ReadTimeouts(), exporter, began),
 	}
-	if p.journal = openJournal(stateDirectory(c), p.table, began, log); p.journal != nil {
+	if p.journal = openJournal(stateDirectory(c), p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
 		exporter.BeforeSend = p.journal.write
 	}
-	p.buffer = reader.ReceiveBuffer()
-	p.pacer = newPacer(c.pollInterval(), c.Conntrack.MaxCPU/100, p.buffer, &p.Stats)
+	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
+	p.collectors.Store(&collectors)
+	buffer := reader.ReceiveBuffer()
+	p.Stats.Turned.Store(began.Mono)
+	p.Stats.ReceiveBuffer.Store(int64(buffer))
+	p.pacer = newPacer(c.Poll(), c.Conntrack.MaxCPU/100, buffer, &p.Stats)
 	return p, nil
 }
 
+// flowOptions returns what the configuration says of connections.
+func flowOptions(c *config.Config, e *export.Exporter, links *link.Links, with content) flow.Options {
+	kept := filter.New(c.Rules(), links)
+	return flow.Options{
+		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
+		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: links,
+		Skip:  func(event *conntrack.Event) bool { return e.Owns(&event.Orig) || !kept.Keeps(event) },
+		Pairs: with.pairs(e), NATEvents: with.NATEvents, Describe: with.describe,
+	}
+}
+
 // maxFlows bounds the table by what the kernel itself can hold.
-func maxFlows(c *config) int {
+func maxFlows(c *config.Config) int {
 	if c.Flow.MaxFlows > 0 {
 		return c.Flow.MaxFlows
 	}
@@ -144,17 +180,28 @@ func prepareKernel(log *zap.Logger) {
 	}
 }
 
-func newExporter(ctx context.Context, c *config, clock conntrack.Clock, log *zap.Logger) *export.Exporter {
-	e := new(export.Exporter)
-	for _, cc := range c.Collectors {
-		target := export.Target{Address: cc.Address, Protocol: cc.Protocol.value()}
-		collector := export.NewCollector(target, clock)
+// openCollectors prepares collectors. One that can't be reached goes on trying.
+func openCollectors(ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger) []*export.Collector {
+	var all []*export.Collector
+	for _, t := range list {
+		collector := export.NewCollector(t, clock)
 		if err := collector.Open(ctx); err != nil {
 			log.Warn("collector can't be reached yet, will go on trying", zap.Error(err))
 		} else {
-			log.Info("exporting", zap.String("collector", cc.Address), zap.Stringer("protocol", target.Protocol))
+			log.Info("exporting", zap.String("collector", collector.Target.Address), zap.Stringer("protocol", collector.Target.Protocol))
 		}
-		e.Collectors = append(e.Collectors, collector)
+		all = append(all, collector)
 	}
-	return e
+	return all
+}
+
+func targets(list []config.Collector, o export.Optional) []export.Target {
+	var all []export.Target
+	for _, cc := range list {
+		all = append(all, export.Target{
+			Address: string(cc.Address), Protocol: cc.Protocol.Value(),
+			Source: cc.Source.Addr, MaxDatagram: cc.MaxDatagram, Optional: o,
+		})
+	}
+	return all
 }

@@ -1,25 +1,18 @@
 package main
 
 import (
-	"sync/atomic"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/notify"
 )
 
-// probeStats counts what the probe itself does. Any goroutine may read it.
-type probeStats struct {
-	FailedDumps    atomic.Uint64
-	DiscardedDumps atomic.Uint64 // because the kernel's table was resized meanwhile
-	Reopened       atomic.Uint64 // event sockets
-	DumpTime       atomic.Int64  // CPU spent in dumps, ns
-	Interval       atomic.Int64  // between dumps, as in force, ns
-}
-
-// summaryInterval is that of the log's summary line.
+// summaryInterval is that of the summary line.
 const summaryInterval = time.Minute
 
-// summary logs once a minute what happened.
+// summary tells once a minute what happened.
 type summary struct {
 	due  int64 // monotonic
 	last totals
@@ -34,7 +27,7 @@ func (p *probe) totals() totals {
 	t := totals{
 		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(), lost: p.reader.Lost(),
 		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.Vanished.Load(),
-		duplicates: p.table.Stats.Duplicates.Load(),
+		duplicates: p.table.Stats.Duplicates.Load(), unsent: p.goneUnsent,
 	}
 	for _, c := range p.exporter.Collectors {
 		t.unsent += c.Stats.Unsent.Load()
@@ -47,13 +40,14 @@ func (s *summary) begin(p *probe) {
 	s.last = p.totals()
 }
 
-// tick logs where a minute has passed. Losses make it a warning.
+// tick tells the service manager where a minute has passed, and the log where that
+// has seen losses.
 func (s *summary) tick(p *probe) {
 	if p.clock().Mono < s.due {
 		return
 	}
 	now, was := p.totals(), s.last
-	log := p.log.Info
+	log := p.log.Debug
 	if now.lost != was.lost || now.unsent != was.unsent {
 		log = p.log.Warn
 	}
@@ -63,6 +57,8 @@ func (s *summary) tick(p *probe) {
 		zap.Uint64("dumps", now.dumps-was.dumps), zap.Uint64("lost_events", now.lost-was.lost),
 		zap.Uint64("vanished", now.vanished-was.vanished), zap.Uint64("duplicates", now.duplicates-was.duplicates),
 		zap.Uint64("unsent_records", now.unsent-was.unsent), zap.Stringer("poll_interval", p.pacer.interval()))
+	p.manager.Tell(notify.Status(fmt.Sprintf("%d connections; in the last minute %d ended, %d records, %d events lost",
+		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records, now.lost-was.lost)))
 	s.due += int64(summaryInterval)
 	s.last = now
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// badFiles are files and all that is said of them, FILE standing for the name.
+var badFiles = []struct{ text, want string }{
+	// No TOML.
+	{"[flow", "FILE:1: [flow: expected ']' to close table name"},
+	{"[flow]\nnat", "FILE:2: nat: expected '=' after key"},
+	{"[flow]\nnat = ", "FILE:2: nat =: expected value, not end of input"},
+	{"[flow]\nnat = wire", "FILE:2: nat = wire: unexpected character U+0077 'w' at start of value"},
+	{"[flow]\n\nmax_flows = 010", "FILE:3: max_flows = 010: integers cannot have leading zeroes"},
+	{"[flow]\nnat = \"wire\" biflow = true", "FILE:2: nat = \"wire\" biflow = true: expected newline but got U+0062 'b'"},
+	{"\x00", "FILE:1: ?: invalid character at start of key: U+0000"},
+	{"[log]\nlevel = \"\xff\"", "FILE:2: level = \"\ufffd\": invalid UTF-8 character in basic string"},
+	{"[log]\nlevel = \"info", "FILE:2: level = \"info: unterminated basic string"},
+
+	// No such table or key.
+	{"[flows]\nnat = \"wire\"", "FILE:1: [flows]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[collector]\naddress = \"192.0.2.1:2055\"", "FILE:1: [collector]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[[flow]]", "FILE:1: [[flow]]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[flow.timeouts]", "FILE:1: [flow.timeouts]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"active_timeout = \"60s\"", "FILE:1: active_timeout = \"60s\": unknown key; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n[[collector]]\nhost = \"192.0.2.1\"", "FILE:4: [[collector]] #2 host = \"192.0.2.1\": unknown key; want one of address, protocol, source, max_datagram"},
+	{"[metrics]\nListen = \"\"", "FILE:2: [metrics] Listen = \"\": unknown key; want one of listen, pprof"},
+	{"[log]\nlevel.console = \"info\"", "FILE:2: [log] level.console = \"info\": unknown key; want one of level, format"},
+	{"log = { colour = true }", "FILE:1: [log] colour = true: unknown key; want one of level, format"},
+
+	// Twice.
+	{"[log]\nlevel = \"info\"\nlevel = \"warn\"", "FILE:3: [log] level = \"warn\": again, line 2 has it already"},
+	{"[log]\n[flow]\n[log]\nlevel = \"info\"", "FILE:3: [log]: again, it begins in line 1 already"},
+	{"log.level = \"info\"\n[log]\nlevel = \"info\"", "FILE:2: [log]: again, it begins in line 1 already"},
+	{"collector = [{ address = \"192.0.2.1:2055\" }]\n[[collector]]", "FILE:2: [[collector]]: again, line 1 has all of them"},
+	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n\n[[collector]]\naddress = \"192.0.2.1:2055\"", "FILE:5: [[collector]] #2 address = \"192.0.2.1:2055\": named twice with this protocol, see #1"},
+
+	// Tables and lists.
+	{"flow = 1", "FILE:1: flow = 1: want a table [flow], once"},
+	{"collector = { address = \"192.0.2.1:2055\" }", "FILE:1: collector = { address = \"192.0.2.1:2055\" }: want tables [[collector]]"},
+	{"collector = [1]", "FILE:1: collector = [1]: want tables [[collector]]"},
+	{"[log]\nlevel = []", "FILE:2: [log] level = []: want a single value"},
+	{"[flow]\nextra_fields = \"vlan\"", "FILE:2: [flow] extra_fields = \"vlan\": want a list, such as [...]"},
+	{"[flow]\nextra_fields = [\"vlan\",\n\"mac\"]", "FILE:3: [flow] extra_fields = \"mac\": want \"flow_id\", \"vlan\" or \"source_mac\""},
+
+	// Collectors.
+	{"\n[[collector]]\nprotocol = \"ipfix\"", "FILE:2: [[collector]] #1 address: is missing: want HOST:PORT"},
+	{"[[collector]]\naddress = 2055", "FILE:2: [[collector]] #1 address = 2055: want HOST:PORT, an IPv6 address in brackets"},
+	{"[[collector]]\naddress = \"192.0.2.1\"", "FILE:2: [[collector]] #1 address = \"192.0.2.1\": want HOST:PORT, an IPv6 address in brackets"},
+	{"[[collector]]\naddress = \"2001:db8::1:2055\"", "FILE:2: [[collector]] #1 address = \"2001:db8::1:2055\": want HOST:PORT, an IPv6 address in brackets"},
+	{"[[collector]]\naddress = \":2055\"", "FILE:2: [[collector]] #1 address = \":2055\": the host is missing: want HOST:PORT"},
+	{"[[collector]]\naddress = \"a b:2055\"", "FILE:2: [[collector]] #1 address = \"a b:2055\": want HOST:PORT with a host's name or address"},
+	{"[[collector]]\naddress = \"192.0.2.1:netflow\"", "FILE:2: [[collector]] #1 address = \"192.0.2.1:netflow\": want HOST:PORT with a port from 1 to 65535"},
+	{"[[collector]]\naddress = \"192.0.2.1:0\"", "FILE:2: [[collector]] #1 address = \"192.0.2.1:0\": want HOST:PORT with a port from 1 to 65535"},
+	{"[[collector]]\naddress = \"192.0.2.1:65536\"", "FILE:2: [[collector]] #1 address = \"192.0.2.1:65536\": want HOST:PORT with a port from 1 to 65535"},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nprotocol = \"sflow\"\n[[collector]]\naddress = \"192.0.2.1:2\"\nprotocol = \"ipfix\"", "FILE:3: [[collector]] #1 protocol = \"sflow\": want \"ipfix\" or \"netflow9\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nsource = \"eth0\"", "FILE:3: [[collector]] #1 source = \"eth0\": want an address of this host, such as \"192.0.2.1\", or \"\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nsource = \"0.0.0.0\"", "FILE:3: [[collector]] #1 source = \"0.0.0.0\": want an address of this host, such as \"192.0.2.1\", or \"\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nmax_datagram = 100", "FILE:3: [[collector]] #1 max_datagram = 100: want a whole number from 512 to 65507"},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nmax_datagram = \"1400\"", "FILE:3: [[collector]] #1 max_datagram = \"1400\": want a whole number from 512 to 65507"},
+
+	// Flow.
+	{"[flow]\nactive_timeout = 60", "FILE:2: [flow] active_timeout = 60: want a duration from 1ms to 24h, such as \"60s\" or \"5m\""},
+	{"[flow]\nidle_timeout = \"2d\"", "FILE:2: [flow] idle_timeout = \"2d\": want a duration from 1ms to 24h, such as \"60s\" or \"5m\""},
+	{"[flow]\nidle_timeout = \"-15s\"", "FILE:2: [flow] idle_timeout = \"-15s\": want a duration from 1ms to 24h, such as \"60s\" or \"5m\""},
+	{"[flow]\nidle_timeout = \"25h\"", "FILE:2: [flow] idle_timeout = \"25h\": want a duration from 1ms to 24h, such as \"60s\" or \"5m\""},
+	{"[flow]\nnat = \"some\"", "FILE:2: [flow] nat = \"some\": want \"endpoints\" or \"wire\""},
+	{"[flow]\nmax_flows = -1", "FILE:2: [flow] max_flows = -1: want a whole number from 0 to 2000000000"},
+	{"[flow]\nmax_flows = 1.5", "FILE:2: [flow] max_flows = 1.5: want a whole number from 0 to 2000000000"},
+	{"[flow]\nmax_flows = 99999999999999999999", "FILE:2: [flow] max_flows = 99999999999999999999: want a whole number from 0 to 2000000000"},
+	{"[flow]\nstate_directory = false", "FILE:2: [flow] state_directory = false: want text in quotes"},
+	{"[flow]\nbiflow = \"yes\"", "FILE:2: [flow] biflow = \"yes\": want true or false"},
+	{"[flow]\nroute_mark = 1", "FILE:2: [flow] route_mark = 1: want true or false"},
+
+	// Conntrack.
+	{"[conntrack]\npoll_interval = \"1ms\"", "FILE:2: [conntrack] poll_interval = \"1ms\": want \"auto\" or a duration from 100ms to 24h, such as \"10s\""},
+	{"[conntrack]\nmax_cpu = 0", "FILE:2: [conntrack] max_cpu = 0: want a number from 0.01 to 100"},
+	{"[conntrack]\nmax_cpu = nan", "FILE:2: [conntrack] max_cpu = nan: want a number from 0.01 to 100"},
+	{"[conntrack]\nmax_cpu = +inf", "FILE:2: [conntrack] max_cpu = +inf: want a number from 0.01 to 100"},
+	{"[conntrack]\nmax_cpu = \"1%\"", "FILE:2: [conntrack] max_cpu = \"1%\": want a number from 0.01 to 100"},
+	{"[conntrack]\nreceive_buffer = \"16MB\"", "FILE:2: [conntrack] receive_buffer = \"16MB\": want a size up to \"1024MiB\", such as \"512KiB\" or \"16MiB\""},
+	{"[conntrack]\nreceive_buffer = \"9999999KiB\"", "FILE:2: [conntrack] receive_buffer = \"9999999KiB\": want a size up to \"1024MiB\", such as \"512KiB\" or \"16MiB\""},
+	{"[conntrack]\nreliable = 1979-05-27", "FILE:2: [conntrack] reliable = 1979-05-27: want true or false"},
+
+	// Filters.
+	{"[[filter]]\nzones = [1]", "FILE:1: [[filter]] #1 action: is missing: want \"include\" or \"exclude\""},
+	{"[[filter]]\naction = \"drop\"", "FILE:2: [[filter]] #1 action = \"drop\": want \"include\" or \"exclude\""},
+	{"[[filter]]\naction = \"include\"\n[[filter]]\naction = \"exclude\"\nnetworks = []", "FILE:5: [[filter]] #2 networks = []: nothing would ever match: want at least one, or no such key"},
+	{"[[filter]]\naction = \"include\"\nnetworks = [\"192.0.2.0/33\"]", "FILE:3: [[filter]] #1 networks = \"192.0.2.0/33\": want a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\""},
+	{"[[filter]]\naction = \"include\"\nsource_networks = [\"192.0.2.1/24\"]", "FILE:3: [[filter]] #1 source_networks = \"192.0.2.1/24\": want a network: did you mean 192.0.2.0/24?"},
+	{"[[filter]]\naction = \"include\"\ndestination_networks = [\"::ffff:192.0.2.0/120\"]", "FILE:3: [[filter]] #1 destination_networks = \"::ffff:192.0.2.0/120\": want a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\""},
+	{"[[filter]]\naction = \"include\"\nprotocols = [\"quic\"]", "FILE:3: [[filter]] #1 protocols = \"quic\": want a number from 0 to 255, or \"icmp\", \"icmpv6\", \"tcp\", \"udp\", \"udplite\", \"sctp\", \"dccp\", \"gre\", \"esp\" or \"ah\""},
+	{"[[filter]]\naction = \"include\"\nprotocols = [256]", "FILE:3: [[filter]] #1 protocols = 256: want a number from 0 to 255, or \"icmp\", \"icmpv6\", \"tcp\", \"udp\", \"udplite\", \"sctp\", \"dccp\", \"gre\", \"esp\" or \"ah\""},
+	{"[[filter]]\naction = \"include\"\nports = [\"2000-1000\"]", "FILE:3: [[filter]] #1 ports = \"2000-1000\": want a port from 0 to 65535, or a range such as \"1000-2000\""},
+	{"[[filter]]\naction = \"include\"\ndestination_ports = [70000]", "FILE:3: [[filter]] #1 destination_ports = 70000: want a port from 0 to 65535, or a range such as \"1000-2000\""},
+	{"[[filter]]\naction = \"include\"\nports = 53", "FILE:3: [[filter]] #1 ports = 53: want a list, such as [...]"},
+	{"[[filter]]\naction = \"include\"\nzones = [65536]", "FILE:3: [[filter]] #1 zones = 65536: want a whole number from 0 to 65535"},
+	{"[[filter]]\naction = \"include\"\nzones = [\"1\"]", "FILE:3: [[filter]] #1 zones = \"1\": want a whole number from 0 to 65535"},
+	{"[[filter]]\naction = \"include\"\nmarks = [\"0x10/\"]", "FILE:3: [[filter]] #1 marks = \"0x10/\": want a number, or \"VALUE/MASK\" such as \"0x10/0xff\""},
+	{"[[filter]]\naction = \"include\"\nmarks = [\"0x100/0xff\"]", "FILE:3: [[filter]] #1 marks = \"0x100/0xff\": the value has bits that the mask hasn't: no mark would ever match"},
+	{"[[filter]]\naction = \"include\"\nmarks = [-1]", "FILE:3: [[filter]] #1 marks = -1: want a number, or \"VALUE/MASK\" such as \"0x10/0xff\""},
+	{"[[filter]]\naction = \"include\"\ninterfaces = [2]", "FILE:3: [[filter]] #1 interfaces = 2: want text in quotes"},
+	{"[[filter]]\naction = \"include\"\ninterfaces = [\"a-name-too-long-\"]", "FILE:3: [[filter]] #1 interfaces = [\"a-name-too-long-\"]: \"a-name-too-long-\" can't be an interface's name"},
+
+	// Metrics and log.
+	{"[metrics]\nlisten = \"here\"", "FILE:2: [metrics] listen = \"here\": want HOST:PORT, such as \"127.0.0.1:9469\", or \"\""},
+	{"[metrics]\nlisten = \"127.0.0.1:http\"", "FILE:2: [metrics] listen = \"127.0.0.1:http\": want HOST:PORT, such as \"127.0.0.1:9469\", or \"\""},
+	{"[metrics]\npprof = 0", "FILE:2: [metrics] pprof = 0: want true or false"},
+	{"[log]\nlevel = \"loud\"", "FILE:2: [log] level = \"loud\": want \"debug\", \"info\", \"warn\" or \"error\""},
+	{"[log]\nformat = \"xml\"", "FILE:2: [log] format = \"xml\": want \"auto\", \"console\", \"journald\" or \"json\""},
+
+	// All at once, and no end of them.
+	{"[log]\nlevel = 1\nformat = 2\n[flow]\nnat = 3", "FILE:2: [log] level = 1: want \"debug\", \"info\", \"warn\" or \"error\"\n" +
+		"FILE:3: [log] format = 2: want \"auto\", \"console\", \"journald\" or \"json\"\nFILE:5: [flow] nat = 3: want \"endpoints\" or \"wire\""},
+	{strings.Repeat("x=1\n", 25), manyUnknown() + "FILE: and 5 more"},
+}
+
+// manyUnknown is what is said of as many unknown keys as are told.
+func manyUnknown() string {
+	var b strings.Builder
+	for line := range 20 {
+		fmt.Fprintf(&b, "FILE:%d: x = 1: unknown key; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]\n", line+1)
+	}
+	return b.String()
+}
+
+func TestBadFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "conntally.toml")
+	for _, c := range badFiles {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		code := run(context.Background(), []string{"run", "--check-config", "--config", path}, &stdout, &stderr)
+		said := strings.ReplaceAll(stderr.String(), path, "FILE")
+		if want := "conntally: " + c.want + "\n"; code != exitUsage || said != want || stdout.Len() > 0 {
+			t.Errorf("%q: exit %d\n got %s\nwant %s", c.text, code, said, want)
+		}
+	}
+	t.Logf("%d bad files", len(badFiles))
+}
+
+// badFlags are flags and all that is said of them.
+var badFlags = []struct{ args, want string }{
+	{"--frobnicate", `run: flag provided but not defined: -frobnicate`},
+	{"now", `run: unexpected argument "now"`},
+	{"--collector", `run: flag needs an argument: -collector`},
+	{"--collector 192.0.2.1", `run: invalid value "192.0.2.1" for flag -collector: want HOST:PORT, an IPv6 address in brackets`},
+	{"--collector :2055", `run: invalid value ":2055" for flag -collector: the host is missing: want HOST:PORT`},
+	{"--collector 192.0.2.1:0", `run: invalid value "192.0.2.1:0" for flag -collector: want HOST:PORT with a port from 1 to 65535`},
+	{"--collector a:1 --collector b:1 --collector a:1", `collector #3 address: named twice with this protocol, see #1`},
+	{"--protocol sflow", `run: invalid value "sflow" for flag -protocol: want "ipfix" or "netflow9"`},
+	{"--nat none", `run: invalid value "none" for flag -nat: want "endpoints" or "wire"`},
+	{"--active-timeout 0s", `run: invalid value "0s" for flag -active-timeout: want a duration from 1ms to 24h, such as "60s" or "5m"`},
+	{"--idle-timeout 15", `run: invalid value "15" for flag -idle-timeout: want a duration from 1ms to 24h, such as "60s" or "5m"`},
+	{"--poll-interval 1ms", `run: invalid value "1ms" for flag -poll-interval: want "auto" or a duration from 100ms to 24h, such as "10s"`},
+	{"--track=perhaps", `run: invalid boolean value "perhaps" for -track: parse error`},
+	{"--log-level loud", `run: invalid value "loud" for flag -log-level: want "debug", "info", "warn" or "error"`},
+	{"--metrics here", `run: invalid value "here" for flag -metrics: want HOST:PORT, such as "127.0.0.1:9469", or ""`},
+	{"--config /does/not/exist", `open /does/not/exist: no such file or directory`},
+	{"--config /", `read /: is a directory`},
+	{"--config /dev/zero", `/dev/zero: larger than 1024 KiB`},
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, c := range badFlags {
+		var stdout, stderr bytes.Buffer
+		code := run(context.Background(), append([]string{"run", "--check-config"}, strings.Fields(c.args)...), &stdout, &stderr)
+		if want := "conntally: " + c.want + "\n"; code != exitUsage || stderr.String() != want || stdout.Len() > 0 {
+			t.Errorf("%q: exit %d\n got %s\nwant %s", c.args, code, &stderr, want)
+		}
+	}
+	t.Logf("%d bad command lines", len(badFlags))
+}

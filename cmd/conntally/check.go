@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/conntally/check"
+	"github.com/conntally/conntally/cmd/conntally/config"
+)
+
+// runCheck is `conntally check`.
+func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	fs := newFlags("check", "is this machine ready? Exit status 1 where not", stdout)
+	file := fs.String("config", "", "look for what this TOML `FILE` wants")
+	asJSON := fs.Bool("json", false, "print one JSON array")
+	if err := fs.parse(args); err != nil {
+		return err
+	}
+	c := config.Default()
+	if *file != "" {
+		if err := c.Read(*file); err != nil {
+			return usageError("%w", err)
+		}
+	}
+	results := check.Results(check.Look(ctx, wanted(c, *file)))
+	if *asJSON {
+		if err := check.PrintJSON(stdout, results); err != nil {
+			return err
+		}
+	} else {
+		check.Print(stdout, results, colourful(stdout))
+	}
+	if check.Count(results, check.Fail) > 0 {
+		return errSaid
+	}
+	return nil
+}
+
+// shellBytes is what a shell takes as it is.
+const shellBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
+
+// wanted is what the check needs of the configuration.
+func wanted(c *config.Config, file string) check.Wanted {
+	w := check.Wanted{
+		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Track: c.Conntrack.Track,
+		Command: "conntally check",
+	}
+	if strings.Trim(file, shellBytes) == "" && file != "" {
+		w.Command += " --config " + file
+	}
+	w.Collectors = targets(c.Collectors, optional(c))
+	return w
+}
+
+// colourful tells a terminal whose user wants colours (no-color.org).
+func colourful(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

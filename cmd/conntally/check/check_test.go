@@ -1,0 +1,242 @@
+package check
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export"
+)
+
+// good is a machine that lacks nothing.
+func good() *Facts {
+	setting := func(name string) conntrack.Setting {
+		return conntrack.Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1, Was: 1}
+	}
+	return &Facts{
+		Wanted:  Wanted{ReceiveBuffer: 16 << 20, Command: "conntally check --config /etc/conntally.toml"},
+		Release: "6.1.0-49-amd64", Root: true,
+		Settings: []conntrack.Setting{setting("acct"), setting("timestamp"), setting("events")},
+		Entries:  1000, Max: 262144,
+		Tracking: &Tracking{On: true},
+		Census:   &Census{Census: conntrack.Census{Entries: 1000}},
+		Buffer:   &Buffer{Granted: 16 << 20},
+		Clock:    Clock{Now: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Synced: true},
+		Collectors: []Reached{{
+			Target: export.Target{Address: "192.0.2.10:2055", Protocol: export.IPFIX},
+			To:     netip.MustParseAddrPort("192.0.2.10:2055"),
+		}},
+	}
+}
+
+// outcome is what a change of good's facts leads to.
+type outcome struct {
+	name   string // of the result
+	status Status // "" where it is left out
+	text   string // is part of it
+	mend   string
+	change func(*Facts)
+}
+
+func outcomes() []outcome {
+	acct, timestamp, events := 0, 1, 2
+	was := func(i, value int) func(*Facts) { return func(f *Facts) { f.Settings[i].Was = value } }
+	answer := func(err error) func(*Facts) { return func(f *Facts) { f.Answer = err } }
+	user := func(f *Facts) { f.Root, f.Answer, f.Tracking, f.Census, f.Buffer = false, unix.EPERM, nil, nil, nil }
+	unloaded := func(f *Facts) {
+		*f = Facts{Release: f.Release, Root: true, Loaded: fs.ErrNotExist, Clock: f.Clock, Collectors: f.Collectors}
+	}
+	release := func(s string) func(*Facts) { return func(f *Facts) { f.Release = s } }
+	return []outcome{
+		{"kernel", OK, "Linux 6.1.0-49-amd64", "", nil},
+		{"kernel", OK, "Linux 5.14.0", "", release("5.14.0")},
+		{"kernel", Warn, "expired", "", release("5.13.19")},
+		{"kernel", Warn, "expired", "", release("5.4.0-rc1")},
+		{"kernel", Warn, "older than", "", release("4.19.300")},
+		{"kernel", Warn, "no version", "", release("")},
+		{"kernel", OK, "Linux 10.0", "", release("10.0")},
+
+		{"modules", OK, "nf_conntrack_netlink are loaded", "", nil},
+		{"modules", Fail, "nf_conntrack is not loaded", "modprobe nf_conntrack_netlink", unloaded},
+		{"modules", Fail, "nf_conntrack_netlink is not loaded", "modprobe nf_conntrack_netlink", answer(conntrack.ErrNotLoaded)},
+		{"modules", Fail, "doesn't answer: i/o timeout", "", answer(os.ErrDeadlineExceeded)},
+		{"modules", OK, "nf_conntrack is loaded", "", user},
+
+		{"rights", OK, "CAP_NET_ADMIN is there", "", nil},
+		{"rights", Warn, "no CAP_NET_ADMIN: some", "sudo conntally check --config /etc/conntally.toml", user},
+		{"rights", Warn, "the container", "", answer(unix.EPERM)},
+		{"rights", "", "", "", answer(conntrack.ErrNotLoaded)},
+		{"rights", "", "", "", unloaded},
+
+		{"acct", OK, "counted", "", nil},
+		{"acct", Fail, "nf_conntrack_acct is 0", "sysctl -w net.netfilter.nf_conntrack_acct=1", was(acct, 0)},
+		{"acct", Fail, "nf_conntrack_acct is 0", "sudo sysctl -w net.netfilter.nf_conntrack_acct=1",
+			func(f *Facts) { user(f); f.Settings[acct].Was = 0 }},
+		{"acct", Fail, "can't be read", "", func(f *Facts) { f.Settings[acct].Err = fs.ErrPermission }},
+		{"acct", "", "", "", unloaded},
+		{"timestamp", OK, "begin and end", "", nil},
+		{"timestamp", Warn, "first seen", "sysctl -w net.netfilter.nf_conntrack_timestamp=1", was(timestamp, 0)},
+		{"timestamp", "", "", "", unloaded},
+		{"events", OK, "is reported", "", nil},
+		{"events", Fail, "no end is reported", "sysctl -w net.netfilter.nf_conntrack_events=1", was(events, 0)},
+		{"events", Warn, "nf_conntrack_events is 2", "sysctl -w net.netfilter.nf_conntrack_events=1", was(events, 2)},
+		{"events", "", "", "", unloaded},
+
+		{"tracking", OK, "are tracked", "", nil},
+		{"tracking", Fail, "no rule", conntrack.TrackRule, func(f *Facts) { f.Tracking.On = false }},
+		{"tracking", OK, "conntally will", "", func(f *Facts) { f.Tracking.On, f.Wanted.Track = false, true }},
+		{"tracking", Warn, "can't tell", "", func(f *Facts) { f.Tracking = &Tracking{Err: os.ErrDeadlineExceeded} }},
+		{"tracking", "", "", "", user},
+
+		{"counters", OK, "0 of 1000", "", nil},
+		{"counters", Warn, "12 of 1000 connections", "conntrack -F", func(f *Facts) { f.Census.Uncounted = 12 }},
+		{"counters", Fail, "can't be read", "", func(f *Facts) { f.Census.Err = unix.EBUSY }},
+		{"counters", "", "", "", func(f *Facts) { f.Census.Uncounted, f.Settings[acct].Was = 12, 0 }},
+		{"counters", "", "", "", user},
+
+		{"offload", OK, "no connection", "", nil},
+		{"offload", OK, "5 connections are offloaded, and counted", "", offloaded(5, 1)},
+		{"offload", OK, "1 connection is offloaded, and counted", "", offloaded(1, 1)},
+		{"offload", Warn, "no counter moved in 3s", "", offloaded(5, 0)},
+		{"offload", Fail, "flowtable without counter, filter fast:", `nft add flowtable inet filter fast "{ counter; }"`,
+			flowtables(conntrack.Flowtable{Family: 1, Table: "filter", Name: "fast"})},
+		{"offload", OK, "no connection", "", flowtables(conntrack.Flowtable{Family: 1, Table: "filter", Name: "fast", Counter: true})},
+		{"offload", Fail, "flowtable without counter, a b, c d:",
+			`nft add flowtable ip a b "{ counter; }" && nft add flowtable ip6 c d "{ counter; }"`,
+			flowtables(conntrack.Flowtable{Family: 2, Table: "a", Name: "b"}, conntrack.Flowtable{Family: 10, Table: "c", Name: "d"})},
+		{"offload", Fail, "flowtable without counter, $(reboot) x, a b:", "",
+			flowtables(conntrack.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"}, conntrack.Flowtable{Family: 1, Table: "a", Name: "b"})},
+		{"offload", "", "", "", func(f *Facts) { f.Census.Err = unix.EBUSY }},
+
+		{"table", OK, "1000 connections of 262144", "", nil},
+		{"table", OK, "799 connections", "", func(f *Facts) { f.Entries, f.Max = 799, 1000 }},
+		{"table", Warn, "800 of 1000 connections, 80 %", "sysctl -w net.netfilter.nf_conntrack_max=2000",
+			func(f *Facts) { f.Entries, f.Max = 800, 1000 }},
+		{"table", "", "", "", func(f *Facts) { f.Max = 0 }},
+		{"table", "", "", "", unloaded},
+
+		{"buffer", OK, "16 MiB: 26214 ends", "", nil},
+		{"buffer", Warn, "is 16 MiB, the kernel grants 208 KiB: 332 ends", "sysctl -w net.core.rmem_max=16777216",
+			func(f *Facts) { f.Buffer.Granted = 212992 }},
+		{"buffer", Warn, "the kernel grants 1000 B", "sysctl -w net.core.rmem_max=16777216",
+			func(f *Facts) { f.Buffer.Granted = 1000 }},
+		{"buffer", Warn, "can't tell", "", func(f *Facts) { f.Buffer.Err = unix.EMFILE }},
+		{"buffer", "", "", "", user},
+
+		{"listeners", OK, "nobody else", "", nil},
+		{"listeners", OK, "conntally runs (pid 7)", "", listening(conntrack.Listener{PID: 7, Program: "conntally", Reliable: true})},
+		{"listeners", OK, "conntally runs (pid 7)", "",
+			listening(conntrack.Listener{PID: 7, Program: "conntally"}, conntrack.Listener{PID: 7, Program: "conntally"})},
+		{"listeners", Warn, "conntally runs 3 times", "kill 8 9", listening(conntrack.Listener{PID: 9, Program: "conntally"},
+			conntrack.Listener{PID: 7, Program: "conntally"}, conntrack.Listener{PID: 8, Program: "conntally"})},
+		{"listeners", OK, "ulogd (pid 3) listens too", "", listening(conntrack.Listener{PID: 3, Program: "ulogd"})},
+		{"listeners", OK, "a program listens too", "", listening(conntrack.Listener{})},
+		{"listeners", Warn, "conntrackd (pid 4), a program asked for reliable", "", listening(conntrack.Listener{PID: 4, Program: "conntrackd", Reliable: true},
+			conntrack.Listener{Reliable: true}, conntrack.Listener{PID: 3, Program: "ulogd"})},
+		{"listeners", "", "", "", unloaded},
+
+		{"clock", OK, "is synchronised", "", nil},
+		{"clock", Warn, "isn't synchronised: flows may be dated wrong; chrony", "", func(f *Facts) { f.Clock.Synced = false }},
+		{"clock", Warn, "isn't synchronised", "timedatectl set-ntp true", func(f *Facts) { f.Clock.Synced, f.Clock.Systemd = false, true }},
+		{"clock", Fail, "the clock says 2019-12-31", "timedatectl set-ntp true",
+			func(f *Facts) { f.Clock.Now, f.Clock.Systemd = time.Date(2019, 12, 31, 0, 0, 0, 0, time.UTC), true }},
+
+		{"collector", OK, "192.0.2.10:2055, ipfix: no ICMP error", "", nil},
+		{"collector", OK, "flows.example:2055 (192.0.2.10:2055), ipfix: no ICMP error", "",
+			func(f *Facts) { f.Collectors[0].Address = "flows.example:2055" }},
+		{"collector", Fail, "can't be resolved: no such host", "",
+			unreachable(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "flows.example"}})},
+		{"collector", Fail, "no route", "", unreachable(failed("dial", unix.ENETUNREACH))},
+		{"collector", Fail, "no route", "", unreachable(failed("dial", unix.EHOSTUNREACH))},
+		{"collector", Fail, "its source is not an address of this machine", "", unreachable(failed("dial", unix.EADDRNOTAVAIL))},
+		{"collector", Fail, "nothing listens there", "", unreachable(failed("read", unix.ECONNREFUSED))},
+		{"collector", Fail, "broken or barred", "", unreachable(failed("read", unix.EHOSTUNREACH))},
+		{"collector", Fail, "broken or barred", "", unreachable(failed("read", unix.ENETUNREACH))},
+		{"collector", Fail, "a firewall on the way", "", unreachable(failed("read", unix.EACCES))},
+		{"collector", Fail, "a firewall rule of this machine", "", unreachable(failed("write", unix.EPERM))},
+		{"collector", Fail, "something else", "", unreachable(errors.New("something else"))},
+	}
+}
+
+func offloaded(n, moved int) func(*Facts) {
+	return func(f *Facts) { f.Census.Offloaded, f.Census.Met, f.Census.Moved = n, n, moved }
+}
+
+func flowtables(list ...conntrack.Flowtable) func(*Facts) {
+	return func(f *Facts) { f.Census.Flowtables = list }
+}
+
+func listening(list ...conntrack.Listener) func(*Facts) {
+	return func(f *Facts) { f.Listeners = list }
+}
+
+func unreachable(err error) func(*Facts) {
+	return func(f *Facts) { f.Collectors[0].Err = err }
+}
+
+func failed(op string, errno unix.Errno) error {
+	return &net.OpError{Op: op, Net: "udp", Err: os.NewSyscallError(op, errno)}
+}
+
+// facts returns good's with the outcome's change.
+func (o *outcome) facts() *Facts {
+	f := good()
+	if o.change != nil {
+		o.change(f)
+	}
+	return f
+}
+
+func TestResults(t *testing.T) {
+	for _, o := range outcomes() {
+		var got Result
+		for _, r := range Results(o.facts()) {
+			if r.Name == o.name {
+				got = r
+			}
+		}
+		if got.Status != o.status || !strings.Contains(got.Text, o.text) || got.Mend != o.mend {
+			t.Errorf("got  %+v\nwant {%s %s ...%s... %s}", got, o.name, o.status, o.text, o.mend)
+		}
+	}
+}
+
+// Of a good machine there is one line for each check and collector, and all are ok.
+func TestGoodMachine(t *testing.T) {
+	results := Results(good())
+	if len(results) != len(checks())+1 || Count(results, OK) != len(results) {
+		t.Errorf("%+v", results)
+	}
+}
+
+// Where conntrack isn't loaded, nothing is said of what it would tell.
+func TestUnloaded(t *testing.T) {
+	var names []string
+	for _, r := range Results(&Facts{Root: true, Loaded: fs.ErrNotExist}) {
+		names = append(names, r.Name)
+	}
+	if got := strings.Join(names, " "); got != "kernel modules clock" {
+		t.Errorf("results of %s", got)
+	}
+}
+
+// docs/check.md says of every line what it means.
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(checks(), check{name: "collector"}) {
+		if !strings.Contains(string(doc), "\n| "+c.name+" |") {
+			t.Errorf("nothing about %s", c.name)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package check
+
+import (
+	"errors"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// collector judges what came of knocking at one.
+func collector(r *Reached) Result {
+	where := r.Address
+	if to := r.To.String(); r.To.IsValid() && to != where {
+		where += " (" + to + ")"
+	}
+	if r.Err == nil {
+		return ok("%s, %s: no ICMP error came back", where, r.Protocol)
+	}
+	return fail("", "%s: %s", where, unreached(r.Err))
+}
+
+// unreached says what an error of export.Knock means.
+func unreached(err error) string {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return "the name can't be resolved: " + dns.Err
+	}
+	var op *net.OpError
+	here := errors.As(err, &op) && op.Op == "dial"
+	switch {
+	case here && errors.Is(err, unix.EADDRNOTAVAIL):
+		return "its source is not an address of this machine"
+	case here && (errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH)):
+		return "there is no route to it"
+	case errors.Is(err, unix.ECONNREFUSED):
+		return "nothing listens there (port unreachable)"
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
+		return "the way there is broken or barred (ICMP unreachable)"
+	case errors.Is(err, unix.EACCES):
+		return "a firewall on the way prohibits it"
+	case errors.Is(err, unix.EPERM):
+		return "a firewall rule of this machine prohibits it"
+	}
+	return err.Error()
+}

@@ -1,0 +1,159 @@
+package check
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// strange are names as long and as nasty as they can get.
+func strange() []outcome {
+	long := strings.Repeat("flowtable", 28) // NFT_NAME_MAXLEN is 256
+	host := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253] + ":2055"
+	nasty := "\x1b[2J\n\t\u202e\u00a0\xff evil"
+	return []outcome{
+		{"", "", "", "", flowtables(conntrack.Flowtable{Family: 1, Table: long, Name: long}, conntrack.Flowtable{Family: 1, Table: long, Name: "b"})},
+		{"", "", "", "", flowtables(conntrack.Flowtable{Family: 1, Table: nasty, Name: nasty})},
+		{"", "", "", "", unreachable(failed("dial", unix.ENETUNREACH))},
+		{"", "", "", "", func(f *Facts) { f.Collectors[0].Address = host }},
+		{"", "", "", "", func(f *Facts) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
+		{"", "", "", "", listening(conntrack.Listener{PID: 1 << 22, Program: nasty, Reliable: true})},
+		{"", "", "", "", listening(conntrack.Listener{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
+		{"", "", "", "", func(f *Facts) {
+			f.Root, f.Answer, f.Wanted.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
+		}},
+	}
+}
+
+// TestWidth: no line is wider than a terminal, or does to it what it should not.
+func TestWidth(t *testing.T) {
+	for _, o := range append(outcomes(), strange()...) {
+		var out bytes.Buffer
+		Print(&out, Results(o.facts()), false)
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if n := utf8.RuneCountInString(line); n > 80 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+			if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
+				t.Errorf("byte %d: %q", i, line)
+			}
+		}
+	}
+}
+
+// TestFold: a shell reads a command that was broken as if it had not been.
+func TestFold(t *testing.T) {
+	long := strings.Repeat("name", 60)
+	for _, command := range []string{
+		"true", "sysctl -w net.core.rmem_max=1",
+		conntrack.Flowtable{Family: 1, Table: long, Name: long}.Command(),
+		"kill " + strings.Repeat("1234567 ", 100),
+	} {
+		want, err := exec.Command("sh", "-c", "printf '<%s>' "+command).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := exec.Command("sh", "-c", "printf '<%s>' "+fold(command)).Output()
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s\ngot  %s %v\nwant %s", fold(command), got, err, want)
+		}
+	}
+	if strings.Contains(fold(conntrack.TrackRule), "\n") {
+		t.Error("the rule's quotes don't outlive being broken")
+	}
+}
+
+const printed = `ok    kernel     Linux 6.1.0-49-amd64
+fail  acct       nf_conntrack_acct is 0: no packets or bytes are counted
+      mend: sysctl -w net.netfilter.nf_conntrack_acct=1
+warn  clock      the clock isn't synchronised: flows may be dated wrong; chrony
+                 or another NTP client sets it
+`
+
+func few() []Result {
+	f := good()
+	f.Settings[0].Was, f.Clock.Synced = 0, false
+	var results []Result
+	for _, r := range Results(f) {
+		switch r.Name {
+		case "kernel", "acct", "clock":
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+func TestPrint(t *testing.T) {
+	var out, coloured bytes.Buffer
+	results := few()
+	Print(&out, results, false)
+	if want := printed + "Not ready: fail 1, warn 1.\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+	Print(&coloured, results, true)
+	bare := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(coloured.String())
+	if bare != out.String() || strings.Count(coloured.String(), "\x1b") != 2*len(results) {
+		t.Errorf("coloured: %q", &coloured)
+	}
+	for want, results := range map[string][]Result{
+		"Ready.\n":                   {{Status: OK}},
+		"Ready, but for warn 1.\n":   {{Status: OK}, {Status: Warn}},
+		"Not ready: fail 1, warn 0.": {{Status: Fail}},
+	} {
+		var out bytes.Buffer
+		Print(&out, results, false)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q lacks %q", &out, want)
+		}
+	}
+}
+
+// TestJSON: the documented schema, and nothing else.
+func TestJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := PrintJSON(&out, few()[:2]); err != nil {
+		t.Fatal(err)
+	}
+	const want = `[
+  {
+    "name": "kernel",
+    "status": "ok",
+    "text": "Linux 6.1.0-49-amd64",
+    "mend": ""
+  },
+  {
+    "name": "acct",
+    "status": "fail",
+    "text": "nf_conntrack_acct is 0: no packets or bytes are counted",
+    "mend": "sysctl -w net.netfilter.nf_conntrack_acct=1"
+  }
+]
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &out, want)
+	}
+	for _, o := range append(outcomes(), strange()...) {
+		var out bytes.Buffer
+		if err := PrintJSON(&out, Results(o.facts())); err != nil {
+			t.Fatal(err)
+		}
+		var rows []map[string]string
+		if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
+			t.Fatalf("%v\n%s", err, &out)
+		}
+		for _, row := range rows {
+			sound := row["status"] == "ok" || row["status"] == "warn" || row["status"] == "fail"
+			if len(row) != 4 || row["name"] == "" || !sound || row["text"] == "" || row["status"] == "ok" && row["mend"] != "" {
+				t.Errorf("%q", row)
+			}
+		}
+	}
+}

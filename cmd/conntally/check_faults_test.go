@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/conntally/conntally/cmd/conntally/check"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/lab"
+)
+
+// TestCheckMends makes faults for real, has them found, does what is said, and has
+// them gone.
+func TestCheckMends(t *testing.T) {
+	r := newCheckedRig(t)
+	set := func(name, value string) func() error {
+		return func() error { return r.Router.Sysctl(sysctlPrefix+name, value) }
+	}
+	for _, c := range []struct {
+		name   string
+		status check.Status
+		in     *lab.Namespace
+		damage func() error
+	}{
+		{"acct", check.Fail, r.Router, set("acct", "0")},
+		{"timestamp", check.Warn, r.Router, set("timestamp", "0")},
+		{"events", check.Warn, r.Router, set("events", "2")},
+		{"events", check.Fail, r.Router, set("events", "0")},
+		{"tracking", check.Fail, r.Client, func() error { return nil }}, // has no rule
+		{"counters", check.Warn, r.Router, func() error {
+			return errors.Join(set("acct", "0")(), r.Router.Fill(0, 100), set("acct", "1")())
+		}},
+	} {
+		if c.in == r.Router {
+			r.want(r.check(c.in, c.name), check.OK, "")
+		}
+		if err := c.damage(); err != nil {
+			t.Fatal(err)
+		}
+		found := r.check(c.in, c.name)
+		r.want(found, c.status, "")
+		r.mend(c.in, found)
+		r.want(r.check(c.in, c.name), check.OK, "")
+	}
+}
+
+// TestCheckFullTable mends what is the machine's, and puts it back.
+func TestCheckFullTable(t *testing.T) {
+	r := newCheckedRig(t)
+	most := keepSysctl(t, "/proc/sys/net/netfilter/nf_conntrack_max")
+	if err := r.Router.Fill(0, most*85/100); err != nil {
+		t.Fatal(err)
+	}
+	found := r.check(r.Router, "table")
+	r.want(found, check.Warn, " connections, 8")
+	r.mend(nil, found)
+	r.want(r.check(r.Router, "table"), check.OK, "")
+}
+
+// TestCheckBuffer looks where SO_RCVBUFFORCE is refused: in a user namespace.
+func TestCheckBuffer(t *testing.T) {
+	r := newCheckedRig(t)
+	was := keepSysctl(t, "/proc/sys/net/core/rmem_max")
+	config := r.config(fmt.Sprintf("[conntrack]\nreceive_buffer = \"%d\"\n", 2*was))
+	look := func() check.Result {
+		cmd := exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json", "--config", config)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+			UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+		}
+		return r.result("buffer", nil, cmd)
+	}
+	found := look()
+	r.want(found, check.Warn, "the kernel grants")
+	r.mend(nil, found)
+	r.want(look(), check.OK, "")
+	r.want(r.check(r.Router, "buffer"), check.OK, "16 MiB") // where it isn't refused
+}
+
+// TestCheckRights looks as an ordinary user, and then as is said.
+func TestCheckRights(t *testing.T) {
+	r := newCheckedRig(t)
+	cmd := exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	found := r.result("rights", r.Router, cmd)
+	r.want(found, check.Warn, "no CAP_NET_ADMIN")
+	found.Mend += " --json"
+	r.want(r.result("rights", r.Router, exec.Command("sh", "-c", found.Mend)), check.OK, "")
+	if err := r.Router.Sysctl(sysctlPrefix+"acct", "0"); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.Command(cmd.Path, "check", "--json")
+	again.SysProcAttr = cmd.SysProcAttr
+	found = r.result("acct", r.Router, again)
+	r.want(found, check.Fail, "")
+	r.mend(r.Router, found)
+	r.want(r.check(r.Router, "acct"), check.OK, "")
+}
+
+// TestCheckListeners looks at other programs that listen.
+func TestCheckListeners(t *testing.T) {
+	r := newCheckedRig(t)
+	r.want(r.check(r.Router, "listeners"), check.OK, "nobody else")
+	start := func() *process {
+		p := r.start(filepath.Join(r.bin, "conntally"), "run", "--collector", "127.0.0.1:9")
+		p.says("reading conntrack")
+		return p
+	}
+	first := start()
+	r.want(r.check(r.Router, "listeners"), check.OK, fmt.Sprintf("conntally runs (pid %d)", first.cmd.Process.Pid))
+	second := start()
+	found := r.check(r.Router, "listeners")
+	r.want(found, check.Warn, "2 times")
+	r.mend(r.Router, found)
+	for _, p := range []*process{first, second} {
+		if strings.HasSuffix(found.Mend, " "+strconv.Itoa(p.cmd.Process.Pid)) {
+			if err := <-p.exited; err != nil {
+				t.Errorf("killed: %v\n%s", err, p)
+			}
+		}
+	}
+	r.want(r.check(r.Router, "listeners"), check.OK, "conntally runs")
+
+	reader, err := conntrack.Open(conntrack.Options{NetNS: r.Router.FD(), ReceiveBuffer: 1 << 16, Reliable: true}, conntrack.SystemClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	r.want(r.check(r.Router, "listeners"), check.Warn, fmt.Sprintf("(pid %d) asked for reliable delivery", os.Getpid()))
+}
+
+// TestCheckChangesNothing compares settings and rules before and after.
+func TestCheckChangesNothing(t *testing.T) {
+	r := newCheckedRig(t)
+	for _, ns := range []*lab.Namespace{r.Router, r.Client} { // tracking, and not
+		for _, name := range []string{"acct", "timestamp", "events"} {
+			if err := ns.Sysctl(sysctlPrefix+name, "0"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := r.state(ns)
+		r.check(ns, "")
+		if after := r.state(ns); after != before {
+			t.Errorf("before\n%s\nafter\n%s", before, after)
+		}
+	}
+}
+
+// state is what a check could change, but for counters.
+func (r *checkedRig) state(ns *lab.Namespace) string {
+	const command = "nft -s list ruleset; grep -r . /proc/sys/net/netfilter /proc/sys/net/core | grep -v _count:; grep -c . /proc/net/netlink"
+	output, complaint, code := r.run(ns, exec.Command("sh", "-c", command))
+	if code != 0 || output.Len() < 1000 {
+		r.t.Fatalf("exit code %d: %s%s", code, &output, &complaint)
+	}
+	return output.String()
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/snippet"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow/link"
+)
+
+// runCollectorConfig is `conntally collector-config`.
+func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	fs := newFlags("collector-config", "print what a collector's configuration needs of this router, for KIND "+strings.Join(snippet.Kinds(), ", "), stdout)
+	file := fs.String("config", "", "take the first collector of this TOML `FILE`")
+	address := fs.String("collector", "", "the collector is at `HOST:PORT`")
+	kind := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		kind, args = args[0], args[1:]
+	}
+	if err := fs.parse(args); err != nil {
+		return err
+	}
+	if !slices.Contains(snippet.Kinds(), kind) {
+		return usageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
+	}
+	to, err := collectorOf(*file, *address)
+	if err != nil {
+		return err
+	}
+	r := snippet.Router{Name: "router"}
+	if name, err := os.Hostname(); err == nil {
+		r.Name = name
+	}
+	if r.Address, r.Port, err = pathTo(ctx, to); err != nil {
+		return err
+	}
+	if r.Interfaces, err = routerInterfaces(); err != nil {
+		return err
+	}
+	return snippet.Write(stdout, kind, &r)
+}
+
+// collectorOf returns the collector that is meant.
+func collectorOf(file, address string) (config.Collector, error) {
+	c := config.Default()
+	if file != "" {
+		if err := c.Read(file); err != nil {
+			return config.Collector{}, usageError("%w", err)
+		}
+	}
+	switch {
+	case address != "":
+		return config.NewCollector(address), nil
+	case len(c.Collectors) > 0:
+		return c.Collectors[0], nil
+	}
+	return config.Collector{}, usageError("collector-config: which collector? Say --collector HOST:PORT, or --config FILE")
+}
+
+// pathTo returns the address from which datagrams to a collector come, and its port.
+func pathTo(ctx context.Context, to config.Collector) (from netip.Addr, port uint16, err error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "udp", string(to.Address))
+	if err != nil {
+		return from, 0, fmt.Errorf("collector-config: %w", err)
+	}
+	defer conn.Close()
+	from = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
+	if to.Source.IsValid() {
+		from = to.Source.Addr
+	}
+	return from.Unmap().WithZone(""), conn.RemoteAddr().(*net.UDPAddr).AddrPort().Port(), nil
+}
+
+// routerInterfaces returns those of this router.
+func routerInterfaces() (all []snippet.Interface, err error) {
+	links, err := link.Open(link.Options{Clock: conntrack.SystemClock()})
+	if err != nil {
+		return nil, err
+	}
+	defer links.Close()
+	interfaces, _ := links.Interfaces()
+	for _, i := range interfaces {
+		all = append(all, snippet.Interface{
+			Index: i.Index, Name: i.Name, Description: i.Description,
+			Speed: speed(i.Name), Uplink: links.Uplink(i.Index),
+		})
+	}
+	return all, nil
+}
+
+// speed returns an interface's in Mbit/s, and 1000 of one that doesn't tell.
+func speed(name string) int {
+	const unknown = 1000
+	b, err := os.ReadFile("/sys/class/net/" + name + "/speed")
+	if err != nil {
+		return unknown
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || n <= 0 {
+		return unknown
+	}
+	return n
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// check looks at what a value's own type can't tell. It calls wrong with the struct
+// and the key concerned.
+func (c *Config) check(wrong func(table any, key, text string)) {
+	type exporter struct {
+		address  Address
+		protocol Protocol
+	}
+	first := map[exporter]int{}
+	for i := range c.Collectors {
+		cc := &c.Collectors[i]
+		same := exporter{cc.Address, cc.Protocol}
+		switch before, again := first[same]; {
+		case cc.Address == "":
+			wrong(cc, "address", "is missing: want HOST:PORT")
+		case again:
+			wrong(cc, "address", fmt.Sprintf("named twice with this protocol, see #%d", before+1))
+		default:
+			first[same] = i
+		}
+	}
+	for i := range c.Filters {
+		c.Filters[i].check(wrong)
+	}
+}
+
+func (f *Filter) check(wrong func(table any, key, text string)) {
+	if f.Action == 0 {
+		wrong(f, "action", `is missing: want "include" or "exclude"`)
+	}
+	for _, list := range []struct {
+		key   string
+		empty bool
+	}{
+		{"networks", isEmpty(f.Networks)},
+		{"source_networks", isEmpty(f.SourceNetworks)},
+		{"destination_networks", isEmpty(f.DestinationNetworks)},
+		{"protocols", isEmpty(f.Protocols)},
+		{"ports", isEmpty(f.Ports)},
+		{"destination_ports", isEmpty(f.DestinationPorts)},
+		{"zones", isEmpty(f.Zones)},
+		{"marks", isEmpty(f.Marks)},
+		{"interfaces", isEmpty(f.Interfaces)},
+	} {
+		if list.empty {
+			wrong(f, list.key, "nothing would ever match: want at least one, or no such key")
+		}
+	}
+	for _, name := range f.Interfaces {
+		if !isInterface(name) {
+			wrong(f, "interfaces", fmt.Sprintf("%q can't be an interface's name", name))
+		}
+	}
+}
+
+// isEmpty tells a list that is given from one that is absent.
+func isEmpty[T any](list []T) bool { return list != nil && len(list) == 0 }
+
+// isInterface tells what the kernel takes for a name (dev_valid_name).
+func isInterface(name string) bool {
+	const most = 15 // IFNAMSIZ - 1
+	strange := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) }
+	return name != "" && len(name) <= most && name != "." && name != ".." && !strings.ContainsFunc(name, strange)
+}

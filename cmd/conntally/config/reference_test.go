@@ -1,0 +1,123 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+//go:generate go test -run ^TestDocumented$ -update .
+
+var update = flag.Bool("update", false, "write the documentation")
+
+const documentation = "../../../docs/configuration.md"
+
+func reference(t *testing.T) string { return read(t, "reference.toml") }
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// whole is the reference with its examples.
+func whole(t *testing.T) string {
+	t.Helper()
+	return regexp.MustCompile(`(?m)^#(\S)`).ReplaceAllString(reference(t), "$1")
+}
+
+func mustParse(t *testing.T, text string) *Config {
+	t.Helper()
+	c := Default()
+	if err := c.parse("test.toml", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestReferenceHoldsTheDefaults(t *testing.T) {
+	if got, want := mustParse(t, reference(t)), Default(); !reflect.DeepEqual(normal(got), normal(want)) {
+		t.Errorf("the reference says\n%+v, the defaults are\n%+v", got, want)
+	}
+	c := mustParse(t, whole(t)).Collectors[0]
+	if c != NewCollector("192.0.2.10:2055") {
+		t.Errorf("the reference's collector is not as by default: %+v", c)
+	}
+}
+
+// normal takes a list without elements for none.
+func normal(c *Config) *Config {
+	if len(c.Flow.ExtraFields) == 0 {
+		c.Flow.ExtraFields = nil
+	}
+	return c
+}
+
+// Every key, each once, with a comment on its line.
+func TestReferenceIsComplete(t *testing.T) {
+	var keys func(table string, s reflect.Type)
+	keys = func(table string, s reflect.Type) {
+		for f := range s.Fields() {
+			name := f.Tag.Get("toml")
+			if name == "" {
+				t.Errorf("%s.%s has no key", s, f.Name)
+			}
+			switch {
+			case isTable(f.Type):
+				keys(label(name, f.Type), f.Type)
+			case isList(f.Type):
+				keys(label(name, f.Type), f.Type.Elem())
+			default:
+				line := regexp.MustCompile(`(?m)^` + name + ` +=.*\S +# \S.*$`)
+				if n := len(line.FindAllString(tableOf(whole(t), table), -1)); n != 1 {
+					t.Errorf("%d lines for %s %s", n, table, name)
+				}
+			}
+		}
+	}
+	keys("", reflect.TypeFor[Config]())
+	mustParse(t, whole(t)) // has no key besides
+}
+
+// tableOf returns the part of a file below a header.
+func tableOf(text, header string) string {
+	_, below, _ := strings.Cut(text, "\n"+header+"\n")
+	below, _, _ = strings.Cut(below, "\n[")
+	return below
+}
+
+// The documentation shows the reference as it is.
+func TestDocumented(t *testing.T) {
+	text := read(t, documentation)
+	before, rest, _ := strings.Cut(text, "```toml\n")
+	_, after, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatalf("%s has no place for the reference", documentation)
+	}
+	want := before + "```toml\n" + reference(t) + "```\n" + after
+	if *update {
+		if err := os.WriteFile(documentation, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if text != want {
+		t.Errorf("%s isn't current: run go generate ./cmd/conntally/config", documentation)
+	}
+}
+
+// Whatever TOML the documentation shows is right.
+func TestExamplesAreGood(t *testing.T) {
+	blocks := strings.Split(read(t, documentation), "```toml\n")[1:]
+	if len(blocks) < 2 {
+		t.Errorf("%d examples", len(blocks))
+	}
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```\n")
+		mustParse(t, text)
+	}
+}

@@ -1,0 +1,239 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+)
+
+// The types of values. UnmarshalText's error says what is wanted; whoever calls it
+// names the key and the value.
+
+// Duration is a time.Duration from 1 ms to a day.
+type Duration time.Duration
+
+const maxDuration = 24 * time.Hour
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v < time.Millisecond || v > maxDuration {
+		return errors.New(`want a duration from 1ms to 24h, such as "60s" or "5m"`)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Interval is a poll interval; 0 is "auto".
+type Interval time.Duration
+
+const minInterval = 100 * time.Millisecond
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *Interval) UnmarshalText(b []byte) error {
+	if string(b) == "auto" {
+		*i = 0
+		return nil
+	}
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v < minInterval || v > maxDuration {
+		return errors.New(`want "auto" or a duration from 100ms to 24h, such as "10s"`)
+	}
+	*i = Interval(v)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (i Interval) MarshalText() ([]byte, error) {
+	if i == 0 {
+		return []byte("auto"), nil
+	}
+	return []byte(time.Duration(i).String()), nil
+}
+
+// Size is a number of bytes.
+type Size int
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Size) UnmarshalText(b []byte) error {
+	text, factor := string(b), uint64(1)
+	if n, ok := strings.CutSuffix(text, "KiB"); ok {
+		text, factor = n, 1<<10
+	} else if n, ok := strings.CutSuffix(text, "MiB"); ok {
+		text, factor = n, 1<<20
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31)
+	if err != nil || n == 0 || n > 1<<30/factor {
+		return errors.New(`want a size up to "1024MiB", such as "512KiB" or "16MiB"`)
+	}
+	*s = Size(n * factor)
+	return nil
+}
+
+// Address is a collector's: a host, by name or number, and a port.
+type Address string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Address) UnmarshalText(b []byte) error {
+	host, port, err := net.SplitHostPort(string(b))
+	switch {
+	case err != nil:
+		return errors.New("want HOST:PORT, an IPv6 address in brackets")
+	case host == "":
+		return errors.New("the host is missing: want HOST:PORT")
+	case !isHost(host):
+		return errors.New("want HOST:PORT with a host's name or address")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return errors.New("want HOST:PORT with a port from 1 to 65535")
+	}
+	*a = Address(b)
+	return nil
+}
+
+const hostBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
+
+// isHost tells what may be a host's address or name.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return strings.Trim(s, hostBytes) == ""
+}
+
+// Source is an own address to send from; "" leaves it to the kernel.
+type Source struct{ netip.Addr }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Source) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*s = Source{}
+		return nil
+	}
+	a, err := netip.ParseAddr(string(b))
+	if err != nil || a.IsUnspecified() || a.IsMulticast() {
+		return errors.New(`want an address of this host, such as "192.0.2.1", or ""`)
+	}
+	s.Addr = a.Unmap()
+	return nil
+}
+
+// Listen is where to serve; "" is nowhere.
+type Listen string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Listen) UnmarshalText(b []byte) error {
+	host, port, err := net.SplitHostPort(string(b))
+	_, number := strconv.ParseUint(port, 10, 16)
+	if len(b) > 0 && (err != nil || number != nil || !isHost(host)) {
+		return errors.New(`want HOST:PORT, such as "127.0.0.1:9469", or ""`)
+	}
+	*l = Listen(b)
+	return nil
+}
+
+// Protocol is an export.Protocol; the zero value is IPFIX.
+type Protocol struct{ netflow9 bool }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Protocol) UnmarshalText(b []byte) error {
+	v, err := export.ParseProtocol(string(b))
+	if err != nil {
+		return errors.New(`want "ipfix" or "netflow9"`)
+	}
+	p.netflow9 = v == export.NetFlow9
+	return nil
+}
+
+// Value returns the protocol.
+func (p Protocol) Value() export.Protocol {
+	if p.netflow9 {
+		return export.NetFlow9
+	}
+	return export.IPFIX
+}
+
+// View is a flow.View.
+type View struct{ flow.View }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *View) UnmarshalText(b []byte) error {
+	view, err := flow.ParseView(string(b))
+	if err != nil {
+		return errors.New(`want "endpoints" or "wire"`)
+	}
+	v.View = view
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (v View) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// Level is the least of what is logged.
+type Level struct{ zapcore.Level }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *Level) UnmarshalText(b []byte) error {
+	for level := zapcore.DebugLevel; level <= zapcore.ErrorLevel; level++ {
+		if level.String() == string(b) {
+			l.Level = level
+			return nil
+		}
+	}
+	return errors.New(`want "debug", "info", "warn" or "error"`)
+}
+
+// Format is the log's; the zero value is FormatAuto.
+type Format uint8
+
+// The formats of the log.
+const (
+	FormatAuto Format = iota
+	FormatConsole
+	FormatJournald
+	FormatJSON
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *Format) UnmarshalText(b []byte) error {
+	return oneOf(f, b, "auto", "console", "journald", "json")
+}
+
+// ExtraField is a field of records that is left out unless asked for.
+type ExtraField uint8
+
+// The extra fields.
+const (
+	ExtraFlowID ExtraField = iota
+	ExtraVLAN
+	ExtraSourceMAC
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *ExtraField) UnmarshalText(b []byte) error {
+	return oneOf(f, b, "flow_id", "vlan", "source_mac")
+}
+
+// oneOf sets v to the place of b among words.
+func oneOf[T ~uint8](v *T, b []byte, words ...string) error {
+	for i, word := range words {
+		if word == string(b) {
+			*v = T(i)
+			return nil
+		}
+	}
+	last := len(words) - 1
+	return fmt.Errorf(`want "%s" or "%s"`, strings.Join(words[:last], `", "`), words[last])
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/host"
+	"github.com/conntally/conntally/flow/link"
+)
+
+// content is what is exported beside the plain records, from the start of the
+// program on.
+type content struct {
+	export.Optional
+	describe func(*flow.Record) // adds what only links and neighbours know; or nil
+}
+
+// optional returns what the configuration asks for.
+func optional(c *config.Config) export.Optional {
+	asks := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
+	return export.Optional{
+		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
+		FlowID: asks(config.ExtraFlowID), VLAN: asks(config.ExtraVLAN), SourceMAC: asks(config.ExtraSourceMAC),
+	}
+}
+
+// newContent prepares what records are described by.
+func newContent(ctx context.Context, c *config.Config, links *link.Links, clock conntrack.Clock) (content, error) {
+	ct := content{Optional: optional(c)}
+	if !ct.VLAN && !ct.SourceMAC {
+		return ct, nil
+	}
+	var hosts *host.Neighbours
+	if ct.SourceMAC {
+		var err error
+		if hosts, err = host.OpenNeighbours(clock); err != nil {
+			return ct, err
+		}
+		go hosts.Follow(ctx)
+	}
+	ct.describe = func(r *flow.Record) {
+		if ct.VLAN {
+			r.InputVLAN, r.OutputVLAN = links.VLAN(r.Input), links.VLAN(r.Output)
+		}
+		if hosts != nil {
+			r.SrcMAC = hosts.MAC(&r.Src)
+		}
+	}
+	return ct, nil
+}
+
+// pairs returns who takes both directions at once, if anybody is to.
+func (ct *content) pairs(e *export.Exporter) flow.Pairs {
+	if !ct.Biflow {
+		return nil
+	}
+	return e
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/link"
+)
+
+const (
+	dayFlows = 200 // that live at a time
+	dayBegin = 2 * time.Hour
+	dayEnd   = 26 * time.Hour
+
+	// The heap may differ by this much from one hour to another: what is measured are
+	// single objects of the runtime and of the test.
+	dayGrowth = 64 << 10
+)
+
+// day is a router's traffic. It stands in for the service manager, who is asked at each
+// turn of the loop.
+type day struct {
+	kernel  *conntracktest.Kernel
+	probe   *probe
+	scrape  http.Handler
+	stop    context.CancelFunc
+	began   int64
+	moved   int64
+	scraped int64
+	keys    []conntrack.Key
+	made    uint32
+	before  memoryUse
+	after   memoryUse
+}
+
+// memoryUse is what lives after a garbage collection.
+type memoryUse struct {
+	heap, objects uint64
+	goroutines    int
+}
+
+func useOfMemory() memoryUse {
+	var m runtime.MemStats
+	for range 2 { // what is pooled lives through one
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return memoryUse{m.HeapAlloc, m.HeapObjects, runtime.NumGoroutine()}
+}
+
+// Tell implements manager.
+func (d *day) Tell(...string) {}
+
+// Alive implements manager: a second of traffic, and the scraper each 15 s.
+func (d *day) Alive(now int64) (due int64) {
+	if now-d.moved >= int64(time.Second) { // what ends wakes the loop at once
+		d.moved = now
+		d.traffic()
+	}
+	if now-d.scraped >= int64(15*time.Second) {
+		d.scraped = now
+		w := httptest.NewRecorder()
+		d.scrape.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		_, _ = io.Copy(io.Discard, w.Body)
+	}
+	switch passed := time.Duration(now - d.began); {
+	case passed >= dayBegin && d.before.heap == 0:
+		d.before = useOfMemory()
+	case passed >= dayEnd && d.after.heap == 0:
+		d.after = useOfMemory()
+		d.stop()
+	}
+	return now + int64(time.Second)
+}
+
+// traffic ends the oldest connection, begins another, and moves some of the others.
+func (d *day) traffic() {
+	if len(d.keys) == dayFlows {
+		d.kernel.Destroy(d.keys[0])
+		d.keys = d.keys[:copy(d.keys, d.keys[1:])]
+	}
+	d.made++
+	source := netip.AddrFrom4([4]byte{192, 168, byte(d.made >> 8), byte(d.made)})
+	d.keys = append(d.keys, d.kernel.Create(conntrack.Event{Orig: conntrack.Tuple{
+		Src: conntrack.AddrFrom(source), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
+		SrcPort: uint16(d.made>>16) + 1024, DstPort: 53, Family: unix.AF_INET, Proto: conntrack.ProtoUDP,
+	}}))
+	for i := int(d.made) % 10; i < len(d.keys); i += 10 {
+		d.kernel.Count(d.keys[i], conntrack.Original, 1, 100)
+	}
+}
+
+// TestDay lets the whole probe work for a day on the fake clock, with traffic, a
+// scraper and a collector of each protocol. What it keeps doesn't grow.
+func TestDay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	k := conntracktest.New()
+	var collectors []*export.Collector
+	for _, protocol := range []export.Protocol{export.IPFIX, export.NetFlow9} {
+		c := export.NewCollector(export.Target{Address: listener(t), Protocol: protocol}, k.Clock())
+		if err := c.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		collectors = append(collectors, c)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d := &day{kernel: k, stop: cancel, began: k.Clock()().Mono}
+	exporter := &export.Exporter{Collectors: collectors}
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
+	p := &probe{
+		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, links: new(link.Links),
+		table: flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
+	}
+	p.collectors.Store(&collectors)
+	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no breath: the clock is fake
+	d.probe, d.scrape = p, p.sources().Handler(false)
+	if err := p.run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dumps, ends, records := p.reader.Stats.Dumps.Load(), p.reader.Stats.Destroys.Load(), p.table.Stats.Records.Load()
+	t.Logf("%d dumps, %d ends, %d records; after %v %+v, after %v %+v", dumps, ends, records, dayBegin, d.before, dayEnd, d.after)
+	if dumps < 9000 || ends < 90_000 || records < 2*ends {
+		t.Error("that was no day")
+	}
+	if grown := int64(d.after.heap) - int64(d.before.heap); grown > dayGrowth {
+		t.Errorf("the heap has grown by %d B", grown)
+	}
+	if d.after.goroutines > d.before.goroutines {
+		t.Error("goroutines are left")
+	}
+}

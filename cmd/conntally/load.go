@@ -1,0 +1,32 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+)
+
+// loadConfig reads what args of `conntally run` say, and the file that they name.
+func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, error) {
+	c, a, err := config.Load(func(bind func(*flag.FlagSet)) error {
+		fs := newFlags("run", "read conntrack and export flows", stdout)
+		bind(fs.FlagSet)
+		return fs.parse(args)
+	})
+	if err != nil {
+		return nil, a, usageError("%w", err)
+	}
+	return c, a, nil
+}
+
+// sayGood is the answer to --check-config.
+func sayGood(a config.Args, stdout io.Writer) error {
+	what := a.File
+	if what == "" {
+		what = "flags"
+	}
+	_, err := fmt.Fprintf(stdout, "%s: ok\n", what)
+	return err
+}

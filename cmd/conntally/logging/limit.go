@@ -1,0 +1,127 @@
+package logging
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	limitPeriod = time.Minute
+	limitBurst  = 5 // lines of one message in its first period
+)
+
+// limit lets a message through a few times, then once a minute, with a count, for as
+// long as it goes on. zap's own sampler drops without saying so.
+func limit(core zapcore.Core) zapcore.Core {
+	return &limiter{Core: core, repeats: &repeats{of: map[kind]*repeated{}}}
+}
+
+// limiter is a Core that counts what repeats itself.
+type limiter struct {
+	zapcore.Core
+	repeats *repeats
+}
+
+// repeats are shared by a logger and those made of it.
+type repeats struct {
+	mu sync.Mutex
+	of map[kind]*repeated
+}
+
+// kind is what makes two lines the same. Fields don't.
+type kind struct {
+	level   zapcore.Level
+	message string
+}
+
+// repeated is a message in one period.
+type repeated struct {
+	left  int // to let through
+	more  int // that were not
+	last  func(suffix string) error
+	timer *time.Timer
+}
+
+// With implements zapcore.Core.
+func (l *limiter) With(fields []zapcore.Field) zapcore.Core {
+	return &limiter{Core: l.Core.With(fields), repeats: l.repeats}
+}
+
+// Check implements zapcore.Core.
+func (l *limiter) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if l.Enabled(e.Level) {
+		return ce.AddCore(e, l)
+	}
+	return ce
+}
+
+// Write implements zapcore.Core.
+func (l *limiter) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if l.repeats.admit(kind{e.Level, e.Message}, func(suffix string) error {
+		e.Message += suffix
+		return l.Core.Write(e, fields)
+	}) {
+		return l.Core.Write(e, fields)
+	}
+	return nil
+}
+
+// Sync implements zapcore.Core. It writes what was counted so far.
+func (l *limiter) Sync() error {
+	return errors.Join(l.repeats.flush(), l.Core.Sync())
+}
+
+// admit tells whether to write a line, else keeps last for the line with the count.
+func (s *repeats) admit(k kind, last func(suffix string) error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.of[k]
+	if r == nil {
+		r = &repeated{left: limitBurst}
+		r.timer = time.AfterFunc(limitPeriod, func() { s.period(k) })
+		s.of[k] = r
+	}
+	if r.left > 0 {
+		r.left--
+		return true
+	}
+	r.more++
+	r.last = last
+	return false
+}
+
+// period ends one: the next begins with its count, or the message is forgotten.
+func (s *repeats) period(k kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.of[k]
+	if r.more == 0 {
+		delete(s.of, k)
+		return
+	}
+	_ = r.tell() // as zap does with a log that can't be written
+	r.left = 0
+	r.timer.Reset(limitPeriod)
+}
+
+func (s *repeats) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, r := range s.of {
+		if r.more > 0 {
+			errs = append(errs, r.tell())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *repeated) tell() error {
+	err := r.last(fmt.Sprintf(" (and %d more in the last minute)", r.more))
+	r.more, r.last = 0, nil
+	return err
+}

@@ -1,0 +1,147 @@
+package logging_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/logging"
+)
+
+// lines collects what a logger writes.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+// take returns the lines since the last call.
+func (l *lines) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return strings.ReplaceAll(l.b.String(), "\n", "|")
+}
+
+// step is some time, then what was written in it.
+type step struct {
+	say  int // so often
+	rest time.Duration
+	want string
+}
+
+func TestRepeats(t *testing.T) {
+	const five = "<4>x|<4>x|<4>x|<4>x|<4>x|"
+	cases := []struct {
+		name  string
+		steps []step
+	}{
+		{"few", []step{{5, time.Hour, five}, {5, time.Hour, five}}},
+		{"many at once", []step{{46, time.Second, five}, {0, time.Minute, "<4>x (and 41 more in the last minute)|"}, {0, time.Hour, ""}, {1, 0, "<4>x|"}}},
+		{"on and on", []step{
+			{8, time.Minute, five + "<4>x (and 3 more in the last minute)|"},
+			{8, time.Minute, "<4>x (and 8 more in the last minute)|"},
+			{1, time.Minute, "<4>x (and 1 more in the last minute)|"},
+			{0, time.Minute, ""}, {1, time.Minute, "<4>x|"},
+		}},
+		{"one in a minute", []step{{1, time.Minute, "<4>x|"}, {1, time.Minute, "<4>x|"}, {1, time.Minute, "<4>x|"}, {1, time.Minute, "<4>x|"}, {1, time.Minute, "<4>x|"}, {1, time.Minute, "<4>x|"}}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out lines
+				log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+				for i, s := range c.steps {
+					for range s.say {
+						log.Warn("x")
+					}
+					time.Sleep(s.rest) // of the bubble's clock
+					synctest.Wait()
+					if got := out.take(); got != s.want {
+						t.Errorf("step %d: wrote %s, want %s", i, got, s.want)
+					}
+				}
+				time.Sleep(10 * time.Minute)
+			})
+		})
+	}
+}
+
+// Messages are counted apart, by level too, but with all loggers made of one, and
+// whatever their fields.
+func TestKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		for i := range 6 {
+			log.With(zap.Int("a", i)).Warn("x", zap.Int("b", i))
+		}
+		log.Error("x")
+		log.Warn("y")
+		out.take()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got, want := out.take(), `<4>x (and 1 more in the last minute)  {"a": 5, "b": 5}|`; got != want {
+			t.Errorf("wrote %s, want %s", got, want)
+		}
+	})
+}
+
+// The end of the program doesn't swallow counts.
+func TestSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		for range 7 {
+			log.Warn("x")
+		}
+		out.take()
+		if err := log.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := out.take(), "<4>x (and 2 more in the last minute)|"; got != want {
+			t.Errorf("wrote %s, want %s", got, want)
+		}
+		time.Sleep(time.Hour)
+		if got := out.take(); got != "" {
+			t.Errorf("and again: %s", got)
+		}
+	})
+}
+
+// failing is a log that can't be written.
+type failing struct{}
+
+var errFull = errors.New("full")
+
+func (failing) Write([]byte) (int, error) { return 0, errFull }
+
+func TestSyncFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := logging.New(failing{}, config.FormatJournald, zap.InfoLevel).WithOptions(zap.ErrorOutput(new(discard)))
+		for range 7 {
+			log.Warn("x")
+		}
+		if err := log.Sync(); !errors.Is(err, errFull) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+type discard struct{}
+
+func (*discard) Write(b []byte) (int, error) { return len(b), nil }
+func (*discard) Sync() error                 { return nil }

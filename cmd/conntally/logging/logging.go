@@ -1,0 +1,59 @@
+// Package logging writes the log for whoever reads it: a person at a terminal, the
+// systemd journal, or a program.
+package logging
+
+import (
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+)
+
+// New returns a logger that writes to w from level on. What repeats itself is counted
+// instead of written; Sync writes the counts.
+func New(w io.Writer, format config.Format, level zapcore.LevelEnabler) *zap.Logger {
+	core := zapcore.NewCore(encoder(w, format), zapcore.Lock(zapcore.AddSync(w)), level)
+	return zap.New(limit(core))
+}
+
+// encoder takes the format at its word; FormatAuto is the journal's where that reads,
+// else people's.
+func encoder(w io.Writer, format config.Format) zapcore.Encoder {
+	if format == config.FormatAuto {
+		format = config.FormatConsole
+		if journalReads(w) {
+			format = config.FormatJournald
+		}
+	}
+	switch format {
+	case config.FormatJSON:
+		return newJSON()
+	case config.FormatJournald:
+		return newJournald()
+	}
+	return newConsole(isTerminal(w))
+}
+
+// newConsole writes for people. Who watches a terminal knows the day.
+func newConsole(terminal bool) zapcore.Encoder {
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime = zapcore.TimeEncoderOfLayout(time.DateTime)
+	if terminal {
+		c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	}
+	c.EncodeLevel = zapcore.CapitalLevelEncoder
+	c.EncodeDuration = zapcore.StringDurationEncoder
+	c.ConsoleSeparator = "  "
+	return zapcore.NewConsoleEncoder(c)
+}
+
+func newJSON() zapcore.Encoder {
+	c := zap.NewProductionEncoderConfig()
+	c.TimeKey = "time"
+	c.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	c.EncodeDuration = zapcore.StringDurationEncoder
+	return zapcore.NewJSONEncoder(c)
+}

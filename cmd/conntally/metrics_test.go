@@ -1,0 +1,111 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/flow/link"
+)
+
+// serves serves the metrics of a loop, and returns what answers a path.
+func (l *loop) serves() func(path string) (code int, text string) {
+	l.t.Helper()
+	c := config.Default()
+	c.Metrics.Listen = config.Listen(freePort(l.t))
+	if err := l.serveMetrics(l.t.Context(), c); err != nil {
+		l.t.Fatal(err)
+	}
+	return func(path string) (int, string) {
+		l.t.Helper()
+		response, err := http.Get("http://" + string(c.Metrics.Listen) + path)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return response.StatusCode, string(text)
+	}
+}
+
+// freePort returns an address that was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// refusing is the socket of dumps of a kernel that may refuse them.
+type refusing struct {
+	conntrack.Socket
+	refuses atomic.Bool
+}
+
+// Send implements conntrack.Socket.
+func (r *refusing) Send(b []byte) error {
+	if r.refuses.Load() {
+		return unix.EPERM
+	}
+	return r.Socket.Send(b)
+}
+
+// TestHealth: the probe is healthy, stands still behind a stuck exporter, moves again,
+// and then gets no dump from the kernel any more.
+func TestHealth(t *testing.T) {
+	k := conntracktest.New()
+	events, dumps := k.Sockets()
+	refusing := &refusing{Socket: dumps}
+	l := newLoop(t, conntrack.NewReader(events, refusing, k.Clock()), k.Clock())
+	l.links = new(link.Links)
+	l.Stats.Turned.Store(k.Clock()().Mono)
+	answer := l.serves()
+	is := func(code int, text string) func() bool {
+		return func() bool {
+			c, said := answer("/healthz")
+			return c == code && strings.Contains(said, text)
+		}
+	}
+	if !is(503, "no dump of conntrack has succeeded yet")() {
+		t.Error("healthy before it has begun")
+	}
+	l.start()
+	l.until("200", is(200, "ok"))
+
+	l.gated.Store(true)
+	key := k.Create(conntrack.Event{Orig: faultTuple()})
+	k.Count(key, conntrack.Original, 1, 100)
+	k.Destroy(key)
+	l.until("the exporter to be stuck", l.waits.Load)
+	k.Advance(31 * time.Second)
+	if !is(503, "the probe has been standing still for 3")() {
+		t.Error(answer("/healthz"))
+	}
+	l.gated.Store(false)
+	close(l.gate)
+	l.until("200 again", is(200, "ok"))
+
+	refusing.refuses.Store(true)
+	l.until("503 for want of dumps", is(503, "the last dump of conntrack that succeeded was"))
+	refusing.refuses.Store(false)
+	l.until("200 at last", is(200, "ok"))
+	l.cancel()
+	if err := <-l.ends; err != nil {
+		t.Error(err)
+	}
+}

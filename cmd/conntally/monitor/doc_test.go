@@ -1,0 +1,162 @@
+package monitor
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/conntally/conntally/export"
+)
+
+//go:generate go test -run ^TestMetricsDoc$ -update .
+
+var (
+	update    = flag.Bool("update", false, "rewrite docs/metrics.md")
+	docs      = filepath.Join("..", "..", "..", "docs")
+	generated = []byte("<!-- From here on made by go generate ./cmd/conntally/monitor. Don't edit. -->\n")
+)
+
+// TestMetricsDoc keeps the list of docs/metrics.md as the metrics are.
+func TestMetricsDoc(t *testing.T) {
+	path := filepath.Join(docs, "metrics.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHand, list, found := bytes.Cut(text, generated)
+	if !found {
+		t.Fatalf("%s has no list", path)
+	}
+	want := listing()
+	if *update {
+		if err := os.WriteFile(path, slices.Concat(byHand, generated, want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !bytes.Equal(list, want) {
+		t.Errorf("%s isn't current: run go generate ./cmd/conntally/monitor", path)
+	}
+}
+
+// listing tells all metrics, a table for each part of the pipeline.
+func listing() []byte {
+	s := newSources()
+	var b bytes.Buffer
+	for _, part := range []struct {
+		title string
+		rows  []row
+	}{
+		{"The kernel", s.kernelRows()},
+		{"Reading conntrack", s.conntrackRows()},
+		{"Flows", s.flowRows()},
+		{"Interfaces", s.linkRows()},
+		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
+		{"State and configuration", s.probeRows()},
+		{"The process", slices.Concat(goRows(), s.processRows())},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | |\n|---|---|---|\n", part.title)
+		for _, r := range part.rows {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, r.kind(), r.help)
+		}
+	}
+	return b.Bytes()
+}
+
+// names are all metrics that there are.
+func names() map[string]bool {
+	all := map[string]bool{"conntally_build_info": true}
+	for _, match := range regexp.MustCompile("\\| `([a-z_]+)` \\|").FindAllSubmatch(listing(), -1) {
+		all[string(match[1])] = true
+	}
+	return all
+}
+
+// known holds the metrics of an expression against those that there are.
+func known(t *testing.T, where, expression string) {
+	t.Helper()
+	found := regexp.MustCompile(`\b(conntally|process|go)_[a-z_]+`).FindAllString(expression, -1)
+	if len(found) == 0 && !strings.Contains(expression, "up{") {
+		t.Errorf("%s asks for nothing of conntally: %s", where, expression)
+	}
+	for _, name := range found {
+		if !names()[name] {
+			t.Errorf("%s asks for %s, which doesn't exist", where, name)
+		}
+	}
+}
+
+// TestAlerts reads the alert rules as Prometheus does, but for their expressions, of which
+// it looks at the metrics.
+func TestAlerts(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Name  string
+			Rules []struct {
+				Alert, Expr, For    string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Groups) == 0 || len(file.Groups[0].Rules) == 0 {
+		t.Fatal("no rules")
+	}
+	for _, r := range file.Groups[0].Rules {
+		known(t, r.Alert, r.Expr)
+		if r.Annotations["summary"] == "" || r.Labels["severity"] == "" {
+			t.Errorf("%s lacks a summary or a severity", r.Alert)
+		}
+	}
+}
+
+// TestDashboard reads the dashboard, and looks at the metrics of its panels.
+func TestDashboard(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Title  string
+		UID    string
+		Panels []struct {
+			ID      int
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[int]bool{}
+	for _, p := range board.Panels {
+		if ids[p.ID] || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 {
+			t.Errorf("panel %d %q: twice, without place or without question", p.ID, p.Title)
+		}
+		ids[p.ID] = true
+		for _, target := range p.Targets {
+			known(t, p.Title, target.Expr)
+		}
+	}
+	if board.Title == "" || board.UID == "" || len(ids) < 6 {
+		t.Errorf("%q has %d panels", board.Title, len(ids))
+	}
+}

@@ -1,0 +1,49 @@
+package monitor
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/pprof"
+)
+
+// Handler answers all requests; those for profiles only where they are wanted.
+func (s *Sources) Handler(profiles bool) http.Handler {
+	mux := http.NewServeMux()
+	links := []string{"/metrics", "/healthz"}
+	mux.HandleFunc("GET /metrics", s.serveMetrics)
+	mux.HandleFunc("GET /healthz", s.serveHealth)
+	if profiles {
+		links = append(links, "/debug/pprof/")
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.index(w, links) })
+	return mux
+}
+
+func (s *Sources) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", contentType)
+	s.write(w)
+}
+
+// serveHealth answers 200 while the probe works, else 503 and why it doesn't.
+func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	if err := s.Probe.Health(s.Clock().Mono); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// index is for whoever looks in by a browser.
+func (s *Sources) index(w http.ResponseWriter, links []string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprint(w, "<!DOCTYPE html>\n<title>conntally</title>\n<h1>conntally</h1>\n<ul>\n")
+	for _, link := range links {
+		fmt.Fprintf(w, "<li><a href=%q>%s</a></li>\n", link, link)
+	}
+	fmt.Fprint(w, "</ul>\n")
+}

@@ -1,0 +1,89 @@
+package monitor
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPaths(t *testing.T) {
+	cases := []struct {
+		method, path string
+		profiles     bool
+		code         int
+		content      string // begins with it
+		text         string // is part of the answer
+	}{
+		{"GET", "/", false, 200, "text/html", `<a href="/metrics">`},
+		{"GET", "/", true, 200, "text/html", `<a href="/debug/pprof/">`},
+		{"HEAD", "/", false, 200, "text/html", ""},
+		{"GET", "/metrics", false, 200, "text/plain; version=0.0.4", "conntally_flows 0\n"},
+		{"GET", "/healthz", false, 200, "text/plain", "ok\n"},
+		{"GET", "/nowhere", false, 404, "text/plain", ""},
+		{"POST", "/metrics", false, 405, "text/plain", ""},
+		{"DELETE", "/healthz", false, 405, "text/plain", ""},
+		{"GET", "/debug/pprof/", false, 404, "text/plain", ""},
+		{"GET", "/debug/pprof/heap", false, 404, "text/plain", ""},
+		{"GET", "/debug/pprof/", true, 200, "text/html", "goroutine"},
+		{"GET", "/debug/pprof/goroutine?debug=1", true, 200, "text/plain", "goroutine profile"},
+		{"POST", "/debug/pprof/", true, 405, "text/plain", ""},
+	}
+	for _, c := range cases {
+		s := newSources()
+		s.Probe.Turned.Store(109 * second)
+		s.Probe.Dumped.Store(108 * second)
+		w := httptest.NewRecorder()
+		s.Handler(c.profiles).ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
+		if w.Code != c.code || !strings.HasPrefix(w.Header().Get("Content-Type"), c.content) || !strings.Contains(w.Body.String(), c.text) {
+			t.Errorf("%s %s, profiles %v: %d %v\n%s", c.method, c.path, c.profiles, w.Code, w.Header(), w.Body)
+		}
+	}
+	if strings.Contains(get(newSources(), "/").Body.String(), "pprof") {
+		t.Error("the index has a link that leads nowhere")
+	}
+}
+
+func get(s *Sources, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.Handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+func TestHealth(t *testing.T) {
+	const interval = 20 * time.Second
+	cases := []struct {
+		name           string
+		turned, dumped int64 // seconds ago, -1 never
+		interval       time.Duration
+		want           string
+	}{
+		{"at work", 1, 5, interval, ""},
+		{"waiting as long as it may", 10, 20, interval, ""},
+		{"standing still", 31, 40, interval, "the probe has been standing still for 31s"},
+		{"just started", 1, -1, interval, "no dump of conntrack has succeeded yet"},
+		{"never started", 31, -1, interval, "standing still"},
+		{"some dumps failed", 1, 59, interval, ""},
+		{"dumps fail", 1, 61, interval, "was 1m1s ago, with one due each 20s"},
+		{"polls are stretched", 1, 61, 42 * time.Second, ""},
+		{"short polls", 1, 29, time.Second, ""},
+		{"short polls fail", 1, 31, time.Second, "was 31s ago, with one due each 1s"},
+	}
+	for _, c := range cases {
+		s := newSources()
+		s.Probe.Interval.Store(int64(c.interval))
+		s.Probe.Turned.Store((110 - c.turned) * second)
+		if c.dumped >= 0 {
+			s.Probe.Dumped.Store((110 - c.dumped) * second)
+		}
+		w := get(s, "/healthz")
+		code, text := 200, "ok\n"
+		if c.want != "" {
+			code, text = 503, c.want
+		}
+		if w.Code != code || !strings.Contains(w.Body.String(), text) {
+			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+		}
+	}
+}

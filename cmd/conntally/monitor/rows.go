@@ -1,0 +1,145 @@
+package monitor
+
+import (
+	"math"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/conntally/conntally/export"
+)
+
+// row is a metric as it is now. A name that ends in _total is a counter, any other a
+// gauge.
+type row struct {
+	name, help string
+	value      float64
+}
+
+func (r *row) kind() string {
+	if strings.HasSuffix(r.name, "_total") {
+		return "counter"
+	}
+	return "gauge"
+}
+
+func count(v *atomic.Uint64) float64  { return float64(v.Load()) }
+func seconds(v *atomic.Int64) float64 { return time.Duration(v.Load()).Seconds() }
+
+// kernelRows are of the kernel's table, as far as it can be asked.
+func (s *Sources) kernelRows() (rows []row) {
+	if n, err := s.Sysctl("count"); err == nil {
+		rows = append(rows, row{"conntally_conntrack_entries", "Connections in the kernel's table (nf_conntrack_count).", float64(n)})
+	}
+	if n, err := s.Sysctl("max"); err == nil {
+		rows = append(rows, row{"conntally_conntrack_entries_limit", "Connections that the kernel's table may have (nf_conntrack_max).", float64(n)})
+	}
+	return rows
+}
+
+func (s *Sources) conntrackRows() []row {
+	c, p := s.Conntrack, s.Probe
+	return []row{
+		{"conntally_conntrack_destroys_total", "Ends of connections read.", count(&c.Destroys)},
+		{"conntally_conntrack_dropped_events_total", "Ends of connections that found the receive buffer full and are lost.", count(&c.Drops)},
+		{"conntally_conntrack_repeated_events_total", "Times that the end of a connection found the receive buffer full and is to be repeated: reliable delivery.", count(&c.Repeated)},
+		{"conntally_conntrack_stalls_total", "Times that reliable delivery was ended because reading stalled.", count(&c.Stalls)},
+		{"conntally_conntrack_overruns_total", "Times that the kernel said it had dropped events.", count(&c.Overruns)},
+		{"conntally_conntrack_reopened_total", "Event sockets that had to be opened again.", count(&p.Reopened)},
+		{"conntally_conntrack_receive_buffer_bytes", "The event socket's buffer, as in force.", float64(p.ReceiveBuffer.Load())},
+		{"conntally_conntrack_malformed_total", "Messages of the kernel that made no sense.", count(&c.Malformed)},
+		{"conntally_conntrack_poll_interval_seconds", "Between two dumps, as in force: stretched where they would take more CPU than max_cpu.", seconds(&p.Interval)},
+		{"conntally_conntrack_dumps_total", "Complete dumps.", count(&c.Dumps)},
+		{"conntally_conntrack_failed_dumps_total", "Dumps that failed.", count(&p.FailedDumps)},
+		{"conntally_conntrack_discarded_dumps_total", "Dumps that say nothing of what they didn't show: the kernel resized its table.", count(&p.DiscardedDumps)},
+		{"conntally_conntrack_dump_entries_total", "Living connections read from dumps.", count(&c.Entries)},
+		{"conntally_conntrack_dump_seconds_total", "Time that dumps took, pauses included.", seconds(&p.DumpTime)},
+		{"conntally_conntrack_dump_cpu_seconds_total", "CPU spent in dumps, user and system.", seconds(&p.DumpCPU)},
+		{"conntally_conntrack_last_dump_age_seconds", "Since the last whole dump, or since the start where there was none.", s.dumpAge()},
+	}
+}
+
+func (s *Sources) dumpAge() float64 {
+	last := max(s.Probe.Dumped.Load(), s.Began)
+	return time.Duration(s.Clock().Mono - last).Seconds()
+}
+
+func (s *Sources) flowRows() []row {
+	f := s.Flow
+	return []row{
+		{"conntally_flows", "Connections in the flow table.", float64(f.Flows.Load())},
+		{"conntally_records_total", "Flow records made.", count(&f.Records)},
+		{"conntally_flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", count(&f.Baselined)},
+		{"conntally_flows_restored_total", "Connections that an earlier run has exported in part.", count(&f.Restored)},
+		{"conntally_flows_ignored_total", "Ends of connections that are left out.", count(&f.Ignored)},
+		{"conntally_flows_uncounted_total", "Sightings of connections without counters, older than nf_conntrack_acct=1.", count(&f.Uncounted)},
+		{"conntally_flows_duplicate_total", "Ends that the kernel reported twice.", count(&f.Duplicates)},
+		{"conntally_flows_stale_total", "Connections in a dump whose end was known already.", count(&f.Stale)},
+		{"conntally_flows_rewound_total", "Counters that went down.", count(&f.Rewound)},
+		{"conntally_flows_vanished_total", "Connections that went without an event.", count(&f.Vanished)},
+		{"conntally_flows_full_total", "Sightings of connections that the table had no room for.", count(&f.Full)},
+	}
+}
+
+func (s *Sources) probeRows() []row {
+	p := s.Probe
+	return []row{
+		{"conntally_state_errors_total", "Writes of the state file that failed: a restart would not be exact.", count(&p.StateErrors)},
+		{"conntally_config_reloads_total", "Times that the configuration was read again.", count(&p.Reloads)},
+		{"conntally_config_refused", "1 where that was refused the last time, and the configuration before is in force; else 0.", count(&p.Refused)},
+	}
+}
+
+func (s *Sources) linkRows() []row {
+	l := s.Links
+	return []row{
+		{"conntally_route_lookups_total", "Routes that the kernel was asked for.", count(&l.Lookups)},
+		{"conntally_route_hits_total", "Routes that were known already.", count(&l.Hits)},
+		{"conntally_route_unreachable_total", "Routes that there were none of.", count(&l.Unreachable)},
+		{"conntally_link_changes_total", "Changes of interfaces, addresses, rules or routes: known routes were forgotten.", count(&l.Changes)},
+		{"conntally_link_overruns_total", "Times that the kernel had to drop notifications of such changes: all was read anew.", count(&l.Overruns)},
+		{"conntally_link_failures_total", "Readings of interfaces or routes that failed and were tried again.", count(&l.Failures)},
+		{"conntally_link_malformed_total", "Messages of the kernel on interfaces or routes that made no sense.", count(&l.Malformed)},
+	}
+}
+
+// collectorRows are the metrics that each collector has, with its labels.
+func collectorRows(c *export.CollectorStats) []row {
+	return []row{
+		{"conntally_export_datagrams_total", "Datagrams sent.", count(&c.Messages)},
+		{"conntally_export_records_total", "Data records sent, option data included.", count(&c.Records)},
+		{"conntally_export_bytes_total", "UDP payload sent.", count(&c.Octets)},
+		{"conntally_export_refused_total", "ICMP port unreachable answers: nobody listens there.", count(&c.Refused)},
+		{"conntally_export_errors_total", "Datagrams that could not be sent.", count(&c.SendErrors)},
+		{"conntally_export_unsent_records_total", "Records lost because they could not be sent.", count(&c.Unsent)},
+		{"conntally_export_flow_records_total", "Flow records among the data records sent.", count(&c.Flows)},
+		{"conntally_export_lost_flow_records_total", "Flow records among those lost.", count(&c.LostFlows)},
+		{"conntally_export_lost_packets_total", "Packets that the lost records counted.", count(&c.LostPackets)},
+		{"conntally_export_lost_bytes_total", "Bytes that the lost records counted.", count(&c.LostOctets)},
+		{"conntally_export_dial_errors_total", "Failures to resolve the collector's name or open a socket.", count(&c.DialErrors)},
+		{"conntally_export_oversize_total", "Datagrams that a link on the way refused, sent again in fragments.", count(&c.TooLarge)},
+		{"conntally_export_datagram_limit_bytes", "UDP payload that datagrams may have, as the path allows.", count(&c.Limit)},
+	}
+}
+
+// goRows are of the language's runtime, under the names that its users know.
+func goRows() []row {
+	samples := []metrics.Sample{
+		{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
+	}
+	metrics.Read(samples)
+	value := func(i int) float64 { return float64(samples[i].Value.Uint64()) }
+	return []row{
+		{"go_goroutines", "Goroutines.", value(0)},
+		{"go_memstats_heap_alloc_bytes", "Heap in use by objects, those included that nobody needs any more.", value(1)},
+		{"go_gc_cycles_total", "Garbage collections.", value(2)},
+	}
+}
+
+// began is the start as the system clock tells it now. A router without a battery
+// sets that clock after the start.
+func (s *Sources) began() float64 {
+	now := s.Clock()
+	return math.Round(time.Duration(now.Wall - (now.Mono - s.Began)).Seconds())
+}

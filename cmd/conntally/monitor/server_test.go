@@ -1,0 +1,148 @@
+package monitor
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// serving serves until the end of the test, and returns where.
+func serving(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // an address that is free a moment later
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	address := l.Addr().String()
+	if err := Serve(t.Context(), Options{Address: address}, newSources(), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+func TestServe(t *testing.T) {
+	address := serving(t)
+	for range 2 {
+		response, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != 200 || response.Header.Get("Content-Type") != contentType {
+			t.Errorf("%d %v %v", response.StatusCode, response.Header, err)
+		}
+		if parsed(t, page)["conntally_flows"] == nil {
+			t.Errorf("%s", page)
+		}
+	}
+	err := Serve(t.Context(), Options{Address: address}, newSources(), zap.NewNop())
+	if want := "can't serve metrics at " + address + ": address already in use"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestServeNowhere(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1:9469":     "can't serve metrics at 192.0.2.1:9469: cannot assign requested address",
+		"nohost.invalid:80":  "can't serve metrics at nohost.invalid:80: ",
+		"127.0.0.1:nonsense": "can't serve metrics at 127.0.0.1:nonsense: ",
+	} {
+		err := Serve(t.Context(), Options{Address: address}, newSources(), zap.NewNop())
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestRequests sends what clients may send. Where the answer is "", the connection ends
+// without one.
+func TestRequests(t *testing.T) {
+	address := serving(t)
+	much := "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", mostHeader)
+	for _, c := range []struct {
+		request, answer string
+		body            bool
+	}{
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", true},
+		{"GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\n", true},
+		{"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", false},
+		{"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n", true},
+		{"GET /../metrics HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 307 Temporary Redirect\r\n", true},
+		{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n", true},
+		{"\r\n", "", false},
+		{"GET\r\n\r\n", "", false},
+		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "", false}, // TLS
+		{much, "", false},
+	} {
+		got := exchange(t, address, c.request)
+		head, body, _ := strings.Cut(got, "\r\n\r\n")
+		if !strings.HasPrefix(head, c.answer) || (c.answer == "") != (got == "") || (body != "") != c.body {
+			t.Errorf("%.40q...: %q, want %q", c.request, got, c.answer)
+		}
+	}
+}
+
+// exchange sends a request and returns all that comes back.
+func exchange(t *testing.T, address, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.(*net.TCPConn).CloseWrite()           // it may be closed already
+	answer, _ := io.ReadAll(bufio.NewReader(conn)) // a reset is no answer
+	return string(answer)
+}
+
+// dawdler is a connection that times out.
+type dawdler struct {
+	net.Conn
+	read, write time.Time
+	closed      bool
+}
+
+func (d *dawdler) SetReadDeadline(at time.Time) error  { d.read = at; return nil }
+func (d *dawdler) SetWriteDeadline(at time.Time) error { d.write = at; return nil }
+func (d *dawdler) Read([]byte) (int, error)            { return 0, os.ErrDeadlineExceeded }
+func (d *dawdler) Close() error                        { d.closed = true; return nil }
+
+func TestDawdler(t *testing.T) {
+	d := new(dawdler)
+	(&server{}).answer(context.Background(), d)
+	if d.read.IsZero() || d.write.IsZero() || !d.closed {
+		t.Errorf("%+v", d)
+	}
+}
+
+// A buffer that held one answer holds the next, and no part of both.
+func TestBodiesAreUsedAgain(t *testing.T) {
+	s := &server{handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.URL.Path)
+	})}
+	for range 10 {
+		for _, want := range []string{"/long/enough/to/leave/something/behind", "/short"} {
+			ours, theirs := net.Pipe()
+			go s.answer(t.Context(), theirs)
+			go func() { _, _ = io.WriteString(ours, "GET "+want+" HTTP/1.1\r\nHost: x\r\n\r\n") }()
+			got, err := io.ReadAll(ours)
+			if _, body, _ := strings.Cut(string(got), "\r\n\r\n"); err != nil || body != want {
+				t.Fatalf("%q, want %q, %v", body, want, err)
+			}
+		}
+	}
+}

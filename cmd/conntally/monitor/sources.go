@@ -1,0 +1,28 @@
+// Package monitor tells Prometheus what the pipeline counts, and a service monitor
+// whether it works.
+//
+// The text format is written by hand: it is two lines about a metric and one per
+// value, while the usual library makes the program a third larger and needs as much
+// memory as all the rest. That library reads and judges the page in the tests.
+package monitor
+
+import (
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/link"
+)
+
+// Sources is what the metrics are read from. The pipeline goes on writing it.
+type Sources struct {
+	Version    string
+	Conntrack  *conntrack.Stats
+	Flow       *flow.Stats
+	Links      *link.Stats
+	Probe      *Probe
+	Collectors func() []*export.Collector // those of now
+
+	Clock  conntrack.Clock
+	Began  int64                          // when the program did, monotonic
+	Sysctl func(name string) (int, error) // of conntrack, as conntrack.ReadSysctl
+}

@@ -1,0 +1,198 @@
+package monitor
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/link"
+)
+
+const second = int64(time.Second)
+
+// newSources returns a pipeline that has counted nothing yet. It began when its clock
+// was at 100 s; now it is 110 s.
+func newSources(collectors ...string) *Sources {
+	now := conntrack.Instant{Mono: 110 * second, Wall: 1_700_000_110 * second}
+	clock := func() conntrack.Instant { return now }
+	var all []*export.Collector
+	for _, address := range collectors {
+		all = append(all, export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock))
+	}
+	return &Sources{
+		Version: "v1.2.3", Conntrack: new(conntrack.Stats), Flow: new(flow.Stats), Links: new(link.Stats), Probe: new(Probe),
+		Collectors: func() []*export.Collector { return all },
+		Clock:      clock, Began: 100 * second,
+		Sysctl: func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
+	}
+}
+
+func pageOf(s *Sources) []byte {
+	var b bytes.Buffer
+	s.write(&b)
+	return b.Bytes()
+}
+
+// parsed is what Prometheus makes of a page.
+func parsed(t *testing.T, page []byte) monitortest.Families {
+	t.Helper()
+	families, err := monitortest.Parse(page)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, page)
+	}
+	return families
+}
+
+// value returns that of a metric without labels.
+func value(t *testing.T, s *Sources, name string) float64 {
+	t.Helper()
+	v, found := parsed(t, pageOf(s)).Value(name)
+	if !found {
+		t.Fatalf("no %s", name)
+	}
+	return v
+}
+
+func TestLint(t *testing.T) {
+	page := pageOf(newSources("192.0.2.1:2055", "[2001:db8::1]:2055"))
+	if err := parsed(t, page).Lint(); err != nil {
+		t.Error(err)
+	}
+	wrong := bytes.Replace(page, []byte("HELP conntally_flows "), []byte("HELP x "), 1)
+	if parsed(t, wrong).Lint() == nil {
+		t.Error("nothing is wrong with a metric without HELP")
+	}
+}
+
+// TestEverythingIsTold gives each counter of the pipeline a value of its own, and looks
+// for it.
+func TestEverythingIsTold(t *testing.T) {
+	s := newSources("192.0.2.1:2055")
+	at := map[float64]string{}
+	for _, stats := range []any{s.Conntrack, s.Flow, s.Links, s.Probe, &s.Collectors()[0].Stats} {
+		number(t, stats, at)
+	}
+	families := parsed(t, pageOf(s))
+	for name := range families {
+		for _, v := range families.Values(name) {
+			delete(at, v)
+			delete(at, v*float64(time.Second)) // durations are kept in ns
+		}
+	}
+	for _, field := range at {
+		t.Errorf("nothing tells %s", field)
+	}
+}
+
+// number sets all fields of a struct to values that are in use nowhere else.
+func number(t *testing.T, stats any, at map[float64]string) {
+	t.Helper()
+	v := reflect.ValueOf(stats).Elem()
+	for i := range v.NumField() {
+		if name := v.Type().Field(i).Name; name == "Turned" || name == "Dumped" {
+			continue // for /healthz
+		}
+		n := 900_001 + 2*len(at)
+		at[float64(n)] = v.Type().String() + "." + v.Type().Field(i).Name
+		switch f := v.Field(i).Addr().Interface().(type) {
+		case *atomic.Uint64:
+			f.Store(uint64(n))
+		case *atomic.Int64:
+			f.Store(int64(n))
+		default:
+			t.Fatalf("%s is no counter", at[float64(n)])
+		}
+	}
+}
+
+func TestKernelTable(t *testing.T) {
+	s := newSources()
+	if n := value(t, s, "conntally_conntrack_entries"); n != 1234 {
+		t.Errorf("%v entries", n)
+	}
+	if n := value(t, s, "conntally_conntrack_entries_limit"); n != 65536 {
+		t.Errorf("limit %v", n)
+	}
+	s.Sysctl = func(string) (int, error) { return 0, errors.New("no such file") }
+	if text := string(pageOf(s)); strings.Contains(text, "conntally_conntrack_entries") {
+		t.Error("told what isn't known")
+	}
+}
+
+func TestCollectorsOfNow(t *testing.T) {
+	const metric, first, second = "conntally_export_datagrams_total", "192.0.2.1:2055", "192.0.2.2:2055"
+	s := newSources(first, second)
+	both := s.Collectors()
+	both[1].Stats.Messages.Store(7)
+	for _, c := range []struct {
+		present []*export.Collector
+		want    map[string]float64
+	}{
+		{both, map[string]float64{first: 0, second: 7}},
+		{both[1:], map[string]float64{second: 7}},
+		{nil, map[string]float64{}},
+	} {
+		s.Collectors = func() []*export.Collector { return c.present }
+		f := parsed(t, pageOf(s))
+		if len(f[metric].GetMetric()) != len(c.want) {
+			t.Errorf("got %v, want %v", f[metric], c.want)
+		}
+		for collector, want := range c.want {
+			if got, found := f.Value(metric, collector); !found || got != want {
+				t.Errorf("%s: %v %v, want %v", collector, got, found, want)
+			}
+		}
+	}
+}
+
+// What the configuration may hold doesn't break the page.
+func TestLabels(t *testing.T) {
+	s := newSources("a\"b\\c\nd:1", "a\xffb:1")
+	family := parsed(t, pageOf(s))["conntally_export_datagrams_total"]
+	if len(family.Metric) != 2 {
+		t.Fatalf("got %v", family)
+	}
+	for i, want := range []string{"a\"b\\c\nd:1", "a?b:1"} {
+		if got := family.Metric[i].Label[0].GetValue(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	s := newSources()
+	s.Probe.DumpTime.Store(1500 * int64(time.Millisecond))
+	if v := value(t, s, "conntally_conntrack_dump_seconds_total"); v != 1.5 {
+		t.Errorf("dumps took %v", v)
+	}
+	if v := value(t, s, "conntally_conntrack_last_dump_age_seconds"); v != 10 {
+		t.Errorf("without a dump %v", v)
+	}
+	s.Probe.Dumped.Store(107 * second)
+	if v := value(t, s, "conntally_conntrack_last_dump_age_seconds"); v != 3 {
+		t.Errorf("after a dump %v", v)
+	}
+	if v := value(t, s, "process_start_time_seconds"); v != 1_700_000_100 {
+		t.Errorf("began %v", v)
+	}
+}
+
+func TestProcess(t *testing.T) {
+	s := newSources()
+	for name, least := range map[string]float64{
+		"process_cpu_seconds_total": 0, "process_resident_memory_bytes": 1 << 20, "process_virtual_memory_bytes": 1 << 21,
+		"process_open_fds": 3, "process_max_fds": 16, "go_goroutines": 2, "go_memstats_heap_alloc_bytes": 1 << 10,
+	} {
+		if v := value(t, s, name); !(v >= least) {
+			t.Errorf("%s %v", name, v)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// TestOptionalElsewhere has others read what is optional: tshark the counters of both
+// directions, nfdump the translations that begin and end.
+func TestOptionalElsewhere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
+	capture := filepath.Join(t.TempDir(), "lo.pcap")
+	dumpcap := r.start(need(t, "dumpcap"), "-q", "-i", "lo", "-f", "udp", "-w", capture)
+	dumpcap.says("Capturing on")
+	nfdump := map[string]func() []byte{"netflow9": r.nfdumpJSON(2051), "ipfix": r.nfdumpJSON(2052)}
+	s := r.sink()
+	path := filepath.Join(t.TempDir(), "conntally.toml")
+	text := fmt.Sprintf("collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
+		"[flow]\nbiflow = true\nnat_events = true\n[conntrack]\npoll_interval = \"1s\"\n", s.Address(), address(2051), address(2052))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	watch := r.oracle()
+	p := r.probe("--config", path)
+	for i := range 5 {
+		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i, End: lab.FIN}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Forward(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 80, Down: 1100, End: lab.FIN}); err != nil {
+		t.Fatal(err)
+	}
+	watch.untilEnded(r, 6)
+	r.stop(p)
+	flows := s.all()
+	if err := dumpcap.end(syscall.SIGINT); err != nil {
+		t.Fatalf("%v\n%s", err, dumpcap)
+	}
+	sameLines(t, "tshark", r.tsharkCounters(capture, s.Address()), ownCounters(flows))
+	for protocol, read := range nfdump {
+		sameLines(t, "nfdump by "+protocol, nfdumpEvents(t, read()), ownEvents(s.events))
+	}
+}
+
+// sameLines compares what does not come in order.
+func sameLines(t *testing.T, who string, got, want []string) {
+	t.Helper()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("%s shows\n%s\nwant\n%s", who, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// nfdumpJSON receives at a port, and returns what reads all of it.
+func (r *rig) nfdumpJSON(port int) func() []byte {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600")
+	r.untilListening(port)
+	return func() []byte {
+		r.untilRead(port)
+		r.stop(p)
+		cmd := exec.Command(need(r.t, "nfdump"), "-R", dir, "-o", "json")
+		cmd.Env = append(os.Environ(), "TZ=UTC")
+		out, err := cmd.Output()
+		if err != nil {
+			r.t.Fatalf("nfdump: %v", err)
+		}
+		return out
+	}
+}
+
+const nfdumpTime = "2006-01-02T15:04:05.000"
+
+// nfdumpEvents has a line for each translation that begins or ends.
+func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
+	t.Helper()
+	var rows []struct {
+		Event    string `json:"nat_event_id"`
+		At       string `json:"t_event"`
+		First    string `json:"first"`
+		Src      string `json:"src4_addr"`
+		Dst      string `json:"dst4_addr"`
+		SrcPort  uint16 `json:"src_port"`
+		DstPort  uint16 `json:"dst_port"`
+		Xlt      string `json:"src4_xlt_ip"`
+		XltDst   string `json:"dst4_xlt_ip"`
+		XltPort  string `json:"src_xlt_port"`
+		XltDPort string `json:"dst_xlt_port"`
+	}
+	if err := json.Unmarshal(out, &rows); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, row := range rows {
+		if row.Event == "" {
+			continue
+		}
+		if row.First != row.At {
+			t.Errorf("an event of %s is filed under %s", row.At, row.First)
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %s:%d -> %s:%d as %s:%s -> %s:%s", row.Event, row.At,
+			row.Src, row.SrcPort, row.Dst, row.DstPort, row.Xlt, row.XltPort, row.XltDst, row.XltDPort))
+	}
+	return lines
+}
+
+func ownEvents(events []decode.NATEvent) (lines []string) {
+	for _, e := range events {
+		lines = append(lines, fmt.Sprintf("%d %s %s:%d -> %s:%d as %s:%d -> %s:%d", e.Event, e.Observed.Format(nfdumpTime),
+			e.Src, e.SrcPort, e.Dst, e.DstPort, e.PostSrc, e.PostSrcPort, e.PostDst, e.PostDstPort))
+	}
+	return lines
+}
+
+// tsharkCounters has a line for each record of both directions in a capture.
+func (r *rig) tsharkCounters(capture, collector string) (lines []string) {
+	r.t.Helper()
+	_, port, _ := strings.Cut(collector, ":")
+	out, err := exec.Command(need(r.t, "tshark"), "-r", capture, "-d", "udp.port=="+port+",cflow", "-Y", "udp.dstport=="+port, "-T", "pdml").Output()
+	if err != nil {
+		r.t.Fatalf("tshark: %v", err)
+	}
+	var document struct {
+		Packets []pdmlField `xml:"packet"`
+	}
+	if err := xml.NewDecoder(bytes.NewReader(out)).Decode(&document); err != nil {
+		r.t.Fatal(err)
+	}
+	for i := range document.Packets {
+		document.Packets[i].records(func(of map[string][]string) {
+			if octets, packets := of["cflow.octets"], of["cflow.packets"]; len(octets) == 2 && len(packets) == 2 {
+				lines = append(lines, fmt.Sprintf("%s:%s -> %s:%s %s/%s and back %s/%s", of["cflow.srcaddr"][0], of["cflow.srcport"][0],
+					of["cflow.dstaddr"][0], of["cflow.dstport"][0], packets[0], octets[0], packets[1], octets[1]))
+			}
+		})
+	}
+	return lines
+}
+
+// records hands fn what each data record shows, by the fields' names, in order: what
+// comes a second time is of the reverse direction.
+func (f *pdmlField) records(fn func(of map[string][]string)) {
+	if f.Name == "" && strings.HasPrefix(f.Show, "Flow ") {
+		of := map[string][]string{}
+		for _, field := range f.Fields {
+			of[field.Name] = append(of[field.Name], field.Show)
+		}
+		fn(of)
+	}
+	for _, inside := range [][]pdmlField{f.Protos, f.Fields} {
+		for i := range inside {
+			inside[i].records(fn)
+		}
+	}
+}
+
+// ownCounters makes such lines of flows that come in pairs.
+func ownCounters(flows []decode.Flow) (lines []string) {
+	for i := 0; i+1 < len(flows); i += 2 {
+		a, b := &flows[i], &flows[i+1]
+		lines = append(lines, fmt.Sprintf("%s:%d -> %s:%d %d/%d and back %d/%d", a.Src, a.SrcPort, a.Dst, a.DstPort, a.Packets, a.Bytes, b.Packets, b.Bytes))
+	}
+	return lines
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
+)
+
+// TestReload: under 2000 new flows per second and a transfer that goes on, the
+// configuration is changed, then found bad. The collectors that stay, one of each
+// protocol, see every byte once and no gap; the two others see together what they see.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	const rate, seconds, transferRate = 2000, 8, 100_000
+	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "2"})
+	stays, stays9, goes, comes := r.bigSink(), r.bigSink(), r.bigSink(), r.bigSink()
+	path := filepath.Join(t.TempDir(), "conntally.toml")
+	write := func(settings string, sinks ...*sink) {
+		text := fmt.Sprintf("[metrics]\nlisten = %q\n%s", faultMetrics, settings)
+		for _, s := range sinks {
+			text += collectorSection(s.Address())
+		}
+		text += collectorSection(stays9.Address()) + "protocol = \"netflow9\"\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("", stays, goes)
+	p := r.probe("--config", path)
+	reload := func(says string) {
+		t.Helper()
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		p.says(says)
+	}
+
+	var g errgroup.Group
+	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Rate: transferRate, End: lab.Open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	g.Go(func() error { return transfer(r.ctx, conn, 3*seconds, transferRate, done) })
+	r.flood(seconds*rate, rate)
+	g.Go(func() error { defer close(done); r.flood(2*seconds*rate, rate); return nil })
+	write("[flow]\nactive_timeout = \"2s\"\n", comes, stays)
+	reload("no longer exporting")
+	write("[flow]\nactive_timeout = 2\n")
+	reload("the one in force stays")
+	comes.until("the transfer in pieces of two seconds", func(flows []decode.Flow) bool {
+		return count(reasons(direction(flows, lab.ClientIPv4, conn.LocalPort)), flow.EndActive) >= 3
+	})
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	m := r.untilMetrics(p, "the end of all flows", func(m metrics) bool { return m.events() >= r.sent })
+	udp, tcp := r.forwarded(udp4()), r.forwarded(tcp4())
+	r.stop(p)
+
+	for _, s := range []*sink{stays, stays9} {
+		flows := s.all()
+		if got := sumFlows(flows); got[udp4()] != udp || got[tcp4()] != tcp {
+			t.Errorf("collected %v and %v, nftables counted %v and %v", got[udp4()], got[tcp4()], udp, tcp)
+		}
+		if missing := r.arrivals(flows); missing > 0 {
+			t.Errorf("%d of %d flows are missing", missing, r.sent)
+		}
+	}
+	before, after := goes.all(), comes.all()
+	if parts := sumFlows(append(before, after...)); parts[udp4()] != udp || parts[tcp4()] != tcp || len(before) == 0 || len(after) == 0 {
+		t.Errorf("one after the other they collected %v, %v", parts[udp4()], parts[tcp4()])
+	}
+	for name, s := range map[string]*sink{"stays": stays, "stays, NetFlow v9": stays9, "goes": goes, "comes": comes} {
+		c := s.decoder.Counters()
+		t.Logf("%s: %d records, %+v", name, len(s.flows), c)
+		if c.MissedRecords+c.MissedDatagrams+c.UnknownSets+c.Refused > 0 || len(s.from) != 1 {
+			t.Errorf("%s: %+v, from %v", name, c, s.from)
+		}
+	}
+	t.Logf("%d flows of the flood, udp %v, tcp %v; %v dropped", r.sent, udp, tcp, m["conntrack_dropped_events_total"])
+	if strings.Count(p.String(), "configuration read again") != 1 {
+		t.Errorf("the log:\n%s", p)
+	}
+}
+
+func count[T comparable](list []T, v T) (n int) {
+	for _, e := range list {
+		if e == v {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTerminalGone: whoever loses the terminal loses the program that runs in it, as
+// ever.
+func TestTerminalGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	s := r.sink()
+	master, slave := pty(t)
+	cmd := exec.CommandContext(r.ctx, os.Args[0], "run", "--collector", s.Address())
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := r.Router.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	lines := bufio.NewScanner(master)
+	until := func(text string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("it ended before it said %q", text)
+	}
+	until("reading conntrack")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil { // with its terminal, it goes on
+		t.Fatal(err)
+	}
+	until("configuration read again")
+	master.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// pty opens a pseudo terminal.
+func pty(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	return master, slave
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"golang.org/x/sys/unix"
+)
+
+// nobody is a user without any rights of its own.
+const nobody = 65534
+
+// asNobody is a command that runs conntally as an ordinary user with these
+// capabilities, such as "+net_admin", and none besides.
+func asNobody(t *testing.T, capabilities string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Open(os.Args[0]) // which lies where only we may look for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { self.Close() })
+	set := []string{
+		"--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs",
+		"--inh-caps", "-all" + capabilities, "--ambient-caps", "-all" + capabilities, "--bounding-set", "-all" + capabilities,
+		"/proc/self/fd/3",
+	}
+	cmd := exec.Command(need(t, "setpriv"), append(set, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.ExtraFiles = []*os.File{self}
+	return cmd
+}
+
+// CAP_NET_ADMIN is all that it takes: settings, the large buffer, interfaces, events,
+// dumps, the state file; and every byte is counted.
+func TestOrdinaryUser(t *testing.T) {
+	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0", "net/netfilter/nf_conntrack_timestamp": "0"})
+	s := r.sink()
+	state := r.ownedDirectory(nobody)
+	t.Setenv("STATE_DIRECTORY", state)
+	p := r.run(asNobody(t, ",+net_admin", "run", "--collector", s.Address(), "--log-level", "debug"))
+	p.says("reading conntrack")
+	if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 300_000, Down: 100_000}); err != nil {
+		t.Fatal(err)
+	}
+	want := r.forwarded(tcp4())
+	r.stop(p)
+	if got := sum(s.all()); got != want {
+		t.Errorf("counted %v, the router forwarded %v", got, want)
+	}
+	log := p.String()
+	for _, part := range []string{"turned on in the kernel", `"receive_buffer": 33554432`} {
+		if !strings.Contains(log, part) {
+			t.Errorf("the log lacks %q:\n%s", part, log)
+		}
+	}
+	if strings.Contains(log, "WARN") {
+		t.Errorf("warnings:\n%s", log)
+	}
+	if _, err := os.Stat(filepath.Join(state, stateFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without, it says so in one sentence.
+func TestNoRights(t *testing.T) {
+	r := newRig(t, nil)
+	for _, args := range [][]string{{}, {"--track"}} {
+		p := r.run(asNobody(t, "", append([]string{"run", "--collector", "127.0.0.1:2055"}, args...)...))
+		err := <-p.exited
+		lines := strings.Split(strings.TrimSpace(p.String()), "\n")
+		if len(lines) != 1 || !strings.Contains(lines[0], "this takes CAP_NET_ADMIN") || p.cmd.ProcessState.ExitCode() != exitFail {
+			t.Errorf("%q: ended with %v:\n%s", args, err, p)
+		}
+	}
+}
+
+// ownedDirectory is a directory of that user, whom its parents let in.
+func (r *rig) ownedDirectory(uid int) string {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Chown(dir, uid, uid); err != nil {
+		r.t.Fatal(err)
+	}
+	return dir
+}

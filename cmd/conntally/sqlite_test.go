@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/lab"
+)
+
+// TestSQLite puts what three routers export, two by IPFIX and one by v9, into the one
+// database that docs/collectors/sqlite describes.
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
+	const port = 2061
+	db := r.database()
+	p := r.start(need(t, "nfacctd"), "-f", r.documented("nfacctd.conf", db, port))
+	r.untilListening(port)
+	routers := map[string]string{"127.0.0.11": "ipfix", "127.0.0.12": "ipfix", "127.0.0.13": "netflow9"}
+	var probes []*process
+	for source, protocol := range routers {
+		probes = append(probes, r.probe("--config", r.exporting(port, source, protocol)))
+	}
+	watch := r.oracle()
+	for i := range 10 {
+		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i, End: lab.FIN}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watch.untilEnded(r, 10)
+	for _, probe := range probes {
+		r.stop(probe)
+	}
+	r.untilRead(port)
+	if err := p.end(syscall.SIGINT); err != nil { // writes what is left
+		t.Fatalf("nfacctd: %v\n%s", err, p)
+	}
+	r.untilWritten(db, len(routers))
+	forwarded := r.forwarded(tcp4())
+	for source := range routers {
+		query := fmt.Sprintf("select sum(packets), sum(bytes) from flows where peer_ip_src = '%s' and ip_proto = 'tcp'", source)
+		if got, want := r.query(db, query), fmt.Sprintf("%d|%d", forwarded.Packets, forwarded.Bytes); got != want {
+			t.Errorf("of %s: %s, forwarded %s\n%s", source, got, want, p)
+		}
+	}
+	t.Logf("peer|records|bytes:\n%s", r.query(db, "select peer_ip_src, count(*), sum(bytes) from flows group by 1"))
+}
+
+// database makes the documented one.
+func (r *rig) database() string {
+	r.t.Helper()
+	schema, err := os.ReadFile("../../docs/collectors/sqlite/schema.sql")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	db := filepath.Join(r.t.TempDir(), "flows.db")
+	r.query(db, string(schema))
+	return db
+}
+
+func (r *rig) query(db, sql string) string {
+	r.t.Helper()
+	cmd := exec.Command(need(r.t, "sqlite3"), db)
+	cmd.Stdin = strings.NewReader(sql + ";")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", sql, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// untilWritten waits for nfacctd's writer, a process of its own, to have rows of so many
+// routers.
+func (r *rig) untilWritten(db string, routers int) {
+	r.t.Helper()
+	want := fmt.Sprint(routers)
+	for r.query(db, "select count(distinct peer_ip_src) from flows") != want {
+		if err := r.ctx.Err(); err != nil {
+			r.t.Fatalf("the database has %s", r.query(db, "select peer_ip_src, count(*) from flows group by 1"))
+		}
+	}
+}
+
+// documented is a file of docs/collectors/sqlite, with another database and port.
+func (r *rig) documented(name, db string, port int) string {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join("../../docs/collectors/sqlite", name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	text := strings.NewReplacer("/var/lib/pmacct/flows.db", db, "nfacctd_port: 2055", fmt.Sprint("nfacctd_port: ", port)).Replace(string(b))
+	return r.file(name, text)
+}
+
+// exporting is a configuration that exports from one of the router's own addresses.
+func (r *rig) exporting(port int, source, protocol string) string {
+	return r.file(source+".toml", fmt.Sprintf(`[[collector]]
+address  = %q
+source   = %q
+protocol = %q
+[conntrack]
+poll_interval = "1s"
+`, address(port), source, protocol))
+}
+
+func (r *rig) file(name, text string) string {
+	r.t.Helper()
+	path := filepath.Join(r.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}

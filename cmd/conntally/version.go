@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// Stamped by the build: -ldflags "-X main.version=...", and so on.
+var (
+	version = "devel"
+	commit  string
+	date    string // of the commit, such as 2026-01-31
+)
+
+// runVersion is `conntally version`.
+func runVersion(_ context.Context, args []string, stdout, _ io.Writer) error {
+	if len(args) > 0 {
+		return usageError("version takes no arguments")
+	}
+	info, _ := debug.ReadBuildInfo()
+	_, err := fmt.Fprintln(stdout, describe(version, commit, date, info))
+	return err
+}
+
+// describe names the program and what it was built from. Where `go install` has built
+// it, nothing is stamped, but Go itself knows.
+func describe(version, commit, date string, info *debug.BuildInfo) string {
+	if info != nil && version == "devel" && strings.HasPrefix(info.Main.Version, "v") {
+		version = info.Main.Version
+	}
+	details := make([]string, 0, 3)
+	if commit != "" {
+		details = append(details, "commit "+commit)
+	}
+	if date != "" {
+		details = append(details, date)
+	}
+	details = append(details, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	return fmt.Sprintf("conntally %s (%s)", version, strings.Join(details, ", "))
+}
