@@ -3,18 +3,27 @@
 
 GO       ?= go
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TOOLS    := $(CURDIR)/.tools
 
 GOFLOW2       = github.com/netsampler/goflow2/v2/cmd/goflow2@v2.2.6
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.10.1
+NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
 export CGO_ENABLED = 0
+export GO
 
-.PHONY: build demo test unit lint fuzz tools clean
+.PHONY: build install uninstall demo test unit lint fuzz bench bench-quick bench-instructions tools clean \
+	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
 
 build: ## the program, ./conntally
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o conntally ./cmd/conntally
+	.ci/build native conntally
+
+# PREFIX=/usr/local, SYSCONFDIR=/etc and DESTDIR say where.
+install: ## what build has built, as a service
+	module/install
+
+uninstall: ## all of it but the configuration
+	module/install uninstall
 
 demo: build ## a NAT router in network namespaces, real traffic, the flows
 	$(SUDO) ./conntally demo
@@ -28,15 +37,66 @@ test: tools ## all tests, against the real kernel and real collectors
 unit: ## the tests that need no root
 	$(GO) test ./...
 
-lint: $(TOOLS)/golangci-lint ## style, and who may import whom
+lint: $(TOOLS)/golangci-lint ## style, who may import whom, and shell scripts
 	$(TOOLS)/golangci-lint run ./...
+	.ci/shell-test
+
+bench: build $(TOOLS)/bench ## what it costs, beside softflowd and others; 25 minutes, on a machine at rest
+	.ci/peers nft:nftables softflowd:softflowd fprobe:fprobe pmacctd:pmacct ulogd:ulogd2
+	$(SUDO) $(TOOLS)/bench
+
+bench-quick: build $(TOOLS)/bench ## the same in three minutes, softflowd alone, once
+	.ci/peers nft:nftables softflowd:softflowd
+	$(SUDO) $(TOOLS)/bench -quick
+
+bench-instructions: build $(TOOLS)/bench ## what softflowd and conntally execute per packet, flow and poll; three minutes
+	.ci/peers nft:nftables softflowd:softflowd valgrind:valgrind
+	$(SUDO) $(TOOLS)/bench -instructions
+
+.PHONY: $(TOOLS)/bench
+$(TOOLS)/bench:
+	$(GO) build -trimpath -o $@ ./bench
 
 FUZZTIME ?= 5m
 fuzz: ## each fuzzer for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
 
+release: $(TOOLS)/nfpm ## dist/: programs and packages for all targets, checksums
+	.ci/release
+
+reproducible: $(TOOLS)/nfpm ## the release of this commit, twice, compared
+	.ci/reproducible
+
+package-test: release ## the packages, installed and removed on an overlay of this system
+	.ci/package-test
+
+service-test: release ## the deb as a service of a systemd of its own, in namespaces
+	.ci/service-test
+
+unit-test: build ## the systemd unit
+	.ci/unit-test
+
+qemu-test: ## tests on arm64, arm and mips, emulated, and on 386
+	.ci/qemu-test
+
+# NIXPKGS=DIR, a checkout of nixpkgs, has whole systems evaluated as well.
+nix-check: ## what there is for Nix, as far as it can be tried without building
+	.ci/need nix-instantiate:nix-bin systemd-analyze:systemd iptables:iptables nft:nftables
+	NIXPKGS='$(abspath $(NIXPKGS))' $(GO) test -count=1 -timeout 30m ./module
+
+nixos-test: build tools ## the steps of the test on virtual machines, on network namespaces
+	.ci/need python3:python3 curl:curl jq:jq conntrack:conntrack ss:iproute2
+	.ci/as-root .ci/nixos-test
+
+nix-record: ## what a real nixpkgs makes of the NixOS module, from NIXPKGS=DIR
+	.ci/need nix-instantiate:nix-bin
+	NIXPKGS='$(abspath $(NIXPKGS))' $(GO) test -count=1 -timeout 30m -run '^TestEvaluation$$' ./module -update
+
+vendor-hash: ## the hash of the dependencies, into module/package.nix
+	.ci/vendor-hash write
+
 tools: $(TOOLS)/goflow2
-	.ci/need nfcapd:nfdump nft:nftables
+	.ci/need nfcapd:nfdump nfacctd:pmacct tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2
 
 $(TOOLS)/goflow2:
 	GOBIN=$(TOOLS) $(GO) install $(GOFLOW2)
@@ -44,5 +104,8 @@ $(TOOLS)/goflow2:
 $(TOOLS)/golangci-lint:
 	GOBIN=$(TOOLS) $(GO) install $(GOLANGCI_LINT)
 
+$(TOOLS)/nfpm:
+	GOBIN=$(TOOLS) $(GO) install $(NFPM)
+
 clean:
-	rm -rf conntally $(TOOLS)
+	rm -rf conntally dist $(TOOLS)

@@ -1,0 +1,29 @@
+# Made by go generate ./cmd/conntally from what --help says.
+
+_conntally() {
+	local words= value=
+	[ "$COMP_CWORD" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}
+	case $value in
+	--config)
+		compopt -o default
+		return
+		;;
+	--log-level) words='debug info warn error' ;;
+	--nat) words='endpoints wire' ;;
+	--protocol) words='ipfix netflow9' ;;
+	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --address) ;;
+	*)
+		case $COMP_CWORD,${COMP_WORDS[1]} in
+		1,*) words='run check listen demo collector-config version' ;;
+		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --log-level --metrics --nat --poll-interval --protocol --track' ;;
+		*,check) words='--config --json' ;;
+		*,listen) words='--address --json' ;;
+		*,demo) words='--protocol' ;;
+		*,collector-config) words='--collector --config' ;;
+		*,version) words='' ;;
+		esac
+		;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -F _conntally conntally

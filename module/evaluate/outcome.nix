@@ -1,0 +1,43 @@
+# What we want to know of a system.
+{ lib }:
+let
+  lines = keep: text: lib.filter keep (lib.splitString "\n" text);
+  ours = lines (lib.hasInfix "conntally");
+
+  # Without hashes and versions, which are nixpkgs' own.
+  short =
+    text:
+    lib.concatMapStrings (part: if lib.isList part then "/nix/store/${lib.head part}" else part) (
+      builtins.split "/nix/store/[a-z0-9]+-([a-z]+)-[^/]*" text
+    );
+in
+{
+  # After all of it has been evaluated.
+  outcome =
+    { config, ... }:
+    let
+      inherit (config.networking) firewall nftables;
+      inherit (config.environment.etc."conntally.toml") source;
+      file = source.file or source;
+    in
+    builtins.seq config.system.build.toplevel.drvPath {
+      checked = source ? file;
+      file = file.value or (if builtins.isPath file then baseNameOf file else file);
+      unit = lines (
+        # The environment is any unit's, the triggers are recorded below.
+        line: line != "" && !lib.hasPrefix "Environment=" line && !lib.hasPrefix "X-Re" line
+      ) (short config.systemd.units."conntally.service".text);
+      restart = map builtins.fromJSON config.systemd.services.conntally.restartTriggers;
+      sysctls = lib.filterAttrs (name: _: lib.hasInfix "conntrack" name) config.boot.kernel.sysctl;
+      kernelModules = lib.filter (lib.hasInfix "conntrack") config.boot.kernelModules;
+      nftables = lib.mapAttrs (_: table: "${table.family} ${table.content}") (
+        lib.filterAttrs (name: _: lib.hasPrefix "conntally" name) nftables.tables
+      );
+      iptables = ours firewall.extraCommands;
+      iptablesStop = ours firewall.extraStopCommands;
+      ports = firewall.allowedTCPPorts;
+      warnings = lib.filter (lib.hasInfix "conntally") config.warnings;
+    };
+
+  difference = reference: one: lib.filterAttrs (name: value: value != reference.${name}) one;
+}

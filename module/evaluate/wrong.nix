@@ -1,0 +1,32 @@
+# Each is refused, and the reason names the option.
+{
+  lib,
+  evaluate,
+  extend,
+}:
+let
+  inherit (lib) mkForce;
+  settings = value: extend { services.conntally.settings = value; };
+in
+{
+  noCollector = evaluate { services.conntally.enable = true; };
+  noPort = extend { services.conntally.collector = mkForce "192.0.2.10"; };
+  badPort = extend { services.conntally.collector = mkForce "192.0.2.10:65536"; };
+  badElement = settings { collector = [ { address = "[::1:2055"; } ]; };
+  unknownKey = settings { flow.activ_timeout = "60s"; };
+  unknownTable = settings { flows = { }; };
+  badWord = settings { log.level = "loud"; };
+  badDuration = settings { flow.idle_timeout = "15"; };
+  badNumber = settings { conntrack.max_cpu = 0; };
+  noAction = settings { filter = [ { ports = [ 53 ]; } ]; };
+  emptyCondition = settings {
+    filter = [
+      {
+        action = "exclude";
+        ports = [ ];
+      }
+    ];
+  };
+  fileAndSettings = extend { services.conntally.configFile = "/run/secrets/conntally.toml"; };
+  openNothing = extend { services.conntally.openFirewall = true; };
+}

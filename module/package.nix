@@ -1,0 +1,64 @@
+{
+  lib,
+  buildGoModule,
+  installShellFiles,
+  versionCheckHook,
+}:
+
+buildGoModule (finalAttrs: {
+  pname = "conntally";
+  version = "0.1.0";
+
+  # All that tests read, too.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../CHANGELOG.md
+      ../README.md
+      ../bench
+      ../cmd
+      ../conntrack
+      ../docs
+      ../export
+      ../flake.lock
+      ../flake.nix
+      ../flow
+      ../go.mod
+      ../go.sum
+      ../module
+    ];
+  };
+
+  # Of what `go mod vendor` writes: make vendor-hash.
+  vendorHash = "sha256-ohbsA86+rD/CGnD0uas6EwNBeTAPXT01yNEfC0m5kGM=";
+
+  env.CGO_ENABLED = 0;
+  tags = [ "nethttpomithttp2" ]; # metrics don't need it
+  ldflags = [
+    "-s"
+    "-X=main.version=${finalAttrs.version}"
+  ];
+
+  # Builds the program alone, but tests everything.
+  subPackages = [ "cmd/conntally" ];
+  preCheck = "unset subPackages";
+
+  nativeBuildInputs = [ installShellFiles ];
+  postInstall = ''
+    installManPage module/man/conntally.1
+    installShellCompletion --cmd conntally --bash module/completions/conntally.bash \
+      --fish module/completions/conntally.fish --zsh module/completions/conntally.zsh
+  '';
+
+  nativeInstallCheckInputs = [ versionCheckHook ];
+  doInstallCheck = true;
+
+  meta = {
+    description = "NetFlow and IPFIX export of the kernel's connection tracking";
+    homepage = "https://github.com/conntally/conntally";
+    changelog = "https://github.com/conntally/conntally/blob/main/CHANGELOG.md";
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "conntally";
+  };
+})

@@ -1,0 +1,200 @@
+package module
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+)
+
+// keys calls found with each key of the configuration file, as options are called.
+func keys(prefix string, table reflect.Type, found func(name string, tag reflect.StructTag)) {
+	for f := range table.Fields() {
+		name := prefix + f.Tag.Get("toml")
+		switch {
+		case f.Type.Kind() == reflect.Struct && f.Type.NumField() > 1:
+			keys(name+".", f.Type, found)
+		case f.Type.Kind() == reflect.Slice && prefix == "":
+			keys(name+".*.", f.Type.Elem(), found)
+		default:
+			found(name, f.Tag)
+		}
+	}
+}
+
+// reference is the reference configuration with its examples, by option.
+func reference(t *testing.T) map[string]any {
+	t.Helper()
+	text := regexp.MustCompile(`(?m)^#(\S)`).ReplaceAllString(read(t, "../cmd/conntally/config/reference.toml"), "$1")
+	var file map[string]any
+	if err := toml.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	flatten(values, "", file)
+	return values
+}
+
+func flatten(values map[string]any, prefix string, table map[string]any) {
+	for key, value := range table {
+		switch v := value.(type) {
+		case map[string]any:
+			flatten(values, prefix+key+".", v)
+		case []any:
+			if first, isTable := v[0:min(1, len(v))], prefix == ""; isTable {
+				flatten(values, prefix+key+".*.", first[0].(map[string]any))
+				continue
+			}
+			values[prefix+key] = v
+		default:
+			values[prefix+key] = v
+		}
+	}
+}
+
+// Each key of the program is an option with the program's default, and no other is.
+func TestSettingsAreTheKeys(t *testing.T) {
+	settings, defaults := readRecord(t).Settings, reference(t)
+	delete(settings, "collector")
+	delete(settings, "filter")
+	keys("", reflect.TypeFor[config.Config](), func(name string, _ reflect.StructTag) {
+		want := literal(t, defaults[name])
+		switch {
+		case name == "collector.*.address" || name == "filter.*.action":
+			want = "none"
+		case strings.HasPrefix(name, "filter."):
+			want = "null" // no condition
+		}
+		if got, is := settings[name]; !is {
+			t.Errorf("no option services.conntally.settings.%s: add it to settings.nix, then %s", name, renew)
+		} else if strings.ReplaceAll(got, " ", "") != want {
+			t.Errorf("services.conntally.settings.%s is %s by default, of the program it is %s", name, got, want)
+		}
+		delete(settings, name)
+	})
+	for name := range settings {
+		t.Errorf("services.conntally.settings.%s is no key of the program", name)
+	}
+}
+
+func literal(t *testing.T, value any) string {
+	t.Helper()
+	b, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What a reload can't change restarts the service, and nothing else does.
+func TestRestartTriggers(t *testing.T) {
+	want, got := map[string]any{}, map[string]any{}
+	keys("", reflect.TypeFor[config.Config](), func(name string, tag reflect.StructTag) {
+		if tag.Get("restart") != "" {
+			want[name] = nil
+		}
+	})
+	for table, values := range readRecord(t).minimal(t).Restart[0] {
+		for key := range values {
+			got[table+"."+key] = nil
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("a restart for %v, want %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// The program takes each file that the module generates, and takes it as meant.
+func TestSettingsAreTaken(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "conntally")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/conntally").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r := readRecord(t)
+	for _, name := range r.systems() {
+		file := r.system(t, name).File
+		if _, isPath := file.(string); isPath {
+			continue
+		}
+		for _, inline := range []bool{false, true} { // as different writers of TOML do
+			t.Run(fmt.Sprintf("%s, inline %v", name, inline), func(t *testing.T) {
+				taken(t, program, file, inline)
+			})
+		}
+	}
+}
+
+func taken(t *testing.T, program string, file any, inline bool) {
+	var text bytes.Buffer
+	if err := toml.NewEncoder(&text).SetTablesInline(inline).Encode(whole(file)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "conntally.toml")
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program, "run", "--check-config", "--config", path).CombinedOutput()
+	if err != nil || string(out) != path+": ok\n" {
+		t.Errorf("%v: %s\n%s", err, out, &text)
+	}
+}
+
+// whole gives numbers that JSON has made floats of their kind back.
+func whole(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = whole(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = whole(v[i])
+		}
+	case float64:
+		if v == float64(int64(v)) {
+			return int64(v)
+		}
+	}
+	return value
+}
+
+// Each file is checked while the system is built, if it is there and the program runs.
+func TestFilesAreChecked(t *testing.T) {
+	r := readRecord(t)
+	for _, name := range r.systems() {
+		want := name != "secret" && name != "cross"
+		if got := r.system(t, name).Checked; got != want {
+			t.Errorf("%s: checked %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The system with everything has each key, none of them as by default.
+func TestEverythingIsTried(t *testing.T) {
+	everything, defaults := map[string]any{}, reference(t)
+	file := readRecord(t).system(t, "everything").File.(map[string]any)
+	list := file["collector"].([]any)
+	file["collector"] = list[len(list)-1:]
+	flatten(everything, "", file)
+	for name, value := range defaults {
+		switch got, is := everything[name]; {
+		case !is && name == "collector.*.protocol":
+		case !is:
+			t.Errorf("%s is not tried", name)
+		case literal(t, got) == literal(t, value) && !strings.HasPrefix(name, "filter.") && name != "collector.*.protocol":
+			t.Errorf("%s is tried with its default, %v", name, got)
+		}
+	}
+}

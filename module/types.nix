@@ -1,0 +1,80 @@
+# Types of the values in conntally's configuration. They catch at evaluation what is
+# likely to be mistyped; the program itself checks the rest when the system is built.
+{ lib }:
+let
+  inherit (lib) types;
+
+  text = description: check: types.addCheck types.str check // { inherit description; };
+
+  matches = regex: value: builtins.match regex value != null;
+
+  # The program takes a port from a string; so must we.
+  isPort =
+    least: digits:
+    matches "[0-9]{1,5}" digits
+    && (
+      let
+        port = lib.toIntBase10 digits;
+      in
+      port >= least && port <= 65535
+    );
+
+  hostAndPort =
+    host: least: value:
+    let
+      parts = builtins.match "(${host}):([0-9]+)" value;
+    in
+    parts != null && isPort least (lib.last parts);
+
+  duration = "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+";
+  name = "[0-9A-Za-z._-]+";
+  ipv6 = "[[][0-9A-Fa-f:.]+(%[0-9A-Za-z._-]+)?[]]";
+in
+{
+  address = text "HOST:PORT (an IPv6 address in brackets)" (hostAndPort "${name}|${ipv6}" 1);
+
+  listen = text ''HOST:PORT, such as "127.0.0.1:9469", or ""'' (
+    value: value == "" || hostAndPort "(${name}|${ipv6})?" 0 value
+  );
+
+  # What can be told of an IP address without a parser.
+  source = text ''an address of this host, or ""'' (matches "[0-9A-Fa-f:.]*(%[0-9A-Za-z._-]+)?");
+
+  network = text ''a network, such as "192.0.2.0/24" or "2001:db8::/32"'' (
+    matches "[0-9A-Fa-f:.]+(/[0-9]{1,3})?"
+  );
+
+  duration = text ''a duration, such as "60s" or "5m"'' (matches duration);
+
+  interval = text ''"auto" or a duration, such as "10s"'' (matches "auto|${duration}");
+
+  size = text ''a size, such as "512KiB" or "16MiB"'' (matches "[0-9]+ *(KiB|MiB)?");
+
+  protocol = types.either types.ints.u8 (
+    types.enum [
+      "icmp"
+      "icmpv6"
+      "tcp"
+      "udp"
+      "udplite"
+      "sctp"
+      "dccp"
+      "gre"
+      "esp"
+      "ah"
+    ]
+  );
+
+  ports = types.either types.port (
+    text ''a port, or a range such as "1000-2000"'' (
+      value: lib.length (lib.splitString "-" value) <= 2 && lib.all (isPort 0) (lib.splitString "-" value)
+    )
+  );
+
+  mark = types.either types.ints.u32 (
+    text ''a mark, such as "0x10/0xff"'' (matches "(0x[0-9A-Fa-f]+|[0-9]+)(/(0x[0-9A-Fa-f]+|[0-9]+))?")
+  );
+
+  # dev_valid_name in the kernel: 15 bytes without "/", ":" and spaces.
+  interface = text "the name of a network interface" (matches "[^/:[:space:]]{1,15}");
+}

@@ -1,0 +1,49 @@
+# What systemd gives conntally and what it withholds, as in systemd/conntally.service;
+# a test compares the two.
+{
+  Type = "notify";
+  Restart = "on-failure";
+  RestartSec = 5;
+  WatchdogSec = 30;
+
+  StateDirectory = "conntally";
+  StateDirectoryMode = "0700";
+  UMask = "0077";
+
+  DynamicUser = true;
+  # To read connection tracking.
+  AmbientCapabilities = "CAP_NET_ADMIN";
+  CapabilityBoundingSet = "CAP_NET_ADMIN";
+  # To turn on its counters and time stamps.
+  ReadWritePaths = "-/proc/sys/net/netfilter";
+  # Netlink, collectors, and AF_UNIX for the manager itself.
+  RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
+
+  DevicePolicy = "closed";
+  KeyringMode = "private";
+  LockPersonality = true;
+  MemoryDenyWriteExecute = true;
+  NoNewPrivileges = true;
+  PrivateDevices = true;
+  PrivateMounts = true;
+  PrivateTmp = true;
+  ProtectClock = true;
+  ProtectControlGroups = true;
+  ProtectHome = true;
+  ProtectHostname = true;
+  ProtectKernelLogs = true;
+  ProtectKernelModules = true;
+  ProtectKernelTunables = true;
+  ProtectProc = "invisible";
+  ProtectSystem = "strict";
+  RemoveIPC = true;
+  RestrictNamespaces = true;
+  RestrictRealtime = true;
+  RestrictSUIDSGID = true;
+  SystemCallArchitectures = "native";
+  SystemCallErrorNumber = "EPERM";
+  SystemCallFilter = [
+    "@system-service"
+    "~@privileged @resources"
+  ];
+}

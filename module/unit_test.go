@@ -1,0 +1,116 @@
+package module
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// unit is a unit file: section and key, and what is assigned.
+type unit map[string][]string
+
+func parseUnit(lines []string) unit {
+	u, section := unit{}, ""
+	for _, line := range lines {
+		key, value, assigned := strings.Cut(line, "=")
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '[':
+			section = line
+		case assigned:
+			u[section+key] = append(u[section+key], sameWord(value))
+		}
+	}
+	return u
+}
+
+func sameWord(value string) string {
+	if value == "true" {
+		return "yes"
+	}
+	return value
+}
+
+// otherwise is what NixOS has instead of what the unit file says.
+var otherwise = map[string]struct{ file, nixos []string }{
+	"[Unit]ConditionPathExists": {[]string{"/etc/conntally.toml"}, nil}, // is always there
+	"[Unit]After": { // its firewalls have other names
+		[]string{"network.target nftables.service iptables.service firewalld.service"},
+		[]string{"network.target nftables.service firewall.service firewalld.service"},
+	},
+	"[Service]ExecStart": {
+		[]string{"/usr/bin/conntally run --config /etc/conntally.toml"},
+		[]string{`"/nix/store/conntally/bin/conntally" "run" "--config" "/etc/conntally.toml"`},
+	},
+	"[Service]ExecReload": {
+		[]string{"/usr/bin/conntally run --config /etc/conntally.toml --check-config", "/bin/kill -HUP $MAINPID"},
+		[]string{
+			`"/nix/store/conntally/bin/conntally" "run" "--config" "/etc/conntally.toml" "--check-config"`,
+			"/nix/store/coreutils/bin/kill -HUP $MAINPID",
+		},
+	},
+}
+
+// On NixOS the service has the same rights and duties as elsewhere.
+func TestUnitIsTheSame(t *testing.T) {
+	file := parseUnit(strings.Split(read(t, "systemd/conntally.service"), "\n"))
+	nixos := parseUnit(readRecord(t).minimal(t).Unit)
+	keys := slices.Concat(slices.Collect(maps.Keys(file)), slices.Collect(maps.Keys(nixos)))
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		wantFile, wantNixos := file[key], file[key]
+		if o, differs := otherwise[key]; differs {
+			wantFile, wantNixos = o.file, o.nixos
+		}
+		if !reflect.DeepEqual(file[key], wantFile) || !reflect.DeepEqual(nixos[key], wantNixos) {
+			t.Errorf("%s: the unit file has %q, NixOS %q", key, file[key], nixos[key])
+		}
+	}
+}
+
+// What systemd itself makes of the unit on NixOS.
+func TestExposure(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), "conntally.service")
+	if err := os.WriteFile(path, []byte(strings.Join(readRecord(t).minimal(t).Unit, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "security", "--no-pager", "--offline=yes", "--threshold=15", path).CombinedOutput()
+	if !regexp.MustCompile(`Overall exposure level for conntally\.service: [0-9.]+`).Match(out) {
+		t.Skipf("systemd-analyze: %v\n%s", err, out) // before systemd 250
+	}
+	if err != nil {
+		t.Errorf("more exposed than 1.5: %v\n%s", err, out)
+	}
+}
+
+// The same is turned on as elsewhere, before the first connection.
+func TestKernelIsTheSame(t *testing.T) {
+	want := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^-(\S+) = 1$`).FindAllStringSubmatch(read(t, "sysctl.d/60-conntally.conf"), -1) {
+		want[m[1]] = 1
+	}
+	r := readRecord(t)
+	if got := r.minimal(t).Sysctls; len(want) == 0 || !maps.Equal(got, want) {
+		t.Errorf("NixOS sets %v, sysctl.d %v", got, want)
+	}
+	modules := regexp.MustCompile(`(?m)^\w+$`).FindAllString(read(t, "modules-load.d/conntally.conf"), -1)
+	if got := r.minimal(t).KernelModules; len(modules) == 0 || !slices.Equal(got, modules) {
+		t.Errorf("NixOS loads %v, modules-load.d %v", got, modules)
+	}
+	if inside := r.system(t, "container"); len(inside.Sysctls)+len(inside.KernelModules) > 0 {
+		t.Errorf("a container takes to the host's kernel: %v %v", inside.Sysctls, inside.KernelModules)
+	}
+	if got := r.system(t, "overruled").Sysctls["net.netfilter.nf_conntrack_timestamp"]; got != 0 {
+		t.Errorf("the administrator's own sysctl is overruled")
+	}
+}
