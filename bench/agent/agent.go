@@ -1,0 +1,76 @@
+// Package agent knows the programs that are compared: how each is configured, and
+// why so, how one is started, seen to work, and gone for sure.
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Agent is a program that watches the router.
+type Agent struct {
+	Name    string
+	Program string // looked up in PATH, also in /usr/sbin
+	Package string // Debian's
+	Export  string // what it speaks
+	Why     string // why it is configured as it is
+
+	// Captures says that it is shown each packet, else it reads conntrack.
+	Captures bool
+	// NeedsEnds says that it reports connections only when they end.
+	NeedsEnds bool
+	// Sysctls of the router that its documentation asks for, below /proc/sys.
+	Sysctls map[string]string
+	// Ready is what it prints once it works; "" = nothing that could be waited for.
+	Ready string
+
+	// Files are written to Setting.Dir beforehand, by name.
+	Files func(Setting) map[string]string
+	// Args are the command line.
+	Args func(Setting) []string
+	// Version asks for the version.
+	Version []string
+	// Period is that of what it does at intervals, if it is longer than a second.
+	Period time.Duration
+
+	counted string // the program that valgrind runs, "" = without valgrind
+	ask     func(context.Context, *Running) (string, error)
+	missed  func(answer, log string) (count uint64, unit string, ok bool)
+}
+
+// Setting is what a program has to be told.
+type Setting struct {
+	Dir       string         // its own, for files
+	Collector netip.AddrPort // to which it exports
+	Interface string         // that of the LAN
+	MaxFlows  int            // that it must be able to hold
+	Poll      time.Duration  // how often counters are read by who reads them; 0 = its default
+	AllCPU    bool           // polls aren't stretched, whatever they take
+}
+
+func (s Setting) path(name string) string { return filepath.Join(s.Dir, name) }
+
+// All returns the programs in the order of the report; conntally is at a path of
+// its own.
+func All(conntally string) []Agent {
+	return []Agent{newConntally(conntally), softflowd(), fprobe(), pmacctd(), ulogd2()}
+}
+
+// writeFiles writes what the program reads.
+func (a *Agent) writeFiles(s Setting) error {
+	if a.Files == nil {
+		return nil
+	}
+	for name, text := range a.Files(s) {
+		if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Duel returns conntally and softflowd alone.
+func Duel(conntally string) []Agent { return []Agent{newConntally(conntally), softflowd()} }

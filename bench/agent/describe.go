@@ -1,0 +1,36 @@
+package agent
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/conntally/conntally/bench/collect"
+	"github.com/conntally/conntally/bench/result"
+)
+
+// Describe tells what is known of the program, its version as it says itself.
+func (a *Agent) Describe(ctx context.Context) (result.Program, error) {
+	path, err := a.Path()
+	if err != nil {
+		return result.Program{}, err
+	}
+	if a.counted != "" {
+		path = a.counted
+	}
+	// Several end with an error where they are asked for help only.
+	out, _ := exec.CommandContext(ctx, path, a.Version...).CombinedOutput()
+	s := Setting{Dir: "DIR", Collector: collect.Address(), Interface: "lan0", MaxFlows: 300_000}
+	command := strings.Join(append([]string{filepath.Base(a.Program)}, a.Args(s)...), " ")
+	return result.Program{
+		Name: a.Name, Version: version(string(out)), Package: a.Package, Export: a.Export, Captures: a.Captures,
+		Command: command, Why: a.Why,
+	}, nil
+}
+
+// version finds the first thing that looks like one.
+func version(text string) string {
+	return strings.TrimRight(regexp.MustCompile(`v?\d+\.\d+[^\s,)]*|[0-9a-f]{7,}\S*`).FindString(text), ".")
+}

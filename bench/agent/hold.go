@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// HoldCommand is the argument by which a program that calls Hold is told to.
+const HoldCommand = "hold-agent"
+
+// Hold is the first process of a PID namespace: it runs the command args and ends
+// when all of its processes have. Whatever ends Hold ends them too, also those that
+// went into the background or changed their user. SIGTERM is passed on. The
+// CPU time of all in ns is written to report at the end.
+func Hold(args []string, report io.Writer) error {
+	if unix.Getpid() != 1 {
+		return fmt.Errorf("agent: %s is for the first process of a PID namespace", HoldCommand)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var told atomic.Bool
+	go func() {
+		for range signals {
+			told.Store(true)
+			passOn(cmd.Process.Pid)
+		}
+	}()
+	reap(func(pid int) {
+		if pid == cmd.Process.Pid && told.Load() {
+			_ = unix.Kill(-1, unix.SIGTERM) // what it has left behind
+		}
+	})
+	var ru unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &ru); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(report, ru.Utime.Nano()+ru.Stime.Nano())
+	return err
+}
+
+// passOn tells the first process to end, which tells its own; or, where that has gone
+// into the background, whoever is there.
+func passOn(first int) {
+	if unix.Kill(first, unix.SIGTERM) != nil {
+		_ = unix.Kill(-1, unix.SIGTERM)
+	}
+}
+
+// reap waits for all children, adopted ones included, and tells of each.
+func reap(ended func(pid int)) {
+	for {
+		pid, err := unix.Wait4(-1, nil, 0, nil)
+		switch {
+		case err == nil:
+			ended(pid)
+		case err != unix.EINTR:
+			return // ECHILD
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/conntally/conntally/bench/measure"
+	"github.com/conntally/conntally/conntrack/lab"
+)
+
+// stopTime is what a program has to export what it still holds.
+const stopTime = 20 * time.Second
+
+// Running is a program at work in a router.
+type Running struct {
+	Agent   *Agent
+	Setting Setting
+	Router  *lab.Namespace
+
+	holder *exec.Cmd
+	output output
+	report *os.File // of the holder
+	ended  chan struct{}
+	err    error // of the end
+}
+
+// Start starts a program; self is a program that calls Hold. Stop has to be called.
+func (a *Agent) Start(self string, router *lab.Namespace, s Setting) (*Running, error) {
+	program, err := a.Path()
+	if err != nil {
+		return nil, err
+	}
+	r := &Running{Agent: a, Setting: s, Router: router, ended: make(chan struct{})}
+	if err := a.writeFiles(s); err != nil {
+		return nil, err
+	}
+	report, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	r.report = report
+	r.holder = exec.Command(self, append([]string{HoldCommand, program}, a.Args(s)...)...)
+	r.holder.Dir = s.Dir
+	r.holder.Stdout, r.holder.Stderr = &r.output, &r.output
+	r.holder.ExtraFiles = []*os.File{w}
+	r.holder.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL, Setsid: true,
+	}
+	if err := r.launch(); err != nil {
+		report.Close()
+		return nil, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	return r, nil
+}
+
+// launch starts the holder and keeps the thread that did until it has ended: the
+// kernel takes the end of that thread for the end of the parent (PR_SET_PDEATHSIG).
+func (r *Running) launch() error {
+	started := make(chan error)
+	go func() {
+		defer close(r.ended)
+		r.err = r.Router.Do(func() error {
+			err := r.holder.Start()
+			started <- err
+			if err != nil {
+				return nil
+			}
+			return r.holder.Wait()
+		})
+	}()
+	return <-started
+}
+
+// Path finds the program.
+func (a *Agent) Path() (string, error) {
+	if path, err := exec.LookPath(a.Program); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath("/usr/sbin/" + a.Program)
+	if err != nil {
+		return "", fmt.Errorf("%s is missing: Debian has it in package %s", a.Program, a.Package)
+	}
+	return path, nil
+}
+
+// Usage reads what the program has taken so far.
+func (r *Running) Usage() (measure.Process, error) {
+	pids, err := measure.Family(r.holder.Process.Pid)
+	if err != nil {
+		return measure.Process{}, err
+	}
+	if len(pids) == 0 {
+		return measure.Process{}, r.gone()
+	}
+	return measure.ReadProcesses(pids)
+}
+
+// gone says how the program ended before its time.
+func (r *Running) gone() error {
+	return fmt.Errorf("%s has ended: %w; it said:\n%s", r.Agent.Name, errors.Join(r.err, errEarly), r.Log())
+}
+
+var errEarly = errors.New("before its time")
+
+// Stop has the program export what it holds and end, and returns the CPU time of its
+// whole life once all its processes are gone. One that doesn't end is killed, which
+// is an error.
+func (r *Running) Stop(ctx context.Context) (time.Duration, error) {
+	defer r.report.Close()
+	_ = r.holder.Process.Signal(syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	select {
+	case <-r.ended:
+	case <-ctx.Done():
+		r.Kill()
+		return 0, fmt.Errorf("%s did not end by itself: %w; it said:\n%s", r.Agent.Name, ctx.Err(), r.Log())
+	}
+	text, err := io.ReadAll(r.report)
+	if err != nil {
+		return 0, err
+	}
+	ns, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return 0, r.gone()
+	}
+	return time.Duration(ns), nil
+}
+
+// Kill ends the program at once and waits until all its processes are gone.
+func (r *Running) Kill() {
+	_ = r.holder.Process.Kill()
+	<-r.ended
+}
+
+// Log returns what the program has said so far, on its outputs and in its log file.
+func (r *Running) Log() string {
+	file, _ := os.ReadFile(r.Setting.path("log"))
+	return r.output.String() + string(file)
+}
+
+// output keeps what is printed, the beginning where there is too much.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+const outputMost = 1 << 20
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room := outputMost - o.text.Len(); room > 0 {
+		o.text.Write(b[:min(room, len(b))])
+	}
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.ToValidUTF8(o.text.String(), "?")
+}

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/bench/measure"
+	"github.com/conntally/conntally/conntrack/lab"
+)
+
+// TestMain lets the test's own program hold others.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == HoldCommand {
+		if err := Hold(os.Args[2:], os.NewFile(3, "report")); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// start runs a shell script as a program would be, and returns when it has said
+// "ready". Its processes have to be gone when the test ends.
+func start(t *testing.T, script string) (*Running, []int) {
+	t.Helper()
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	l, err := lab.New(lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	a := &Agent{Name: "script", Program: "sh", Args: func(Setting) []string { return []string{"-c", script} }}
+	r, err := a.Start("/proc/self/exe", l.Router, setting(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Kill)
+	await(t, "it isn't ready", func() bool { return strings.Contains(r.Log(), "ready") })
+	pids, err := measure.Family(r.holder.Process.Pid)
+	if err != nil || len(pids) == 0 {
+		t.Fatalf("processes %v, %v", pids, err)
+	}
+	t.Cleanup(func() {
+		for _, pid := range pids {
+			if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+				t.Errorf("process %d is still there: %v", pid, err)
+			}
+		}
+	})
+	return r, pids
+}
+
+func await(t *testing.T, otherwise string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
+}
+
+// TestStop: all processes end and their CPU time is known, whatever way a program
+// has of being several.
+func TestStop(t *testing.T) {
+	for name, script := range map[string]string{
+		"one process":          `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; exec sleep 100`,
+		"two":                  `sleep 100 & i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; wait`,
+		"in the background":    `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 100 & echo ready`,
+		"a session of its own": `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; setsid sleep 100 & echo ready`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := start(t, script)
+			life, err := r.Stop(t.Context())
+			if err != nil || life < time.Millisecond || life > time.Minute {
+				t.Errorf("%v, %v", life, err)
+			}
+		})
+	}
+}
+
+// TestStopRefused: a program that takes no notice is killed, and that is an error.
+func TestStopRefused(t *testing.T) {
+	r, _ := start(t, `trap "" TERM; echo ready; while :; do sleep 1; done`)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := r.Stop(ctx); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestHolderDies: the death of who holds a program, be it by our own, is the end of
+// all its processes.
+func TestHolderDies(t *testing.T) {
+	r, _ := start(t, `(trap "" TERM HUP; setsid sleep 100 & echo ready; exec sleep 100)`)
+	if err := unix.Kill(r.holder.Process.Pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-r.ended
+	if _, err := r.Usage(); err == nil {
+		t.Error("what has ended takes CPU time")
+	}
+}
+
+// TestAwait: a program that ends instead of beginning says why.
+func TestAwait(t *testing.T) {
+	r, _ := start(t, `echo ready, but no such interface; sleep 0.1; exit 1`)
+	if err := r.Await(t.Context()); err == nil || !strings.Contains(err.Error(), "no such interface") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,192 @@
+package result
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Names of scenarios, programs and points that conclusions are drawn from.
+const (
+	Bulk       = "bulk"
+	PerFlow    = "packets-per-flow"
+	NewFlows   = "new-flows"
+	Table      = "table"
+	Home       = "home"
+	Saturation = "saturation"
+	Polls      = "polls"
+
+	Ours  = "conntally"
+	Rival = "softflowd"
+
+	ClaimRate = 50_000 // packets per second of bulk
+
+	PolledEntries = 10_000 // connections of Polls
+)
+
+// NotMeasured is found where nothing was.
+const NotMeasured = "not measured"
+
+// Verdict is whether a claim holds.
+type Verdict struct {
+	Claim string
+	Held  bool
+	Found string
+}
+
+// Verdicts holds the four claims against what was measured.
+func (s *Suite) Verdicts() []Verdict {
+	return []Verdict{s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict(), s.exactVerdict()}
+}
+
+func (s *Suite) processVerdict() Verdict {
+	v := Verdict{Claim: "In bulk at 50,000 packets/s conntally's process takes at most 1/50 of softflowd's CPU"}
+	ours := s.Of(Bulk, ClaimRate, Ours, CPUPercent).Median
+	rival := s.Of(Bulk, ClaimRate, Rival, CPUPercent).Median
+	if unknown(ours, rival) {
+		return v.notMeasured()
+	}
+	v.Held = ours*50 <= rival
+	v.Found = fmt.Sprintf("%.3f %% of a core against %.2f %%: 1/%.0f", ours, rival, rival/ours)
+	return v
+}
+
+// systemVerdict allows for noise: what can't be told from none is not held against
+// us, but it is no more than noise allows to say.
+func (s *Suite) systemVerdict() Verdict {
+	v := Verdict{Claim: "In bulk at 50,000 packets/s the whole machine works at most 1/20 as much more for conntally as for softflowd"}
+	ours, rival := s.Extra(Bulk, ClaimRate, Ours).Median, s.Extra(Bulk, ClaimRate, Rival).Median
+	if unknown(ours, rival) {
+		return v.notMeasured()
+	}
+	noise := s.Noise(Bulk, ClaimRate)
+	v.Held = ours*20 <= rival
+	v.Found = fmt.Sprintf("%.2f %% of a core against %.2f %%", ours, rival)
+	if s.Of(Bulk, ClaimRate, None, BusyPercent).N < 2 {
+		v.Found += ", once: without repetitions nobody knows how much of that is noise"
+		return v
+	}
+	v.Found += fmt.Sprintf(", where repetitions without a program differ by %.2f %%", noise)
+	if ours <= noise {
+		v.Found += fmt.Sprintf("; conntally's part is within that, so that all one can tell is 1/%.0f or less", rival/noise)
+		return v
+	}
+	v.Found += fmt.Sprintf(": 1/%.0f", rival/ours)
+	return v
+}
+
+func (s *Suite) breakEvenVerdict() Verdict {
+	v := Verdict{Claim: "The whole machine works no more for conntally than for softflowd from 3 packets per flow on"}
+	at := s.SystemBreakEven()
+	if math.IsNaN(at) {
+		if len(s.Points(PerFlow)) == 0 {
+			return v.notMeasured()
+		}
+		v.Found = "there is no such number among those measured"
+		return v
+	}
+	v.Held = at <= 3
+	v.Found = fmt.Sprintf("from %.1f packets per flow on", at)
+	if at == float64(s.Points(PerFlow)[0]) {
+		v.Found = fmt.Sprintf("at %.0f packets per flow already", at)
+	}
+	return v
+}
+
+// exactVerdict looks at every run of ours.
+func (s *Suite) exactVerdict() Verdict {
+	v := Verdict{Claim: "conntally's packets and bytes are exactly those of nftables, in every run", Held: true}
+	runs, wrong := 0, []string{}
+	for i := range s.Runs {
+		r := &s.Runs[i]
+		if r.Program != Ours || r.Error != "" || r.Scenario == Saturation {
+			continue
+		}
+		runs++
+		if r.Collected.Sum != r.Router {
+			wrong = append(wrong, fmt.Sprintf("%s %d: %+d packets, %+d bytes", r.Scenario, r.X,
+				int64(r.Collected.Sum.Packets-r.Router.Packets), int64(r.Collected.Sum.Bytes-r.Router.Bytes)))
+		}
+	}
+	if runs == 0 {
+		return v.notMeasured()
+	}
+	v.Held = len(wrong) == 0
+	v.Found = fmt.Sprintf("in %d of %d runs", runs-len(wrong), runs)
+	if !v.Held {
+		v.Found += "; not in " + strings.Join(wrong, "; ")
+	}
+	return v
+}
+
+func (v Verdict) notMeasured() Verdict {
+	v.Held, v.Found = false, NotMeasured
+	return v
+}
+
+func unknown(values ...float64) bool {
+	for _, v := range values {
+		if math.IsNaN(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// SystemBreakEven is the number of packets per flow from which on the whole machine
+// works no more for conntally than for softflowd; see BreakEven.
+func (s *Suite) SystemBreakEven() float64 {
+	return s.breakEven(func(x int, program string) float64 { return s.Extra(PerFlow, x, program).Median })
+}
+
+// ProcessBreakEven is the same of the programs' own CPU time.
+func (s *Suite) ProcessBreakEven() float64 {
+	return s.breakEven(func(x int, program string) float64 { return s.Of(PerFlow, x, program, CPUPercent).Median })
+}
+
+// LingeringBreakEven is SystemBreakEven where the kernel remembers each flow for so
+// many polls after its last packet. The lab's forgets them at once, and a real one's
+// doesn't (nf_conntrack_udp_timeout is 30 s, three polls). What polls may take
+// in all, in percent of a core, is bounded.
+func (s *Suite) LingeringBreakEven(polls, most float64) float64 {
+	dump := s.DumpCost()
+	return s.breakEven(func(x int, program string) float64 {
+		extra := s.Extra(PerFlow, x, program).Median
+		if program == Ours {
+			flows := s.Of(PerFlow, x, program, Rate).Median / float64(x)
+			extra += min(most, 100*flows*polls*dump)
+		}
+		return extra
+	})
+}
+
+// DumpCost is the CPU time in seconds that a poll takes for one more connection: the
+// slope between the smallest and the greatest table.
+func (s *Suite) DumpCost() float64 {
+	xs := s.Points(Table)
+	if len(xs) < 2 {
+		return math.NaN()
+	}
+	least, most := xs[0], xs[len(xs)-1]
+	perWindow := func(r *Run) float64 { return r.CPU.Seconds() } // of one poll
+	return (s.Of(Table, most, Ours, perWindow).Median - s.Of(Table, least, Ours, perWindow).Median) / float64(most-least)
+}
+
+func (s *Suite) breakEven(value func(x int, program string) float64) float64 {
+	xs := s.Points(PerFlow)
+	a, b := make([]float64, len(xs)), make([]float64, len(xs))
+	for i, x := range xs {
+		a[i], b[i] = value(x, Ours), value(x, Rival)
+	}
+	return BreakEven(xs, a, b)
+}
+
+// Points are the values of what varies in a scenario.
+func (s *Suite) Points(scenario string) []int {
+	for _, sc := range s.Scenarios {
+		if sc.Name == scenario {
+			return sc.Points
+		}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+// Package scenario says what is measured: which traffic, for how long.
+package scenario
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/bench/result"
+)
+
+// Point is one kind of traffic.
+type Point struct {
+	Scenario string
+	X        int // what varies
+
+	Rate, Ring, PerFlow int  // of traffic.Steady
+	Home                bool // traffic.Home instead
+	Saturate            bool // as much as the cores can, on all of them
+	Table               int  // connections that rest beside
+
+	Poll   time.Duration // of programs that poll; 0 = their default
+	AllCPU bool          // polls may take what they need
+
+	Warm   time.Duration // of traffic before the window
+	Window time.Duration // in which is measured
+	Linger time.Duration // after the traffic, for records to come by themselves
+}
+
+// Scenario is a row of points.
+type Scenario struct {
+	result.Scenario
+	Points   []Point
+	Programs []string // nil = all
+}
+
+// Entries is how many conntrack entries there may be at a time: none is sure to be
+// gone before the end.
+func (p *Point) Entries() int {
+	flows := p.Ring
+	if p.PerFlow > 0 {
+		flows = int(float64(p.Rate) / float64(p.PerFlow) * (p.Warm + p.WindowOf(p.PeriodOf(pollPeriod))).Seconds())
+	}
+	return p.Table + flows
+}
+
+// pollPeriod is that of conntally, the longest that a program has.
+const pollPeriod = 10 * time.Second
+
+// PeriodOf is a program's period at this point; without one of its own it has none.
+func (p *Point) PeriodOf(own time.Duration) time.Duration {
+	if own > 0 && p.Poll > 0 {
+		return p.Poll
+	}
+	return own
+}
+
+// WindowOf is the point's window, longer where a program does something at intervals:
+// each has to be in the window as often as in the long run.
+func (p *Point) WindowOf(period time.Duration) time.Duration {
+	if p.Saturate || period <= p.Window {
+		return p.Window
+	}
+	return period
+}
+
+// LingerOf is how long records may come by themselves: after one more of the
+// program's intervals, where it matters at all.
+func (p *Point) LingerOf(period time.Duration) time.Duration {
+	if p.Linger == 0 {
+		return 0
+	}
+	return p.Linger + period
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/conntally/conntally/bench/agent"
+	"github.com/conntally/conntally/bench/measure"
+	"github.com/conntally/conntally/bench/result"
+	"github.com/conntally/conntally/bench/scenario"
+)
+
+// suite is a measurement under way.
+type suite struct {
+	plan     scenario.Plan
+	programs []agent.Agent
+	out      io.Writer
+	result   result.Suite
+}
+
+// newSuite leaves out of the plan what this machine can't do.
+func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite {
+	s := &suite{plan: plan, programs: programs, out: out}
+	s.result = result.Suite{Date: time.Now().UTC().Truncate(time.Second), Machine: measure.ReadMachine()}
+	s.result.Skipped = s.plan.Fit(s.result.Machine.Max)
+	for _, sc := range s.plan.Scenarios {
+		s.result.Scenarios = append(s.result.Scenarios, sc.Scenario)
+	}
+	return s
+}
+
+// describe asks the programs who they are.
+func (s *suite) describe(ctx context.Context) error {
+	for i := range s.programs {
+		p, err := s.programs[i].Describe(ctx)
+		if err != nil {
+			return err
+		}
+		s.result.Programs = append(s.result.Programs, p)
+	}
+	return nil
+}
+
+// run measures all. The programs take turns, point by point, and all of that is
+// repeated, so that whatever changes on the machine meanwhile meets all alike. A run
+// that fails is noted, and the others go on.
+func (s *suite) run(ctx context.Context) error {
+	done, all := 0, s.runs()
+	for repeat := 1; repeat <= s.plan.Repeats; repeat++ {
+		for _, sc := range s.plan.Scenarios {
+			for i := range sc.Points {
+				for _, program := range s.of(&sc) {
+					if err := s.one(ctx, &sc.Points[i], program, repeat); err != nil {
+						return err
+					}
+					done++
+					s.progress(done, all)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *suite) one(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) error {
+	r := run(ctx, p, program, repeat)
+	if err := ctx.Err(); err != nil {
+		return err // the run was cut short
+	}
+	s.result.Runs = append(s.result.Runs, r)
+	return nil
+}
+
+// of returns a scenario's programs, nil for none.
+func (s *suite) of(sc *scenario.Scenario) []*agent.Agent {
+	var all []*agent.Agent
+	if sc.Programs == nil || slices.Contains(sc.Programs, result.None) {
+		all = append(all, nil)
+	}
+	for i := range s.programs {
+		if sc.Programs == nil || slices.Contains(sc.Programs, s.programs[i].Name) {
+			all = append(all, &s.programs[i])
+		}
+	}
+	return all
+}
+
+func (s *suite) runs() (n int) {
+	for i := range s.plan.Scenarios {
+		sc := &s.plan.Scenarios[i]
+		n += len(sc.Points) * len(s.of(sc))
+	}
+	return n * s.plan.Repeats
+}
+
+// progress prints the last run.
+func (s *suite) progress(done, all int) {
+	r := &s.result.Runs[len(s.result.Runs)-1]
+	fmt.Fprintf(s.out, "%3d/%d %-17s %6d %-10s ", done, all, r.Scenario, r.X, r.Program)
+	if r.Error != "" {
+		fmt.Fprintln(s.out, "FAILED:", r.Error)
+		return
+	}
+	fmt.Fprintf(s.out, "program %7.3f %%, machine %6.2f %% of a core, %7.0f packets/s", result.CPUPercent(r), result.BusyPercent(r), result.Rate(r))
+	if r.Program != result.None {
+		fmt.Fprintf(s.out, ", %.4f %% of packets found", result.PacketsFound(r))
+	}
+	fmt.Fprintln(s.out)
+}
+
+// failed returns an error if a run has failed.
+func (s *suite) failed() error {
+	n := 0
+	for i := range s.result.Runs {
+		if s.result.Runs[i].Error != "" {
+			n++
+		}
+	}
+	if n > 0 {
+		return fmt.Errorf("%d of %d runs failed: they are in the results with their reasons", n, len(s.result.Runs))
+	}
+	return nil
+}
