@@ -81,7 +81,8 @@ func (r *requests) answer(b []byte, interrupted *bool, fn func(m *message)) (don
 }
 
 // dump hands fn all objects of one kind, RTM_GETLINK and the like, some perhaps
-// twice.
+// twice. A kernel without CONFIG_IP_MULTIPLE_TABLES has no rules and can't be asked
+// for them (net/core/rtnetlink.c, rtnetlink_rcv_msg).
 func (r *requests) dump(typ uint16, fn func(m *message)) error {
 	err := errInterrupted
 	for i := 0; i < attempts && errors.Is(err, errInterrupted); i++ {
@@ -92,7 +93,10 @@ func (r *requests) dump(typ uint16, fn func(m *message)) error {
 		}
 		err = r.ask(fn)
 	}
-	if err != nil {
+	switch {
+	case typ == unix.RTM_GETRULE && errors.Is(err, unix.EOPNOTSUPP):
+		return nil
+	case err != nil:
 		return fmt.Errorf("rtnetlink dump %d: %w", typ, err)
 	}
 	return nil

@@ -170,6 +170,21 @@ func TestInterruptedDump(t *testing.T) {
 	}
 }
 
+// TestNoRules: a kernel without CONFIG_IP_MULTIPLE_TABLES refuses to be asked for
+// rules. Only those may be missing.
+func TestNoRules(t *testing.T) {
+	k := smallKernel()
+	k.fails[unix.RTM_GETRULE] = []error{unix.EOPNOTSUPP, unix.EOPNOTSUPP}
+	outputs(t, k.open(t, Options{}), server, 4)
+
+	k = smallKernel()
+	k.fails[unix.RTM_GETROUTE] = []error{unix.EOPNOTSUPP, unix.EOPNOTSUPP}
+	_, err := newLinks(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Errorf("without routes: %v", err)
+	}
+}
+
 // TestSocketBreaks: the watcher doesn't spin, and doesn't give up.
 func TestSocketBreaks(t *testing.T) {
 	k := smallKernel()
