@@ -28,7 +28,7 @@ func Available() error {
 // ask sends a request and returns the error that it is answered, if any. Answers
 // claim to be one of many (NLM_F_MULTI) and nothing follows them, so they are read raw.
 func ask(request netlink.Message) error {
-	s, err := openSocket(0, 1, dumpBuffer)
+	s, err := openSocket(0, 1, dumpBuffer, plain)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (c Census) Moved(before Census) (moved, met int) {
 // Look hands fn every living entry of the calling thread's network namespace and
 // subscribes to nothing.
 func Look(fn func(*Event)) error {
-	dumps, err := openSocket(0, 1, dumpBuffer)
+	dumps, err := openSocket(0, 1, dumpBuffer, plain)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func Open(o Options, clock Clock) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conntrack events: %w", err)
 	}
-	dumps, err := openSocket(o.NetNS, 1, dumpBuffer)
+	dumps, err := openSocket(o.NetNS, 1, dumpBuffer, plain)
 	if err != nil {
 		events.Close()
 		return nil, fmt.Errorf("conntrack dump: %w", err)
@@ -50,7 +50,7 @@ func (r *Reader) ReceiveBuffer() int {
 	if !ok {
 		return 0
 	}
-	n, err := s.conn.ReadBuffer()
+	n, err := s.readBuffer()
 	if err != nil {
 		return 0
 	}
@@ -72,28 +72,23 @@ func (r *Reader) Reopen() error {
 }
 
 func openEvents(o Options) (*socket, error) {
-	s, err := openSocket(o.NetNS, eventBatch, eventBuffer)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.subscribe(o); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return openSocket(o.NetNS, eventBatch, eventBuffer, o.subscribe)
 }
 
 // subscribe enlarges the buffer first: events come from the moment of joining.
-func (s *socket) subscribe(o Options) error {
-	if err := s.conn.SetReadBuffer(o.ReceiveBuffer); err != nil {
+func (o *Options) subscribe(conn *netlink.Conn) error {
+	if err := conn.SetReadBuffer(o.ReceiveBuffer); err != nil {
 		return err
 	}
 	// An overrun must not stop the reader; the drops are counted elsewhere.
-	if err := s.conn.SetOption(netlink.NoENOBUFS, true); err != nil {
+	if err := conn.SetOption(netlink.NoENOBUFS, true); err != nil {
 		return err
 	}
-	if err := s.conn.SetOption(netlink.BroadcastError, o.Reliable); err != nil {
+	if err := conn.SetOption(netlink.BroadcastError, o.Reliable); err != nil {
 		return err
 	}
-	return s.conn.JoinGroup(groupDestroy)
+	return conn.JoinGroup(groupDestroy)
 }
+
+// plain leaves a socket as it is.
+func plain(*netlink.Conn) error { return nil }

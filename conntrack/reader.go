@@ -214,7 +214,7 @@ func (r *Reader) Dump(fn func(*Event)) error {
 // end: the kernel would say EBUSY.
 func (r *Reader) ask() error {
 	if r.abandoned && r.opened {
-		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer)
+		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer, plain)
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,8 @@
 package conntrack
 
 import (
+	"errors"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -20,9 +20,9 @@ const (
 // socket is a real netlink socket. It reads batches of datagrams by recvmmsg
 // into memory of its own and hands them out one by one.
 type socket struct {
-	conn        *netlink.Conn
-	raw         syscall.RawConn
-	interrupted atomic.Bool
+	file   *os.File // unknown to Go's poller
+	raw    syscall.RawConn
+	waiter *waiter
 
 	buffers  [][]byte
 	iovecs   []unix.Iovec
@@ -31,9 +31,12 @@ type socket struct {
 	given    int // of which were handed out
 	errno    syscall.Errno
 	mem      memInfo
-	memBound func(fd uintptr)
-	tryBound func(fd uintptr)
-	getBound func(fd uintptr) bool
+	fd       int           // during a wait
+	patience time.Duration // of the wait
+	ended    error         // the wait, with
+
+	tryBound, waitBound, memBound func(fd uintptr)
+	getBound                      func(epoll uintptr) bool
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -42,18 +45,15 @@ type mmsghdr struct {
 	length uint32
 }
 
-func openSocket(netns, batch, size int) (*socket, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
+// openSocket opens a socket in a network namespace, as prepare has it. Of each batch
+// of datagrams none may be longer than size.
+func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*socket, error) {
+	file, err := dial(netns, prepare)
 	if err != nil {
-		return nil, err
-	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	s := &socket{
-		conn: conn, raw: raw,
+		file:    file,
 		buffers: make([][]byte, batch),
 		iovecs:  make([]unix.Iovec, batch),
 		headers: make([]mmsghdr, batch),
@@ -65,8 +65,44 @@ func openSocket(netns, batch, size int) (*socket, error) {
 		s.headers[i].header.Iov = &s.iovecs[i]
 		s.headers[i].header.SetIovlen(1)
 	}
-	s.tryBound, s.getBound, s.memBound = s.try, s.get, s.mem.read
+	s.tryBound, s.waitBound, s.getBound, s.memBound = s.try, s.wait, s.get, s.mem.read
+	if s.raw, err = file.SyscallConn(); err != nil {
+		file.Close()
+		return nil, err
+	}
+	if s.waiter, err = newWaiter(); err != nil {
+		file.Close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// dial opens a netlink socket that Go's poller doesn't know: see waiter.
+func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := prepare(conn); err != nil {
+		return nil, err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, failed := -1, error(nil)
+	if err := raw.Control(func(known uintptr) { fd, failed = unix.FcntlInt(known, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, os.NewSyscallError("fcntl", failed)
+	}
+	if err := unix.SetNonblock(fd, false); err != nil { // or the poller would have it
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
 // Recv implements Socket.
@@ -104,25 +140,28 @@ func (s *socket) fill(wait time.Duration) error {
 	return nil
 }
 
-// await parks the goroutine until there is a datagram. The order of deadline and
-// flag matters: Interrupt does the two the other way round.
-func (s *socket) await(wait time.Duration) error {
-	if err := s.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+// await parks the goroutine until there is a datagram.
+func (s *socket) await(patience time.Duration) error {
+	s.patience = patience
+	if err := s.raw.Control(s.waitBound); err != nil {
 		return err
 	}
-	if s.interrupted.Swap(false) {
-		return os.ErrDeadlineExceeded
-	}
-	err := s.raw.Read(s.getBound)
-	s.interrupted.Store(false)
-	return err
+	return s.ended
+}
+
+func (s *socket) wait(fd uintptr) {
+	s.fd = int(fd)
+	s.ended = s.waiter.wait(s.fd, s.patience, s.getBound)
+}
+
+// get is try during a wait.
+func (s *socket) get(uintptr) (done bool) {
+	s.try(uintptr(s.fd))
+	return s.errno != unix.EAGAIN
 }
 
 // Interrupt lets a waiting Recv return as at its deadline.
-func (s *socket) Interrupt() {
-	s.interrupted.Store(true)
-	_ = s.conn.SetReadDeadline(time.Unix(1, 0)) // fails on a closed socket only
-}
+func (s *socket) Interrupt() { s.waiter.interrupt() }
 
 func (s *socket) try(fd uintptr) {
 	for {
@@ -137,11 +176,6 @@ func (s *socket) try(fd uintptr) {
 		}
 		return
 	}
-}
-
-func (s *socket) get(fd uintptr) (done bool) {
-	s.try(fd)
-	return s.errno != unix.EAGAIN
 }
 
 // memInfo is what SO_MEMINFO tells of a socket.
@@ -172,18 +206,29 @@ func (s *socket) dropsNow() (uint32, error) {
 	return m.drops(s.raw.Control(m.read))
 }
 
-// Send implements Socket.
-func (s *socket) Send(b []byte) error {
-	var failed error
-	err := s.raw.Write(func(fd uintptr) bool {
-		failed = unix.Sendto(int(fd), b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-		return failed != unix.EAGAIN
-	})
-	if err != nil {
-		return err
-	}
-	return failed
+// readBuffer returns SO_RCVBUF.
+func (s *socket) readBuffer() (n int, err error) {
+	failed := s.raw.Control(func(fd uintptr) { n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+	return n, errors.Join(failed, err)
 }
 
-// Close implements Socket.
-func (s *socket) Close() error { return s.conn.Close() }
+// forgo ends the repetition of what finds the buffer full. Any goroutine may call it.
+func (s *socket) forgo() error {
+	var err error
+	failed := s.raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_NETLINK, unix.NETLINK_BROADCAST_ERROR, 0)
+	})
+	return errors.Join(failed, err)
+}
+
+// Send implements Socket.
+func (s *socket) Send(b []byte) error {
+	var err error
+	failed := s.raw.Control(func(fd uintptr) {
+		err = unix.Sendto(int(fd), b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	})
+	return errors.Join(failed, err)
+}
+
+// Close implements Socket, and ends a Recv under way.
+func (s *socket) Close() error { return errors.Join(s.file.Close(), s.waiter.close()) }

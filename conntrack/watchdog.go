@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"github.com/mdlayher/netlink"
 )
 
 // guardTick is how often Guard looks.
@@ -61,7 +59,7 @@ func (r *Reader) abort() {
 	if !ok || r.pulse.stalled.Load() {
 		return
 	}
-	_ = s.conn.SetOption(netlink.BroadcastError, false) // fails on a closed one only
+	_ = s.forgo() // fails on a closed one only
 	drops, _ := s.dropsNow()
 	r.pulse.drops.Store(drops)
 	r.pulse.stalled.Store(true)
