@@ -11,17 +11,17 @@ import (
 
 const (
 	// While a dump goes on, it works a fifth of the time.
-	paceWork = int64(time.Millisecond)
+	paceWork = int64(2 * time.Millisecond)
 	paceRest = 4
 	// But never for longer: events gather meanwhile, and time in which the process
 	// stood still (SIGSTOP, a machine without a free core) was no work.
 	maxRest = 20 * time.Millisecond
 
 	// Events gather for this long, or for less where the buffer is small.
-	maxBreath     = 20 * time.Millisecond
+	maxBreath     = 50 * time.Millisecond
 	eventCharge   = 1280    // bytes of the buffer per event
 	breathRate    = 100_000 // events per second that must not fill
-	breathPortion = 4       // a fourth of it
+	breathPortion = 2       // half of it
 )
 
 // pacer decides when to dump and how fast, so that dumping stays below a share of
