@@ -27,6 +27,7 @@ type router struct {
 	dir       string
 	collector *collect.Collector
 	program   *agent.Running // nil = none
+	undo      func() error   // of the hash table's size, nil = nothing
 }
 
 // newRouter builds a router and starts program in it, or none for nil.
@@ -59,6 +60,11 @@ func (r *router) open(ctx context.Context, program *agent.Agent, p *scenario.Poi
 	if err := os.Chmod(r.dir, 0o755); err != nil { // for programs that give up root
 		return err
 	}
+	if p.Buckets > 0 {
+		if r.undo, err = resize(p.Buckets); err != nil {
+			return err
+		}
+	}
 	if err := r.Router.Fill(0, p.Table); err != nil {
 		return err
 	}
@@ -70,7 +76,7 @@ func (r *router) open(ctx context.Context, program *agent.Agent, p *scenario.Poi
 		return err
 	}
 	r.program, err = program.Start(self, r.Router, agent.Setting{
-		Dir: r.dir, Collector: collect.Address(), Interface: string(lab.LAN), MaxFlows: mostFlows, Poll: p.Poll, AllCPU: p.AllCPU,
+		Dir: r.dir, Collector: collect.Address(), Interface: string(lab.LAN), MaxFlows: mostFlows, AllCPU: p.AllCPU,
 	})
 	if err != nil {
 		return err
@@ -90,7 +96,11 @@ func (r *router) close() error {
 		_, _ = r.collector.Close()
 	}
 	// Else the kernel ends the connections while the next run is going on.
-	return errors.Join(r.Router.Flush(), r.Close(), os.RemoveAll(r.dir))
+	err := errors.Join(r.Router.Flush(), r.Close(), os.RemoveAll(r.dir))
+	if r.undo != nil {
+		err = errors.Join(err, r.undo())
+	}
+	return err
 }
 
 // forwarded is what nftables has counted up to now.

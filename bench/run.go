@@ -26,7 +26,7 @@ const (
 func run(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) result.Run {
 	r := &runner{point: p, result: result.Run{Scenario: p.Scenario, X: p.X, Program: result.None, Repeat: repeat, Offered: p.Rate}}
 	if program != nil {
-		r.result.Program, r.period = program.Name, p.PeriodOf(program.Period)
+		r.result.Program, r.period = program.Name, program.Period
 	}
 	if err := r.run(ctx, program); err != nil {
 		r.result.Error = err.Error()
@@ -77,12 +77,12 @@ func (r *runner) rest(ctx context.Context) error {
 
 // traffic sends and measures.
 func (r *runner) traffic(ctx context.Context) error {
-	window := r.point.WindowOf(r.period)
-	length := r.point.Warm + window + tailTime
+	warm, window := r.point.WarmOf(r.period), r.point.WindowOf(r.period)
+	length := warm + window + tailTime
 	sources := r.sources(length)
 	r.begin = time.Now()
 	wait := r.send(ctx, sources, r.ledgers, r.begin, length)
-	failed := r.window(ctx, window)
+	failed := r.window(ctx, warm, window)
 	if err := wait(); err != nil {
 		return err
 	}
@@ -123,15 +123,15 @@ func (r *runner) sources(length time.Duration) []traffic.Source {
 }
 
 // window measures between two instants of the traffic.
-func (r *runner) window(ctx context.Context, length time.Duration) error {
-	if err := sleep(ctx, time.Until(r.begin.Add(r.point.Warm))); err != nil {
+func (r *runner) window(ctx context.Context, warm, length time.Duration) error {
+	if err := sleep(ctx, time.Until(r.begin.Add(warm))); err != nil {
 		return err
 	}
 	before, err := r.look()
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, time.Until(r.begin.Add(r.point.Warm+length))); err != nil {
+	if err := sleep(ctx, time.Until(r.begin.Add(warm+length))); err != nil {
 		return err
 	}
 	after, err := r.look()

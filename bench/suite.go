@@ -26,6 +26,9 @@ func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite 
 	s := &suite{plan: plan, programs: programs, out: out}
 	s.result = result.Suite{Date: time.Now().UTC().Truncate(time.Second), Machine: measure.ReadMachine()}
 	s.result.Skipped = s.plan.Fit(s.result.Machine.Max)
+	if err := resizable(); err != nil {
+		s.result.Skipped = append(s.result.Skipped, s.plan.KeepBuckets(err)...)
+	}
 	for _, sc := range s.plan.Scenarios {
 		s.result.Scenarios = append(s.result.Scenarios, sc.Scenario)
 	}

@@ -47,7 +47,6 @@ type Setting struct {
 	Collector netip.AddrPort // to which it exports
 	Interface string         // that of the LAN
 	MaxFlows  int            // that it must be able to hold
-	Poll      time.Duration  // how often counters are read by who reads them; 0 = its default
 	AllCPU    bool           // polls aren't stretched, whatever they take
 }
 

@@ -12,9 +12,6 @@ func newConntally(path string) Agent {
 		},
 		Args: func(s Setting) []string {
 			args := []string{"run", "--collector", s.Collector.String(), "--metrics", metrics}
-			if s.Poll > 0 {
-				args = append(args, "--poll-interval", s.Poll.String())
-			}
 			if s.AllCPU {
 				args = append(args, "--config", s.path("conntally.toml"))
 			}

@@ -115,6 +115,11 @@ func TestVerdicts(t *testing.T) {
 			[4]string{"1/100", "1/33", "from 3.7 packets", "9 of 9"}},
 		"a dear process": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 }) },
 			[4]bool{false, true, false, true}, [4]string{"1/33", "", "", ""}},
+		"with few buckets": {func(b *builder) {
+			b.Scenarios = append(b.Scenarios, Scenario{Name: Buckets, Points: []int{4096, 8192}})
+			b.run(Buckets, 8192, Rival, 0, 10, 30)
+			b.run(Buckets, 8192, Ours, 0, 0.05, 20)
+		}, [4]bool{true, true, false, true}, [4]string{"1/100; with 8192 buckets 1/200", "", "", "10 of 10"}},
 		"within noise": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) }) },
 			[4]bool{true, true, false, true}, [4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
 		"twice as much": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.8) }) },

@@ -12,6 +12,7 @@ const (
 	PerFlow    = "packets-per-flow"
 	NewFlows   = "new-flows"
 	Table      = "table"
+	Buckets    = "buckets"
 	Home       = "home"
 	Saturation = "saturation"
 	Polls      = "polls"
@@ -48,6 +49,12 @@ func (s *Suite) processVerdict() Verdict {
 	}
 	v.Held = ours*50 <= rival
 	v.Found = fmt.Sprintf("%.3f %% of a core against %.2f %%: 1/%.0f", ours, rival, rival/ours)
+	for _, x := range s.Points(Buckets) {
+		ours, rival := s.Of(Buckets, x, Ours, CPUPercent).Median, s.Of(Buckets, x, Rival, CPUPercent).Median
+		if !unknown(ours, rival) {
+			v.Found += fmt.Sprintf("; with %d buckets 1/%.0f", x, rival/ours)
+		}
+	}
 	return v
 }
 

@@ -16,9 +16,7 @@ const (
 	bulkFlows = 2000
 	mixRate   = 20_000 // packets per second where their number per flow varies
 	mixRing   = 200
-	// conntally polls each 10 s by default. Twice as often charges it more than a
-	// user would have, and makes 5 s a whole period of all.
-	mixPoll = 5 * second
+	mixWindow = 5 * second
 )
 
 // Plan is a whole measurement.
@@ -27,13 +25,14 @@ type Plan struct {
 	Repeats   int
 }
 
-// Full takes some 25 minutes.
+// Full takes some MINUTES minutes.
 func Full() Plan {
 	return Plan{Repeats: 3, Scenarios: []Scenario{
 		bulk(20_000, 50_000, 100_000, 200_000),
 		perFlow(1, 2, 5, 10, 20, 50, 100),
 		newFlows(1000, 5000),
 		table(1000, 100_000, 250_000),
+		buckets(262_144, 65_536, 8192),
 		home(),
 		saturation(),
 	}}
@@ -55,7 +54,7 @@ func Counting() Plan {
 		s.Programs = []string{result.Rival, result.Ours}
 		for i := range s.Points {
 			point := &s.Points[i]
-			point.Poll, point.Ring = 0, min(point.Ring, mixRing)
+			point.Ring = min(point.Ring, mixRing)
 			point.Window = max(point.Window, pollPeriod)
 		}
 	}
@@ -93,24 +92,33 @@ func bulk(rates ...int) Scenario {
 	s := Scenario{Scenario: describe(result.Bulk, "Bulk traffic", "packets/s",
 		fmt.Sprintf("%d UDP flows that go on, in both directions", bulkFlows))}
 	return s.fill(rates, func(x int) Point {
-		return Point{Rate: x, Ring: bulkFlows, Warm: 500 * milli, Window: 3 * second}
+		return Point{Rate: x, Ring: bulkFlows, Warm: 500 * milli, Settle: true, Window: 3 * second}
+	})
+}
+
+// buckets ends with the smallest: the run after it has the machine's own again.
+func buckets(numbers ...int) Scenario {
+	s := Scenario{Programs: duel(), Scenario: describe(result.Buckets, "Size of the hash table", "buckets",
+		fmt.Sprintf("the bulk traffic of %d packets/s, and the kernel's hash table (nf_conntrack_buckets) as large as "+
+			"the kernel makes it for more than 4 GB of memory, for 1 to 4 GB, and for 1 GB. A poll looks at each bucket", result.ClaimRate))}
+	return s.fill(numbers, func(x int) Point {
+		return Point{Rate: result.ClaimRate, Ring: bulkFlows, Buckets: x, Warm: 500 * milli, Settle: true, Window: 3 * second}
 	})
 }
 
 func perFlow(numbers ...int) Scenario {
 	s := Scenario{Programs: duel(), Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
-		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets. "+
-			"conntally polls each 5 s here, twice as often as by default, so that a short window is fair", mixRate))}
+		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets", mixRate))}
 	return s.fill(numbers, func(x int) Point {
-		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Poll: mixPoll, Warm: 1300 * milli, Window: mixPoll}
+		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Warm: 1300 * milli, Window: mixWindow}
 	})
 }
 
 func newFlows(rates ...int) Scenario {
 	s := Scenario{Programs: duel(), Scenario: describe(result.NewFlows, "New flows", "flows/s",
-		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point of packets per flow. conntally polls each 5 s", mixRate))}
+		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point of packets per flow", mixRate))}
 	return s.fill(rates, func(x int) Point {
-		return Point{Rate: x, Ring: mixRing, PerFlow: 1, Poll: mixPoll, Warm: 1300 * milli, Window: mixPoll}
+		return Point{Rate: x, Ring: mixRing, PerFlow: 1, Warm: 1300 * milli, Window: mixWindow}
 	})
 }
 
@@ -150,6 +158,20 @@ func (p *Plan) Fit(most int) (skipped []string) {
 				skipped = append(skipped, fmt.Sprintf("%s %d: up to %d connections, and nf_conntrack_max is %d", point.Scenario, point.X, n, most))
 			}
 			return fits
+		})
+	}
+	return skipped
+}
+
+// KeepBuckets leaves out points for which the kernel's hash table is to be resized,
+// because of why it can't be.
+func (p *Plan) KeepBuckets(why error) (skipped []string) {
+	for i := range p.Scenarios {
+		p.Scenarios[i].keep(func(point *Point) bool {
+			if point.Buckets > 0 {
+				skipped = append(skipped, fmt.Sprintf("%s %d: %v", point.Scenario, point.X, why))
+			}
+			return point.Buckets == 0
 		})
 	}
 	return skipped

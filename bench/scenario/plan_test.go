@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -52,9 +53,9 @@ func TestWindows(t *testing.T) {
 	for _, plan := range []Plan{Full(), Quick(), Counting()} {
 		for _, s := range plan.Scenarios {
 			for _, p := range s.Points {
-				window, once := p.WindowOf(p.PeriodOf(period)), p.PeriodOf(period)
-				if !p.Saturate && window%once != 0 {
-					t.Errorf("%s %d: a window of %v with %v", s.Name, p.X, window, once)
+				window := p.WindowOf(period)
+				if !p.Saturate && window%period != 0 {
+					t.Errorf("%s %d: a window of %v", s.Name, p.X, window)
 				}
 				if p.WindowOf(0) != p.Window {
 					t.Errorf("%s %d: %v without a period", s.Name, p.X, p.WindowOf(0))
@@ -81,6 +82,32 @@ func TestFit(t *testing.T) {
 		for _, point := range s.Points {
 			if point.Entries() > 65_536 {
 				t.Errorf("%s %d has up to %d entries", s.Name, point.X, point.Entries())
+			}
+		}
+	}
+}
+
+func TestKeepBuckets(t *testing.T) {
+	p := Full()
+	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 3 || len(p.find(t, result.Buckets).Points) != 0 {
+		t.Errorf("%q, %+v", skipped, p.find(t, result.Buckets).Points)
+	}
+	if len(p.find(t, result.Bulk).Points) != 4 {
+		t.Error("other points went too")
+	}
+}
+
+// TestSettles: where flows go on, each program has met them all before the window.
+func TestSettles(t *testing.T) {
+	const period = 10 * time.Second
+	p := Full()
+	for name, settles := range map[string]bool{result.Bulk: true, result.Buckets: true, result.PerFlow: false, result.Home: false} {
+		for _, point := range p.find(t, name).Points {
+			if got := point.WarmOf(period) >= period; got != settles {
+				t.Errorf("%s %d: %v of traffic before the window", name, point.X, point.WarmOf(period))
+			}
+			if point.WarmOf(0) != point.Warm {
+				t.Errorf("%s %d: %v without a period", name, point.X, point.WarmOf(0))
 			}
 		}
 	}

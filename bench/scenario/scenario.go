@@ -17,10 +17,11 @@ type Point struct {
 	Saturate            bool // as much as the cores can, on all of them
 	Table               int  // connections that rest beside
 
-	Poll   time.Duration // of programs that poll; 0 = their default
-	AllCPU bool          // polls may take what they need
+	Buckets int  // of the kernel's hash table; 0 = as they are
+	AllCPU  bool // polls may take what they need
 
 	Warm   time.Duration // of traffic before the window
+	Settle bool          // and one of the program's intervals: it has met all flows by then
 	Window time.Duration // in which is measured
 	Linger time.Duration // after the traffic, for records to come by themselves
 }
@@ -37,7 +38,7 @@ type Scenario struct {
 func (p *Point) Entries() int {
 	flows := p.Ring
 	if p.PerFlow > 0 {
-		flows = int(float64(p.Rate) / float64(p.PerFlow) * (p.Warm + p.WindowOf(p.PeriodOf(pollPeriod))).Seconds())
+		flows = int(float64(p.Rate) / float64(p.PerFlow) * (p.Warm + p.WindowOf(pollPeriod)).Seconds())
 	}
 	return p.Table + flows
 }
@@ -45,12 +46,13 @@ func (p *Point) Entries() int {
 // pollPeriod is that of conntally, the longest that a program has.
 const pollPeriod = 10 * time.Second
 
-// PeriodOf is a program's period at this point; without one of its own it has none.
-func (p *Point) PeriodOf(own time.Duration) time.Duration {
-	if own > 0 && p.Poll > 0 {
-		return p.Poll
+// WarmOf is how long the traffic goes on before the window, for a program that does
+// something at intervals.
+func (p *Point) WarmOf(period time.Duration) time.Duration {
+	if p.Settle {
+		return p.Warm + period
 	}
-	return own
+	return p.Warm
 }
 
 // WindowOf is the point's window, longer where a program does something at intervals:

@@ -11,7 +11,7 @@ import (
 
 const (
 	// While a dump goes on, it works a fifth of the time.
-	paceWork = int64(2 * time.Millisecond)
+	paceWork = int64(5 * time.Millisecond)
 	paceRest = 4
 	// But never for longer: events gather meanwhile, and time in which the process
 	// stood still (SIGSTOP, a machine without a free core) was no work.
