@@ -25,7 +25,7 @@ type Plan struct {
 	Repeats   int
 }
 
-// Full takes some MINUTES minutes.
+// Full takes some 30 minutes.
 func Full() Plan {
 	return Plan{Repeats: 3, Scenarios: []Scenario{
 		bulk(20_000, 50_000, 100_000, 200_000),
