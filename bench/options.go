@@ -20,6 +20,9 @@ type choice struct {
 func choose(c *choice, plan *scenario.Plan, programs []agent.Agent) ([]agent.Agent, error) {
 	if c.repeats > 0 {
 		plan.Repeats = c.repeats
+		for i := range plan.Scenarios {
+			plan.Scenarios[i].More = 0
+		}
 	}
 	if c.only != "" {
 		if err := plan.Only(strings.Split(c.only, ",")); err != nil {

@@ -52,8 +52,11 @@ func (s *suite) describe(ctx context.Context) error {
 // that fails is noted, and the others go on.
 func (s *suite) run(ctx context.Context) error {
 	done, all := 0, s.runs()
-	for repeat := 1; repeat <= s.plan.Repeats; repeat++ {
+	for repeat := 1; done < all; repeat++ {
 		for _, sc := range s.plan.Scenarios {
+			if repeat > s.plan.Repeats+sc.More {
+				continue
+			}
 			for i := range sc.Points {
 				for _, program := range s.of(&sc) {
 					if err := s.one(ctx, &sc.Points[i], program, repeat); err != nil {
@@ -94,9 +97,9 @@ func (s *suite) of(sc *scenario.Scenario) []*agent.Agent {
 func (s *suite) runs() (n int) {
 	for i := range s.plan.Scenarios {
 		sc := &s.plan.Scenarios[i]
-		n += len(sc.Points) * len(s.of(sc))
+		n += len(sc.Points) * len(s.of(sc)) * (s.plan.Repeats + sc.More)
 	}
-	return n * s.plan.Repeats
+	return n
 }
 
 // progress prints the last run.

@@ -25,7 +25,7 @@ type Plan struct {
 	Repeats   int
 }
 
-// Full takes some 30 minutes.
+// Full takes some 50 minutes.
 func Full() Plan {
 	return Plan{Repeats: 3, Scenarios: []Scenario{
 		bulk(20_000, 50_000, 100_000, 200_000),
@@ -42,6 +42,7 @@ func Full() Plan {
 func Quick() Plan {
 	b, p := bulk(50_000, 200_000), perFlow(1, 5, 50)
 	b.Programs = duel()
+	p.More = 0
 	return Plan{Repeats: 1, Scenarios: []Scenario{b, p}}
 }
 
@@ -51,7 +52,7 @@ func Quick() Plan {
 func Counting() Plan {
 	b, f, p := bulk(1000, 5000), newFlows(200, 1000), polls(1, 3)
 	for _, s := range []*Scenario{&b, &f, &p} {
-		s.Programs = []string{result.Rival, result.Ours}
+		s.Programs, s.More = []string{result.Rival, result.Ours}, 0
 		for i := range s.Points {
 			point := &s.Points[i]
 			point.Ring = min(point.Ring, mixRing)
@@ -107,7 +108,7 @@ func buckets(numbers ...int) Scenario {
 }
 
 func perFlow(numbers ...int) Scenario {
-	s := Scenario{Programs: duel(), Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
+	s := Scenario{Programs: duel(), More: 2, Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
 		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets", mixRate))}
 	return s.fill(numbers, func(x int) Point {
 		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Warm: 1300 * milli, Window: mixWindow}

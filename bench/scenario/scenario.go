@@ -31,6 +31,7 @@ type Scenario struct {
 	result.Scenario
 	Points   []Point
 	Programs []string // nil = all
+	More     int      // repetitions besides the plan's, where noise hides much
 }
 
 // Entries is how many conntrack entries there may be at a time: none is sure to be
