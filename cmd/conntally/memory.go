@@ -18,9 +18,10 @@ const (
 	// and what is free is given back to the system.
 	tidyInterval = time.Minute
 
-	// cores is how many may work at a time: one for the probe, one for all else. The
-	// runtime keeps memory for each.
-	cores = 2
+	// cores is how many may work at a time. The probe does nearly all: with a second
+	// one each wake-up wakes another thread, which finds no work. The runtime keeps
+	// memory for each, too.
+	cores = 1
 )
 
 // beThrifty keeps what the runtime takes of a small router's memory low, until ctx is
@@ -30,7 +31,7 @@ func beThrifty(ctx context.Context, profiles bool) {
 		debug.SetGCPercent(heapGrowth)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(min(cores, runtime.GOMAXPROCS(0)))
+		runtime.GOMAXPROCS(cores)
 	}
 	if !profiles {
 		runtime.MemProfileRate = 0

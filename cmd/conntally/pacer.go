@@ -18,7 +18,7 @@ const (
 	maxRest = 20 * time.Millisecond
 
 	// Events gather for this long, or for less where the buffer is small.
-	maxBreath     = 50 * time.Millisecond
+	maxBreath     = 100 * time.Millisecond
 	eventCharge   = 1280    // bytes of the buffer per event
 	breathRate    = 100_000 // events per second that must not fill
 	breathPortion = 2       // half of it
