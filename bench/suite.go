@@ -73,12 +73,24 @@ func (s *suite) run(ctx context.Context) error {
 
 func (s *suite) one(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) error {
 	r := run(ctx, p, program, repeat)
+	for i := 1; i < attempts && r.Error == "" && result.StolenPercent(&r) > tolerated; i++ {
+		if again := run(ctx, p, program, repeat); again.Error != "" || again.Stolen < r.Stolen {
+			r = again
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return err // the run was cut short
 	}
 	s.result.Runs = append(s.result.Runs, r)
 	return nil
 }
+
+// On a virtual machine others take CPU time at will. A run that they disturb by more
+// than this, in percent of one core, is made again.
+const (
+	tolerated = 1
+	attempts  = 3
+)
 
 // of returns a scenario's programs, nil for none.
 func (s *suite) of(sc *scenario.Scenario) []*agent.Agent {

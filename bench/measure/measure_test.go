@@ -18,7 +18,7 @@ func TestParseSystem(t *testing.T) {
 	after.At = after.At.Add(time.Second)
 	after.Idle += 1500 * time.Millisecond
 	after.Stolen += 100 * time.Millisecond
-	if busy := after.Busy(before); busy != 400*time.Millisecond {
+	if busy := after.Busy(before); busy != 500*time.Millisecond {
 		t.Errorf("busy for %v", busy)
 	}
 	for _, bad := range []string{"", "cpu  1 2 3 4 5\n", "cpu0 1 2\n", "cpu0 a b c d e f g h\n"} {

@@ -56,8 +56,10 @@ func parseSystem(stat []byte) (System, error) {
 
 func ticks(n int64) time.Duration { return time.Duration(n) * time.Second / userHZ }
 
-// Busy returns how long cores have worked since before, summed up.
+// Busy returns how long cores have worked since before, summed up. What other virtual
+// machines took is in there as far as a core was not idle meanwhile: mostly it is taken
+// when a core wakes up, and counted as idle as well.
 func (s System) Busy(before System) time.Duration {
 	all := s.At.Sub(before.At) * time.Duration(s.Cores)
-	return all - (s.Idle - before.Idle) - (s.Stolen - before.Stolen)
+	return all - (s.Idle - before.Idle)
 }

@@ -55,6 +55,9 @@ func CPUPercent(r *Run) float64 { return percent(r.CPU.Seconds(), r.Window.Secon
 // BusyPercent is the whole machine's, of one core.
 func BusyPercent(r *Run) float64 { return percent(r.Busy.Seconds(), r.Window.Seconds()) }
 
+// StolenPercent is what other virtual machines took, of one core.
+func StolenPercent(r *Run) float64 { return percent(r.Stolen.Seconds(), r.Window.Seconds()) }
+
 // Rate is packets forwarded per second.
 func Rate(r *Run) float64 { return float64(r.Forwarded.Packets) / r.Window.Seconds() }
 
