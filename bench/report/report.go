@@ -51,7 +51,7 @@ func held(v result.Verdict) string {
 	switch {
 	case v.Held:
 		return "holds"
-	case v.Found == result.NotMeasured:
+	case v.Hidden || v.Found == result.NotMeasured:
 		return "open"
 	}
 	return "FAILS"

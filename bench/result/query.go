@@ -32,6 +32,19 @@ func (s *Suite) Extra(scenario string, x int, program string) Spread {
 	})
 }
 
+// Difference returns the spread of what the whole machine works more with a program than
+// with another, in percent of one core: repetition by repetition, without the noise of
+// the router without a program.
+func (s *Suite) Difference(scenario string, x int, program, other string) Spread {
+	return s.Of(scenario, x, program, func(r *Run) float64 {
+		o := s.run(scenario, x, other, r.Repeat)
+		if o == nil {
+			return math.NaN()
+		}
+		return BusyPercent(r) - BusyPercent(o)
+	})
+}
+
 func (s *Suite) run(scenario string, x int, program string, repeat int) *Run {
 	for i := range s.Runs {
 		r := &s.Runs[i]

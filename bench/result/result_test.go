@@ -82,6 +82,10 @@ func TestExtra(t *testing.T) {
 	if got := b.Noise(Bulk, 1); math.Abs(got-20) > 1e-6 {
 		t.Errorf("noise %v", got)
 	}
+	b.run(Bulk, 1, Rival, 1, 1, 45)
+	if got := b.Difference(Bulk, 1, Ours, Rival); got.N != 1 || math.Abs(got.Median+3) > 1e-6 {
+		t.Errorf("beside another: %+v", got)
+	}
 	b.Runs[1].Error = "it broke"
 	if got := b.Extra(Bulk, 1, Ours); got.N != 2 {
 		t.Errorf("with a failed run: %+v", got)
@@ -122,6 +126,12 @@ func TestVerdicts(t *testing.T) {
 		}, [4]bool{true, true, false, true}, [4]string{"1/100; with 8192 buckets 1/200", "", "", "10 of 10"}},
 		"within noise": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) }) },
 			[4]bool{true, true, false, true}, [4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
+		"hidden by noise": {func(b *builder) {
+			b.each(Bulk, None, func(r *Run) { r.Busy = share(20 + 2*float64(r.Repeat)) })
+		}, [4]bool{true, false, false, true}, [4]string{"", "it can't be told", "", ""}},
+		"torn": {func(b *builder) {
+			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(23.5 + float64(r.Repeat%2)) })
+		}, [4]bool{true, true, true, true}, [4]string{"", "", "already; of 1, 10 packets per flow some", ""}},
 		"twice as much": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.8) }) },
 			[4]bool{true, false, false, true}, [4]string{"", "1/14", "", ""}},
 		"once": {func(b *builder) { b.Runs = b.Runs[:3] }, [4]bool{true, true, false, true},
@@ -140,7 +150,7 @@ func TestVerdicts(t *testing.T) {
 		b := verdictSuite()
 		test.change(b)
 		for i, v := range b.Verdicts() {
-			if v.Held != test.held[i] || !strings.Contains(v.Found, test.found[i]) {
+			if v.Hidden != strings.Contains(v.Found, "can't be told") || v.Held != test.held[i] || !strings.Contains(v.Found, test.found[i]) {
 				t.Errorf("%s: %+v, want %v, %q", name, v, test.held[i], test.found[i])
 			}
 		}

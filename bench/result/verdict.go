@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -30,9 +31,10 @@ const NotMeasured = "not measured"
 
 // Verdict is whether a claim holds.
 type Verdict struct {
-	Claim string
-	Held  bool
-	Found string
+	Claim  string
+	Held   bool
+	Hidden bool // by noise: neither held nor refuted
+	Found  string
 }
 
 // Verdicts holds the four claims against what was measured.
@@ -74,11 +76,15 @@ func (s *Suite) systemVerdict() Verdict {
 		return v
 	}
 	v.Found += fmt.Sprintf(", where repetitions without a program differ by %.2f %%", noise)
-	if ours <= noise {
+	switch {
+	case ours > noise:
+		v.Found += fmt.Sprintf(": 1/%.0f", rival/ours)
+	case noise*20 <= rival:
 		v.Found += fmt.Sprintf("; conntally's part is within that, so that all one can tell is 1/%.0f or less", rival/noise)
-		return v
+	default:
+		v.Held, v.Hidden = false, true
+		v.Found += "; conntally's part is within that, but so is 1/20 of softflowd's: it can't be told"
 	}
-	v.Found += fmt.Sprintf(": 1/%.0f", rival/ours)
 	return v
 }
 
@@ -96,6 +102,9 @@ func (s *Suite) breakEvenVerdict() Verdict {
 	v.Found = fmt.Sprintf("from %.1f packets per flow on", at)
 	if at == float64(s.Points(PerFlow)[0]) {
 		v.Found = fmt.Sprintf("at %.0f packets per flow already", at)
+	}
+	if torn := s.undecided(); len(torn) > 0 {
+		v.Found += fmt.Sprintf("; of %s packets per flow some repetitions say the one and some the other", strings.Join(torn, ", "))
 	}
 	return v
 }
@@ -143,12 +152,18 @@ func unknown(values ...float64) bool {
 // SystemBreakEven is the number of packets per flow from which on the whole machine
 // works no more for conntally than for softflowd; see BreakEven.
 func (s *Suite) SystemBreakEven() float64 {
-	return s.breakEven(func(x int, program string) float64 { return s.Extra(PerFlow, x, program).Median })
+	return s.systemBreakEven(func(int) float64 { return 0 })
 }
 
 // ProcessBreakEven is the same of the programs' own CPU time.
 func (s *Suite) ProcessBreakEven() float64 {
-	return s.breakEven(func(x int, program string) float64 { return s.Of(PerFlow, x, program, CPUPercent).Median })
+	xs := s.Points(PerFlow)
+	a, b := make([]float64, len(xs)), make([]float64, len(xs))
+	for i, x := range xs {
+		a[i] = s.Of(PerFlow, x, Ours, CPUPercent).Median
+		b[i] = s.Of(PerFlow, x, Rival, CPUPercent).Median
+	}
+	return BreakEven(xs, a, b)
 }
 
 // LingeringBreakEven is SystemBreakEven where the kernel remembers each flow for so
@@ -157,14 +172,30 @@ func (s *Suite) ProcessBreakEven() float64 {
 // in all, in percent of a core, is bounded.
 func (s *Suite) LingeringBreakEven(polls, most float64) float64 {
 	dump := s.DumpCost()
-	return s.breakEven(func(x int, program string) float64 {
-		extra := s.Extra(PerFlow, x, program).Median
-		if program == Ours {
-			flows := s.Of(PerFlow, x, program, Rate).Median / float64(x)
-			extra += min(most, 100*flows*polls*dump)
-		}
-		return extra
+	return s.systemBreakEven(func(x int) float64 {
+		flows := s.Of(PerFlow, x, Ours, Rate).Median / float64(x)
+		return min(most, 100*flows*polls*dump)
 	})
+}
+
+// systemBreakEven adds more to conntally's part.
+func (s *Suite) systemBreakEven(more func(x int) float64) float64 {
+	xs := s.Points(PerFlow)
+	a, b := make([]float64, len(xs)), make([]float64, len(xs))
+	for i, x := range xs {
+		a[i] = s.Difference(PerFlow, x, Ours, Rival).Median + more(x)
+	}
+	return BreakEven(xs, a, b)
+}
+
+// undecided are the points where repetitions disagree on who is cheaper.
+func (s *Suite) undecided() (points []string) {
+	for _, x := range s.Points(PerFlow) {
+		if d := s.Difference(PerFlow, x, Ours, Rival); d.Valid() && d.Least < 0 && d.Most > 0 {
+			points = append(points, strconv.Itoa(x))
+		}
+	}
+	return points
 }
 
 // DumpCost is the CPU time in seconds that a poll takes for one more connection: the
@@ -177,15 +208,6 @@ func (s *Suite) DumpCost() float64 {
 	least, most := xs[0], xs[len(xs)-1]
 	perWindow := func(r *Run) float64 { return r.CPU.Seconds() } // of one poll
 	return (s.Of(Table, most, Ours, perWindow).Median - s.Of(Table, least, Ours, perWindow).Median) / float64(most-least)
-}
-
-func (s *Suite) breakEven(value func(x int, program string) float64) float64 {
-	xs := s.Points(PerFlow)
-	a, b := make([]float64, len(xs)), make([]float64, len(xs))
-	for i, x := range xs {
-		a[i], b[i] = value(x, Ours), value(x, Rival)
-	}
-	return BreakEven(xs, a, b)
 }
 
 // Points are the values of what varies in a scenario.
