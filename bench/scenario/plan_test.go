@@ -87,6 +87,16 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// TestPollsAreCounted: conntally doesn't put them off because a counter makes them slow.
+func TestPollsAreCounted(t *testing.T) {
+	p := Counting()
+	for _, point := range p.find(t, result.Polls).Points {
+		if !point.AllCPU {
+			t.Errorf("%s %d may take little CPU", point.Scenario, point.X)
+		}
+	}
+}
+
 func TestKeepBuckets(t *testing.T) {
 	p := Full()
 	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 3 || len(p.find(t, result.Buckets).Points) != 0 {
