@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/bench/agent"
+	"github.com/conntally/conntally/bench/report"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
 	"github.com/conntally/conntally/conntrack"
@@ -202,5 +203,41 @@ func TestReportAgain(t *testing.T) {
 	var out strings.Builder
 	if err := bench(t.Context(), []string{"-report", dir}, &out); err != nil || !strings.Contains(out.String(), "not measured") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestReportsAreCurrent: each report that is kept is what its figures make today. If
+// not: .tools/bench -report DIRECTORY.
+func TestReportsAreCurrent(t *testing.T) {
+	all, err := filepath.Glob("results/*/" + resultsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		if filepath.Base(filepath.Dir(file)) == "quick" { // nobody keeps it
+			continue
+		}
+		s, err := result.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh := t.TempDir()
+		if err := report.Write(s, fresh); err != nil {
+			t.Fatal(err)
+		}
+		made, err := filepath.Glob(filepath.Join(fresh, "*"))
+		if err != nil || len(made) == 0 {
+			t.Fatalf("%d files: %v", len(made), err)
+		}
+		for _, path := range made {
+			kept := filepath.Join(filepath.Dir(file), filepath.Base(path))
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(kept); err != nil || string(got) != string(want) {
+				t.Errorf("%s is not current: %v", kept, err)
+			}
+		}
 	}
 }
