@@ -111,3 +111,21 @@ func TestOutput(t *testing.T) {
 		t.Errorf("%d bytes are kept", n)
 	}
 }
+
+// TestDescribeCounted: a report says what was run, not where it lay.
+func TestDescribeCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho 1.2.3\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := Agent{Program: path, Args: func(Setting) []string { return []string{"run"} }}
+	a, err := a.Counted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Program = path // valgrind may be missing
+	p, err := a.Describe(t.Context())
+	if err != nil || p.Version != "1.2.3" || !strings.HasSuffix(p.Command, " program run") || strings.Contains(p.Command, filepath.Dir(path)) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

@@ -23,10 +23,15 @@ func (a *Agent) Describe(ctx context.Context) (result.Program, error) {
 	// Several end with an error where they are asked for help only.
 	out, _ := exec.CommandContext(ctx, path, a.Version...).CombinedOutput()
 	s := Setting{Dir: "DIR", Collector: collect.Address(), Interface: "lan0", MaxFlows: 300_000}
-	command := strings.Join(append([]string{filepath.Base(a.Program)}, a.Args(s)...), " ")
+	words := append([]string{filepath.Base(a.Program)}, a.Args(s)...)
+	for i, word := range words {
+		if word != "" && word == a.counted {
+			words[i] = filepath.Base(word) // where it lies here is of no interest
+		}
+	}
 	return result.Program{
 		Name: a.Name, Version: version(string(out)), Package: a.Package, Export: a.Export, Captures: a.Captures,
-		Command: command, Why: a.Why,
+		Command: strings.Join(words, " "), Why: a.Why,
 	}, nil
 }
 
