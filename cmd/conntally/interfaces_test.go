@@ -96,7 +96,7 @@ func (r *rig) exchange(from *lab.Namespace, to string) (port uint16, by string) 
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer conn.Close()
+	r.t.Cleanup(func() { conn.Close() }) // until then nobody else is given its port
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		r.t.Fatal(err)
 	}
