@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 )
@@ -24,14 +25,7 @@ type narrow struct {
 
 func newNarrow(t *testing.T) *narrow {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.New(t, lab.Options{})
 	return &narrow{l, t}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conntally/conntally/bench/measure"
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 // TestMain lets the test's own program hold others.
@@ -29,14 +30,7 @@ func TestMain(m *testing.M) {
 // "ready". Its processes have to be gone when the test ends.
 func start(t *testing.T, script string) (*Running, []int) {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.New(t, lab.Options{})
 	a := &Agent{Name: "script", Program: "sh", Args: func(Setting) []string { return []string{"-c", script} }}
 	r, err := a.Start("/proc/self/exe", l.Router, setting(t))
 	if err != nil {

@@ -6,18 +6,12 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 // TestCollector: all that was sent before Close is there, in order.
 func TestCollector(t *testing.T) {
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.New(t, lab.Options{})
 	c, err := Open(l.Router)
 	if err != nil {
 		t.Fatal(err)

@@ -9,21 +9,15 @@ import (
 
 	"github.com/conntally/conntally/bench/traffic"
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 func newLab(t *testing.T) *lab.Lab {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{
+	l := labtest.New(t, lab.Options{
 		BehindClient: []netip.Prefix{traffic.ClientNetwork()}, BehindServer: []netip.Prefix{traffic.RemoteNetwork()},
 		Deaf: true,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	return l
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )
@@ -156,14 +157,7 @@ func faultTuple() conntrack.Tuple {
 // TestFaultLoopClosed: both sockets are closed under the loop, which opens others.
 func TestFaultLoopClosed(t *testing.T) {
 	t.Parallel()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.New(t, lab.Options{})
 	clock := conntrack.SystemClock()
 	reader, err := conntrack.Open(conntrack.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, clock)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -36,14 +37,7 @@ func newRig(t *testing.T, sysctls map[string]string) *rig {
 
 func newRigWith(t *testing.T, o lab.Options) *rig {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := labtest.New(t, o)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return &rig{Lab: l, t: t, ctx: ctx}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 func address(s string) *conntrack.Addr {
@@ -132,14 +133,7 @@ func TestLookUpAllocatesNothing(t *testing.T) {
 
 // TestRealNeighbours reads a router's tables.
 func TestRealNeighbours(t *testing.T) {
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	l, err := lab.New(lab.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := labtest.New(t, lab.Options{})
 	want := map[string]MAC{}
 	for ns, addrs := range map[*lab.Namespace][]string{
 		l.Client: {lab.ClientIPv4, lab.ClientIPv6}, l.Server: {lab.ServerIPv4, lab.ServerIPv6},
