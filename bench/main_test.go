@@ -15,7 +15,6 @@ import (
 	"github.com/conntally/conntally/bench/report"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
-	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/lab"
 )
 
@@ -86,18 +85,18 @@ func TestRun(t *testing.T) {
 
 // TestResize: the machine gets its hash table back.
 func TestResize(t *testing.T) {
-	if err := resizable(); err != nil {
+	if err := lab.Resizable(); err != nil {
 		t.Skip(err)
 	}
 	buckets := func() int {
-		n, err := conntrack.ReadSysctl("buckets")
+		n, err := lab.Buckets()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	before := buckets()
-	undo, err := resize(before / 2)
+	undo, err := lab.Resize(before / 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +202,35 @@ func TestReportAgain(t *testing.T) {
 	var out strings.Builder
 	if err := bench(t.Context(), []string{"-report", dir}, &out); err != nil || !strings.Contains(out.String(), "not measured") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestCalmest: a run that others disturb is made again, but not for ever.
+func TestCalmest(t *testing.T) {
+	const window = time.Second
+	for _, test := range []struct {
+		stolen []time.Duration // by run; negative: it fails
+		want   int
+		made   int
+	}{
+		{[]time.Duration{10 * time.Millisecond}, 0, 1},
+		{[]time.Duration{11 * time.Millisecond, 0}, 1, 2},
+		{[]time.Duration{30 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}, 1, 3},
+		{[]time.Duration{-1}, 0, 1},
+		{[]time.Duration{30 * time.Millisecond, -1}, 1, 2},
+	} {
+		made := 0
+		got := calmest(func() result.Run {
+			r := result.Run{Repeat: made, Window: window, Stolen: test.stolen[made]}
+			if r.Stolen < 0 {
+				r.Error = "it broke"
+			}
+			made++
+			return r
+		})
+		if got.Repeat != test.want || made != test.made {
+			t.Errorf("%v: run %d of %d, want %d of %d", test.stolen, got.Repeat, made, test.want, test.made)
+		}
 	}
 }
 

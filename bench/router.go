@@ -61,7 +61,7 @@ func (r *router) open(ctx context.Context, program *agent.Agent, p *scenario.Poi
 		return err
 	}
 	if p.Buckets > 0 {
-		if r.undo, err = resize(p.Buckets); err != nil {
+		if r.undo, err = lab.Resize(p.Buckets); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
 	"github.com/conntally/conntally/bench/traffic"
+	"github.com/conntally/conntally/conntrack/lab"
 )
 
 const (
@@ -124,14 +125,14 @@ func (r *runner) sources(length time.Duration) []traffic.Source {
 
 // window measures between two instants of the traffic.
 func (r *runner) window(ctx context.Context, warm, length time.Duration) error {
-	if err := sleep(ctx, time.Until(r.begin.Add(warm))); err != nil {
+	if err := lab.WaitUntil(ctx, r.begin.Add(warm)); err != nil {
 		return err
 	}
 	before, err := r.look()
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, time.Until(r.begin.Add(warm+length))); err != nil {
+	if err := lab.WaitUntil(ctx, r.begin.Add(warm+length)); err != nil {
 		return err
 	}
 	after, err := r.look()
@@ -243,12 +244,5 @@ func merge(ledgers []*traffic.Ledger) *traffic.Ledger {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return lab.WaitUntil(ctx, time.Now().Add(d))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/conntally/conntally/bench/measure"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
+	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // suite is a measurement under way.
@@ -26,7 +27,7 @@ func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite 
 	s := &suite{plan: plan, programs: programs, out: out}
 	s.result = result.Suite{Date: time.Now().UTC().Truncate(time.Second), Machine: measure.ReadMachine()}
 	s.result.Skipped = s.plan.Fit(s.result.Machine.Max)
-	if err := resizable(); err != nil {
+	if err := lab.Resizable(); err != nil {
 		s.result.Skipped = append(s.result.Skipped, s.plan.KeepBuckets(err)...)
 	}
 	for _, sc := range s.plan.Scenarios {
@@ -72,12 +73,7 @@ func (s *suite) run(ctx context.Context) error {
 }
 
 func (s *suite) one(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) error {
-	r := run(ctx, p, program, repeat)
-	for i := 1; i < attempts && r.Error == "" && result.StolenPercent(&r) > tolerated; i++ {
-		if again := run(ctx, p, program, repeat); again.Error != "" || again.Stolen < r.Stolen {
-			r = again
-		}
-	}
+	r := calmest(func() result.Run { return run(ctx, p, program, repeat) })
 	if err := ctx.Err(); err != nil {
 		return err // the run was cut short
 	}
@@ -91,6 +87,17 @@ const (
 	tolerated = 1
 	attempts  = 3
 )
+
+// calmest returns the least disturbed of up to so many runs, or one that failed.
+func calmest(run func() result.Run) result.Run {
+	r := run()
+	for i := 1; i < attempts && r.Error == "" && result.StolenPercent(&r) > tolerated; i++ {
+		if again := run(); again.Error != "" || again.Stolen < r.Stolen {
+			r = again
+		}
+	}
+	return r
+}
 
 // of returns a scenario's programs, nil for none.
 func (s *suite) of(sc *scenario.Scenario) []*agent.Agent {

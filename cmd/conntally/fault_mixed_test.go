@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -247,31 +244,24 @@ func (f *faulted) checkUncounted() {
 	}
 }
 
-// bucketsFile is the machine's, not a namespace's.
-const bucketsFile = "/proc/sys/net/netfilter/nf_conntrack_buckets"
-
 // TestFaultResize: the kernel's table is resized while dumps go on. It isn't run
 // beside others of this package.
 func TestFaultResize(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
-	before, err := os.ReadFile(bucketsFile)
-	if err != nil {
-		t.Skip(err)
-	}
-	if err := os.WriteFile(bucketsFile, before, 0); err != nil {
+	if err := lab.Resizable(); err != nil {
 		t.Skipf("only the machine's own network namespace may resize the table: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := os.WriteFile(bucketsFile, before, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	buckets, err := strconv.Atoi(strings.TrimSpace(string(before)))
+	buckets, err := lab.Buckets()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if _, err := lab.Resize(buckets); err != nil {
+			t.Error(err)
+		}
+	})
 	filled, now := false, buckets
 	resize := fault{name: "resize", exact: true, do: func(f *faulted) {
 		if !filled { // for dumps that last
@@ -282,7 +272,7 @@ func TestFaultResize(t *testing.T) {
 		}
 		for range 5 {
 			now = buckets + buckets/2 - now // to the half, and back
-			if err := os.WriteFile(bucketsFile, []byte(strconv.Itoa(now)), 0); err != nil {
+			if _, err := lab.Resize(now); err != nil {
 				f.t.Fatal(err)
 			}
 			entries := f.scrape()["conntrack_dump_entries_total"]

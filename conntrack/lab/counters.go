@@ -84,7 +84,7 @@ func (l *Lab) Settle(ctx context.Context) (map[Class]Count, error) {
 		if maps.Equal(sent, forwarded) {
 			return forwarded, nil
 		}
-		if err := waitUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
+		if err := WaitUntil(ctx, time.Now().Add(time.Millisecond)); err != nil {
 			return nil, fmt.Errorf("lab: sent %v, forwarded %v: %w", sent, forwarded, err)
 		}
 	}

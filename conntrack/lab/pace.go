@@ -28,7 +28,7 @@ func writePayload(ctx context.Context, w io.Writer, size, rate int) error {
 		if rate > 0 {
 			// A chunk leaves when the time for it has passed.
 			due := time.Duration(float64(done+next) / float64(rate) * float64(time.Second))
-			if err := waitUntil(ctx, begin.Add(due)); err != nil {
+			if err := WaitUntil(ctx, begin.Add(due)); err != nil {
 				return err
 			}
 		}
@@ -40,8 +40,8 @@ func writePayload(ctx context.Context, w io.Writer, size, rate int) error {
 	return nil
 }
 
-// waitUntil returns nil at that time, or an error if ctx ends before.
-func waitUntil(ctx context.Context, at time.Time) error {
+// WaitUntil returns nil at that time, or an error if ctx ends before.
+func WaitUntil(ctx context.Context, at time.Time) error {
 	wait := time.Until(at)
 	if wait <= 0 {
 		return ctx.Err()
@@ -89,7 +89,7 @@ func waitAcknowledged(ctx context.Context, conn *net.TCPConn) error {
 		if err != nil || queued == 0 {
 			return err
 		}
-		if err := waitUntil(ctx, time.Now().Add(ackPoll)); err != nil {
+		if err := WaitUntil(ctx, time.Now().Add(ackPoll)); err != nil {
 			return err
 		}
 	}

@@ -113,7 +113,7 @@ func (f *flood) wait(ctx context.Context, n int) error {
 	if f.Rate <= 0 {
 		return ctx.Err()
 	}
-	return waitUntil(ctx, f.begin.Add(time.Duration(float64(n)/float64(f.Rate)*float64(time.Second))))
+	return WaitUntil(ctx, f.begin.Add(time.Duration(float64(n)/float64(f.Rate)*float64(time.Second))))
 }
 
 // address gives the packet the source of flow i.
@@ -138,7 +138,7 @@ func (f *flood) forwarded(ctx context.Context, allBut uint64) error {
 		if forwarded[udp].Packets+allBut >= sent[udp].Packets {
 			return nil
 		}
-		if err := waitUntil(ctx, time.Now().Add(floodLook)); err != nil {
+		if err := WaitUntil(ctx, time.Now().Add(floodLook)); err != nil {
 			return fmt.Errorf("sent %v, forwarded %v: %w", sent[udp], forwarded[udp], err)
 		}
 	}

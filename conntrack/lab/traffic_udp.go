@@ -93,7 +93,7 @@ type datagrams struct {
 
 // wait waits for the time of datagram i.
 func (d *datagrams) wait(ctx context.Context, i int) error {
-	return waitUntil(ctx, d.begin.Add(time.Duration(i)*d.Interval))
+	return WaitUntil(ctx, d.begin.Add(time.Duration(i)*d.Interval))
 }
 
 func (d *datagrams) send() error {
