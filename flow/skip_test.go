@@ -79,14 +79,21 @@ func TestLeftOutIsForgotten(t *testing.T) {
 	}
 }
 
-// Of a connection that is included from now on, only what moves from now on counts.
-func TestReconfigureIncludes(t *testing.T) {
+// excluded returns a table that leaves out an entry, which it was shown.
+func excluded(t *testing.T) (*harness, *conntrack.Event) {
+	t.Helper()
 	o, _ := markedOptions()
 	h := running(t, o)
 	e := h.entry(conntrack.ProtoUDP)
 	e.Mark = 1
 	moves(e)
 	h.dump(e)
+	return h, e
+}
+
+// Of a connection that is included from now on, only what moves from now on counts.
+func TestReconfigureIncludes(t *testing.T) {
+	h, e := excluded(t)
 
 	h.table.Reconfigure(testOptions())
 	moves(e)
@@ -108,12 +115,7 @@ func TestReconfigureIncludes(t *testing.T) {
 
 // What ends before it could be read under the new options stays out.
 func TestReconfigureThenEnd(t *testing.T) {
-	o, _ := markedOptions()
-	h := running(t, o)
-	e := h.entry(conntrack.ProtoUDP)
-	e.Mark = 1
-	moves(e)
-	h.dump(e)
+	h, e := excluded(t)
 	h.table.Reconfigure(testOptions())
 	h.table.Reconfigure(testOptions()) // a second time forgets nothing
 	h.expire(e, h.now.Wall)

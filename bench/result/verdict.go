@@ -44,20 +44,24 @@ func (s *Suite) Verdicts() []Verdict {
 
 func (s *Suite) processVerdict() Verdict {
 	v := Verdict{Claim: "In bulk at 50,000 packets/s conntally's process takes at most 1/50 of softflowd's CPU"}
-	ours := s.Of(Bulk, ClaimRate, Ours, CPUPercent).Median
-	rival := s.Of(Bulk, ClaimRate, Rival, CPUPercent).Median
+	ours, rival := s.processes(Bulk, ClaimRate)
 	if unknown(ours, rival) {
 		return v.notMeasured()
 	}
 	v.Held = ours*50 <= rival
 	v.Found = fmt.Sprintf("%.3f %% of a core against %.2f %%: 1/%.0f", ours, rival, rival/ours)
 	for _, x := range s.Points(Buckets) {
-		ours, rival := s.Of(Buckets, x, Ours, CPUPercent).Median, s.Of(Buckets, x, Rival, CPUPercent).Median
+		ours, rival := s.processes(Buckets, x)
 		if !unknown(ours, rival) {
 			v.Found += fmt.Sprintf("; with %d buckets 1/%.0f", x, rival/ours)
 		}
 	}
 	return v
+}
+
+// processes returns what the programs themselves take, in percent of one core.
+func (s *Suite) processes(scenario string, x int) (ours, rival float64) {
+	return s.Of(scenario, x, Ours, CPUPercent).Median, s.Of(scenario, x, Rival, CPUPercent).Median
 }
 
 // systemVerdict allows for noise: what can't be told from none is not held against
@@ -160,8 +164,7 @@ func (s *Suite) ProcessBreakEven() float64 {
 	xs := s.Points(PerFlow)
 	a, b := make([]float64, len(xs)), make([]float64, len(xs))
 	for i, x := range xs {
-		a[i] = s.Of(PerFlow, x, Ours, CPUPercent).Median
-		b[i] = s.Of(PerFlow, x, Rival, CPUPercent).Median
+		a[i], b[i] = s.processes(PerFlow, x)
 	}
 	return BreakEven(xs, a, b)
 }
