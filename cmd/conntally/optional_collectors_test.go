@@ -112,6 +112,7 @@ func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
 		if row.Event == "" {
 			continue
 		}
+		row.At = paddedMilliseconds(row.At)
 		if row.First != row.At {
 			t.Errorf("an event of %s is filed under %s", row.At, row.First)
 		}
@@ -119,6 +120,24 @@ func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
 			row.Src, row.SrcPort, row.Dst, row.DstPort, row.Xlt, row.XltPort, row.XltDst, row.XltDPort))
 	}
 	return lines
+}
+
+// paddedMilliseconds mends nfdump 1.7.1's t_event, which writes 98 ms as ".98".
+func paddedMilliseconds(at string) string {
+	seconds, milliseconds, _ := strings.Cut(at, ".")
+	return seconds + "." + strings.Repeat("0", 3-len(milliseconds)) + milliseconds
+}
+
+func TestPaddedMilliseconds(t *testing.T) {
+	for at, want := range map[string]string{
+		"2026-11-21T18:09:15.5":   "2026-11-21T18:09:15.005",
+		"2026-11-21T18:09:15.98":  "2026-11-21T18:09:15.098",
+		"2026-11-21T18:09:15.104": "2026-11-21T18:09:15.104",
+	} {
+		if got := paddedMilliseconds(at); got != want {
+			t.Errorf("%s: %s, want %s", at, got, want)
+		}
+	}
 }
 
 func ownEvents(events []decode.NATEvent) (lines []string) {
