@@ -1,5 +1,5 @@
-# Two commands matter: make demo, make test. They install what they lack and use
-# sudo only where root is needed, so that your own Go is found.
+# Two commands matter: make demo, make test. They use sudo only where root is needed,
+# so that your own Go is found; the second installs what it lacks.
 
 GO       ?= go
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)

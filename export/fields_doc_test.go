@@ -94,7 +94,7 @@ const fieldsElements = `
 const fieldsOptions = `
 ## Options
 
-Sent with the templates each minute, and 513, one record for each interface, also when interfaces change.
+Sent with the templates every minute; 513, one record per interface, also when interfaces change.
 
 | template | scope, IPFIX | scope, v9 | element | octets | value |
 |---|---|---|---|---|---|

@@ -27,8 +27,8 @@ nothing. Interfaces and VLANs of the reverse direction are the other way round. 
 
 const fieldsNAT = `
 With ` + "`nat_events = true`" + ` a record says that a translation began, another that it ended (RFC 8158). It counts nothing. The kernel
-tells conntally of ends alone, so a begin is told when the connection is first met, with the time of its start: at the
-next poll, or with its end. After a restart without a state directory, begins are told again.
+tells conntally of ends alone, so a begin is reported when conntally first sees the connection, with the time of its start: at the
+next poll, or with its end. After a restart without a state directory, begins are reported again.
 
 | template | for | IPFIX octets | v9 octets | elements in order, IPFIX | NetFlow v9 |
 |---|---|---|---|---|---|

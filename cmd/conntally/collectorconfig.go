@@ -19,13 +19,11 @@ import (
 
 // runCollectorConfig is `conntally collector-config`.
 func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	fs := newFlags("collector-config", "print what a collector's configuration needs of this router, for KIND "+strings.Join(snippet.Kinds(), ", "), stdout)
+	fs := newFlags("collector-config", "print what a collector's configuration needs; KIND is "+strings.Join(snippet.Kinds(), ", "), stdout)
 	file := fs.String("config", "", "take the first collector of this TOML `FILE`")
 	address := fs.String("collector", "", "the collector is at `HOST:PORT`")
 	kind := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		kind, args = args[0], args[1:]
-	}
+	fs.take("KIND", &kind)
 	if err := fs.parse(args); err != nil {
 		return err
 	}

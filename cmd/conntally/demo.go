@@ -157,7 +157,7 @@ func (d *demo) show(ctx context.Context, stdout io.Writer) error {
 
 const demoStory = `A client (192.168.77.10), a NAT router and a server (198.51.100.20), each in a
 network namespace. The router runs the probe, with an active timeout of 3 s and
-an idle timeout of 4 s. Traffic flows for about 10 s ...
+an idle timeout of 4 s. Traffic flows for about 7 s ...
 
 `
 

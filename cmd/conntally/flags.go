@@ -10,7 +10,9 @@ import (
 // flags is a flag set with a help text.
 type flags struct {
 	*flag.FlagSet
-	about string
+	about    string
+	argument string  // that is no flag; "" is none
+	value    *string // of it
 }
 
 // newFlags returns an empty flag set whose help is about one command.
@@ -21,12 +23,19 @@ func newFlags(name, about string, stdout io.Writer) *flags {
 	return &flags{FlagSet: fs, about: about}
 }
 
-// parse parses args, all of which must be flags. Asked for help, it prints it and
-// returns flag.ErrHelp.
+// take allows one argument that is no flag, wherever it stands.
+func (fs *flags) take(name string, value *string) { fs.argument, fs.value = name+" ", value }
+
+// parse parses args, all of which must be flags, but for the one that take allows.
+// Asked for help, it prints it and returns flag.ErrHelp.
 func (fs *flags) parse(args []string) error {
 	out := fs.Output()
 	fs.SetOutput(io.Discard) // run prints the error
 	err := fs.Parse(args)
+	if err == nil && fs.NArg() > 0 && fs.value != nil && *fs.value == "" {
+		*fs.value = fs.Arg(0)
+		err = fs.Parse(fs.Args()[1:])
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fs.print(out)
@@ -41,7 +50,7 @@ func (fs *flags) parse(args []string) error {
 
 // print prints the flags as our documentation writes them.
 func (fs *flags) print(w io.Writer) {
-	fmt.Fprintf(w, "conntally %s [flags]: %s\n\n", fs.Name(), fs.about)
+	fmt.Fprintf(w, "conntally %s %s[flags]: %s\n\n", fs.Name(), fs.argument, fs.about)
 	fs.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
 		fmt.Fprintf(w, "  %-27s  %s", "--"+f.Name+" "+value, usage)

@@ -11,7 +11,7 @@ import (
 // loadConfig reads what args of `conntally run` say, and the file that they name.
 func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, error) {
 	c, a, err := config.Load(func(bind func(*flag.FlagSet)) error {
-		fs := newFlags("run", "read conntrack and export flows", stdout)
+		fs := newFlags("run", "read conntrack and export flows; without a collector, print them", stdout)
 		bind(fs.FlagSet)
 		return fs.parse(args)
 	})

@@ -39,11 +39,11 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"run", "[flags]", "read conntrack and export flows", runRun},
+		{"run", "[flags]", "read conntrack and export flows; without a collector, print them", runRun},
 		{"check", "[flags]", "is this machine ready?", runCheck},
 		{"listen", "[flags]", "a small collector: print the flows that arrive", runListen},
 		{"demo", "[flags]", "show it at work on a router made of namespaces", runDemo},
-		{"collector-config", "KIND [flags]", "print what a collector's configuration needs of this router", runCollectorConfig},
+		{"collector-config", "KIND [flags]", "print what a collector's configuration needs", runCollectorConfig},
 		{"version", "", "print the version", runVersion},
 	}
 }

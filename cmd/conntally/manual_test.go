@@ -173,7 +173,7 @@ configuration again at SIGHUP.
 .B STATE_DIRECTORY
 Where
 .B conntally run
-keeps notes for exact restarts, unless the configuration says where.
+records what it has exported, so that a restart counts nothing twice, unless the configuration says where.
 .TP
 .B NO_COLOR
 If it is not empty,
@@ -183,14 +183,14 @@ prints no colours.
 .TP
 .I /etc/conntally.toml
 What the service reads. All keys are described in
-.IR /usr/share/doc/conntally/configuration.md .
+.IR /usr/share/doc/conntally/docs/configuration.md .
 .SH EXAMPLES
 .TP
 .B sudo conntally check
 Is this machine ready?
 .TP
 .B sudo conntally run
-Print each flow when it ends.
+Print flows as they end or go idle, and long ones every minute.
 .TP
 .B sudo conntally run \-\-collector 192.0.2.10:2055
 Export by IPFIX.

@@ -18,8 +18,8 @@ var (
 
 // runVersion is `conntally version`.
 func runVersion(_ context.Context, args []string, stdout, _ io.Writer) error {
-	if len(args) > 0 {
-		return usageError("version takes no arguments")
+	if err := newFlags("version", "print the version", stdout).parse(args); err != nil {
+		return err
 	}
 	info, _ := debug.ReadBuildInfo()
 	_, err := fmt.Fprintln(stdout, describe(version, commit, date, info))

@@ -2,11 +2,11 @@
 # Made by go generate ./cmd/conntally from what --help says.
 
 local -a commands=(
-	'run:read conntrack and export flows'
+	'run:read conntrack and export flows; without a collector, print them'
 	'check:is this machine ready?'
 	'listen:a small collector: print the flows that arrive'
 	'demo:show it at work on a router made of namespaces'
-	'collector-config:print what a collector'\''s configuration needs of this router'
+	'collector-config:print what a collector'\''s configuration needs'
 	'version:print the version'
 )
 if (( CURRENT == 2 )); then
@@ -18,17 +18,17 @@ shift words
 case $words[1] in
 run)
 	_arguments \
-		'--active-timeout[export a flow that goes on this often (default 1m0s)]:often:()' \
+		'--active-timeout[export a long flow every DURATION (default 1m0s)]:DURATION:()' \
 		'--check-config[say whether file and flags are good, and end]' \
 		'*--collector[export to HOST\:PORT; may be repeated]:HOST\:PORT:()' \
 		'--config[read this TOML FILE]:FILE:_files' \
-		'--idle-timeout[export a flow that rests after this long (default 15s)]:long:()' \
-		'--log-level[log from this level on\: debug, info, warn, error (default info)]:level:(debug info warn error)' \
+		'--idle-timeout[export a flow that has been idle for DURATION (default 15s)]:DURATION:()' \
+		'--log-level[log from this LEVEL on\: debug, info, warn, error (default info)]:LEVEL:(debug info warn error)' \
 		'--metrics[serve Prometheus metrics at HOST\:PORT]:HOST\:PORT:()' \
-		'--nat[addresses of translated flows\: endpoints or wire (default endpoints)]:endpoints:(endpoints wire)' \
-		'--poll-interval[read the counters this often (default 10s, or a shorter timeout)]:often:()' \
-		'--protocol[ipfix or netflow9, to all collectors (default ipfix)]:ipfix:(ipfix netflow9)' \
-		'--track[have connections tracked where no firewall rule does]'
+		'--nat[VIEW of translated flows\: endpoints or wire (default endpoints)]:VIEW:(endpoints wire)' \
+		'--poll-interval[read the counters every DURATION (default 10s, or a shorter timeout)]:DURATION:()' \
+		'--protocol[PROTOCOL to all collectors\: ipfix or netflow9 (default ipfix)]:PROTOCOL:(ipfix netflow9)' \
+		'--track[turn connection tracking on where no firewall rule does]'
 	;;
 check)
 	_arguments \

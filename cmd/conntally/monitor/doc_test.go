@@ -62,7 +62,7 @@ func listing() []byte {
 		{"Interfaces", s.linkRows()},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
 		{"State and configuration", s.probeRows()},
-		{"The process", slices.Concat(goRows(), s.processRows())},
+		{"The process", slices.Concat([]row{buildRow()}, goRows(), s.processRows())},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | |\n|---|---|---|\n", part.title)
 		for _, r := range part.rows {
@@ -74,7 +74,7 @@ func listing() []byte {
 
 // names are all metrics that there are.
 func names() map[string]bool {
-	all := map[string]bool{"conntally_build_info": true}
+	all := make(map[string]bool)
 	for _, match := range regexp.MustCompile("\\| `([a-z_]+)` \\|").FindAllSubmatch(listing(), -1) {
 		all[string(match[1])] = true
 	}

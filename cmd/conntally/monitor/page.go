@@ -22,8 +22,9 @@ type page struct {
 // write writes all metrics as they are now. A client that has gone misses them.
 func (s *Sources) write(w io.Writer) {
 	p := &page{w: w}
-	p.head(&row{name: "conntally_build_info", help: "The version, as a label; always 1."})
-	p.value("conntally_build_info", labels("version", s.Version, "goversion", runtime.Version()), 1)
+	build := buildRow()
+	p.head(&build)
+	p.value(build.name, labels("version", s.Version, "goversion", runtime.Version()), build.value)
 	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.linkRows, s.probeRows, goRows, s.processRows} {
 		p.rows(rows())
 	}

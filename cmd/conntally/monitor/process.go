@@ -33,7 +33,7 @@ func memoryRows() []row {
 	page := float64(os.Getpagesize())
 	return []row{
 		{"process_virtual_memory_bytes", "Address space, most of it never touched.", virtual * page},
-		{"process_resident_memory_bytes", "Memory in use, the program's own code included.", resident * page},
+		{"process_resident_memory_bytes", "Resident memory, the program's own code included.", resident * page},
 	}
 }
 

@@ -27,6 +27,11 @@ func (r *row) kind() string {
 func count(v *atomic.Uint64) float64  { return float64(v.Load()) }
 func seconds(v *atomic.Int64) float64 { return time.Duration(v.Load()).Seconds() }
 
+// buildRow has labels.
+func buildRow() row {
+	return row{"conntally_build_info", "The version, as labels `version` and `goversion`; always 1.", 1}
+}
+
 // kernelRows are of the kernel's table, as far as it can be asked.
 func (s *Sources) kernelRows() (rows []row) {
 	if n, err := s.Sysctl("count"); err == nil {
@@ -41,19 +46,19 @@ func (s *Sources) kernelRows() (rows []row) {
 func (s *Sources) conntrackRows() []row {
 	c, p := s.Conntrack, s.Probe
 	return []row{
-		{"conntally_conntrack_destroys_total", "Ends of connections read.", count(&c.Destroys)},
-		{"conntally_conntrack_dropped_events_total", "Ends of connections that found the receive buffer full and are lost.", count(&c.Drops)},
+		{"conntally_conntrack_destroys_total", "Connection ends read.", count(&c.Destroys)},
+		{"conntally_conntrack_dropped_events_total", "Connection ends lost because the receive buffer was full.", count(&c.Drops)},
 		{"conntally_conntrack_repeated_events_total", "Times that the end of a connection found the receive buffer full and is to be repeated: reliable delivery.", count(&c.Repeated)},
 		{"conntally_conntrack_stalls_total", "Times that reliable delivery was ended because reading stalled.", count(&c.Stalls)},
 		{"conntally_conntrack_overruns_total", "Times that the kernel said it had dropped events.", count(&c.Overruns)},
 		{"conntally_conntrack_reopened_total", "Event sockets that had to be opened again.", count(&p.Reopened)},
-		{"conntally_conntrack_receive_buffer_bytes", "The event socket's buffer, as in force.", float64(p.ReceiveBuffer.Load())},
-		{"conntally_conntrack_malformed_total", "Messages of the kernel that made no sense.", count(&c.Malformed)},
-		{"conntally_conntrack_poll_interval_seconds", "Between two dumps, as in force: stretched where they would take more CPU than max_cpu.", seconds(&p.Interval)},
+		{"conntally_conntrack_receive_buffer_bytes", "The event socket's buffer in force; the kernel reports twice what was set.", float64(p.ReceiveBuffer.Load())},
+		{"conntally_conntrack_malformed_total", "Kernel messages that could not be decoded.", count(&c.Malformed)},
+		{"conntally_conntrack_poll_interval_seconds", "Time between two dumps in force: stretched if they would take more CPU than max_cpu.", seconds(&p.Interval)},
 		{"conntally_conntrack_dumps_total", "Complete dumps.", count(&c.Dumps)},
 		{"conntally_conntrack_failed_dumps_total", "Dumps that failed.", count(&p.FailedDumps)},
 		{"conntally_conntrack_discarded_dumps_total", "Dumps that say nothing of what they didn't show: the kernel resized its table.", count(&p.DiscardedDumps)},
-		{"conntally_conntrack_dump_entries_total", "Living connections read from dumps.", count(&c.Entries)},
+		{"conntally_conntrack_dump_entries_total", "Live connections read from dumps.", count(&c.Entries)},
 		{"conntally_conntrack_dump_seconds_total", "Time that dumps took, pauses included.", seconds(&p.DumpTime)},
 		{"conntally_conntrack_dump_cpu_seconds_total", "CPU spent in dumps, user and system.", seconds(&p.DumpCPU)},
 		{"conntally_conntrack_last_dump_age_seconds", "Since the last whole dump, or since the start where there was none.", s.dumpAge()},
@@ -72,7 +77,7 @@ func (s *Sources) flowRows() []row {
 		{"conntally_records_total", "Flow records made.", count(&f.Records)},
 		{"conntally_flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", count(&f.Baselined)},
 		{"conntally_flows_restored_total", "Connections that an earlier run has exported in part.", count(&f.Restored)},
-		{"conntally_flows_ignored_total", "Ends of connections that are left out.", count(&f.Ignored)},
+		{"conntally_flows_ignored_total", "Connection ends that are left out.", count(&f.Ignored)},
 		{"conntally_flows_uncounted_total", "Sightings of connections without counters, older than nf_conntrack_acct=1.", count(&f.Uncounted)},
 		{"conntally_flows_duplicate_total", "Ends that the kernel reported twice.", count(&f.Duplicates)},
 		{"conntally_flows_stale_total", "Connections in a dump whose end was known already.", count(&f.Stale)},
@@ -87,7 +92,7 @@ func (s *Sources) probeRows() []row {
 	return []row{
 		{"conntally_state_errors_total", "Writes of the state file that failed: a restart would not be exact.", count(&p.StateErrors)},
 		{"conntally_config_reloads_total", "Times that the configuration was read again.", count(&p.Reloads)},
-		{"conntally_config_refused", "1 where that was refused the last time, and the configuration before is in force; else 0.", count(&p.Refused)},
+		{"conntally_config_refused", "1 if the last reload was refused and the old configuration is in force, else 0.", count(&p.Refused)},
 	}
 }
 
@@ -96,11 +101,11 @@ func (s *Sources) linkRows() []row {
 	return []row{
 		{"conntally_route_lookups_total", "Routes that the kernel was asked for.", count(&l.Lookups)},
 		{"conntally_route_hits_total", "Routes that were known already.", count(&l.Hits)},
-		{"conntally_route_unreachable_total", "Routes that there were none of.", count(&l.Unreachable)},
+		{"conntally_route_unreachable_total", "Lookups that found no route.", count(&l.Unreachable)},
 		{"conntally_link_changes_total", "Changes of interfaces, addresses, rules or routes: known routes were forgotten.", count(&l.Changes)},
 		{"conntally_link_overruns_total", "Times that the kernel had to drop notifications of such changes: all was read anew.", count(&l.Overruns)},
 		{"conntally_link_failures_total", "Readings of interfaces or routes that failed and were tried again.", count(&l.Failures)},
-		{"conntally_link_malformed_total", "Messages of the kernel on interfaces or routes that made no sense.", count(&l.Malformed)},
+		{"conntally_link_malformed_total", "Kernel messages on interfaces or routes that could not be decoded.", count(&l.Malformed)},
 	}
 }
 

@@ -119,7 +119,8 @@ goflow2 -listen 'netflow://:%d' -format json
 }
 
 func nfdump(r *Router) string {
-	return fmt.Sprintf(`# nfdump's collector learns all it needs from the datagrams. On the collector:
+	return fmt.Sprintf(`# nfdump's collector learns all it needs from the datagrams. On the collector, unless
+# its package has started one at that port, as Debian's does at 2055:
 nfcapd -D -p %d -w /var/cache/nfdump
 # Then, say: nfdump -R /var/cache/nfdump -s srcip/bytes -n 10
 # Its filters, such as 'in if 2', take ifIndexes:
