@@ -100,4 +100,35 @@ func TestRealGuardPatience(t *testing.T) {
 	cancel()
 	<-guardEnds
 	must(t, reader.Wait(0, unexpected(t)))
+	if n := reader.Stats.Stalls.Load(); n != 0 || !reader.Reliable() {
+		t.Errorf("stalled %d times, reliable %v", n, reader.Reliable())
+	}
+}
+
+// TestRealGuardReopen: where the socket breaks while the reader is stuck, the new one is
+// not reliable either, since nobody watches over it any more.
+func TestRealGuardReopen(t *testing.T) {
+	r := newReal(t)
+	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
+	reader, err := conntrack.Open(conntrack.Options{
+		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
+	}, conntrack.SystemClock())
+	must(t, err)
+	t.Cleanup(func() { must(t, reader.Close()) })
+	must(t, conntrack.CloseEvents(reader))
+	if reader.Wait(0, unexpected(t)) == nil {
+		t.Fatal("a closed socket is read")
+	}
+	reader.Guard(r.ctx, time.Second) // until it ends reliable delivery, for nobody reads
+	must(t, reader.Reopen())
+	must(t, r.Flood(r.ctx, lab.FloodFlow{Flows: 2000, Size: 32}))
+	must(t, r.Router.Flush())
+	r.untilEntries(func(n int) bool { return n < 100 }) // what was not read keeps no entry
+	ended := 0
+	must(t, reader.Wait(0, func(*conntrack.Event) { ended++ }))
+	stats := &reader.Stats
+	if dropped := int(stats.Drops.Load()); reader.Reliable() || stats.Stalls.Load() != 1 || stats.Repeated.Load() != 0 || ended+dropped != 2000 {
+		t.Errorf("reliable %v, stalled %d times, %d ends repeated, %d read, %d dropped",
+			reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load(), ended, dropped)
+	}
 }

@@ -58,7 +58,7 @@ func (r *Reader) ReceiveBuffer() int {
 }
 
 // Reopen replaces the event socket of a Reader that Open returned, after an error.
-// What ended meanwhile went unseen.
+// What ended meanwhile went unseen. Reliable delivery that Guard has ended stays so.
 func (r *Reader) Reopen() error {
 	fresh, err := openEvents(r.options)
 	if err != nil {
@@ -68,6 +68,10 @@ func (r *Reader) Reopen() error {
 	defer r.mu.Unlock()
 	_ = r.events.Close() // broken, or closed already
 	r.events, r.drops = fresh, 0
+	r.pulse.drops.Store(0)
+	if r.pulse.stalled.Load() {
+		return fresh.forgo()
+	}
 	return nil
 }
 

@@ -48,6 +48,7 @@ type Reader struct {
 	entries, destroys uint64
 	drops             uint32 // as the event socket counts them
 	options           Options
+	backlog           bool // the last Wait left events unread
 	opened            bool // by Open: can be opened again
 	abandoned         bool // the last dump failed, and the kernel may not be done with it
 	pulse             pulse
@@ -124,6 +125,7 @@ func (r *Reader) Wait(wait time.Duration, fn func(*Event)) error {
 }
 
 func (r *Reader) drain(wait time.Duration, fn func(*Event)) error {
+	r.backlog = false
 	for i := range waitLimit {
 		b, err := r.recv(wait)
 		if i%eventBatch == 0 { // a batch was read at one time
@@ -144,8 +146,12 @@ func (r *Reader) drain(wait time.Duration, fn func(*Event)) error {
 		}
 		wait = 0
 	}
+	r.backlog = true
 	return nil
 }
+
+// Backlog tells whether the last Wait had to leave off: more has ended than one hands on.
+func (r *Reader) Backlog() bool { return r.backlog }
 
 // recv reads one datagram. A reader that waits for it is not stuck.
 func (r *Reader) recv(wait time.Duration) ([]byte, error) {
