@@ -154,6 +154,30 @@ func faultTuple() conntrack.Tuple {
 	}
 }
 
+// TestFaultLoopStop: however much has ended that was not read yet, it is exported.
+func TestFaultLoopStop(t *testing.T) {
+	t.Parallel()
+	const flows = 20_000
+	k := conntracktest.New()
+	l := newLoop(t, k.Reader(), k.Clock())
+	l.apply = l.table.Apply
+	l.dump()
+	k.Advance(time.Second)
+	for i := range flows {
+		tuple := faultTuple()
+		tuple.SrcPort = uint16(i)
+		key := k.Create(conntrack.Event{Orig: tuple})
+		k.Count(key, conntrack.Original, 1, 100)
+		k.Destroy(key)
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.table.Stats.Records.Load(); got != flows {
+		t.Errorf("%d records", got)
+	}
+}
+
 // TestFaultLoopClosed: both sockets are closed under the loop, which opens others.
 func TestFaultLoopClosed(t *testing.T) {
 	t.Parallel()
@@ -232,6 +256,37 @@ func TestFaultLoopStalled(t *testing.T) {
 	}
 	if l.reliable || l.Stats.Reopened.Load() != 0 {
 		t.Errorf("reliable %v, %d times opened again", l.reliable, l.Stats.Reopened.Load())
+	}
+	if err := reader.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFaultLoopStalledStop: the watchdog watches as long as the loop has not ended.
+func TestFaultLoopStalledStop(t *testing.T) {
+	t.Parallel()
+	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "1"})
+	clock := conntrack.SystemClock()
+	reader, err := conntrack.Open(conntrack.Options{
+		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
+	}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(t, reader, clock)
+	l.gated.Store(true)
+	l.start()
+	l.until("the first dump", func() bool { return reader.Stats.Dumps.Load() > 0 })
+	r.flood(10_000, 0)
+	if err := r.Router.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l.until("the exporter to be stuck", l.waits.Load)
+	l.cancel()
+	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
+	close(l.gate)
+	if err := <-l.ends; err != nil {
+		t.Errorf("the loop ended with %v", err)
 	}
 	if err := reader.Close(); err != nil {
 		t.Error(err)

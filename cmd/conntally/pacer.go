@@ -53,16 +53,15 @@ func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *moni
 // reconfigure changes how often polls are wanted, and how dear they may be.
 func (p *pacer) reconfigure(poll time.Duration, maxCPU float64) {
 	p.poll, p.maxCPU = poll, maxCPU
-	if p.next > 0 { // else one is due at once
-		p.next = p.began + int64(p.interval())
-	}
+	p.next = p.began + int64(p.interval())
 	p.stats.Interval.Store(int64(p.interval()))
 }
 
 // interval is that between two dumps: stretched where a dump is dear.
-func (p *pacer) interval() time.Duration {
-	return max(p.poll, time.Duration(float64(p.cost)/p.maxCPU))
-}
+func (p *pacer) interval() time.Duration { return max(p.poll, p.dear()) }
+
+// dear is how long a dump is to be paid off.
+func (p *pacer) dear() time.Duration { return time.Duration(float64(p.cost) / p.maxCPU) }
 
 // news tells whether polls have become stretched, or aren't any more.
 func (p *pacer) news() bool {
@@ -73,13 +72,10 @@ func (p *pacer) news() bool {
 
 func (p *pacer) due(now conntrack.Instant) bool { return now.Mono >= p.next }
 
-// now makes a dump due.
-func (p *pacer) now() { p.next = 0 }
-
-// mayHurry tells whether a dump out of turn is in order: when events were lost,
-// but not dump after dump while a storm goes on.
-func (p *pacer) mayHurry(now conntrack.Instant) bool {
-	return now.Mono-p.ended >= int64(p.interval())/10
+// soon has the next dump come out of turn, where events were lost: but not dump after
+// dump while a storm goes on, and never dearer than maxCPU.
+func (p *pacer) soon() {
+	p.next = min(p.next, p.ended+int64(max(p.poll/10, p.dear())))
 }
 
 func (p *pacer) begin(now conntrack.Instant) {

@@ -52,15 +52,20 @@ type manager interface {
 	Alive(now int64) (due int64)
 }
 
-// guardPatience is how long a reliable reader may stand still.
-const guardPatience = 5 * time.Second
+const (
+	guardPatience = 5 * time.Second        // how long a reliable reader may stand still
+	reopenRest    = 100 * time.Millisecond // so that a socket that fails at once costs little
+	stopPatience  = 5 * time.Second        // for what has ended by then
+)
 
 // run works until ctx is done, then exports what is pending.
 func (p *probe) run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.reader.Interrupt)
 	defer stop()
 	if p.reader.Reliable() {
-		go p.reader.Guard(ctx, guardPatience)
+		guarded, end := context.WithCancel(context.WithoutCancel(ctx)) // while it stops, too
+		defer end()
+		go p.reader.Guard(guarded, guardPatience)
 	}
 	p.reliable = p.reader.Reliable()
 	p.apply = p.table.Apply // bound once
@@ -74,8 +79,10 @@ func (p *probe) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		p.announce()
 		p.takePlan()
-		now := p.clock()
-		if p.pacer.due(now) || p.reader.Lost() != p.lost && p.pacer.mayHurry(now) {
+		if p.reader.Lost() != p.lost {
+			p.pacer.soon()
+		}
+		if p.pacer.due(p.clock()) {
 			p.dump()
 		}
 		p.lookStalled()
@@ -111,7 +118,7 @@ func (p *probe) wait() error {
 	if err != nil {
 		return p.reopen(err)
 	}
-	if p.reader.Stats.Destroys.Load() != before {
+	if p.reader.Stats.Destroys.Load() != before && !p.reader.Backlog() {
 		time.Sleep(p.pacer.breath)
 	}
 	return nil
@@ -140,7 +147,8 @@ func (p *probe) reopen(err error) error {
 	}
 	p.Stats.Reopened.Add(1)
 	p.Stats.ReceiveBuffer.Store(int64(p.reader.ReceiveBuffer()))
-	p.pacer.now() // what ended meanwhile is missing from the next dump
+	p.pacer.soon() // what ended meanwhile is missing from the next dump
+	time.Sleep(reopenRest)
 	return nil
 }
 
@@ -206,6 +214,9 @@ func (p *probe) stop() error {
 	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
 	err := p.reader.Dump(p.apply)
+	for end := p.clock().Mono + int64(stopPatience); err == nil && p.reader.Backlog() && p.clock().Mono < end; {
+		err = p.reader.Wait(0, p.apply)
+	}
 	now := p.clock()
 	p.table.Flush(now)
 	p.exporter.Close(now)

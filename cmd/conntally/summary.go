@@ -59,6 +59,6 @@ func (s *summary) tick(p *probe) {
 		zap.Uint64("unsent_records", now.unsent-was.unsent), zap.Stringer("poll_interval", p.pacer.interval()))
 	p.manager.Tell(notify.Status(fmt.Sprintf("%d connections; in the last minute %d ended, %d records, %d events lost",
 		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records, now.lost-was.lost)))
-	s.due += int64(summaryInterval)
+	s.due = p.clock().Mono + int64(summaryInterval)
 	s.last = now
 }
