@@ -14,6 +14,7 @@ const (
 	nftaFlowtableTable = 1
 	nftaFlowtableName  = 2
 	nftaFlowtableFlags = 7
+	nftFlowtableHW     = 0x1 // NFT_FLOWTABLE_HW_OFFLOAD
 	nftFlowtableCount  = 0x2 // NFT_FLOWTABLE_COUNTER, since Linux 5.7
 )
 
@@ -21,6 +22,7 @@ const (
 type Flowtable struct {
 	Family      uint8 // NFPROTO_INET, _IPV4 or _IPV6
 	Table, Name string
+	Hardware    bool // it has the hardware forward
 	Counter     bool // what it forwards is counted
 }
 
@@ -31,13 +33,22 @@ func (f Flowtable) Command() string {
 	if families[f.Family] == "" || !isName(f.Table) || !isName(f.Name) {
 		return ""
 	}
-	return fmt.Sprintf(`nft add flowtable %s %s %s "{ counter; }"`, families[f.Family], f.Table, f.Name)
+	flags := "counter;"
+	if f.Hardware { // the kernel refuses to change it
+		flags = "flags offload; " + flags
+	}
+	return fmt.Sprintf(`nft add flowtable %s %s %s "{ %s }"`, families[f.Family], f.Table, f.Name, flags)
 }
 
-func isName(s string) bool { return s != "" && s[0] != '-' && strings.Trim(s, nameBytes) == "" }
+func isName(s string) bool {
+	return s != "" && strings.ContainsRune(nameBegins, rune(s[0])) && strings.Trim(s, nameBytes) == ""
+}
 
-// nameBytes is what nft(8) lets names consist of.
-const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
+// What nft(8) lets names begin with and consist of.
+const (
+	nameBegins = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_."
+	nameBytes  = nameBegins + "0123456789-/"
+)
 
 // Flowtables lists those of the calling thread's network namespace.
 func Flowtables() ([]Flowtable, error) {
@@ -80,7 +91,8 @@ func decodeFlowtable(b []byte) (Flowtable, error) {
 		case nftaFlowtableName:
 			f.Name = a.String()
 		case nftaFlowtableFlags:
-			f.Counter = a.Uint32()&nftFlowtableCount != 0
+			flags := a.Uint32()
+			f.Hardware, f.Counter = flags&nftFlowtableHW != 0, flags&nftFlowtableCount != 0
 		}
 	}
 	return f, a.Err()

@@ -100,19 +100,24 @@ func TestDecodeFlowtable(t *testing.T) {
 		want    Flowtable
 		command string
 	}{
-		{encode(1, named), Flowtable{1, "filter", "fast", false}, "nft add flowtable inet filter fast \"{ counter; }\""},
+		{encode(1, named), Flowtable{Family: 1, Table: "filter", Name: "fast"}, "nft add flowtable inet filter fast \"{ counter; }\""},
 		{encode(2, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 1})
-		}), Flowtable{2, "filter", "fast", false}, "nft add flowtable ip filter fast \"{ counter; }\""},
+		}), Flowtable{Family: 2, Table: "filter", Name: "fast", Hardware: true}, "nft add flowtable ip filter fast \"{ flags offload; counter; }\""},
 		{encode(10, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 3})
-		}), Flowtable{10, "filter", "fast", true}, "nft add flowtable ip6 filter fast \"{ counter; }\""},
+		}), Flowtable{Family: 10, Table: "filter", Name: "fast", Hardware: true, Counter: true}, "nft add flowtable ip6 filter fast \"{ flags offload; counter; }\""},
 	} {
 		got, err := decodeFlowtable(c.message)
 		if err != nil || got != c.want || got.Command() != c.command {
 			t.Errorf("%+v %q: %v; want %+v", got, got.Command(), err, c.want)
+		}
+	}
+	for _, name := range []string{"", "9t", "-t", "a b", "$(reboot)"} {
+		if command := (Flowtable{Family: 1, Table: name, Name: "x"}).Command(); command != "" {
+			t.Errorf("%q: %s", name, command)
 		}
 	}
 	for _, bad := range [][]byte{nil, {1, 0, 0}, {1, 0, 0, 0, 99, 0, 1, 0}, {1, 0, 0, 0, 5, 0, nftaFlowtableFlags, 0, 0, 0, 0, 0}} {

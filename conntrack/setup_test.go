@@ -3,6 +3,7 @@ package conntrack_test
 import (
 	"errors"
 	"io/fs"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -26,6 +27,21 @@ func TestRealTrack(t *testing.T) {
 		must(t, track.Close())
 	}
 	isTracking(t, false)
+}
+
+// TestRealTrackBesideRule: where an administrator has typed what the program says, or
+// another process tracks, Track works as well.
+func TestRealTrackBesideRule(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("nft is not installed: make tools")
+	}
+	freshNamespace(t)
+	must(t, exec.Command("sh", "-c", conntrack.TrackRule).Run())
+	track, err := conntrack.Track()
+	must(t, err)
+	isTracking(t, true)
+	must(t, track.Close())
+	isTracking(t, true)
 }
 
 func isTracking(t *testing.T, want bool) {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -82,9 +84,11 @@ const (
 	nftCtState  = 0
 	nfprotoInet = 1
 
-	nftTable = "conntally"
 	nftChain = "track"
 )
+
+// nftTable is a name that neither TrackRule nor another process has.
+func nftTable() string { return "conntally-" + strconv.Itoa(os.Getpid()) }
 
 // Track has connections tracked in the calling thread's network namespace until
 // the returned Closer is closed or the process ends: it owns a table of the same
@@ -105,11 +109,11 @@ func addTrackTable(conn *netlink.Conn) error {
 	messages := []netlink.Message{
 		nfMessage(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, nil),
 		nfMessage(nftType(unix.NFT_MSG_NEWTABLE), netlink.Create, nfprotoInet, func(a *netlink.AttributeEncoder) {
-			a.String(unix.NFTA_TABLE_NAME, nftTable)
+			a.String(unix.NFTA_TABLE_NAME, nftTable())
 			a.Bytes(unix.NFTA_TABLE_FLAGS, []byte{0, 0, 0, nftOwner})
 		}),
 		nfMessage(nftType(unix.NFT_MSG_NEWCHAIN), netlink.Create, nfprotoInet, func(a *netlink.AttributeEncoder) {
-			a.String(unix.NFTA_CHAIN_TABLE, nftTable)
+			a.String(unix.NFTA_CHAIN_TABLE, nftTable())
 			a.String(unix.NFTA_CHAIN_NAME, nftChain)
 		}),
 		nfMessage(nftType(unix.NFT_MSG_NEWRULE), netlink.Create|netlink.Append|netlink.Acknowledge, nfprotoInet, trackRule),
@@ -124,7 +128,7 @@ func addTrackTable(conn *netlink.Conn) error {
 
 // trackRule is the expression "ct state" and nothing else.
 func trackRule(a *netlink.AttributeEncoder) {
-	a.String(unix.NFTA_RULE_TABLE, nftTable)
+	a.String(unix.NFTA_RULE_TABLE, nftTable())
 	a.String(unix.NFTA_RULE_CHAIN, nftChain)
 	a.Nested(unix.NFTA_RULE_EXPRESSIONS, func(list *netlink.AttributeEncoder) error {
 		list.Nested(unix.NFTA_LIST_ELEM, func(expr *netlink.AttributeEncoder) error {
