@@ -71,6 +71,9 @@ func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Instant
 // SetTimeouts takes over changed kernel timeouts.
 func (t *Table) SetTimeouts(timeouts *conntrack.Timeouts) { t.timeouts = timeouts }
 
+// SetMaxFlows takes over a changed bound.
+func (t *Table) SetMaxFlows(n int) { t.options.MaxFlows = n }
+
 // Apply takes one event. It keeps no part of it.
 func (t *Table) Apply(e *conntrack.Event) {
 	switch {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
@@ -48,6 +49,7 @@ func newLoop(t *testing.T, reader *conntrack.Reader, clock conntrack.Clock) *loo
 	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
 	l.probe = &probe{
+		config: config.Default(),
 		reader: reader, exporter: new(export.Exporter), clock: clock, log: zap.NewNop(), manager: new(notify.Manager),
 		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),
 	}

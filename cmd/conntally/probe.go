@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
@@ -35,7 +36,9 @@ type probe struct {
 	ready    bool
 	level    zap.AtomicLevel // of log
 
-	plans      chan plan // changed configurations
+	config     *config.Config // in force
+	plans      chan plan      // changed configurations
+	prepared   bool           // the kernel is
 	collectors atomic.Pointer[[]*export.Collector]
 	goneUnsent uint64 // records that collectors which are gone missed
 
@@ -165,7 +168,9 @@ func (p *probe) between(ctx context.Context) {
 // dump reads the counters of all living entries. A dump that fails is tried again
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
 func (p *probe) dump() {
+	p.prepare()
 	p.table.SetTimeouts(conntrack.ReadTimeouts())
+	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
 	whole, err := p.dumpOnce()
@@ -191,6 +196,16 @@ func (p *probe) dump() {
 	if p.pacer.news() {
 		p.log.Info("polls are stretched while they would take more CPU than max_cpu",
 			zap.Bool("stretched", p.pacer.stretched), zap.Stringer("poll_interval", p.pacer.interval()))
+	}
+}
+
+// prepare prepares the kernel where conntrack was missing at the start, once it is there.
+func (p *probe) prepare() {
+	if p.prepared {
+		return
+	}
+	if _, err := conntrack.ReadSysctl("acct"); err == nil {
+		p.prepared = prepareKernel(p.log)
 	}
 }
 

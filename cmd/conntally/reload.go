@@ -52,9 +52,8 @@ func (p *probe) reloader(args []string, c *config.Config, printed bool, end func
 }
 
 // run reloads at each hangup until ctx is done. One that means what its name says, the
-// end of the terminal, ends the program.
-func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
-	interactive := hasTerminal()
+// end of the terminal, ends an interactive program.
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal, interactive bool) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,6 +133,7 @@ func (p *probe) takePlan() {
 // under the old configuration is exported under the new one.
 func (p *probe) reconfigure(next *plan) {
 	c, now := next.config, p.clock()
+	p.config = c
 	was := p.exporter.Collectors
 	list := arrange(targets(c.Collectors, p.content.Optional), slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)

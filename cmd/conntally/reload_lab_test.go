@@ -106,22 +106,48 @@ func count[T comparable](list []T, v T) (n int) {
 }
 
 // TestTerminalGone: whoever loses the terminal loses the program that runs in it, as
-// ever.
+// ever, but for one that was told to ignore that, as nohup(1) does.
 func TestTerminalGone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
+	t.Run("as ever", func(t *testing.T) {
+		cmd, _ := loseTerminal(t, r, `exec "$@"`, s.Address())
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("nohup", func(t *testing.T) {
+		cmd, until := loseTerminal(t, r, `trap '' HUP; exec "$@"`, s.Address())
+		until("configuration read again")
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// loseTerminal has a shell run the probe in a terminal, and takes that away. until reads
+// the log up to a text.
+func loseTerminal(t *testing.T, r *rig, script, collector string) (cmd *exec.Cmd, until func(text string)) {
+	t.Helper()
 	master, slave := pty(t)
-	cmd := exec.CommandContext(r.ctx, os.Args[0], "run", "--collector", s.Address())
+	cmd = exec.CommandContext(r.ctx, "sh", "-c", script, "sh", os.Args[0], "run", "--collector", collector)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.Stdin = slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := r.Router.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	slave.Close()
-	lines := bufio.NewScanner(master)
-	until := func(text string) {
+	lines := bufio.NewScanner(pipe)
+	until = func(text string) {
 		t.Helper()
 		for lines.Scan() {
 			if strings.Contains(lines.Text(), text) {
@@ -136,9 +162,7 @@ func TestTerminalGone(t *testing.T) {
 	}
 	until("configuration read again")
 	master.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	return cmd, until
 }
 
 // pty opens a pseudo terminal.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,7 +36,8 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	beThrifty(ctx, c.Metrics.Pprof)
 	level := zap.NewAtomicLevelAt(c.Log.Level.Level)
 	log := logging.New(stderr, c.Log.Format, level)
-	defer log.Sync() //nolint:errcheck // a terminal can't be synced
+	defer log.Sync()                                                //nolint:errcheck // a terminal can't be synced
+	interactive := !signal.Ignored(syscall.SIGHUP) && hasTerminal() // nohup(1) has it ignored
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -64,7 +66,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	p.level = level
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	go p.reloader(args, c, printed, end).run(ctx, hangups)
+	go p.reloader(args, c, printed, end).run(ctx, hangups, interactive)
 	if err := p.serveMetrics(ctx, c); err != nil {
 		return err
 	}
@@ -111,7 +113,8 @@ func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, e
 	if err != nil {
 		return nil, err
 	}
-	prepareKernel(log)
+	_ = conntrack.Available() // loads what is missing: else there are no settings yet
+	prepared := prepareKernel(log)
 	links, err := link.Open(link.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
@@ -124,7 +127,7 @@ func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, e
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: links}
 	began := clock()
 	p := &probe{
-		plans:  make(chan plan, 1),
+		config: c, plans: make(chan plan, 1), prepared: prepared,
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
 		table: flow.NewTable(flowOptions(c, exporter, links, content), conntrack.ReadTimeouts(), exporter, began),
 	}
@@ -160,24 +163,28 @@ func maxFlows(c *config.Config) int {
 	return n
 }
 
-// prepareKernel turns on what accounting needs, and says what it can't.
-func prepareKernel(log *zap.Logger) {
+// prepareKernel turns on what accounting needs, and says what it can't. It is to be
+// called again where it wasn't done: there is no conntrack yet.
+func prepareKernel(log *zap.Logger) (done bool) {
+	done = true
 	for _, s := range conntrack.Enable() {
 		switch {
 		case s.Err != nil:
+			done = done && !errors.Is(s.Err, fs.ErrNotExist)
 			log.Warn("can't turn on accounting in the kernel", zap.String("setting", s.Name),
 				zap.Error(s.Err), zap.String("mend", s.Command()))
 		case s.Changed():
-			log.Info("turned on in the kernel; older connections stay without",
+			log.Info("turned on in the kernel; connections that are already open are not counted",
 				zap.String("setting", s.Name), zap.Int("was", s.Was))
 		}
 	}
 	if on, err := conntrack.Tracking(); err != nil {
 		log.Debug("can't tell whether connections are tracked", zap.Error(err))
-	} else if !on {
+	} else if n, _ := conntrack.ReadSysctl("count"); !on && n == 0 { // a rule may exempt loopback
 		log.Warn("the kernel tracks no connections: no rule asks for it; use --track or a rule",
 			zap.String("mend", conntrack.TrackRule))
 	}
+	return done
 }
 
 // openCollectors prepares collectors. One that can't be reached goes on trying.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
@@ -32,6 +33,7 @@ import (
 func fakeProbe(reader *conntrack.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *probe {
 	exporter := &export.Exporter{Collectors: collectors}
 	p := &probe{
+		config: config.Default(),
 		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, links: new(link.Links),
 		table: flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
 	}

@@ -91,7 +91,8 @@ func outcomes() []outcome {
 		{"events", "", "", "", unloaded},
 
 		{"tracking", OK, "are tracked", "", nil},
-		{"tracking", Fail, "no rule", conntrack.TrackRule, func(f *Facts) { f.Tracking.On = false }},
+		{"tracking", Fail, "no rule", conntrack.TrackRule, func(f *Facts) { f.Tracking.On, f.Entries = false, 0 }},
+		{"tracking", Warn, "1000 connections are in the table: a rule exempts loopback", conntrack.TrackRule, func(f *Facts) { f.Tracking.On = false }},
 		{"tracking", OK, "conntally will", "", func(f *Facts) { f.Tracking.On, f.Wanted.Track = false, true }},
 		{"tracking", Warn, "can't tell", "", func(f *Facts) { f.Tracking = &Tracking{Err: os.ErrDeadlineExceeded} }},
 		{"tracking", "", "", "", user},

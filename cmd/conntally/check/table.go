@@ -19,6 +19,8 @@ func tracking(f *Facts) Result {
 		return ok("connections are tracked")
 	case f.Wanted.Track:
 		return ok("no rule has connections tracked; conntally will (track = true)")
+	case f.Entries > 0:
+		return warn(conntrack.TrackRule, "loopback isn't tracked, where that is tried out, and %s in the table: a rule exempts loopback, or none asks for tracking any more", connections(f.Entries))
 	}
 	return fail(conntrack.TrackRule, "no rule has connections tracked: nothing can be exported")
 }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// veil runs the probe with something else in the place of one path, and returns what
+// takes that away again.
+func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
+	r.t.Helper()
+	script := `mount --bind "$1" "$2" && shift 2 && exec "$@"`
+	command := append([]string{"--mount", "sh", "-c", script, "sh", by, path, os.Args[0], "run"}, args...)
+	cmd := exec.Command(need(r.t, "unshare"), command...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	p = r.run(cmd)
+	p.says("reading conntrack")
+	return p, func() {
+		r.t.Helper()
+		out, err := exec.Command(need(r.t, "nsenter"), "-m", "-n", "-t", strconv.Itoa(p.cmd.Process.Pid), "umount", path).CombinedOutput()
+		if err != nil {
+			r.t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// TestLateModules: where conntrack comes after the probe, it is prepared then.
+func TestLateModules(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0"})
+	p, lift := r.veil("/proc/sys/net/netfilter", t.TempDir(), "--collector", "127.0.0.1:9", "--poll-interval", "100ms")
+	lift()
+	p.says("turned on in the kernel")
+	if acct, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_acct"); err != nil || acct != "1" {
+		t.Errorf("nf_conntrack_acct is %q: %v", acct, err)
+	}
+	r.stop(p)
+}
+
+// TestLateMax: the table has room for as many connections as the kernel has, also where
+// that is changed.
+func TestLateMax(t *testing.T) {
+	t.Parallel()
+	const flows = 20
+	r := newRig(t, nil)
+	few := filepath.Join(t.TempDir(), "max")
+	if err := os.WriteFile(few, []byte("5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := r.sink()
+	p, lift := r.veil("/proc/sys/net/netfilter/nf_conntrack_max", few,
+		"--collector", s.Address(), "--poll-interval", "100ms", "--idle-timeout", "500ms")
+	if err := r.Flood(r.ctx, lab.FloodFlow{Flows: flows, Size: 32}); err != nil {
+		t.Fatal(err)
+	}
+	lift()
+	s.until("all flows", func(f []decode.Flow) bool { return len(f) >= flows })
+	r.stop(p)
+}
