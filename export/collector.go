@@ -106,10 +106,9 @@ func (c *Collector) export(r *flow.Record) {
 	}
 	now := r.At
 	c.begin(now)
-	if !c.encoder.Add(r, now.Wall) {
+	for !c.encoder.Add(r, now.Wall) { // twice where templates fill a message up
 		c.finish(now)
 		c.begin(now)
-		c.encoder.Add(r, now.Wall)
 	}
 	c.wait(now)
 }

@@ -49,10 +49,9 @@ func (c *Collector) exportPair(both *[2]flow.Record) {
 	}
 	now := both[0].At
 	c.begin(now)
-	if !c.encoder.AddPair(both, now.Wall) {
+	for !c.encoder.AddPair(both, now.Wall) {
 		c.finish(now)
 		c.begin(now)
-		c.encoder.AddPair(both, now.Wall)
 	}
 	c.wait(now)
 }

@@ -1,0 +1,87 @@
+package export
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/flow"
+)
+
+// TestNoneVanishes: templates, or news of interfaces, become due while a message fills
+// up. However many interfaces there are, and so however full the last message of that
+// is, each record is sent or counted as lost.
+func TestNoneVanishes(t *testing.T) {
+	ways := []struct {
+		name     string
+		protocol Protocol
+		optional Optional
+		put      func(*Exporter, *fakeClock)
+	}{
+		{"records", IPFIX, Optional{}, putRecord},
+		{"records", NetFlow9, Optional{}, putRecord},
+		{"pairs", IPFIX, Optional{Biflow: true}, putPair},
+		{"translations", IPFIX, Optional{NATEvents: true}, putTranslation},
+		{"translations", NetFlow9, Optional{NATEvents: true}, putTranslation},
+	}
+	for _, way := range ways {
+		for _, limit := range []int{minMessage, 1232, DefaultMessageSize} {
+			t.Run(fmt.Sprint(way.name, " ", way.protocol, " ", limit), func(t *testing.T) {
+				for n := range 30 {
+					target := Target{Protocol: way.protocol, MaxDatagram: limit, Optional: way.optional}
+					if got := sentOrLost(t, target, n, way.put); got != 201 {
+						t.Errorf("%d interfaces: %d sent or lost of 201", n, got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// sentOrLost puts 201 records: templates are due behind the first, and news of n
+// interfaces behind as many as fill some messages.
+func sentOrLost(t *testing.T, target Target, n int, put func(*Exporter, *fakeClock)) uint64 {
+	t.Helper()
+	clock, l, links := newFakeClock(), listen4(t), &fakeInterfaces{}
+	defer l.Close()
+	target.Address = l.address().String()
+	c := NewCollector(target, clock.now)
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := &Exporter{Collectors: []*Collector{c}, Interfaces: links}
+	defer e.Close(clock.now())
+	links.set(numbered(3, n))
+	e.Tick(t.Context(), clock.now())
+
+	clock.advance(preambleInterval - time.Millisecond)
+	put(e, clock)
+	clock.advance(2 * time.Millisecond)
+	for range 100 {
+		put(e, clock)
+	}
+	links.set(numbered(100, n))
+	e.describe()
+	for range 100 {
+		put(e, clock)
+	}
+	e.Flush(clock.now())
+	return c.Stats.Flows.Load() + c.Stats.LostFlows.Load()
+}
+
+func putRecord(e *Exporter, clock *fakeClock) {
+	r := sample(0, clock.at.Wall)
+	exportAllNow(e, &r)
+}
+
+func putPair(e *Exporter, clock *fakeClock) {
+	both := [2]flow.Record{sample(0, clock.at.Wall), sample(0, clock.at.Wall)}
+	both[0].At, both[1].At = clock.now(), clock.now()
+	e.ExportPair(&both)
+}
+
+func putTranslation(e *Exporter, clock *fakeClock) {
+	r := sample(translatedBit, clock.at.Wall)
+	r.NAT = flow.NATBegan
+	exportAllNow(e, &r)
+}
