@@ -10,6 +10,10 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// sendBuffer holds what a dump brings at once while a slow link sends it: the kernel
+// doubles it and counts some 2300 octets for each datagram of 1400.
+const sendBuffer = 4 << 20
+
 // socket is a connected UDP socket. It never waits: a full buffer is an error. Its
 // calls allocate nothing, hence the functions that are bound once.
 type socket struct {
@@ -35,7 +39,18 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 	}
 	s := &socket{conn: conn, raw: raw, ends: ends{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())}}
 	s.sendBound, s.mtuBound, s.breakableBound = s.sendCall, s.mtuCall, s.breakableCall
+	if err := raw.Control(enlarge); err != nil {
+		return nil, err
+	}
 	return s, s.breakable(true)
+}
+
+// enlarge gives a socket its send buffer, or without CAP_NET_ADMIN as much of it as
+// the system grants (net.core.wmem_max).
+func enlarge(fd uintptr) {
+	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
 }
 
 func unmapped(a net.Addr) netip.AddrPort {
