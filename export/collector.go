@@ -174,16 +174,17 @@ func (c *Collector) finish(now conntrack.Instant) {
 // then this one wasn't sent, and is sent again.
 func (c *Collector) transmit(now conntrack.Instant, whole bool) (err error) {
 	for range 3 {
+		before := err
 		if whole && c.path.mayTry(len(c.message)) {
 			err = c.try(now)
 		} else {
 			err = c.socket.send(c.message)
 		}
+		if mayAnswer(before) && !errors.Is(err, before) {
+			c.refuse(now)
+		}
 		switch {
-		case errors.Is(err, unix.ECONNREFUSED):
-			c.Stats.Refused.Add(1)
-			c.search.refused = true
-			c.retryPreamble(now)
+		case mayAnswer(err):
 		case errors.Is(err, unix.EMSGSIZE):
 			c.judge()
 			c.measure()
@@ -193,6 +194,20 @@ func (c *Collector) transmit(now conntrack.Instant, whole bool) (err error) {
 		}
 	}
 	return err
+}
+
+// mayAnswer tells an error that may be an ICMP answer: nobody listens at the port, or a
+// firewall rejects. One that comes again at once is of the routes here.
+func mayAnswer(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) ||
+		errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EACCES)
+}
+
+// refuse notes that the collector, or a firewall before it, has refused a datagram.
+func (c *Collector) refuse(now conntrack.Instant) {
+	c.Stats.Refused.Add(1)
+	c.search.refused = true
+	c.retryPreamble(now)
 }
 
 // retryPreamble makes the templates due soon: they may have been in a datagram that
