@@ -37,7 +37,6 @@ type Collector struct {
 	literal bool // the collector has no name that may lead elsewhere
 	socket  *socket
 	broken  bool // another socket is needed: this one can't send any more
-	former  ends // of the socket before
 	path    path
 }
 
@@ -77,7 +76,6 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 	if c.socket != nil {
 		c.finish(c.clock())
 		c.judge()
-		c.former = c.socket.ends
 		c.socket.conn.Close()
 	}
 	c.socket, c.broken, c.preamble = s, false, 0
@@ -255,11 +253,6 @@ func (c *Collector) due() int64 {
 		return min(at, c.flush)
 	}
 	return min(at, c.preamble)
-}
-
-// owns tells whether t is a connection that this collector's datagrams make.
-func (c *Collector) owns(t *conntrack.Tuple) bool {
-	return c.socket != nil && t.Proto == conntrack.ProtoUDP && (c.socket.are(t) || c.former.are(t))
 }
 
 // close sends what is left and closes the socket.

@@ -18,7 +18,7 @@ type Exporter struct {
 	// Interfaces, where set, is what collectors are told of interfaces.
 	Interfaces Interfaces
 
-	closed []ends // of collectors that are gone
+	closed []ends // of sockets that are gone, the latest last
 }
 
 // Interfaces knows the router's interfaces.
@@ -64,7 +64,10 @@ func (e *Exporter) Tick(ctx context.Context, now conntrack.Instant) {
 	}
 	e.beforeSend()
 	for _, c := range e.Collectors {
-		c.tick(ctx, now)
+		before := c.socket
+		if c.tick(ctx, now); c.socket != before {
+			e.remember(before)
+		}
 	}
 }
 
@@ -98,13 +101,29 @@ func (e *Exporter) Due(latest int64) int64 {
 
 // Owns tells whether t is a connection that the export itself makes: it is left
 // out, or each datagram would beget the next.
-func (e *Exporter) Owns(t *conntrack.Tuple) bool {
+func (e *Exporter) Owns(t *conntrack.Tuple) bool { return e.ours(t, (*ends).are) }
+
+// OwnedBefore tells whether t may be a connection that the export made in an earlier life
+// of the program: it has the ends of one that Owns knows, but for the source port. Of
+// a connection that began in this life it says nothing.
+func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool { return e.ours(t, (*ends).join) }
+
+// ours tells whether t belongs to one of the sockets.
+func (e *Exporter) ours(t *conntrack.Tuple, belongs func(*ends, *conntrack.Tuple) bool) bool {
+	if t.Proto != conntrack.ProtoUDP {
+		return false
+	}
 	for _, c := range e.Collectors {
-		if c.owns(t) {
+		if c.socket != nil && belongs(&c.socket.ends, t) {
 			return true
 		}
 	}
-	return t.Proto == conntrack.ProtoUDP && slices.ContainsFunc(e.closed, func(c ends) bool { return c.are(t) })
+	for i := range e.closed {
+		if belongs(&e.closed[i], t) {
+			return true
+		}
+	}
+	return false
 }
 
 // Replace exports to others from now on. Those that stay keep their socket, templates
@@ -113,7 +132,7 @@ func (e *Exporter) Replace(collectors []*Collector, now conntrack.Instant) {
 	e.Flush(now)
 	for _, c := range e.Collectors {
 		if !slices.Contains(collectors, c) {
-			e.remember(c)
+			e.remember(c.socket)
 			c.close(now)
 		}
 	}
@@ -125,11 +144,11 @@ const closedMost = 16
 
 // remember keeps a socket's ends in mind: conntrack knows its connection for a while
 // after it is closed.
-func (e *Exporter) remember(c *Collector) {
-	if c.socket == nil {
+func (e *Exporter) remember(s *socket) {
+	if s == nil {
 		return
 	}
-	e.closed = append(e.closed, c.socket.ends)
+	e.closed = append(e.closed, s.ends)
 	e.closed = e.closed[max(0, len(e.closed)-closedMost):]
 }
 

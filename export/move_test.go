@@ -3,6 +3,7 @@ package export
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,23 +185,63 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// TestOwnsFormer checks that the connection of the socket before is still known: the
-// kernel tracks it for a while.
+// TestOwnsFormer checks that the connections of sockets before are still known, though
+// their collector goes: the kernel tracks them for a while.
 func TestOwnsFormer(t *testing.T) {
 	clock, l := newFakeClock(), listen4(t)
 	c := opened(t, IPFIX, l, clock)
 	e := &Exporter{Collectors: []*Collector{c}}
-	old := c.socket.ends
-	if err := c.Open(t.Context()); err != nil {
-		t.Fatal(err)
+	var all []conntrack.Tuple
+	for range 3 {
+		all = append(all, c.socket.tuple())
+		c.broken = true
+		drive(t, e, clock, 2*dialInterval)
+		awaitSearch(t, c)
+		drive(t, e, clock, 2*searchPatience)
 	}
-	for _, ends := range []ends{old, c.socket.ends} {
-		own := conntrack.Tuple{
-			Src: conntrack.AddrFrom(ends.local.Addr()), SrcPort: ends.local.Port(), Proto: conntrack.ProtoUDP,
-			Dst: conntrack.AddrFrom(ends.remote.Addr()), DstPort: ends.remote.Port(),
+	all = append(all, c.socket.tuple())
+	for _, collectors := range [][]*Collector{{c}, nil} {
+		e.Replace(collectors, clock.now())
+		for i := range all {
+			if !e.Owns(&all[i]) {
+				t.Errorf("%d collectors: socket %d, %+v, isn't its own", len(collectors), i, all[i])
+			}
+			if slices.Index(all, all[i]) != i {
+				t.Errorf("socket %d is one before: a case that says nothing", i)
+			}
 		}
-		if !e.Owns(&own) {
-			t.Errorf("%v isn't its own", ends)
+	}
+}
+
+// tuple is the connection between e, as conntrack has it.
+func (e *ends) tuple() conntrack.Tuple {
+	return conntrack.Tuple{
+		Src: conntrack.AddrFrom(e.local.Addr()), SrcPort: e.local.Port(), Proto: conntrack.ProtoUDP,
+		Dst: conntrack.AddrFrom(e.remote.Addr()), DstPort: e.remote.Port(),
+	}
+}
+
+// TestOwnedBefore: an earlier life's connection differs in its source port alone.
+func TestOwnedBefore(t *testing.T) {
+	clock := newFakeClock()
+	e := &Exporter{Collectors: []*Collector{
+		NewCollector(Target{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now), // has no socket
+		opened(t, NetFlow9, listen4(t), clock), opened(t, IPFIX, listen(t, "[::1]:0"), clock),
+	}}
+	for _, c := range e.Collectors[1:] {
+		before := c.socket.tuple()
+		for name, stranger := range strangers(before) {
+			if got, want := e.OwnedBefore(&stranger), name == "another source port"; got != want {
+				t.Errorf("%v, %s: %v, want %v", c.Target.Protocol, name, got, want)
+			}
 		}
+		if !e.OwnedBefore(&before) {
+			t.Errorf("%+v is no connection of an earlier life", before)
+		}
+		defer func() {
+			if e.Replace(nil, clock.now()); !e.OwnedBefore(&before) {
+				t.Errorf("without its collector, %+v is no connection of an earlier life", before)
+			}
+		}()
 	}
 }

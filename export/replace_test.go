@@ -66,11 +66,7 @@ func TestReplaceOwns(t *testing.T) {
 	for range closedMost + 3 {
 		c := opened(t, IPFIX, listen4(t), clock)
 		e.Replace([]*Collector{c}, clock.now())
-		from, to := c.socket.local, c.socket.remote
-		tuples = append(tuples, conntrack.Tuple{
-			Src: conntrack.AddrFrom(from.Addr()), SrcPort: from.Port(), Proto: conntrack.ProtoUDP,
-			Dst: conntrack.AddrFrom(to.Addr()), DstPort: to.Port(),
-		})
+		tuples = append(tuples, c.socket.tuple())
 	}
 	e.Replace(nil, clock.now())
 	for i := range tuples {

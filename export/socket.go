@@ -58,10 +58,12 @@ func unmapped(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
-// are tells whether t is the connection between these ends.
-func (e *ends) are(t *conntrack.Tuple) bool {
-	return t.DstPort == e.remote.Port() && t.SrcPort == e.local.Port() &&
-		t.Dst.Netip() == e.remote.Addr() && t.Src.Netip() == e.local.Addr()
+// are tells whether t, of UDP, is the connection between these ends.
+func (e *ends) are(t *conntrack.Tuple) bool { return t.SrcPort == e.local.Port() && e.join(t) }
+
+// join tells whether t, of UDP, is one between these ends from any port.
+func (e *ends) join(t *conntrack.Tuple) bool {
+	return t.DstPort == e.remote.Port() && t.Dst.Netip() == e.remote.Addr() && t.Src.Netip() == e.local.Addr()
 }
 
 func (s *socket) v6() bool { return s.remote.Addr().Is6() }
