@@ -36,7 +36,7 @@ type Collector struct {
 	search  search
 	literal bool // the collector has no name that may lead elsewhere
 	socket  *socket
-	broken  bool // another socket is needed: this one can't send any more
+	broken  bool // another socket is needed: this one can't send, or not from where it should
 	path    path
 }
 
@@ -140,6 +140,7 @@ func (c *Collector) begin(now conntrack.Instant) {
 		return
 	}
 	c.preamble = now.Mono + int64(preambleInterval)
+	c.broken = c.broken || !c.Target.Source.IsValid() && c.socket.rerouted()
 	c.measure()
 	c.encoder.setTotals(c.Stats.totals())
 	for !c.encoder.AddPreamble(now.Wall) {

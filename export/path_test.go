@@ -86,7 +86,9 @@ func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collec
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	c := NewCollector(Target{Address: far.address().String(), Protocol: p}, clock.now)
+	source := map[string]string{lab.ServerIPv4: lab.ClientIPv4, lab.ServerIPv6: lab.ClientIPv6}[server]
+	target := Target{Address: far.address().String(), Protocol: p, Source: netip.MustParseAddr(source)} // tests tick elsewhere
+	c := NewCollector(target, clock.now)
 	if err := l.Client.Do(func() error { return c.Open(l.t.Context()) }); err != nil {
 		l.t.Fatal(err)
 	}

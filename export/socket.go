@@ -18,8 +18,9 @@ const sendBuffer = 4 << 20
 // calls allocate nothing, hence the functions that are bound once.
 type socket struct {
 	ends
-	conn *net.UDPConn
-	raw  syscall.RawConn
+	reroute reroute
+	conn    *net.UDPConn
+	raw     syscall.RawConn
 
 	octets []byte // to send
 	value  int    // of an option
@@ -39,15 +40,17 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 	}
 	s := &socket{conn: conn, raw: raw, ends: ends{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())}}
 	s.sendBound, s.mtuBound, s.breakableBound = s.sendCall, s.mtuCall, s.breakableCall
-	if err := raw.Control(enlarge); err != nil {
+	s.reroute = newReroute(&s.ends)
+	if err := raw.Control(prepare); err != nil {
 		return nil, err
 	}
 	return s, s.breakable(true)
 }
 
-// enlarge gives a socket its send buffer, or without CAP_NET_ADMIN as much of it as
-// the system grants (net.core.wmem_max).
-func enlarge(fd uintptr) {
+// prepare gives a socket its send buffer, or without CAP_NET_ADMIN as much of it as
+// the system grants (net.core.wmem_max). It does without what it can't have.
+func prepare(fd uintptr) {
+	_ = sharePort(int(fd)) // with one that asks for the route
 	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
