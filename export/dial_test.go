@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -90,6 +91,20 @@ func TestParseProtocol(t *testing.T) {
 	for _, s := range []string{"", "IPFIX", "netflow5", "10"} {
 		if _, err := ParseProtocol(s); err == nil {
 			t.Errorf("%q is a protocol", s)
+		}
+	}
+}
+
+// TestZone: a socket stays that leads to a link-local address, whose zone it doesn't keep.
+func TestZone(t *testing.T) {
+	target := Target{Address: "[fe80::1%lo]:2055"}
+	for inUse, stays := range map[string]bool{"[fe80::1]:2055": true, "[fe80::1]:2056": false, "[fe80::2]:2055": false} {
+		conn, err := target.dial(t.Context(), netip.MustParseAddrPort(inUse), false)
+		if conn != nil {
+			conn.Close()
+		}
+		if got := conn == nil && err == nil; got != stays {
+			t.Errorf("%s stays: %v, want %v: %v", inUse, got, stays, err)
 		}
 	}
 }

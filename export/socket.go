@@ -57,8 +57,12 @@ func prepare(fd uintptr) {
 }
 
 func unmapped(a net.Addr) netip.AddrPort {
-	ap := a.(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	return withoutZone(a.(*net.UDPAddr).AddrPort())
+}
+
+// withoutZone is an address as conntrack has it.
+func withoutZone(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
 // are tells whether t, of UDP, is the connection between these ends.

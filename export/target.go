@@ -42,8 +42,9 @@ func (t *Target) literal() bool {
 	return err == nil
 }
 
-// dial opens a socket. As long as the name has the address that is in use, it
-// returns none; elsewhere asks for another of the name's addresses, if it has one.
+// dial opens a socket. As long as the name has the address that is in use, which has no
+// zone here, it returns none; elsewhere asks for another of the name's addresses, if it
+// has one.
 func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -51,7 +52,8 @@ func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool)
 	if err != nil {
 		return nil, err
 	}
-	if at := slices.Index(all, inUse); at >= 0 {
+	same := func(a netip.AddrPort) bool { return withoutZone(a) == inUse }
+	if at := slices.IndexFunc(all, same); at >= 0 {
 		if all = slices.Concat(all[at+1:], all[:at]); !elsewhere || len(all) == 0 {
 			return nil, nil
 		}
