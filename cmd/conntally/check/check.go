@@ -5,7 +5,10 @@
 // Only Look reads the machine, and it changes nothing there.
 package check
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Status is how a machine does in one respect.
 type Status string
@@ -56,7 +59,7 @@ func Results(f *Facts) []Result {
 		if r.Status != "" {
 			r.Name = name
 			if r.Mend != "" && !f.Root {
-				r.Mend = "sudo " + r.Mend
+				r.Mend = "sudo " + strings.ReplaceAll(r.Mend, " && ", " && sudo ")
 			}
 			results = append(results, r)
 		}

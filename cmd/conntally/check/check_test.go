@@ -113,6 +113,12 @@ func outcomes() []outcome {
 		{"offload", Fail, "flowtable without counter, a b, c d:",
 			`nft add flowtable ip a b "{ counter; }" && nft add flowtable ip6 c d "{ counter; }"`,
 			flowtables(conntrack.Flowtable{Family: 2, Table: "a", Name: "b"}, conntrack.Flowtable{Family: 10, Table: "c", Name: "d"})},
+		{"offload", Fail, "flowtable without counter, a b, c d:",
+			`sudo nft add flowtable ip a b "{ counter; }" && sudo nft add flowtable ip6 c d "{ counter; }"`,
+			func(f *Facts) {
+				flowtables(conntrack.Flowtable{Family: 2, Table: "a", Name: "b"}, conntrack.Flowtable{Family: 10, Table: "c", Name: "d"})(f)
+				f.Root = false
+			}},
 		{"offload", Fail, "flowtable without counter, $(reboot) x, a b:", "",
 			flowtables(conntrack.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"}, conntrack.Flowtable{Family: 1, Table: "a", Name: "b"})},
 		{"offload", "", "", "", func(f *Facts) { f.Census.Err = unix.EBUSY }},
