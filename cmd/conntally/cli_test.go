@@ -43,6 +43,8 @@ func TestCommandLine(t *testing.T) {
 		{"collector-config elastic", exitUsage, "", `"elastic"`},
 		{"collector-config goflow2", exitUsage, "", "which collector?"},
 		{"collector-config goflow2 --collector 127.0.0.1:2055", exitDone, "netflow://:2055", ""},
+		{"run --collector nonsense", exitUsage, "", `run: invalid value "nonsense" for flag -collector: want HOST:PORT, an IPv6 address in brackets`},
+		{"collector-config akvorado --collector nonsense", exitUsage, "", `collector-config: invalid value "nonsense" for flag -collector: want HOST:PORT, an IPv6 address in brackets`},
 		{"demo --help", exitDone, "--protocol ipfix", ""},
 		{"run --frobnicate", exitUsage, "", "frobnicate"},
 		{"run now", exitUsage, "", `unexpected argument "now"`},

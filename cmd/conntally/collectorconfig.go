@@ -21,7 +21,8 @@ import (
 func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	fs := newFlags("collector-config", "print what a collector's configuration needs; KIND is "+strings.Join(snippet.Kinds(), ", "), stdout)
 	file := fs.String("config", "", "take the first collector of this TOML `FILE`")
-	address := fs.String("collector", "", "the collector is at `HOST:PORT`")
+	var address config.Address
+	fs.Func("collector", "the collector is at `HOST:PORT`", func(s string) error { return address.UnmarshalText([]byte(s)) })
 	kind := ""
 	fs.take("KIND", &kind)
 	if err := fs.parse(args); err != nil {
@@ -30,7 +31,7 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 	if !slices.Contains(snippet.Kinds(), kind) {
 		return usageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
 	}
-	to, err := collectorOf(*file, *address)
+	to, err := collectorOf(*file, address)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 }
 
 // collectorOf returns the collector that is meant.
-func collectorOf(file, address string) (config.Collector, error) {
+func collectorOf(file string, address config.Address) (config.Collector, error) {
 	c := config.Default()
 	if file != "" {
 		if err := c.Read(file); err != nil {
@@ -57,7 +58,7 @@ func collectorOf(file, address string) (config.Collector, error) {
 	}
 	switch {
 	case address != "":
-		return config.NewCollector(address), nil
+		return config.NewCollector(string(address)), nil
 	case len(c.Collectors) > 0:
 		return c.Collectors[0], nil
 	}
