@@ -72,6 +72,9 @@ func openJournal(directory string, table *flow.Table, now conntrack.Instant, fai
 // write notes what was exported since the last write. A kill between this and the
 // sending loses the records of one datagram.
 func (j *journal) write() {
+	if j == nil {
+		return
+	}
 	if notes := j.table.Notes(); len(notes) > 0 {
 		j.report(j.file.Append(notes))
 	}
