@@ -20,11 +20,26 @@ var flowHeader = []any{"START", "PROTO", "FROM", "TO", "NAT", "PACKETS", "BYTES"
 // flowColumns returns a flow as flowHeader names it.
 func flowColumns(f *decode.Flow) []any {
 	return []any{
-		f.Start.Local().Format("15:04:05.000"), protocolColumn(f),
+		timeOfDay(f.Start), protocolColumn(f),
 		endpoint(f.Src, f.SrcPort), endpoint(f.Dst, f.DstPort), translation(f),
 		strconv.FormatUint(f.Packets, 10), strconv.FormatUint(f.Bytes, 10),
-		seconds(f.End.Sub(f.Start)), endReason(f.EndReason),
+		duration(f), endReason(f.EndReason),
 	}
+}
+
+// timeOfDay shows a time, "-" where none was said.
+func timeOfDay(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("15:04:05.000")
+}
+
+func duration(f *decode.Flow) string {
+	if f.Start.IsZero() || f.End.IsZero() {
+		return "-"
+	}
+	return seconds(f.End.Sub(f.Start))
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + "s" }
@@ -97,7 +112,8 @@ func endReason(n uint8) string {
 	return strconv.Itoa(int(n))
 }
 
-// jsonFlow is a flow as `listen --json` prints it. Times are RFC 3339 in UTC.
+// jsonFlow is a flow as `listen --json` prints it. Times are RFC 3339 in UTC, and
+// missing where none was said.
 type jsonFlow struct {
 	Exporter    netip.AddrPort `json:"exporter"`
 	Version     uint16         `json:"version"`
@@ -119,8 +135,8 @@ type jsonFlow struct {
 	Direction   uint8          `json:"direction"`
 	Packets     uint64         `json:"packets"`
 	Bytes       uint64         `json:"bytes"`
-	Start       time.Time      `json:"start"`
-	End         time.Time      `json:"end"`
+	Start       time.Time      `json:"start,omitzero"`
+	End         time.Time      `json:"end,omitzero"`
 	EndReason   uint8          `json:"end_reason"`
 	FlowID      uint64         `json:"flow_id,omitempty"`
 	VLAN        uint16         `json:"vlan,omitempty"`

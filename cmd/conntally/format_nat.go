@@ -16,7 +16,7 @@ func natColumns(e *decode.NATEvent) []any {
 		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort, PostDst: e.PostDst, PostDstPort: e.PostDstPort,
 	}
 	return []any{
-		e.Observed.Local().Format("15:04:05.000"), protocolName(e.Protocol),
+		timeOfDay(e.Observed), protocolName(e.Protocol),
 		endpoint(e.Src, e.SrcPort), endpoint(e.Dst, e.DstPort), translation(&shown), "", "", "", natEvent(e.Event),
 	}
 }
@@ -36,7 +36,7 @@ func natEvent(n uint8) string {
 type jsonNATEvent struct {
 	Exporter    netip.AddrPort `json:"exporter"`
 	NATEvent    uint8          `json:"nat_event"`
-	Observed    time.Time      `json:"observed"`
+	Observed    time.Time      `json:"observed,omitzero"`
 	Protocol    uint8          `json:"protocol"`
 	Src         netip.Addr     `json:"src"`
 	SrcPort     uint16         `json:"src_port"`
