@@ -28,14 +28,34 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	defer stop()
 	fmt.Fprintf(stderr, "listening on %s for NetFlow v9 and IPFIX\n", s.Address())
 
-	out := printer(stdout, *asJSON)
+	out := &output{Writer: stdout}
+	show := printer(out, *asJSON)
 	faults := faultLog{out: stderr}
 	err = s.serve(func(m decode.Message, err error) {
 		faults.report(m.Exporter, err)
-		out(&m)
+		if show(&m); out.err != nil {
+			s.Close()
+		}
 	})
 	printLosses(stderr, s.decoder.Counters())
+	if out.err != nil {
+		return fmt.Errorf("listen: %w", out.err)
+	}
 	return err
+}
+
+// output keeps the first error in mind: a full disk is one.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (n int, err error) {
+	n, err = o.Writer.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // printer returns a function that prints what a message holds.
@@ -59,7 +79,7 @@ func printer(w io.Writer, asJSON bool) func(*decode.Message) {
 	}
 }
 
-// encodeAll needn't look for errors: a closed pipe ends us by SIGPIPE.
+// encodeAll needn't look for errors: see output.
 func encodeAll(encoder *json.Encoder, m *decode.Message) {
 	for i := range m.Flows {
 		_ = encoder.Encode(newJSONFlow(&m.Flows[i]))
