@@ -58,7 +58,7 @@ func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool)
 			return nil, nil
 		}
 	}
-	return t.dialFirst(ctx, all)
+	return t.dialFirst(context.WithoutCancel(ctx), all) // which takes no time
 }
 
 // dialFirst opens a socket to the first address to which there is a way.

@@ -7,7 +7,7 @@ import (
 )
 
 // TestNoJournal: a nil journal does nothing.
-func TestNoJournal(t *testing.T) {
+func TestNoJournal(*testing.T) {
 	var j *journal
 	j.write()
 	j.tidy(conntrack.Instant{})

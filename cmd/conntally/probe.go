@@ -37,6 +37,7 @@ type probe struct {
 	level    zap.AtomicLevel // of log
 
 	config     *config.Config // in force
+	began      int64          // ns since 1970
 	plans      chan plan      // changed configurations
 	prepared   bool           // the kernel is
 	collectors atomic.Pointer[[]*export.Collector]
@@ -236,7 +237,11 @@ func (p *probe) stop() error {
 	p.table.Flush(now)
 	p.exporter.Close(now)
 	p.journal.close(now)
-	p.log.Info("stopped", zap.Uint64("records", p.table.Stats.Records.Load()))
+	log, unsent := p.log.Info, p.totals().unsent-p.summary.last.unsent
+	if unsent > 0 { // which no summary tells any more
+		log = p.log.Warn
+	}
+	log("stopped", zap.Uint64("records", p.table.Stats.Records.Load()), zap.Uint64("unsent_records", unsent))
 	if err != nil {
 		return fmt.Errorf("the last reading failed, its bytes are missing: %w", err)
 	}

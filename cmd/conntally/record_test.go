@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -218,5 +219,19 @@ func TestSIGTERM(t *testing.T) {
 		if flow.EndReason(f.EndReason) != flow.EndForced {
 			t.Errorf("reason %d, want forced: %+v", f.EndReason, f)
 		}
+	}
+}
+
+// TestSIGTERMTellsLosses: no summary tells what the last minute has lost.
+func TestSIGTERMTellsLosses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	p := r.probe("--collector", "240.0.0.1:2055", "--poll-interval", "1h")
+	if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open}); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(p)
+	if !regexp.MustCompile(`WARN +stopped +.*"unsent_records": 2\b`).MatchString(p.String()) {
+		t.Errorf("it says\n%s", p)
 	}
 }

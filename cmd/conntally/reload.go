@@ -144,7 +144,7 @@ func (p *probe) reconfigure(next *plan) {
 			p.log.Info("no longer exporting", zap.String("collector", old.Target.Address), zap.Stringer("protocol", old.Target.Protocol))
 		}
 	}
-	p.table.Reconfigure(flowOptions(c, p.exporter, p.links, p.content))
+	p.table.Reconfigure(p.flowOptions())
 	p.pacer.reconfigure(c.Poll(), c.Conntrack.MaxCPU/100)
 	p.level.SetLevel(c.Log.Level.Level)
 }

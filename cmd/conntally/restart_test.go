@@ -80,6 +80,33 @@ func transfer(ctx context.Context, conn *lab.Conn, seconds, rate int, restarted 
 	return conn.Close()
 }
 
+// TestRestartOwn: what an earlier life sent to a collector is no flow of the next one's,
+// whose socket has another port.
+func TestRestartOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	s := r.sink()
+	config := filepath.Join(t.TempDir(), "conntally.toml")
+	text := fmt.Sprintf("collector = [{address = %q}, {address = \"198.51.100.20:2055\"}]\n"+
+		"[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n[conntrack]\npoll_interval = \"100ms\"\n", s.Address(), t.TempDir())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for life := range 3 {
+		p := r.probe("--config", config)
+		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open}); err != nil {
+			t.Fatal(err)
+		}
+		s.until("its flows", func(f []decode.Flow) bool { return len(f) >= 2*(life+1) })
+		r.stop(p)
+	}
+	for _, f := range s.all() {
+		if f.DstPort == 2055 || f.SrcPort == 2055 {
+			t.Errorf("its own: %+v", f)
+		}
+	}
+}
+
 // A state file that makes no sense is kept aside, and the probe runs.
 func TestCorruptState(t *testing.T) {
 	t.Parallel()

@@ -127,10 +127,10 @@ func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, e
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: links}
 	began := clock()
 	p := &probe{
-		config: c, plans: make(chan plan, 1), prepared: prepared,
+		config: c, plans: make(chan plan, 1), prepared: prepared, began: began.Wall,
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
-		table: flow.NewTable(flowOptions(c, exporter, links, content), conntrack.ReadTimeouts(), exporter, began),
 	}
+	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), exporter, began)
 	if p.journal = openJournal(stateDirectory(c), p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
 		exporter.BeforeSend = p.journal.write
 	}
@@ -144,14 +144,19 @@ func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, e
 }
 
 // flowOptions returns what the configuration says of connections.
-func flowOptions(c *config.Config, e *export.Exporter, links *link.Links, with content) flow.Options {
-	kept := filter.New(c.Rules(), links)
+func (p *probe) flowOptions() flow.Options {
+	c, kept := p.config, filter.New(p.config.Rules(), p.links)
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
-		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: links,
-		Skip:  func(event *conntrack.Event) bool { return e.Owns(&event.Orig) || !kept.Keeps(event) },
-		Pairs: with.pairs(e), NATEvents: with.NATEvents, Describe: with.describe,
+		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: p.links,
+		Skip:  func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		Pairs: p.content.pairs(p.exporter), NATEvents: p.content.NATEvents, Describe: p.content.describe,
 	}
+}
+
+// owns tells whether e is a connection that the export makes, or made in an earlier life.
+func (p *probe) owns(e *conntrack.Event) bool {
+	return p.exporter.Owns(&e.Orig) || e.Start < p.began && p.exporter.OwnedBefore(&e.Orig)
 }
 
 // maxFlows bounds the table by what the kernel itself can hold.
@@ -187,8 +192,13 @@ func prepareKernel(log *zap.Logger) (done bool) {
 	return done
 }
 
+// openPatience is for all names together: events wait meanwhile.
+const openPatience = 5 * time.Second
+
 // openCollectors prepares collectors. One that can't be reached goes on trying.
 func openCollectors(ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger) []*export.Collector {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
 	var all []*export.Collector
 	for _, t := range list {
 		collector := export.NewCollector(t, clock)
