@@ -57,13 +57,16 @@ func (t *Table) EndDump(now conntrack.Instant) {
 			}
 		})
 		t.ended.rotate(now)
+		if t.away.settle() {
+			t.saved = nil // what it didn't show is gone
+		}
 	}
+	t.baseline = false
 	t.left.rotate()
 	t.index.endDump()
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
 	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
-	t.baseline, t.saved = false, nil
 }
 
 func (t *Table) vanish(en *entry, now conntrack.Instant) {

@@ -11,15 +11,7 @@ const (
 	NATEnded
 )
 
-// beginNAT tells when a connection's translation began, unless an earlier life has.
-// The kernel doesn't report it, so it is told when the connection is met.
-func (t *Table) beginNAT(en *entry, e *conntrack.Event) {
-	if _, known := t.saved[en.key]; !known {
-		t.tellNAT(en, NATBegan, startOf(e), e.At)
-	}
-}
-
-// endNAT tells when it ended: its addresses and ports are free from then on.
+// endNAT tells when a connection's translation ended: its addresses and ports are free from then on.
 func (t *Table) endNAT(en *entry, e *conntrack.Event) {
 	at := e.At.Mono
 	if e.Stop > 0 {

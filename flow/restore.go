@@ -15,11 +15,13 @@ func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
 	t.saved, t.noting = saved, true
 }
 
-// resume begins a flow where an earlier life's last record ended.
+// resume begins a flow where an earlier life's last record ended. Another connection
+// that takes its identity later begins anew.
 func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
 	until := toMono(s.Until, now)
 	en.last, en.begun = s.Sent, s.Sent != [2]conntrack.Counters{}
 	en.begin, en.moved, en.seen = until, until, until
+	delete(t.saved, en.key)
 	t.Stats.Restored.Add(1)
 }
 
@@ -38,13 +40,17 @@ func (t *Table) Notes() []Saved {
 	return notes
 }
 
-// Saved returns how much is exported of each living entry.
+// Saved returns how much is exported of each living entry, those included that only
+// an earlier life has met.
 func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
 	return func(yield func(Saved) bool) {
 		more := true
 		t.index.each(func(en *entry) {
 			more = more && yield(en.saved(now))
 		})
+		for _, s := range t.saved {
+			more = more && yield(s)
+		}
 	}
 }
 

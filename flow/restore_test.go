@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // tells, and the clock goes on.
 func (h *harness) again(saved map[conntrack.Key]Saved) *harness {
 	next := &harness{t: h.t, now: h.now}
-	next.table = NewTable(testOptions(), testTimeouts(), next, next.now)
+	next.table = NewTable(h.table.options, testTimeouts(), next, next.now)
 	next.table.Restore(epoch, saved)
 	return next
 }
@@ -131,5 +132,105 @@ func TestNotedBeforeExported(t *testing.T) {
 	h.table.Flush(h.now)
 	if exported != 4 {
 		t.Errorf("%d records after Flush, want two more", exported)
+	}
+}
+
+// kept is what a state file would hold of these.
+func kept(all ...Saved) map[conntrack.Key]Saved {
+	saved := map[conntrack.Key]Saved{}
+	for _, s := range all {
+		saved[s.Key] = s
+	}
+	return saved
+}
+
+// What an earlier life exported in part is known until a dump has found room for all.
+func TestRestoredWithoutRoom(t *testing.T) {
+	o := testOptions()
+	o.MaxFlows = 1
+	h := running(t, o)
+	a, b := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
+	b.ID = 8
+	moves(b)
+	sent := Saved{Key: b.Key(), Sent: b.Counters}
+	next := h.again(kept(sent))
+	for range 5 {
+		next.pass(10 * time.Second)
+		moves(a)
+		next.dump(a, b)
+	}
+	next.take()
+	third := next.again(kept(slices.Collect(next.table.Saved(next.now))...))
+	for _, h := range []*harness{next, third} {
+		moves(b)
+		h.pass(time.Second)
+		h.expire(b, h.now.Wall)
+		if got, want := bytesOf(h.take()), b.Counters[0].Bytes+b.Counters[1].Bytes-1100; got != want {
+			t.Errorf("exported %d bytes, want the %d since the first life", got, want)
+		}
+	}
+}
+
+// A life that reads no whole dump forgets nothing of what an earlier one exported.
+func TestRestoredTwiceWithoutDump(t *testing.T) {
+	h := running(t, testOptions())
+	shown, unseen := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
+	unseen.ID = 8
+	moves(shown)
+	moves(unseen)
+	second := h.again(kept(Saved{Key: shown.Key(), Sent: shown.Counters}, Saved{Key: unseen.Key(), Sent: unseen.Counters}))
+	second.live(shown)
+	third := second.again(kept(slices.Collect(second.table.Saved(second.now))...))
+	moves(shown)
+	moves(unseen)
+	third.dump(shown, unseen)
+	third.table.Flush(third.now)
+	if got := bytesOf(third.take()); got != 2200 {
+		t.Errorf("exported %d bytes, want 2200", got)
+	}
+}
+
+// What ends while the kernel can't report ends is in no dump, and known all the same.
+func TestRestoredEndsLate(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	next := h.again(kept(Saved{Key: e.Key(), Sent: e.Counters}))
+	moves(e)
+	for range 3 {
+		next.table.Late(next.now)
+		next.dump()
+	}
+	next.expire(e, next.now.Wall)
+	if got := bytesOf(next.take()); got != 1100 {
+		t.Errorf("exported %d bytes, want 1100", got)
+	}
+}
+
+// Without time stamps a new connection may have the identity of one that an earlier
+// life has exported in part: it is another all the same.
+func TestRestoredThenRecreated(t *testing.T) {
+	o := testOptions()
+	o.NATEvents = true
+	h := newHarness(t, o)
+	e := h.masqueraded(conntrack.ProtoUDP)
+	e.Start = 0
+	moves(e)
+	next := h.again(kept(Saved{Key: e.Key(), Sent: e.Counters}))
+	for range 4 {
+		moves(e)
+	}
+	next.live(e)
+	e.Counters = [2]conntrack.Counters{}
+	moves(e)
+	moves(e)
+	next.live(e)
+	next.table.Flush(next.now)
+	got := next.take()
+	if bytesOf(got) != 6600 {
+		t.Errorf("exported %d bytes, want 6600", bytesOf(got))
+	}
+	if n := len(told(got)); n != 2 {
+		t.Errorf("told %q, want the end of the first and the beginning of the second", told(got))
 	}
 }

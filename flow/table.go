@@ -47,12 +47,11 @@ type Table struct {
 	interval int64                // between the last two, ns
 	late     int64                // until when ends may be reported late, monotonic
 	baseline bool                 // the first dump is not complete yet
-	full     bool                 // an entry found no room
-	crowded  bool                 // one that is older than the table
+	away     turnedAway
 	record   Record
 	pair     [2]Record
 
-	saved  map[conntrack.Key]Saved // by an earlier life, until the first dump is complete
+	saved  map[conntrack.Key]Saved // by an earlier life, of what was not met yet
 	noting bool
 	notes  []Saved
 }
@@ -140,12 +139,13 @@ func (t *Table) meet(e *conntrack.Event) place {
 func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	// What dumps should have shown for long was counted, and then missed by two
 	// of them: counting it whole again would be worse than missing a part.
-	old := t.predates(e, k) || !t.full && t.overdue(e) || t.left.was(h)
+	old := t.predates(e, k, h) || !t.away.any && t.overdue(e) || t.left.was(h)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.Full.Add(1)
-		t.full, t.crowded = true, t.crowded || old
+		t.away.add(h, old)
 		return none
 	}
+	t.away.forget(h)
 	en := t.begin(e, k)
 	if old {
 		en.last, en.asleep, en.begun = e.Counters, true, true
@@ -153,37 +153,34 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 		t.Stats.Baselined.Add(1)
 		t.note(&en, e.At)
 	}
-	t.beginNAT(&en, e)
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
 }
 
-// begin returns a flow that has counted nothing yet, in this life.
+// begin returns a flow that has counted nothing yet, in this life, and tells that its
+// translation began, unless an earlier life has: the kernel doesn't report it.
 func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	start := startOf(e)
 	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
+	t.route(&en, e)
 	if s, known := t.saved[*k]; known {
 		t.resume(&en, &s, e.At)
+	} else {
+		t.tellNAT(&en, NATBegan, start, e.At)
 	}
-	t.route(&en, e)
 	return en
 }
 
 // predates tells whether an entry that was never met is older than the table. Its
-// start time decides as long as the first dump goes on, also for one that found no
-// room in it. What a complete first dump didn't show is new, whatever the
-// system clock did since.
-func (t *Table) predates(e *conntrack.Event, k *conntrack.Key) bool {
-	if !t.baseline && !t.crowded {
-		return false
+// start time decides as long as the first dump goes on, and what is found then is
+// kept of one that finds no room. What a complete first dump didn't show is new,
+// whatever the system clock did since.
+func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
+	if !t.baseline {
+		return t.away.isOlder(h)
 	}
-	if _, known := t.saved[*k]; known {
-		return false
-	}
-	if e.Start == 0 {
-		return t.baseline
-	}
-	return e.Start < t.began.Wall
+	_, known := t.saved[*k]
+	return !known && (e.Start == 0 || e.Start < t.began.Wall)
 }
 
 // destroyed takes the end of an entry: it brings the final counters.
@@ -217,17 +214,17 @@ func (t *Table) destroyed(e *conntrack.Event) {
 func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key, h uint64) {
 	reason := reasonOf(e)
 	switch {
-	case t.predates(e, k), t.left.was(h), t.skips(e, h):
+	case t.predates(e, k, h), t.left.was(h), t.skips(e, h):
+		t.away.forget(h)
 		t.Stats.Ignored.Add(1)
 		return
 	case t.forgotten(e):
 		t.Stats.Duplicates.Add(1)
 		return
-	case t.full && t.overdue(e):
+	case t.away.any && t.overdue(e):
 		reason = EndResources
 	}
 	en := t.begin(e, k)
-	t.beginNAT(&en, e)
 	t.finish(&en, e, reason)
 	t.endNAT(&en, e)
 }
@@ -308,6 +305,5 @@ func (t *Table) succeed(en *entry, e *conntrack.Event) {
 	t.endNAT(en, e)
 	seen, after := en.seen, en.after
 	*en = t.begin(e, &en.key)
-	t.beginNAT(en, e)
 	en.begin, en.moved, en.seen, en.after = seen, seen, seen, after
 }

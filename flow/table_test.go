@@ -298,21 +298,74 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// An entry older than the table that found no room must not count in full later.
+// An entry older than the table that found no room must not count in full later,
+// while a new one does, wherever the system clock was set meanwhile.
 func TestNoRoomForBaseline(t *testing.T) {
+	for name, c := range map[string]struct {
+		stamped bool
+		step    time.Duration
+	}{"time stamps": {true, 0}, "none": {false, 0}, "clock set back since": {true, -time.Hour}} {
+		o := testOptions()
+		o.MaxFlows = 1
+		h := newHarness(t, o)
+		stamp := func(e *conntrack.Event, start int64) *conntrack.Event {
+			moves(e)
+			if e.Start = 0; c.stamped {
+				e.Start = start
+			}
+			return e
+		}
+		a, b := stamp(h.entry(conntrack.ProtoUDP), epoch-second), stamp(h.entry(conntrack.ProtoUDP), epoch-second)
+		b.ID = 8
+		h.dump(a, b)
+		h.now.Wall += int64(c.step)
+		fresh := stamp(h.entry(conntrack.ProtoUDP), h.now.Wall)
+		fresh.ID = 9
+		h.pass(10 * time.Second)
+		h.dump(a, b, fresh)
+		for _, e := range []*conntrack.Event{a, b, fresh} {
+			h.expire(e, h.now.Wall)
+		}
+		if got := bytesOf(h.take()); got != 1100 {
+			t.Errorf("%s: exported %d bytes, want those of the new one: 1100", name, got)
+		}
+	}
+}
+
+// Once a dump found room for all, all is as if the table had never been full.
+func TestRoomAgain(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
-	h := newHarness(t, o)
+	h := running(t, o)
 	a, b := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
 	b.ID = 8
-	a.Start, b.Start = epoch-second, epoch-second
-	moves(a)
-	moves(b)
 	h.dump(a, b)
 	h.expire(a, h.now.Wall)
 	h.expire(b, h.now.Wall)
-	if got := h.take(); len(got) != 0 {
-		t.Errorf("got %+v", got)
+	h.dump()
+
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.dump(e)
+	for range 6 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.dump(e) // it comes back, see TestVanishedComesBack
+	moves(e)
+	h.expire(e, h.now.Wall)
+	if got := bytesOf(h.take()); got != 2200 {
+		t.Errorf("exported %d bytes, want 2200", got)
+	}
+	unseen := h.entry(conntrack.ProtoUDP)
+	moves(unseen)
+	for range 5 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.expire(unseen, h.now.Wall)
+	if got := h.take(); bytesOf(got) != 1100 || got[0].EndReason != EndIdle {
+		t.Errorf("%+v, want 1100 bytes and the reason of its end", got)
 	}
 }
 
