@@ -33,12 +33,18 @@ func toWall(mono int64, now conntrack.Instant) int64 {
 	return now.Wall - (now.Mono - mono)
 }
 
-// startOf returns when an entry began, which is now for one that can't tell.
-func startOf(e *conntrack.Event) int64 {
+// startOf returns when an entry began that is met now, which is now for one that can't
+// tell. It began since the last dump: if the system clock was set since, its stamp
+// may be of the clock as it stood before.
+func (t *Table) startOf(e *conntrack.Event) int64 {
 	if e.Start <= 0 {
 		return e.At.Mono
 	}
-	return toMono(e.Start, e.At)
+	start, before := e.At.Mono-(e.At.Wall-e.Start), t.dumps[0]
+	if stepped(e.At, before) && (start < before.Mono || start > e.At.Mono) {
+		start = before.Mono - (before.Wall - e.Start)
+	}
+	return min(start, e.At.Mono)
 }
 
 // endOf returns when the last packet of an entry passed that has ended. Stop is

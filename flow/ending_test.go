@@ -104,35 +104,55 @@ func TestLiveEnd(t *testing.T) {
 	}
 }
 
-// A step of the system clock must not put a flow into the future nor turn it round.
+// A step of the system clock must not put a flow into the future, nor turn it round, nor
+// make it longer or shorter than it was.
 func TestClockSteps(t *testing.T) {
 	for name, step := range map[string]time.Duration{
 		"1 h ahead": time.Hour, "1 h back": -time.Hour, "from 1970": 56 * 365 * 24 * time.Hour,
 	} {
-		h := running(t, testOptions())
+		o := testOptions()
+		o.NATEvents = true
+		h := newHarness(t, o)
 		if name == "from 1970" {
 			h.now.Wall = int64(time.Minute)
-			h.table = NewTable(testOptions(), testTimeouts(), h, h.now)
-			h.dump()
+			h.table = NewTable(o, testTimeouts(), h, h.now)
 		}
-		seen, unseen := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
-		unseen.ID = 8
-		moves(seen)
-		moves(unseen)
+		h.dump()
+		began := h.now.Mono
+		entry := func(id uint32) *conntrack.Event {
+			e := h.masqueraded(conntrack.ProtoUDP)
+			e.ID = id
+			return e
+		}
+		met, shown, ended := entry(1), entry(2), entry(3) // when the clock is set, after it, at its end
 		h.pass(time.Second)
-		h.dump(seen)
+		h.dump(met)
+		h.take()
 		h.now.Wall += int64(step)
-		h.pass(35 * time.Second)
-		moves(seen)
-		h.expire(seen, h.now.Wall-second)
-		h.expire(unseen, h.now.Wall-second)
+		h.pass(34 * time.Second)
+		young := entry(4)
+		h.pass(time.Second)
+		for _, e := range []*conntrack.Event{met, shown, ended, young} {
+			moves(e)
+			if e != ended && e != young {
+				h.live(e)
+			}
+			h.expire(e, h.now.Wall)
+		}
 		records := h.take()
-		if bytesOf(records) != 3300 {
-			t.Errorf("%s: %d bytes, want 3300", name, bytesOf(records))
+		if bytesOf(records) != 4400 || len(records) != 15 {
+			t.Errorf("%s: %d bytes, want 4400, in %d records", name, bytesOf(records), len(records))
 		}
 		for _, r := range records {
-			if r.End < r.Start || r.End > h.now.Wall {
-				t.Errorf("%s: from %d to %d, now %d", name, r.Start, r.End, h.now.Wall)
+			want := int64(0)
+			if r.NAT == NATEnded {
+				want = 36 * second
+			} else if r.ID>>32 == uint64(young.ID) {
+				want = 35 * second
+			}
+			if start := toMono(r.Start, h.now) - began; start != want || r.End < r.Start || r.End > h.now.Wall {
+				t.Errorf("%s: connection %d, NAT event %d: starts at %v, want %v, and lasts %v",
+					name, r.ID>>32, r.NAT, time.Duration(start), time.Duration(want), time.Duration(r.End-r.Start))
 			}
 		}
 	}

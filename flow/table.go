@@ -160,7 +160,7 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 // begin returns a flow that has counted nothing yet, in this life, and tells that its
 // translation began, unless an earlier life has: the kernel doesn't report it.
 func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
-	start := startOf(e)
+	start := t.startOf(e)
 	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
 	t.route(&en, e)
 	if s, known := t.saved[*k]; known {
