@@ -42,3 +42,13 @@ func (e *ended) rotate(now conntrack.Instant) {
 	e.current, e.previous = e.previous, e.current
 	e.since, e.began = e.began, now
 }
+
+// hasEnded remembers that an entry has ended, and tells whether that was known. Without
+// a start time another may have had the same key, but hardly the same counters.
+func (t *Table) hasEnded(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Instant) (again bool) {
+	again = t.ended.add(h, now)
+	if k.Start == 0 {
+		again = t.ended.add(t.index.hashWith(h, c), now)
+	}
+	return again
+}

@@ -75,7 +75,7 @@ func (t *Table) vanish(en *entry, now conntrack.Instant) {
 	t.tellNAT(en, NATEnded, now.Mono, now)
 	k := en.key
 	h := t.index.hash(&k)
-	t.ended.add(h, now)
+	t.hasEnded(&k, h, &en.last, now)
 	t.index.remove(&k, h)
 	t.Stats.Flows.Add(-1)
 }

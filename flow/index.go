@@ -67,6 +67,14 @@ func (x *index) hash(k *conntrack.Key) uint64 {
 	return x.mix(h, low^uint64(k.Zone)<<48^uint64(k.Orig.Proto)<<40)
 }
 
+// hashWith mixes an entry's counters into the hash of its key.
+func (x *index) hashWith(h uint64, c *[2]conntrack.Counters) uint64 {
+	for d := range c {
+		h = x.mix(h^c[d].Packets, c[d].Bytes)
+	}
+	return h
+}
+
 func (x *index) mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^x.seed[1], b^x.seed[0])
 	return hi ^ lo

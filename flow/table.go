@@ -193,9 +193,9 @@ func (t *Table) destroyed(e *conntrack.Event) {
 	k := &key
 	h := t.index.hash(k)
 	i := t.index.find(k, h)
-	again := t.ended.add(h, e.At)
+	again := t.hasEnded(k, h, &e.Counters, e.At)
 	if i == none {
-		if again && k.Start != 0 {
+		if again {
 			t.Stats.Duplicates.Add(1)
 		} else {
 			t.unmet(e, k, h)

@@ -177,16 +177,53 @@ func TestBetweenTwoDumps(t *testing.T) {
 	}
 }
 
+// An end that is repeated is told once: of an entry that a dump has shown, of one that
+// none has, of one older than the table, of one that vanished.
 func TestEndedTwice(t *testing.T) {
+	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {
+		h := newHarness(t, testOptions())
+		var all []*conntrack.Event
+		for id := range uint32(4) {
+			e := h.entry(conntrack.ProtoUDP)
+			e.ID, e.Start = id, start
+			all = append(all, e)
+		}
+		shown, unseen, older, vanished := all[0], all[1], all[2], all[3]
+		moves(older)
+		if start != 0 {
+			older.Start -= second
+		}
+		h.dump(older)
+		for _, e := range []*conntrack.Event{shown, unseen, vanished} {
+			moves(e)
+		}
+		h.dump(shown, older, vanished)
+		h.dump(shown, older)
+		h.dump(shown, older)
+		for range 3 {
+			for _, e := range all {
+				h.expire(e, h.now.Wall)
+			}
+			h.dump()
+		}
+		s := &h.table.Stats
+		if got := bytesOf(h.take()); got != 3300 || s.Duplicates.Load() != 9 || s.Vanished.Load() != 1 {
+			t.Errorf("%s: %d bytes, want 3300, %d duplicates, %d vanished", name, got, s.Duplicates.Load(), s.Vanished.Load())
+		}
+	}
+}
+
+// Without time stamps another connection may have the same identity and end right after.
+func TestRecreatedAndEnded(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
-	moves(e)
-	h.dump(e)
+	e.Start = 0
 	for range 3 {
+		moves(e)
 		h.expire(e, h.now.Wall)
 	}
-	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Duplicates.Load() != 2 {
-		t.Errorf("%d bytes, %d duplicates", got, h.table.Stats.Duplicates.Load())
+	if got := bytesOf(h.take()); got != 6600 {
+		t.Errorf("exported %d bytes, want those of three connections: 6600", got)
 	}
 }
 
