@@ -7,11 +7,11 @@ import "github.com/conntally/conntally/conntrack"
 func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 	switch {
 	case closed(en.key.Orig.Proto, en.state):
+		en.asleep = true
 		t.exportLiving(en, EndDetected, e)
-		en.asleep = true
 	case t.rests(en, e.At):
-		t.exportLiving(en, EndIdle, e)
 		en.asleep = true
+		t.exportLiving(en, EndIdle, e)
 	case moved && e.At.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
 		t.exportLiving(en, EndActive, e)
 		en.begin = en.moved
@@ -29,7 +29,7 @@ func (t *Table) exportLiving(en *entry, reason EndReason, e *conntrack.Event) {
 // what makes the exporter send the first.
 func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Instant) {
 	if en.hasPending() {
-		t.note(en, now)
+		t.note(en)
 		t.export(en, reason, now)
 	}
 }

@@ -109,7 +109,7 @@ func TestNATEventsOlder(t *testing.T) {
 		h.table = NewTable(o, testTimeouts(), h, h.now)
 		want := 1
 		if restored {
-			h.table.Restore(h.now.Wall, map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Until: h.now.Wall}})
+			h.table.Restore(h.now.Wall, map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
 			want = 0
 		}
 		h.dump(e)

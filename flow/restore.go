@@ -18,7 +18,7 @@ func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
 // resume begins a flow where an earlier life's last record ended. Another connection
 // that takes its identity later begins anew.
 func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
-	until := toMono(s.Until, now)
+	until := min(s.Until, now.Mono)
 	en.last, en.begun = s.Sent, s.Sent != [2]conntrack.Counters{}
 	en.begin, en.moved, en.seen = until, until, until
 	delete(t.saved, en.key)
@@ -26,10 +26,15 @@ func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
 }
 
 // note keeps in mind that all of a living entry is exported, or about to be.
-func (t *Table) note(en *entry, now conntrack.Instant) {
-	if t.noting {
-		t.notes = append(t.notes, Saved{Key: en.key, Sent: en.last, Until: toWall(en.moved, now)})
+func (t *Table) note(en *entry) {
+	if !t.noting {
+		return
 	}
+	until := en.moved
+	if en.asleep {
+		until = en.seen
+	}
+	t.notes = append(t.notes, Saved{Key: en.key, Sent: en.last, Until: until})
 }
 
 // Notes returns what Saved would tell anew, of each entry of which something was
@@ -42,11 +47,11 @@ func (t *Table) Notes() []Saved {
 
 // Saved returns how much is exported of each living entry, those included that only
 // an earlier life has met.
-func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
+func (t *Table) Saved() iter.Seq[Saved] {
 	return func(yield func(Saved) bool) {
 		more := true
 		t.index.each(func(en *entry) {
-			more = more && yield(en.saved(now))
+			more = more && yield(en.saved())
 		})
 		for _, s := range t.saved {
 			more = more && yield(s)
@@ -54,12 +59,12 @@ func (t *Table) Saved(now conntrack.Instant) iter.Seq[Saved] {
 	}
 }
 
-func (en *entry) saved(now conntrack.Instant) Saved {
+func (en *entry) saved() Saved {
 	until := en.begin
 	if en.asleep {
-		until = en.moved
+		until = en.seen
 	}
-	s := Saved{Key: en.key, Sent: en.last, Until: toWall(until, now)}
+	s := Saved{Key: en.key, Sent: en.last, Until: until}
 	for d := range s.Sent {
 		s.Sent[d].Packets -= en.pending[d].Packets
 		s.Sent[d].Bytes -= en.pending[d].Bytes

@@ -49,7 +49,7 @@ func TestRestart(t *testing.T) {
 				h.live(old)
 				h.table.Flush(h.now)
 				clear(saved)
-				for s := range h.table.Saved(h.now) {
+				for s := range h.table.Saved() {
 					saved[s.Key] = s
 				}
 			}
@@ -84,6 +84,69 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// The record that goes on after a restart starts where the last one ended, or when the
+// connection was last seen at rest, wherever the system clock was set.
+func TestRestartTimes(t *testing.T) {
+	const polls = 10 * time.Second
+	cases := map[string]struct {
+		killed bool
+		moving int // polls
+		rest   int // then
+		step   time.Duration
+		want   int64 // since the table began
+	}{
+		"SIGTERM":                    {false, 2, 0, 0, 20 * second},
+		"SIGTERM, clock set ahead":   {false, 2, 0, 56 * 365 * 24 * time.Hour, 20 * second},
+		"SIGKILL":                    {true, 2, 0, 0, 20 * second},
+		"SIGKILL, clock set ahead":   {true, 2, 0, 56 * 365 * 24 * time.Hour, 20 * second},
+		"SIGKILL, clock set back":    {true, 2, 0, -time.Hour, 20 * second},
+		"SIGTERM after an idle hour": {false, 1, 360, 0, 3610 * second},
+		"SIGKILL after an idle hour": {true, 1, 360, 0, 30 * second}, // when it was exported as idle
+	}
+	for name, c := range cases {
+		o := testOptions()
+		o.Active = 20 * time.Second
+		h := running(t, o)
+		h.table.Restore(epoch, nil)
+		began, e := h.now.Mono, h.entry(conntrack.ProtoTCP)
+		for i := range c.moving + c.rest {
+			if i < c.moving {
+				moves(e)
+			}
+			h.pass(polls)
+			h.dump(e)
+		}
+		saved := kept(slices.Clone(h.table.Notes())...)
+		h.now.Wall += int64(c.step)
+		if !c.killed {
+			h.table.Flush(h.now)
+			saved = kept(slices.Collect(h.table.Saved())...)
+		}
+		next := h.again(saved)
+		moves(e)
+		next.pass(time.Second)
+		next.dump(e)
+		next.table.Flush(next.now)
+		got := next.take()
+		if start := toMono(got[0].Start, next.now) - began; len(got) != 2 || start != c.want {
+			t.Errorf("%s: %d records, start at %v, want %v", name, len(got), time.Duration(start), time.Duration(c.want))
+		}
+	}
+}
+
+// A file of a version that kept times of the system clock does no harm.
+func TestRestoredFuture(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	next := h.again(kept(Saved{Key: e.Key(), Until: epoch}))
+	moves(e)
+	next.dump(e)
+	next.table.Flush(next.now)
+	if got := next.take(); len(got) != 2 || got[0].Start != next.now.Wall || got[0].End != next.now.Wall {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What the earlier life knew may end while the first dump goes on.
 func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	h := newHarness(t, testOptions())
@@ -92,7 +155,7 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	moves(e)
 	sent := e.Counters
 	moves(e)
-	next := h.again(map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Sent: sent, Until: epoch}})
+	next := h.again(map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Sent: sent, Until: h.now.Mono}})
 	next.expire(e, next.now.Wall)
 	if got := bytesOf(next.take()); got != 1100 {
 		t.Errorf("exported %d bytes, want 1100", got)
@@ -160,7 +223,7 @@ func TestRestoredWithoutRoom(t *testing.T) {
 		next.dump(a, b)
 	}
 	next.take()
-	third := next.again(kept(slices.Collect(next.table.Saved(next.now))...))
+	third := next.again(kept(slices.Collect(next.table.Saved())...))
 	for _, h := range []*harness{next, third} {
 		moves(b)
 		h.pass(time.Second)
@@ -180,7 +243,7 @@ func TestRestoredTwiceWithoutDump(t *testing.T) {
 	moves(unseen)
 	second := h.again(kept(Saved{Key: shown.Key(), Sent: shown.Counters}, Saved{Key: unseen.Key(), Sent: unseen.Counters}))
 	second.live(shown)
-	third := second.again(kept(slices.Collect(second.table.Saved(second.now))...))
+	third := second.again(kept(slices.Collect(second.table.Saved())...))
 	moves(shown)
 	moves(unseen)
 	third.dump(shown, unseen)

@@ -9,5 +9,7 @@ type Saved struct {
 	// Sent are the kernel's cumulative counters up to which everything is
 	// exported, or is from before our time.
 	Sent  [2]conntrack.Counters
-	Until int64 // when the last record ended, ns since 1970 (system clock)
+	// Until is when the next record starts if the entry moves again: when the last
+	// one ended, or when the entry was last seen at rest, ns of CLOCK_MONOTONIC.
+	Until int64
 }

@@ -149,9 +149,9 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	en := t.begin(e, k)
 	if old {
 		en.last, en.asleep, en.begun = e.Counters, true, true
-		en.begin, en.moved = e.At.Mono, e.At.Mono
+		en.begin, en.moved, en.seen = e.At.Mono, e.At.Mono, e.At.Mono
 		t.Stats.Baselined.Add(1)
-		t.note(&en, e.At)
+		t.note(&en)
 	}
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)

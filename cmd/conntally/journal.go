@@ -82,18 +82,18 @@ func (j *journal) write() {
 
 // tidy begins the file anew where it has grown large. There must be nothing that
 // is exported and waits to be sent.
-func (j *journal) tidy(now conntrack.Instant) {
+func (j *journal) tidy(conntrack.Instant) {
 	if j != nil && j.file.Grown() {
-		j.report(j.file.Replace(j.table.Saved(now)))
+		j.report(j.file.Replace(j.table.Saved()))
 	}
 }
 
 // close writes all down and lets the next process have the file.
-func (j *journal) close(now conntrack.Instant) {
+func (j *journal) close(conntrack.Instant) {
 	if j == nil {
 		return
 	}
-	j.report(j.file.Replace(j.table.Saved(now)))
+	j.report(j.file.Replace(j.table.Saved()))
 	j.file.Close()
 }
 
