@@ -95,7 +95,7 @@ func (t *Table) removedAt(e *conntrack.Event, stop, earliest int64) int64 {
 // else it had to make room.
 func reasonOf(e *conntrack.Event) EndReason {
 	switch {
-	case e.HasTimeout && e.Portid != 0:
+	case e.Portid != 0: // Linux 5.10 doesn't tell the timeout as well
 		return EndForced
 	case finished(e.Orig.Proto, e.State):
 		return EndDetected
@@ -129,7 +129,8 @@ func closed(proto, state uint8) bool {
 
 // States from which on a side has said that it is done.
 const (
-	sctpShutdownSent    = 5 // enum sctp_conntrack
+	sctpClosed          = 1 // enum sctp_conntrack: after SHUTDOWN COMPLETE or ABORT
+	sctpShutdownSent    = 5
 	sctpShutdownAckSent = 7
 	dccpCloseReq        = 5 // enum ct_dccp_states
 	dccpTimeWait        = 7
@@ -141,7 +142,7 @@ func finished(proto, state uint8) bool {
 	case conntrack.ProtoTCP:
 		return conntrack.TCPFinWait <= state && state <= conntrack.TCPClose
 	case conntrack.ProtoSCTP:
-		return sctpShutdownSent <= state && state <= sctpShutdownAckSent
+		return state == sctpClosed || sctpShutdownSent <= state && state <= sctpShutdownAckSent
 	case conntrack.ProtoDCCP:
 		return dccpCloseReq <= state && state <= dccpTimeWait
 	}

@@ -74,6 +74,52 @@ func TestEndOfRecord(t *testing.T) {
 	}
 }
 
+// Why an entry ended: it expired, it was removed before its time, or a program, of
+// number 99, deleted it.
+func TestEndReasons(t *testing.T) {
+	const sctp, dccp, tcp, udp = conntrack.ProtoSCTP, conntrack.ProtoDCCP, conntrack.ProtoTCP, conntrack.ProtoUDP
+	cases := []struct {
+		name                     string
+		proto                    uint8
+		from, to                 uint8 // states
+		expired, removed, killed EndReason
+	}{
+		{"UDP", udp, 0, 0, EndIdle, EndForced, EndForced},
+		{"TCP refused", tcp, conntrack.TCPSynSent, conntrack.TCPSynSent, EndIdle, EndDetected, EndForced},
+		{"TCP open", tcp, conntrack.TCPSynRecv, conntrack.TCPEstablished, EndIdle, EndForced, EndForced},
+		{"TCP closed", tcp, conntrack.TCPFinWait, conntrack.TCPClose, EndDetected, EndDetected, EndForced},
+		{"SCTP closed", sctp, 1, 1, EndDetected, EndDetected, EndForced},
+		{"SCTP open", sctp, 2, 4, EndIdle, EndForced, EndForced},
+		{"SCTP shut down", sctp, 5, 7, EndDetected, EndDetected, EndForced},
+		{"SCTP heartbeat", sctp, 8, 8, EndIdle, EndForced, EndForced},
+		{"DCCP open", dccp, 1, 4, EndIdle, EndForced, EndForced},
+		{"DCCP closed", dccp, 5, 7, EndDetected, EndDetected, EndForced},
+	}
+	for _, c := range cases {
+		for state := c.from; state <= c.to; state++ {
+			e := conntrack.Event{State: state, Orig: conntrack.Tuple{Proto: c.proto}}
+			moves(&e)
+			removed, killed, silent := e, e, e
+			removed.HasTimeout = true
+			killed.HasTimeout, killed.Portid = true, 99
+			silent.Portid = 99 // Linux 5.10 tells no timeout
+			got := [...]EndReason{reasonOf(&e), reasonOf(&removed), reasonOf(&killed), reasonOf(&silent)}
+			if want := [...]EndReason{c.expired, c.removed, c.killed, c.killed}; got != want {
+				t.Errorf("%s, state %d: %v, want %v", c.name, state, got, want)
+			}
+		}
+	}
+}
+
+// A reset is the only answer that a refused connection has; without one it had to make
+// room.
+func TestUnansweredIsNotRefused(t *testing.T) {
+	e := conntrack.Event{State: conntrack.TCPSynSent, HasTimeout: true, Orig: conntrack.Tuple{Proto: conntrack.ProtoTCP}}
+	if got := reasonOf(&e); got != EndForced {
+		t.Errorf("reason %d, want %d", got, EndForced)
+	}
+}
+
 // The live end is the middle of the second that CTA_TIMEOUT leaves, where that makes
 // sense.
 func TestLiveEnd(t *testing.T) {
