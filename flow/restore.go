@@ -10,8 +10,14 @@ import (
 // is when the first life began to count, ns since 1970, and saved what was
 // exported since. Call it before the first dump. From then on Notes are kept, which
 // somebody must take.
+//
+// If the system clock was set back since began, start times don't tell what is older:
+// then all counts that is not in saved, where the first life has put what was.
 func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
-	t.began.Wall = min(t.began.Wall, began)
+	if began > t.began.Wall {
+		began = 0
+	}
+	t.began.Wall = began
 	t.saved, t.noting = saved, true
 }
 

@@ -270,6 +270,22 @@ func TestRestoredEndsLate(t *testing.T) {
 	}
 }
 
+// After the clock was set back in the first life, what began since is not taken for older
+// than that: it is new to the second life, and counts.
+func TestRestartAfterClockSetBack(t *testing.T) {
+	h := running(t, testOptions())
+	h.now.Wall -= int64(time.Hour)
+	fresh := h.entry(conntrack.ProtoTCP) // a crash loses it
+	h.pass(10 * time.Second)
+	next := h.again(nil)
+	moves(fresh)
+	next.dump(fresh)
+	next.table.Flush(next.now)
+	if got := bytesOf(next.take()); got != 1100 {
+		t.Errorf("exported %d bytes, want 1100", got)
+	}
+}
+
 // Without time stamps a new connection may have the identity of one that an earlier
 // life has exported in part: it is another all the same.
 func TestRestoredThenRecreated(t *testing.T) {
