@@ -72,12 +72,9 @@ func (t *Table) EndDump(now conntrack.Instant) {
 func (t *Table) vanish(en *entry, now conntrack.Instant) {
 	t.Stats.Vanished.Add(1)
 	t.exportNoted(en, restReason(en), now)
-	t.tellNAT(en, NATEnded, now.Mono, now)
-	k := en.key
-	h := t.index.hash(&k)
-	t.hasEnded(&k, h, &en.last, now)
-	t.index.remove(&k, h)
-	t.Stats.Flows.Add(-1)
+	h := t.index.hash(&en.key)
+	t.hasEnded(&en.key, h, &en.last, now)
+	t.drop(en, h, now.Mono, now)
 }
 
 // Flush exports all that is pending, because the program stops.

@@ -11,13 +11,18 @@ const (
 	NATEnded
 )
 
-// endNAT tells when a connection's translation ended: its addresses and ports are free from then on.
+// endNAT tells when a connection's translation ended: its addresses and ports are free
+// from then on.
 func (t *Table) endNAT(en *entry, e *conntrack.Event) {
-	at := e.At.Mono
-	if e.Stop > 0 {
-		at = toMono(e.Stop, e.At)
+	t.tellNAT(en, NATEnded, goneAt(e), e.At)
+}
+
+// goneAt returns when an entry went of which e tells the end.
+func goneAt(e *conntrack.Event) int64 {
+	if e.Stop <= 0 {
+		return e.At.Mono
 	}
-	t.tellNAT(en, NATEnded, at, e.At)
+	return toMono(e.Stop, e.At)
 }
 
 // tellNAT exports what became of a translation at a moment of the monotonic clock.

@@ -83,10 +83,8 @@ func (t *Table) dismissed(en *entry, e *conntrack.Event) bool {
 		return false
 	}
 	t.exportNoted(en, EndForced, e.At)
-	k := en.key
-	h := t.index.hash(&k)
-	t.index.remove(&k, h)
+	h := t.index.hash(&en.key)
 	t.left.add(h)
-	t.Stats.Flows.Add(-1)
+	t.drop(en, h, e.At.Mono, e.At)
 	return true
 }

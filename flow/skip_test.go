@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -148,6 +149,24 @@ func TestReconfigureExcludes(t *testing.T) {
 	h.expire(e, h.now.Wall)
 	if got := h.take(); len(got) != 0 || h.table.Stats.Flows.Load() != 0 || m.asked != 1 {
 		t.Errorf("%+v, %d flows, asked %d times", got, h.table.Stats.Flows.Load(), m.asked)
+	}
+}
+
+// And its translation, of which nothing is told from now on, is told to end.
+func TestReconfigureExcludesNAT(t *testing.T) {
+	h := natHarness(t)
+	e := h.masqueraded(conntrack.ProtoUDP)
+	e.Mark = 1
+	h.dump(e)
+	o, _ := markedOptions()
+	o.NATEvents = true
+	h.table.Reconfigure(o)
+	h.pass(10 * time.Second)
+	h.dump(e)
+	h.expire(e, h.now.Wall)
+	want := []string{"began 0s" + masquerade, "ended 10s" + masquerade}
+	if got := told(h.take()); !slices.Equal(got, want) {
+		t.Errorf("told\n     %q\nwant %q", got, want)
 	}
 }
 

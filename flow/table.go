@@ -204,8 +204,15 @@ func (t *Table) destroyed(e *conntrack.Event) {
 	}
 	en := t.index.at(i)
 	t.finish(en, e, reasonOf(e))
-	t.endNAT(en, e)
-	t.index.remove(k, h)
+	t.drop(en, h, goneAt(e), e.At)
+}
+
+// drop lets go of a flow whose bytes are exported, with the hash of its key: that its
+// translation ended at a moment of the monotonic clock is told.
+func (t *Table) drop(en *entry, h uint64, at int64, now conntrack.Instant) {
+	t.tellNAT(en, NATEnded, at, now)
+	k := en.key // remove empties en
+	t.index.remove(&k, h)
 	t.Stats.Flows.Add(-1)
 }
 
