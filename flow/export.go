@@ -94,6 +94,8 @@ func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason End
 		r.TCPFlags = tcpFlags(en, d)
 	case r.IsICMP():
 		r.icmp(&en.key.Orig, &en.reply, d)
+	case r.Proto == conntrack.ProtoGRE:
+		r.withoutPorts()
 	}
 	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
 	if t.options.Describe != nil {
@@ -128,6 +130,11 @@ func (r *Record) icmp(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	}
 	r.SrcPort, r.PostSrcPort = 0, 0
 	r.DstPort, r.PostDstPort = typeCode, typeCode
+}
+
+// withoutPorts leaves out what GRE has in their place: the call ids of PPTP.
+func (r *Record) withoutPorts() {
+	r.SrcPort, r.DstPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, 0
 }
 
 // wire shows a direction as it enters the router, and after NAT as it leaves: as

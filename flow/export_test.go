@@ -103,6 +103,27 @@ func TestICMP(t *testing.T) {
 	}
 }
 
+// What GRE has in place of ports are the call ids of PPTP.
+func TestGREHasNoPorts(t *testing.T) {
+	for _, view := range []View{Endpoints, Wire} {
+		o := testOptions()
+		o.NAT, o.NATEvents = view, true
+		h := running(t, o)
+		e := h.masqueraded(conntrack.ProtoGRE)
+		moves(e)
+		h.expire(e, h.now.Wall)
+		got := h.take()
+		if len(got) != 4 {
+			t.Errorf("%d records", len(got))
+		}
+		for _, r := range got {
+			if r.SrcPort|r.DstPort|r.PostSrcPort|r.PostDstPort != 0 {
+				t.Errorf("%s, NAT event %d: %+v", view, r.NAT, r)
+			}
+		}
+	}
+}
+
 func TestTCPFlags(t *testing.T) {
 	const (
 		s, sa, a = tcpSYN, tcpSYN | tcpACK, tcpACK

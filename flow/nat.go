@@ -38,9 +38,12 @@ func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Instan
 		Input: en.path[conntrack.Original].Index(), Output: en.path[conntrack.Reply].Index(),
 	}
 	r.wire(orig, reply, conntrack.Original)
-	if r.IsICMP() {
+	switch {
+	case r.IsICMP():
 		r.SrcPort, r.PostSrcPort = orig.SrcPort, reply.SrcPort
 		r.DstPort, r.PostDstPort = 0, 0
+	case r.Proto == conntrack.ProtoGRE:
+		r.withoutPorts()
 	}
 	t.sink.Export(r)
 }
