@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -38,10 +39,12 @@ type NeighbourStats struct {
 type Neighbours struct {
 	Stats NeighbourStats
 
-	clock conntrack.Clock
-	list  func() ([]rtnetlink.NeighMessage, error)
-	seen  map[conntrack.Addr]sighting
-	known atomic.Pointer[map[conntrack.Addr]MAC]
+	clock    conntrack.Clock
+	list     func() ([]rtnetlink.NeighMessage, error)
+	seen     map[conntrack.Addr]sighting
+	last     int64 // when the tables were read before, monotonic
+	madeRoom bool  // this reading has
+	known    atomic.Pointer[map[conntrack.Addr]MAC]
 }
 
 // sighting is a neighbour and when it was last there, monotonic.
@@ -96,20 +99,33 @@ func (n *Neighbours) read() error {
 		return err
 	}
 	now := n.clock().Mono
+	n.madeRoom = false
 	for i := range all {
 		if a, mac, ok := neighbour(&all[i]); ok {
 			n.see(a, sighting{mac, now})
 		}
 	}
 	n.publish(now)
+	n.last = now
 	return nil
 }
 
 // see remembers a sighting, if there is room.
 func (n *Neighbours) see(a conntrack.Addr, s sighting) {
-	if _, known := n.seen[a]; known || len(n.seen) < most {
+	_, known := n.seen[a]
+	if !known && len(n.seen) >= most && !n.madeRoom {
+		n.makeRoom()
+	}
+	if known || len(n.seen) < most {
 		n.seen[a] = s
 	}
+}
+
+// makeRoom forgets those that are gone, were it a moment ago: whoever makes up
+// neighbours must not keep out those that are there. Once per reading is enough.
+func (n *Neighbours) makeRoom() {
+	n.madeRoom = true
+	maps.DeleteFunc(n.seen, func(_ conntrack.Addr, s sighting) bool { return s.at < n.last })
 }
 
 // publish forgets those that are gone for good, and shows the others.

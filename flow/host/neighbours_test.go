@@ -96,25 +96,34 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
-// TestBounded: a neighbour table that somebody fills doesn't fill the memory.
+// TestBounded: somebody who makes up neighbours fills neither the memory nor the room for
+// those that are there.
 func TestBounded(t *testing.T) {
 	var now conntrack.Instant
-	ip := netip.MustParseAddr("10.0.0.0")
+	ip, there := netip.MustParseAddr("10.0.0.0"), "192.0.2.1"
+	const perReading = 10_000
 	n := newNeighbours(func() conntrack.Instant { return now }, func() ([]rtnetlink.NeighMessage, error) {
-		all := make([]rtnetlink.NeighMessage, 10_000)
+		all := make([]rtnetlink.NeighMessage, perReading)
 		for i := range all {
 			all[i] = entry(ip.String(), "02:00:00:00:00:01", unix.NUD_REACHABLE)
 			ip = ip.Next()
 		}
-		return all, nil
+		return append(all, entry(there, "02:00:00:00:00:02", unix.NUD_REACHABLE)), nil
 	})
-	for range 10 {
+	for i := range 20 {
+		if i == 10 {
+			there = "192.0.2.2" // one that comes and another that leaves
+		}
+		now.Mono += int64(readInterval)
 		if err := n.read(); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if got := n.Stats.Known.Load(); got != most {
-		t.Errorf("%d are remembered, want %d", got, most)
+		if got := n.Stats.Known.Load(); got > most || got < perReading {
+			t.Errorf("reading %d: %d are remembered, of at most %d", i, got, most)
+		}
+		if got, last := n.MAC(address(there)), n.MAC(address(ip.Prev().String())); got != (MAC{2, 0, 0, 0, 0, 2}) || last == (MAC{}) {
+			t.Errorf("reading %d: %s is at %v, the last one at %v", i, there, got, last)
+		}
 	}
 }
 
