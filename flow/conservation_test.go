@@ -1,7 +1,9 @@
 package flow
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,10 +11,11 @@ import (
 )
 
 // TestConservation plays a kernel at random: connections come, move, end, come
-// again with the same identity, are dumped late or twice, their ends are repeated.
+// again with the same identity, are dumped late or twice, their ends are repeated; the
+// table may have room for a few of them, and the program is ended and started again.
 // Whatever happens, what moved is exported once.
 func TestConservation(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(400) {
 		w := newWorld(t, seed)
 		for range 400 {
 			w.step()
@@ -31,22 +34,68 @@ type world struct {
 	living []*conntrack.Event
 	moved  uint64
 	id     uint32
+	saved  map[conntrack.Key]Saved // the state file
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	o := Options{Active: 20 * time.Second, Idle: 5 * time.Second, NAT: View(seed % 2)}
 	o.NATEvents = seed%3 == 0
-	w := &world{harness: running(t, o), rand: rand.New(rand.NewPCG(seed, 1))}
+	o.MaxFlows = int(seed % 5 * 3) // 0 is no bound
+	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)), saved: map[conntrack.Key]Saved{}}
 	if seed%4 > 1 {
-		o.Pairs = w.harness
-		w.table.Reconfigure(o)
+		o.Pairs = w
 	}
+	w.begin(o)
+	w.dump()
 	return w
+}
+
+// begin begins a life of the program.
+func (w *world) begin(o Options) {
+	w.table = NewTable(o, testTimeouts(), w, w.now)
+	w.table.Restore(epoch, maps.Clone(w.saved))
+}
+
+// Export notes what is exported before it does that.
+func (w *world) Export(r *Record) {
+	w.keep()
+	w.harness.Export(r)
+}
+
+func (w *world) ExportPair(both *[2]Record) {
+	w.keep()
+	w.harness.ExportPair(both)
+}
+
+func (w *world) keep() {
+	for _, s := range w.table.Notes() {
+		w.saved[s.Key] = s
+	}
+}
+
+// restart ends the program, in order or by SIGKILL, and begins its next life. In between
+// connections come and move.
+func (w *world) restart() {
+	if w.rand.IntN(2) == 0 {
+		if w.rand.IntN(2) == 0 { // else the last dump fails
+			w.disturb()
+		}
+		w.table.Flush(w.now)
+		w.saved = kept(slices.Collect(w.table.Saved())...)
+	}
+	for range w.rand.IntN(5) {
+		w.pass(time.Second)
+		w.create()
+		w.move(w.living[w.rand.IntN(len(w.living))])
+	}
+	w.begin(w.table.options)
 }
 
 func (w *world) step() {
 	w.pass(time.Duration(w.rand.IntN(1500)) * time.Millisecond)
 	switch n := w.rand.IntN(10); {
+	case w.rand.IntN(50) == 0:
+		w.restart()
 	case n < 3:
 		w.create()
 	case n < 7 && len(w.living) > 0:
@@ -108,5 +157,7 @@ func (w *world) disturb() {
 
 func (w *world) end() {
 	w.dump(w.living...)
-	w.table.Flush(w.now)
+	for len(w.living) > 0 {
+		w.finish(0)
+	}
 }
