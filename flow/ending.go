@@ -41,7 +41,7 @@ func (t *Table) startOf(e *conntrack.Event) int64 {
 		return e.At.Mono
 	}
 	start, before := e.At.Mono-(e.At.Wall-e.Start), t.dumps[0]
-	if stepped(e.At, before) && (start < before.Mono || start > e.At.Mono) {
+	if start < before.Mono || start > e.At.Mono {
 		start = before.Mono - (before.Wall - e.Start)
 	}
 	return min(start, e.At.Mono)
@@ -58,7 +58,7 @@ func (t *Table) endOf(en *entry, e *conntrack.Event, moved bool) int64 {
 		earliest, latest = max(en.begin, en.seen), e.At.Mono
 	}
 	if e.Stop <= 0 {
-		return max(earliest, min(en.moved, latest))
+		return max(earliest, en.moved)
 	}
 	stop := toMono(e.Stop, e.At)
 	if e.HasTimeout {
@@ -72,7 +72,7 @@ func (t *Table) endOf(en *entry, e *conntrack.Event, moved bool) int64 {
 	}
 	// No timeout that we know of explains when it expired.
 	if moved {
-		return max(earliest, min(stop, latest))
+		return max(earliest, stop)
 	}
 	return en.moved
 }

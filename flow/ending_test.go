@@ -74,6 +74,74 @@ func TestEndOfRecord(t *testing.T) {
 	}
 }
 
+// What is read of an end is not always plausible. An entry began at 0 and was read at
+// 50 s.
+func TestEndOfRecordIsPlausible(t *testing.T) {
+	const long = 432000 * second // of an established TCP connection
+	cases := map[string]struct {
+		proto      uint8
+		hasTimer   bool // at 50 s: it tells 49 to 50 s
+		moved      bool // since
+		stop, read int64
+		step       time.Duration // of the system clock, between the two
+		removed    bool          // a second at most after a packet
+		portid     uint32
+		want       int64
+	}{
+		"timer ticks late":          {conntrack.ProtoUDP, true, false, 80*second + second/100, 90 * second, 0, false, 0, 50 * second},
+		"before it moved":           {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, time.Hour, false, 0, 50 * second},
+		"after it was read":         {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, -time.Hour, false, 0, 60 * second},
+		"deleted before it moved":   {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, time.Hour, true, 99, 50 * second},
+		"removed, and read late":    {conntrack.ProtoUDP, false, true, 60 * second, 65 * second, 0, true, 0, 60 * second},
+		"moved, no time stamps":     {conntrack.ProtoUDP, true, true, 0, 60 * second, 0, false, 0, 50 * second},
+		"a timer from before moved": {conntrack.ProtoTCP, false, true, 40*second + long, 60*second + long, 0, false, 0, 40*second + long - 300*second},
+	}
+	for name, c := range cases {
+		o := testOptions()
+		o.Active, o.Idle = time.Hour*24*30, time.Hour*24*30
+		h := running(t, o)
+		began, e := h.now.Mono, h.entry(c.proto)
+		stop := h.now.Wall + c.stop
+		moves(e)
+		h.pass(50 * time.Second)
+		e.Timeout, e.HasTimeout = 29, c.hasTimer
+		h.dump(e)
+		if c.moved {
+			moves(e)
+		}
+		if e.Stop = stop; c.stop == 0 {
+			e.Stop = 0
+		}
+		h.pass(time.Duration(c.read - 50*second))
+		h.now.Wall += int64(c.step)
+		e.HasTimeout, e.Portid = c.removed, c.portid
+		h.end(e)
+		if end := toMono(h.take2(0).End, h.now) - began; end != c.want {
+			t.Errorf("%s: ends at %v, want %v", name, time.Duration(end), time.Duration(c.want))
+		}
+	}
+}
+
+// Nor is what is read of a beginning: the timer, which ticks, may say that the only packet
+// came before it, and its stamp that it is still to come.
+func TestPlausibleStart(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	moves(e)
+	h.pass(40 * time.Second)
+	h.expire(e, epoch+30*second-second/100)
+	if r := h.take2(0); r.Start != epoch || r.End != epoch {
+		t.Errorf("from %d to %d, want %d", r.Start, r.End, epoch)
+	}
+	h.take()
+	e.Start = h.now.Wall + 3600*second
+	h.live(e)
+	h.expire(e, h.now.Wall)
+	if r := h.take2(0); r.Start != h.now.Wall || r.End != h.now.Wall {
+		t.Errorf("from %d to %d, want %d", r.Start, r.End, h.now.Wall)
+	}
+}
+
 // Why an entry ended: it expired, it was removed before its time, or a program, of
 // number 99, deleted it.
 func TestEndReasons(t *testing.T) {

@@ -78,3 +78,31 @@ func TestVanishedThenEnded(t *testing.T) {
 		t.Errorf("%d bytes, %d vanished", got, h.table.Stats.Vanished.Load())
 	}
 }
+
+// TestClockSetBeforeRead: a stamp of before the clock was set ahead makes what is new
+// look old. It counts all the same.
+func TestClockSetBeforeRead(t *testing.T) {
+	cases := []struct {
+		step  time.Duration
+		ended bool // before a dump shows it
+	}{{time.Hour, true}, {time.Hour, false}, {time.Second / 2, false}}
+	for _, c := range cases {
+		h := running(t, testOptions())
+		for range 5 {
+			h.dump() // in a hurry
+		}
+		e := h.entry(conntrack.ProtoUDP)
+		moves(e)
+		stop := h.now.Wall
+		h.now.Wall += int64(c.step)
+		if c.ended {
+			h.expire(e, stop)
+		} else {
+			h.live(e)
+			h.table.Flush(h.now)
+		}
+		if got := bytesOf(h.take()); got != 1100 {
+			t.Errorf("%+v: exported %d bytes, want 1100", c, got)
+		}
+	}
+}

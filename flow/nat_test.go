@@ -68,6 +68,14 @@ func TestNATEvents(t *testing.T) {
 				h.dump()
 			}
 		}, []string{"began 0s" + masquerade, "ended 20s" + masquerade}},
+		{"no time stamps", func(h *harness) {
+			e := h.masqueraded(conntrack.ProtoUDP)
+			e.Start = 0
+			h.pass(time.Second)
+			h.dump(e)
+			h.pass(time.Second)
+			h.expire(e, 0)
+		}, []string{"began 1s" + masquerade, "ended 2s" + masquerade}},
 		{"not translated", func(h *harness) {
 			e := h.entry(conntrack.ProtoUDP)
 			h.dump(e)

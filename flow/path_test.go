@@ -176,6 +176,22 @@ func TestEndByRouteChange(t *testing.T) {
 	h.leaves("ended with its interface", wan)
 }
 
+// TestRouteChangesWithPacket: to within half a second nobody knows which of the two was
+// first, and what a change of routes ends went the old way.
+func TestRouteChangesWithPacket(t *testing.T) {
+	for after, want := range map[time.Duration]uint32{400 * time.Millisecond: wan, 600 * time.Millisecond: wan2} {
+		h, l := linked(t, Endpoints)
+		e := h.entry(conntrack.ProtoTCP)
+		h.dump(e)
+		l.change(Path{NewHop(lan, false), NewHop(wan2, true)}, h.now)
+		h.pass(after)
+		moves(e)
+		h.live(e)
+		h.expire(e, h.now.Wall)
+		h.leaves(after.String(), want)
+	}
+}
+
 // end shows an end as it is.
 func (h *harness) end(e *conntrack.Event) {
 	shown := *e

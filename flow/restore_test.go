@@ -105,7 +105,9 @@ func TestRestartTimes(t *testing.T) {
 	}
 	for name, c := range cases {
 		o := testOptions()
-		o.Active = 20 * time.Second
+		if c.killed {
+			o.Active = 20 * time.Second
+		}
 		h := running(t, o)
 		h.table.Restore(epoch, nil)
 		began, e := h.now.Mono, h.entry(conntrack.ProtoTCP)
@@ -131,6 +133,58 @@ func TestRestartTimes(t *testing.T) {
 		if start := toMono(got[0].Start, next.now) - began; len(got) != 2 || start != c.want {
 			t.Errorf("%s: %d records, start at %v, want %v", name, len(got), time.Duration(start), time.Duration(c.want))
 		}
+	}
+}
+
+// What is older than the first life is noted when that meets it, as of then.
+func TestRestartOfOlder(t *testing.T) {
+	h := newHarness(t, testOptions())
+	h.table.Restore(epoch, nil)
+	e := h.entry(conntrack.ProtoTCP)
+	e.Start -= 3600 * second
+	moves(e)
+	h.pass(time.Second)
+	h.dump(e)
+	next := h.again(kept(h.table.Notes()...))
+	moves(e)
+	next.pass(time.Second)
+	next.dump(e)
+	next.table.Flush(next.now)
+	if r := next.take2(0); bytesOf(next.take()) != 1100 || r.Start != epoch+second {
+		t.Errorf("%+v", r)
+	}
+}
+
+// SYN stands in a connection's first record, in whichever life that is. Nor does a timer
+// tell of packets that an earlier one has exported.
+func TestRestoredRecord(t *testing.T) {
+	h := running(t, testOptions())
+	exported, met := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
+	met.ID = 8
+	moves(exported)
+	h.pass(100 * time.Second)
+	next := h.again(kept(Saved{Key: exported.Key(), Sent: exported.Counters, Until: h.now.Mono}, Saved{Key: met.Key(), Until: h.now.Mono}))
+	next.pass(10 * time.Second)
+	for _, e := range []*conntrack.Event{exported, met} {
+		moves(e)
+		e.Timeout, e.HasTimeout = 432000-60, true // another program's: a packet 50 s before the restart
+		next.live(e)
+	}
+	next.table.Flush(next.now)
+	for _, r := range next.take() {
+		if syn := r.TCPFlags&tcpSYN != 0; syn != (r.ID>>32 == 8) || r.End != next.now.Wall {
+			t.Errorf("connection %d: flags %#x, from %d to %d", r.ID>>32, r.TCPFlags, r.Start, r.End)
+		}
+	}
+}
+
+// What a whole dump doesn't show is gone, and needn't be known any longer.
+func TestRestoredAreForgotten(t *testing.T) {
+	h := running(t, testOptions())
+	next := h.again(kept(Saved{Key: h.entry(conntrack.ProtoTCP).Key()}))
+	next.dump()
+	if left := slices.Collect(next.table.Saved()); len(left) != 0 {
+		t.Errorf("%+v", left)
 	}
 }
 

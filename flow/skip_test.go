@@ -193,6 +193,21 @@ func TestReconfigureKeeps(t *testing.T) {
 	}
 }
 
+// A flow that stays is judged anew once.
+func TestReconfigureJudgesOnce(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	h.dump(e)
+	o, m := markedOptions()
+	h.table.Reconfigure(o)
+	for range 5 {
+		h.dump(e)
+	}
+	if m.asked != 1 {
+		t.Errorf("asked %d times", m.asked)
+	}
+}
+
 // A changed timeout holds from the next dump on.
 func TestReconfigureTimeouts(t *testing.T) {
 	h := running(t, testOptions())

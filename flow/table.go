@@ -240,7 +240,7 @@ func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key, h uint64) {
 // that is reported late for the first time is not: see Late.
 func (t *Table) forgotten(e *conntrack.Event) bool {
 	since := t.ended.since
-	return since != (conntrack.Instant{}) && e.Stop > 0 && !stepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
+	return e.Stop > 0 && !stepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
 }
 
 // overdue tells whether the last two dumps should have shown e, had it been alive

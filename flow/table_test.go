@@ -213,6 +213,27 @@ func TestEndedTwice(t *testing.T) {
 	}
 }
 
+// Without time stamps a connection that takes another's place may have begun right after
+// that was last read.
+func TestRecreatedBegins(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoUDP)
+	e.Start = 0
+	moves(e)
+	moves(e)
+	h.dump(e)
+	h.table.Flush(h.now)
+	h.take()
+	e.Counters = [2]conntrack.Counters{}
+	moves(e)
+	h.pass(10 * time.Second)
+	h.dump(e)
+	h.table.Flush(h.now)
+	if r := h.take2(0); r.Start != epoch || r.End != h.now.Wall {
+		t.Errorf("from %d to %d, want %d to %d", r.Start, r.End, epoch, h.now.Wall)
+	}
+}
+
 // Without time stamps another connection may have the same identity and end right after.
 func TestRecreatedAndEnded(t *testing.T) {
 	h := running(t, testOptions())
@@ -502,6 +523,50 @@ func TestNoRoomForLong(t *testing.T) {
 	if got := h.take(); bytesOf(got) != 5500 || got[0].EndReason != EndResources {
 		t.Errorf("got %+v", got)
 	}
+	short := h.entry(conntrack.ProtoUDP) // it needed no room
+	moves(short)
+	h.expire(short, h.now.Wall)
+	if got := h.take(); bytesOf(got) != 1100 || got[0].EndReason != EndIdle {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Without time stamps a new connection may have the identity of one that is older than the
+// table: it counts, although there is no room.
+func TestNoRoomForRecreated(t *testing.T) {
+	o := testOptions()
+	o.MaxFlows = 1
+	h := newHarness(t, o)
+	var all []*conntrack.Event
+	for id := range uint32(3) {
+		e := h.entry(conntrack.ProtoUDP)
+		e.ID, e.Start = id, 0
+		moves(e)
+		all = append(all, e)
+	}
+	h.dump(all...)
+	h.expire(all[0], h.now.Wall) // makes room for the next one
+	h.dump(all[1:]...)
+	h.expire(all[1], h.now.Wall)
+	h.expire(all[2], h.now.Wall) // found none
+	for _, e := range all {
+		moves(e)
+		h.expire(e, h.now.Wall)
+	}
+	if got := bytesOf(h.take()); got != 6600 {
+		t.Errorf("exported %d bytes, want those of three new ones: 6600", got)
+	}
+}
+
+// What is remembered of entries that find no room is bounded, too.
+func TestNoRoomIsBounded(t *testing.T) {
+	var a turnedAway
+	for h := range uint64(olderMost + 10) {
+		a.add(h, true)
+	}
+	if n := len(a.older); n != olderMost {
+		t.Errorf("%d are remembered", n)
+	}
 }
 
 // Dumps that miss an entry, for whatever reason, must not make it count twice when
@@ -523,5 +588,22 @@ func TestVanishedComesBack(t *testing.T) {
 	h.expire(e, h.now.Wall)
 	if got := bytesOf(h.take()); got != 2200 {
 		t.Errorf("exported %d bytes, want 2200", got)
+	}
+}
+
+// One that two dumps missed and the next one shows was exported as well, however young.
+func TestVanishedComesBackAtOnce(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.dump(e)
+	for range 2 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.dump(e)
+	h.table.Flush(h.now)
+	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Vanished.Load() != 1 {
+		t.Errorf("exported %d bytes, want 1100; %d vanished", got, h.table.Stats.Vanished.Load())
 	}
 }
