@@ -8,8 +8,8 @@ import (
 
 // Restore lets the table go on where an earlier life of the program stopped: began
 // is when the first life began to count, ns since 1970, and saved what was
-// exported since. Call it before the first dump. From then on Notes are kept, which
-// somebody must take.
+// exported since, which the table keeps and changes. Call it before the first dump.
+// From then on Notes are kept, which somebody must take.
 //
 // If the system clock was set back since began, start times don't tell what is older:
 // then all counts that is not in saved, where the first life has put what was.
