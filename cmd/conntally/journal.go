@@ -82,14 +82,14 @@ func (j *journal) write() {
 
 // tidy begins the file anew where it has grown large. There must be nothing that
 // is exported and waits to be sent.
-func (j *journal) tidy(conntrack.Instant) {
+func (j *journal) tidy() {
 	if j != nil && j.file.Grown() {
 		j.report(j.file.Replace(j.table.Saved()))
 	}
 }
 
 // close writes all down and lets the next process have the file.
-func (j *journal) close(conntrack.Instant) {
+func (j *journal) close() {
 	if j == nil {
 		return
 	}

@@ -192,7 +192,7 @@ func (p *probe) dump() {
 		p.Stats.Dumped.Store(now.Mono)
 	}
 	p.exporter.Flush(now) // a dump's records have no more company to wait for
-	p.journal.tidy(now)
+	p.journal.tidy()
 	p.pacer.end(now)
 	if p.pacer.news() {
 		p.log.Info("polls are stretched while they would take more CPU than max_cpu",
@@ -236,7 +236,7 @@ func (p *probe) stop() error {
 	now := p.clock()
 	p.table.Flush(now)
 	p.exporter.Close(now)
-	p.journal.close(now)
+	p.journal.close()
 	log, unsent := p.log.Info, p.totals().unsent-p.summary.last.unsent
 	if unsent > 0 { // which no summary tells any more
 		log = p.log.Warn
