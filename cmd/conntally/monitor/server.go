@@ -9,12 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 )
 
 // What a client may take of us.
@@ -33,7 +35,7 @@ type Options struct {
 
 // Serve opens the port and answers there until ctx is done.
 func Serve(ctx context.Context, o Options, s *Sources, log *zap.Logger) error {
-	listener, err := net.Listen("tcp", o.Address)
+	listener, err := listen(ctx, o.Address, log)
 	if err != nil {
 		return fmt.Errorf("can't serve metrics at %s: %w", o.Address, reason(err))
 	}
@@ -41,6 +43,27 @@ func Serve(ctx context.Context, o Options, s *Sources, log *zap.Logger) error {
 	server := &server{handler: s.Handler(o.Pprof), log: log}
 	go server.serve(ctx, netutil.LimitListener(listener, mostConnections))
 	return nil
+}
+
+// listen opens the port, at an address that the host may get later: its interface can
+// come up after the program, which exports meanwhile.
+func listen(ctx context.Context, address string, log *zap.Logger) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return listener, err
+	}
+	log.Warn("the host hasn't the address for metrics yet, they are served once it has", zap.String("address", address))
+	early := net.ListenConfig{Control: freebind}
+	return early.Listen(ctx, "tcp", address)
+}
+
+// freebind allows addresses that no interface has, of IPv6 as well, ip(7).
+func freebind(_, _ string, c syscall.RawConn) error {
+	var err error
+	refused := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1))
+	})
+	return errors.Join(refused, err)
 }
 
 // reason is what the system says, without the call that it says it of.

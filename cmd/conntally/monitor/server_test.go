@@ -2,16 +2,23 @@ package monitor
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // serving serves until the end of the test, and returns where.
@@ -53,13 +60,52 @@ func TestServe(t *testing.T) {
 
 func TestServeNowhere(t *testing.T) {
 	for address, want := range map[string]string{
-		"192.0.2.1:9469":     "can't serve metrics at 192.0.2.1:9469: cannot assign requested address",
 		"nohost.invalid:80":  "can't serve metrics at nohost.invalid:80: ",
 		"127.0.0.1:nonsense": "can't serve metrics at 127.0.0.1:nonsense: ",
 	} {
 		err := Serve(t.Context(), Options{Address: address}, newSources(), zap.NewNop())
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestServeLate: an address that comes after the server is served from then on.
+func TestServeLate(t *testing.T) {
+	if err := lab.Available(); err != nil {
+		t.Skip(err)
+	}
+	for address, add := range map[string]string{
+		"192.0.2.1:9469":     "address add 192.0.2.1/24 dev lo",
+		"[2001:db8::1]:9469": "address add 2001:db8::1/64 dev lo nodad",
+	} {
+		host, err := lab.NewNamespace()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer host.Close()
+		var said bytes.Buffer
+		log := logging.New(&said, config.FormatConsole, zap.InfoLevel)
+		serve := func() error { return Serve(t.Context(), Options{Address: address}, newSources(), log) }
+		if err := errors.Join(host.IP("link set lo up"), host.Do(serve)); err != nil {
+			t.Fatal(err)
+		}
+		if err := host.Do(serve); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s, a second time: %v", address, err)
+		}
+		if err := host.IP(add); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(said.String(), "WARN") || !strings.Contains(said.String(), address) {
+			t.Errorf("%s: said %s", address, &said)
+		}
+		if err := host.Do(func() error {
+			if got := exchange(t, address, "GET /metrics HTTP/1.0\r\n\r\n"); !strings.Contains(got, "conntally_flows 0\n") {
+				t.Errorf("%s: %q", address, got)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
