@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,13 +25,18 @@ import (
 // serving serves until the end of the test, and returns where.
 func serving(t *testing.T) string {
 	t.Helper()
+	return servingUntil(t.Context(), t)
+}
+
+func servingUntil(ctx context.Context, t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // an address that is free a moment later
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
 	address := l.Addr().String()
-	if err := Serve(t.Context(), Options{Address: address}, newSources(), zap.NewNop()); err != nil {
+	if err := Serve(ctx, Options{Address: address}, newSources(), zap.NewNop()); err != nil {
 		t.Fatal(err)
 	}
 	return address
@@ -142,10 +148,7 @@ func TestRequests(t *testing.T) {
 // exchange sends a request and returns all that comes back.
 func exchange(t *testing.T, address, request string) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, address)
 	defer conn.Close()
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
@@ -168,11 +171,101 @@ func (d *dawdler) Read([]byte) (int, error)            { return 0, os.ErrDeadlin
 func (d *dawdler) Close() error                        { d.closed = true; return nil }
 
 func TestDawdler(t *testing.T) {
-	d := new(dawdler)
+	d, now := new(dawdler), time.Now()
 	(&server{}).answer(context.Background(), d)
-	if d.read.IsZero() || d.write.IsZero() || !d.closed {
-		t.Errorf("%+v", d)
+	if read := d.read.Sub(now); read <= 0 || read > 10*time.Second {
+		t.Errorf("a request may take %v", read)
 	}
+	if write := d.write.Sub(now); write <= 0 || write > 2*time.Minute {
+		t.Errorf("an answer may take %v", write)
+	}
+	if !d.closed {
+		t.Error("the connection stays open")
+	}
+}
+
+// TestMostConnections: one more than there may be waits until another one is over.
+func TestMostConnections(t *testing.T) {
+	address := serving(t)
+	var idle []net.Conn
+	for range mostConnections {
+		idle = append(idle, dial(t, address))
+	}
+	more := dial(t, address)
+	if _, err := io.WriteString(more, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readBy(t, more, 200*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("beside %d others: %q, %v", len(idle), got, err)
+	}
+	idle[0].Close()
+	if got, err := readBy(t, more, 10*time.Second); err != nil || !strings.HasPrefix(got, "HTTP/1.1 200 OK") {
+		t.Errorf("after the end of one: %q, %v", got, err)
+	}
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// readBy reads until the other side closes, at most for so long.
+func readBy(t *testing.T, conn net.Conn, patience time.Duration) (string, error) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(conn)
+	return string(b), err
+}
+
+// TestServeEnds: the port is free once the program ends.
+func TestServeEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	address := servingUntil(ctx, t)
+	cancel()
+	for end := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		if err == nil {
+			conn.Close()
+		}
+		if time.Now().After(end) {
+			t.Fatal("the port is still open")
+		}
+	}
+}
+
+// exhausted is a listener that fails so often, then is closed.
+type exhausted struct {
+	net.Listener
+	failures int
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	if l.failures == 0 {
+		return nil, net.ErrClosed
+	}
+	l.failures--
+	return nil, syscall.EMFILE
+}
+
+// TestAcceptRests: what goes on failing doesn't take the processor.
+func TestAcceptRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		(&server{log: zap.NewNop()}).serve(t.Context(), &exhausted{failures: 3})
+		if took := time.Since(began); took != 3*acceptRest {
+			t.Errorf("three failures in %v", took)
+		}
+	})
 }
 
 // A buffer that held one answer holds the next, and no part of both.
