@@ -6,6 +6,10 @@
   RestartSec = 5;
   WatchdogSec = 30;
 
+  # Flows, which are printed where no collector is named, are not for the journal.
+  StandardOutput = "null";
+  StandardError = "journal";
+
   StateDirectory = "conntally";
   StateDirectoryMode = "0700";
   UMask = "0077";

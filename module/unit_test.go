@@ -74,6 +74,20 @@ func TestUnitIsTheSame(t *testing.T) {
 	}
 }
 
+// Flows that are printed for want of a collector don't fill the log.
+func TestFlowsStayOutOfTheLog(t *testing.T) {
+	file := parseUnit(strings.Split(read(t, "systemd/conntally.service"), "\n"))
+	if out, errs := file["[Service]StandardOutput"], file["[Service]StandardError"]; !slices.Equal(out, []string{"null"}) || !slices.Equal(errs, []string{"journal"}) {
+		t.Errorf("systemd has %q and %q", out, errs)
+	}
+	if out := one(t, "openrc/conntally", `(?m)^output_log=(.*)$`); out != "/dev/null" {
+		t.Errorf("OpenRC has %s", out)
+	}
+	if strings.Contains(read(t, "openwrt/conntally"), "procd_set_param stdout") {
+		t.Error("OpenWrt has the system's log")
+	}
+}
+
 // What systemd itself makes of the unit on NixOS.
 func TestExposure(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
