@@ -207,6 +207,28 @@ func TestReloadRefused(t *testing.T) {
 		if len(r.told) != 2 || r.told[1] != notify.Ready {
 			t.Errorf("told the service manager %q", r.told)
 		}
+		r.counts(1, 1)
+		r.reload(collectorSection(at))
+		r.counts(2, 0)
+	}
+}
+
+// counts compares what the metrics say of reloads.
+func (r *reloading) counts(reloads, refused uint64) {
+	r.t.Helper()
+	if n, now := r.Stats.Reloads.Load(), r.Stats.Refused.Load(); n != reloads || now != refused {
+		r.t.Errorf("%d reloads, refused %d, want %d and %d", n, now, reloads, refused)
+	}
+}
+
+// A reload doesn't make ready what wasn't: the service manager waits for the first dump.
+func TestReloadBeforeReady(t *testing.T) {
+	at := listener(t)
+	r := newReloading(t, collectorSection(at))
+	r.ready = false
+	r.reload(collectorSection(at))
+	if slices.Contains(r.told, notify.Ready) {
+		t.Errorf("told the service manager %q", r.told)
 	}
 }
 
