@@ -161,7 +161,10 @@ in
         "firewalld.service"
       ];
       reloadTriggers = [ config.environment.etc."conntally.toml".source ];
-      restartTriggers = [ (builtins.toJSON restarting) ];
+      # What a file of one's own changes isn't looked into.
+      restartTriggers = [
+        (if cfg.configFile != null then cfg.configFile else builtins.toJSON restarting)
+      ];
       # What fails ten times in a minute goes on failing.
       startLimitIntervalSec = 60;
       startLimitBurst = 10;

@@ -42,7 +42,8 @@ in
       example = "/run/secrets/conntally.toml";
       description = ''
         A configuration file instead of all the options that make one. Outside of the
-        store it is not checked when the system is built.
+        store it is not checked when the system is built, and a change of it not noticed. The
+        service's own user has to be able to read it, such as by mode 0444.
       '';
     };
 

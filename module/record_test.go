@@ -33,7 +33,7 @@ type outcome struct {
 	File          any  // the configuration's value, or the path of one
 	Checked       bool // by the program, while the system is built
 	Unit          []string
-	Restart       []map[string]map[string]any
+	Restart       []any // tables of what restarts it, or the path of a file
 	Sysctls       map[string]int
 	KernelModules []string
 	Nftables      map[string]string

@@ -106,13 +106,23 @@ func TestRestartTriggers(t *testing.T) {
 			want[name] = nil
 		}
 	})
-	for table, values := range readRecord(t).minimal(t).Restart[0] {
-		for key := range values {
+	for table, values := range readRecord(t).minimal(t).Restart[0].(map[string]any) {
+		for key := range values.(map[string]any) {
 			got[table+"."+key] = nil
 		}
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("a restart for %v, want %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// Nobody looks into a file of one's own: any change of it may be one for a restart.
+func TestOwnFileRestarts(t *testing.T) {
+	r := readRecord(t)
+	for _, name := range []string{"file", "secret"} {
+		if o := r.system(t, name); !reflect.DeepEqual(o.Restart, []any{o.File}) {
+			t.Errorf("%s: a restart for %v, want %v", name, o.Restart, o.File)
+		}
 	}
 }
 

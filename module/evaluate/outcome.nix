@@ -10,6 +10,10 @@ let
     lib.concatMapStrings (part: if lib.isList part then "/nix/store/${lib.head part}" else part) (
       builtins.split "/nix/store/[a-z0-9]+-([a-z]+)-[^/]*" text
     );
+
+  # A path in the flake or on the machine.
+  isFile = value: builtins.isPath value || lib.hasPrefix "/" value;
+  named = file: if builtins.isPath file then baseNameOf file else file;
 in
 {
   # After all of it has been evaluated.
@@ -22,12 +26,14 @@ in
     in
     builtins.seq config.system.build.toplevel.drvPath {
       checked = source ? file;
-      file = file.value or (if builtins.isPath file then baseNameOf file else file);
+      file = file.value or (named file);
       unit = lines (
         # The environment is any unit's, the triggers are recorded below.
         line: line != "" && !lib.hasPrefix "Environment=" line && !lib.hasPrefix "X-Re" line
       ) (short config.systemd.units."conntally.service".text);
-      restart = map builtins.fromJSON config.systemd.services.conntally.restartTriggers;
+      restart = map (
+        trigger: if isFile trigger then named trigger else builtins.fromJSON trigger
+      ) config.systemd.services.conntally.restartTriggers;
       sysctls = lib.filterAttrs (name: _: lib.hasInfix "conntrack" name) config.boot.kernel.sysctl;
       kernelModules = lib.filter (lib.hasInfix "conntrack") config.boot.kernelModules;
       nftables = lib.mapAttrs (_: table: "${table.family} ${table.content}") (
