@@ -32,10 +32,22 @@ type repeats struct {
 	of map[kind]*repeated
 }
 
-// kind is what makes two lines the same. Fields don't.
+// kind is what makes two lines the same. Fields don't, but for the collector: what is
+// said of one doesn't hold for the others.
 type kind struct {
-	level   zapcore.Level
-	message string
+	level     zapcore.Level
+	message   string
+	collector string
+}
+
+func kindOf(e zapcore.Entry, fields []zapcore.Field) kind {
+	k := kind{level: e.Level, message: e.Message}
+	for i := range fields {
+		if fields[i].Key == "collector" {
+			k.collector = fields[i].String
+		}
+	}
+	return k
 }
 
 // repeated is a message in one period.
@@ -61,7 +73,7 @@ func (l *limiter) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 // Write implements zapcore.Core.
 func (l *limiter) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if l.repeats.admit(kind{e.Level, e.Message}, func(suffix string) error {
+	if l.repeats.admit(kindOf(e, fields), func(suffix string) error {
 		e.Message += suffix
 		return l.Core.Write(e, fields)
 	}) {

@@ -3,6 +3,7 @@ package logging_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -94,6 +95,32 @@ func TestKinds(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if got, want := out.take(), `<4>x (and 1 more in the last minute)  {"a": 5, "b": 5}|`; got != want {
+			t.Errorf("wrote %s, want %s", got, want)
+		}
+	})
+}
+
+// Each collector is named, however many say the same.
+func TestCollectorsAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		var want strings.Builder
+		for i := range 8 {
+			address := fmt.Sprintf("192.0.2.%d:2055", i)
+			log.Warn("x", zap.Int("tries", 1), zap.String("collector", address))
+			fmt.Fprintf(&want, `<4>x  {"tries": 1, "collector": %q}|`, address)
+		}
+		if got := out.take(); got != want.String() {
+			t.Errorf("wrote %s, want %s", got, &want)
+		}
+		for i := range 6 { // with the one above, seven
+			log.Warn("x", zap.Int("tries", 2+i), zap.String("collector", "192.0.2.3:2055"))
+		}
+		out.take()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got, want := out.take(), `<4>x (and 2 more in the last minute)  {"tries": 7, "collector": "192.0.2.3:2055"}|`; got != want {
 			t.Errorf("wrote %s, want %s", got, want)
 		}
 	})
