@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"unicode"
 )
@@ -25,10 +27,30 @@ func (c *Config) check(wrong func(table any, key, text string)) {
 		default:
 			first[same] = i
 		}
+		if family := cc.Address.family(); cc.Source.IsValid() && family != "" && family != familyOf(cc.Source.Addr) {
+			wrong(cc, "source", "want an "+family+" address, as the collector's is")
+		}
 	}
 	for i := range c.Filters {
 		c.Filters[i].check(wrong)
 	}
+}
+
+// family returns that of a collector's address, or "" for a name, which may have both.
+func (a Address) family() string {
+	host, _, _ := net.SplitHostPort(string(a))
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return ""
+	}
+	return familyOf(ip.Unmap())
+}
+
+func familyOf(ip netip.Addr) string {
+	if ip.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 func (f *Filter) check(wrong func(table any, key, text string)) {

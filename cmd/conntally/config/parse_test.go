@@ -17,7 +17,7 @@ func TestValues(t *testing.T) {
 	c := mustParse(t, `
 metrics.listen = ":9469"
 log = { level = "warn", format = "json" }
-collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9", source = "::ffff:192.0.2.1" }, { address = 'flows.example.org:4739', max_datagram = 9_000 }]
+collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9" }, { address = 'flows.example.org:4739', source = "::ffff:192.0.2.1", max_datagram = 9_000 }]
 
 ["flow"] # quoted keys are the same keys
 "active_timeout" = "1m30s"
@@ -37,7 +37,7 @@ reliable = true
 	want := Default()
 	want.Collectors = []Collector{NewCollector("[2001:db8::1]:2055"), NewCollector("flows.example.org:4739")}
 	want.Collectors[0].Protocol = Protocol{netflow9: true}
-	want.Collectors[0].Source = Source{netip.MustParseAddr("192.0.2.1")}
+	want.Collectors[1].Source = Source{netip.MustParseAddr("192.0.2.1")}
 	want.Collectors[1].MaxDatagram = 9000
 	want.Flow.ActiveTimeout = Duration(90 * time.Second)
 	want.Flow.ExtraFields = []ExtraField{ExtraVLAN, ExtraFlowID}
