@@ -25,7 +25,7 @@ func (s *Sources) write(w io.Writer) {
 	build := buildRow()
 	p.head(&build)
 	p.value(build.name, labels("version", s.Version, "goversion", runtime.Version()), build.value)
-	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.linkRows, s.probeRows, goRows, s.processRows} {
+	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.linkRows, s.neighbourRows, s.probeRows, goRows, s.processRows} {
 		p.rows(rows())
 	}
 	p.collectors(s.Collectors())

@@ -109,6 +109,18 @@ func (s *Sources) linkRows() []row {
 	}
 }
 
+// neighbourRows are of what `source_mac` needs to know.
+func (s *Sources) neighbourRows() []row {
+	n := s.Neighbours
+	if n == nil {
+		return nil
+	}
+	return []row{
+		{"conntally_neighbours", "Hosts whose Ethernet address is known, those included that left in the last hour.", float64(n.Known.Load())},
+		{"conntally_neighbour_failures_total", "Readings of the tables of neighbours that failed and are tried again.", count(&n.Failures)},
+	}
+}
+
 // collectorRows are the metrics that each collector has, with its labels.
 func collectorRows(c *export.CollectorStats) []row {
 	return []row{

@@ -10,6 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/host"
 	"github.com/conntally/conntally/flow/link"
 )
 
@@ -19,6 +20,7 @@ type Sources struct {
 	Conntrack  *conntrack.Stats
 	Flow       *flow.Stats
 	Links      *link.Stats
+	Neighbours *host.NeighbourStats // nil: they are not read
 	Probe      *Probe
 	Collectors func() []*export.Collector // those of now
 

@@ -13,6 +13,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/host"
 	"github.com/conntally/conntally/flow/link"
 )
 
@@ -28,7 +29,8 @@ func newSources(collectors ...string) *Sources {
 		all = append(all, export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock))
 	}
 	return &Sources{
-		Version: "v1.2.3", Conntrack: new(conntrack.Stats), Flow: new(flow.Stats), Links: new(link.Stats), Probe: new(Probe),
+		Version: "v1.2.3", Conntrack: new(conntrack.Stats), Flow: new(flow.Stats), Links: new(link.Stats),
+		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
 		Collectors: func() []*export.Collector { return all },
 		Clock:      clock, Began: 100 * second,
 		Sysctl: func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
@@ -77,8 +79,11 @@ func TestLint(t *testing.T) {
 func TestEverythingIsTold(t *testing.T) {
 	s := newSources("192.0.2.1:2055")
 	at := map[float64]string{}
-	for _, stats := range []any{s.Conntrack, s.Flow, s.Links, s.Probe, &s.Collectors()[0].Stats} {
-		number(t, stats, at)
+	number(t, &s.Collectors()[0].Stats, at)
+	for _, stats := range reflect.ValueOf(s).Elem().Fields() {
+		if stats.Kind() == reflect.Pointer {
+			number(t, stats.Interface(), at)
+		}
 	}
 	families := parsed(t, pageOf(s))
 	for name := range families {
@@ -124,6 +129,14 @@ func TestKernelTable(t *testing.T) {
 	s.Sysctl = func(string) (int, error) { return 0, errors.New("no such file") }
 	if text := string(pageOf(s)); strings.Contains(text, "conntally_conntrack_entries") {
 		t.Error("told what isn't known")
+	}
+}
+
+func TestNoNeighbours(t *testing.T) {
+	s := newSources()
+	s.Neighbours = nil
+	if text := string(pageOf(s)); strings.Contains(text, "conntally_neighbour") {
+		t.Error("told of neighbours that nobody reads")
 	}
 }
 
