@@ -12,8 +12,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/logging"
 )
 
@@ -76,11 +78,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errSaid):
 		return exitFail
 	}
-	logging.Say(stderr, zapcore.ErrorLevel, fmt.Sprintf("conntally: %v", err))
+	sayFailure(stderr, args, err)
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFail
+}
+
+// sayFailure says why the program ends. Where the log is for a program, this is a line
+// of it; the configuration says so, unless it is what is wrong.
+func sayFailure(w io.Writer, args []string, failure error) {
+	if len(args) > 0 && args[0] == "run" {
+		if c, _, err := loadConfig(args[1:], io.Discard); err == nil && c.Log.Format == config.FormatJSON {
+			logging.New(w, c.Log.Format, zapcore.ErrorLevel).Error("failed", zap.Error(failure))
+			return
+		}
+	}
+	logging.Say(w, zapcore.ErrorLevel, fmt.Sprintf("conntally: %v", failure))
 }
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
