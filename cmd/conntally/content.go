@@ -16,7 +16,8 @@ import (
 // program on.
 type content struct {
 	export.Optional
-	describe func(*flow.Record) // adds what only links and neighbours know; or nil
+	describe   func(*flow.Record) // adds what only links and neighbours know; or nil
+	neighbours *host.NeighbourStats
 }
 
 // optional returns what the configuration asks for.
@@ -40,6 +41,7 @@ func newContent(ctx context.Context, c *config.Config, links *link.Links, clock 
 		if hosts, err = host.OpenNeighbours(clock); err != nil {
 			return ct, err
 		}
+		ct.neighbours = &hosts.Stats
 		go hosts.Follow(ctx)
 	}
 	ct.describe = func(r *flow.Record) {

@@ -22,6 +22,7 @@ func (p *probe) serveMetrics(ctx context.Context, c *config.Config) error {
 func (p *probe) sources() *monitor.Sources {
 	return &monitor.Sources{
 		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Links: &p.links.Stats, Probe: &p.Stats,
+		Neighbours: p.content.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
 		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: conntrack.ReadSysctl,
 	}

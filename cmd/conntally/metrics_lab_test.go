@@ -100,7 +100,7 @@ func TestMetricsAgree(t *testing.T) {
 	})
 	ipfix, v9 := r.counting(), r.counting()
 	path := filepath.Join(t.TempDir(), "conntally.toml")
-	text := fmt.Sprintf("[metrics]\nlisten = %q\n[conntrack]\npoll_interval = \"500ms\"\n[[collector]]\naddress = %q\n[[collector]]\naddress = %q\nprotocol = \"netflow9\"\n",
+	text := fmt.Sprintf("[metrics]\nlisten = %q\n[flow]\nextra_fields = [\"source_mac\"]\n[conntrack]\npoll_interval = \"500ms\"\n[[collector]]\naddress = %q\n[[collector]]\naddress = %q\nprotocol = \"netflow9\"\n",
 		faultMetrics, ipfix.conn.LocalAddr(), v9.conn.LocalAddr())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -132,6 +132,9 @@ func TestMetricsAgree(t *testing.T) {
 	m := r.untilMetrics(p, "the end of all flows", func(m metrics) bool { return m.events() >= r.sent && m["flows"] == 0 })
 	for _, c := range []*counting{ipfix, v9} {
 		r.agrees(c)
+	}
+	if hosts, _ := r.families().Value("conntally_neighbours"); hosts == 0 {
+		t.Error("no neighbour is told")
 	}
 	t.Logf("%d pages under load; IPFIX %+v, NetFlow v9 %+v; %v events dropped", scrapes, ipfix.received(), v9.received(), m["conntrack_dropped_events_total"])
 	r.stop(p)
