@@ -72,7 +72,11 @@ func (c *Collector) judge() {
 	if mtu, err := c.socket.mtu(); err == nil && len(p.trial)+headers4 > mtu {
 		c.Stats.TooLarge.Add(1)
 		c.measure()
-		if c.socket.send(p.trial) == nil {
+		err := c.socket.send(p.trial)
+		if mayAnswer(err) { // to another datagram
+			err = c.socket.send(p.trial)
+		}
+		if err == nil {
 			c.Stats.Messages.Add(1)
 			c.Stats.Octets.Add(uint64(len(p.trial)))
 		}

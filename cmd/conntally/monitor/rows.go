@@ -127,7 +127,7 @@ func collectorRows(c *export.CollectorStats) []row {
 		{"conntally_export_datagrams_total", "Datagrams sent.", count(&c.Messages)},
 		{"conntally_export_records_total", "Data records sent, option data included.", count(&c.Records)},
 		{"conntally_export_bytes_total", "UDP payload sent.", count(&c.Octets)},
-		{"conntally_export_refused_total", "ICMP port unreachable answers: nobody listens there.", count(&c.Refused)},
+		{"conntally_export_refused_total", "Datagrams that were refused (ICMP): nobody listens there, or a firewall rejects.", count(&c.Refused)},
 		{"conntally_export_errors_total", "Datagrams that could not be sent.", count(&c.SendErrors)},
 		{"conntally_export_unsent_records_total", "Records lost because they could not be sent.", count(&c.Unsent)},
 		{"conntally_export_flow_records_total", "Flow records among the data records sent.", count(&c.Flows)},
