@@ -31,17 +31,24 @@ func (r *realKernel) untilEntries(enough func(int) bool) {
 	}
 }
 
+// reliable opens a reader whose events are repeated until it has room for them.
+func (r *realKernel) reliable(buffer int) *conntrack.Reader {
+	r.t.Helper()
+	reader, err := conntrack.Open(conntrack.Options{
+		NetNS: r.Router.FD(), ReceiveBuffer: buffer, Reliable: true,
+	}, conntrack.SystemClock())
+	must(r.t, err)
+	r.t.Cleanup(func() { must(r.t, reader.Close()) })
+	return reader
+}
+
 // TestRealGuard: a reliable reader that stalls keeps what has ended in the kernel's
 // table, until the watchdog ends reliable delivery. What is lost by that is counted.
 func TestRealGuard(t *testing.T) {
 	const flows = 20_000
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
-	reader, err := conntrack.Open(conntrack.Options{
-		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
-	}, conntrack.SystemClock())
-	must(t, err)
-	t.Cleanup(func() { must(t, reader.Close()) })
+	reader := r.reliable(64 << 10)
 	must(t, r.Flood(r.ctx, lab.FloodFlow{Flows: flows, Size: 32}))
 	must(t, r.Router.Flush())
 	// All have ended, and few fit into the buffer.
@@ -85,11 +92,7 @@ func TestRealGuard(t *testing.T) {
 // TestRealGuardPatience: a reader that waits, or works, isn't stuck.
 func TestRealGuardPatience(t *testing.T) {
 	r := newReal(t)
-	reader, err := conntrack.Open(conntrack.Options{
-		NetNS: r.Router.FD(), ReceiveBuffer: 1 << 20, Reliable: true,
-	}, conntrack.SystemClock())
-	must(t, err)
-	t.Cleanup(func() { must(t, reader.Close()) })
+	reader := r.reliable(1 << 20)
 	guarded, cancel := context.WithCancel(r.ctx)
 	guardEnds := make(chan struct{})
 	go func() { defer close(guardEnds); reader.Guard(guarded, time.Second) }()
@@ -110,11 +113,7 @@ func TestRealGuardPatience(t *testing.T) {
 func TestRealGuardReopen(t *testing.T) {
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
-	reader, err := conntrack.Open(conntrack.Options{
-		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
-	}, conntrack.SystemClock())
-	must(t, err)
-	t.Cleanup(func() { must(t, reader.Close()) })
+	reader := r.reliable(64 << 10)
 	must(t, conntrack.CloseEvents(reader))
 	if reader.Wait(0, unexpected(t)) == nil {
 		t.Fatal("a closed socket is read")

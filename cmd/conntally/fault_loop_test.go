@@ -207,10 +207,10 @@ func TestFaultLoopClosed(t *testing.T) {
 	}
 }
 
-// TestFaultLoopStalled: the watchdog ends reliable delivery where the exporter is stuck,
-// and the router has room again. Each end that is lost by that is counted.
-func TestFaultLoopStalled(t *testing.T) {
-	t.Parallel()
+// stuck returns a loop with reliable delivery whose exporter stands still, and 10,000
+// connections that have ended since, of which most wait to be reported.
+func stuck(t *testing.T) (*faultRig, *loop) {
+	t.Helper()
 	r := newFaultRig(t, map[string]string{
 		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1",
 		"net/netfilter/nf_conntrack_events": "1",
@@ -222,6 +222,7 @@ func TestFaultLoopStalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { reader.Close() })
 	l := newLoop(t, reader, clock)
 	l.gated.Store(true)
 	l.start()
@@ -230,13 +231,23 @@ func TestFaultLoopStalled(t *testing.T) {
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	l.until("the exporter to be stuck", l.waits.Load)
 	if n := r.entries(); n < 5000 {
 		t.Fatalf("%d entries wait to be reported", n)
 	}
+	return r, l
+}
+
+// TestFaultLoopStalled: the watchdog ends reliable delivery where the exporter is stuck,
+// and the router has room again. Each end that is lost by that is counted.
+func TestFaultLoopStalled(t *testing.T) {
+	t.Parallel()
+	r, l := stuck(t)
+	stats := &l.reader.Stats
 	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
 	l.gated.Store(false)
 	close(l.gate)
-	l.until("the probe to notice", func() bool { return reader.Stats.Stalls.Load() == 1 })
+	l.until("the probe to notice", func() bool { return stats.Stalls.Load() == 1 })
 	r.flood(1, 0)
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
@@ -251,46 +262,24 @@ func TestFaultLoopStalled(t *testing.T) {
 	if err := <-l.ends; err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("the loop ended with %v", err)
 	}
-	missing, dropped := r.sent-len(arrived), int(reader.Stats.Drops.Load())
-	t.Logf("of %d flows %d are missing, %d were dropped, %d times repeated", r.sent, missing, dropped, reader.Stats.Repeated.Load())
+	missing, dropped := r.sent-len(arrived), int(stats.Drops.Load())
+	t.Logf("of %d flows %d are missing, %d were dropped, %d times repeated", r.sent, missing, dropped, stats.Repeated.Load())
 	if missing != dropped || missing == 0 {
 		t.Errorf("%d flows are missing, %d were dropped", missing, dropped)
 	}
 	if l.reliable || l.Stats.Reopened.Load() != 0 {
 		t.Errorf("reliable %v, %d times opened again", l.reliable, l.Stats.Reopened.Load())
 	}
-	if err := reader.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestFaultLoopStalledStop: the watchdog watches as long as the loop has not ended.
 func TestFaultLoopStalledStop(t *testing.T) {
 	t.Parallel()
-	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "1"})
-	clock := conntrack.SystemClock()
-	reader, err := conntrack.Open(conntrack.Options{
-		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
-	}, clock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLoop(t, reader, clock)
-	l.gated.Store(true)
-	l.start()
-	l.until("the first dump", func() bool { return reader.Stats.Dumps.Load() > 0 })
-	r.flood(10_000, 0)
-	if err := r.Router.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	l.until("the exporter to be stuck", l.waits.Load)
+	r, l := stuck(t)
 	l.cancel()
 	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
 	close(l.gate)
 	if err := <-l.ends; err != nil {
 		t.Errorf("the loop ended with %v", err)
-	}
-	if err := reader.Close(); err != nil {
-		t.Error(err)
 	}
 }
