@@ -18,6 +18,8 @@ func kernel(f *Facts) Result {
 	switch {
 	case version < 504:
 		return warn("", "Linux %s is older than all that conntally was made for: 5.4", f.Release)
+	case version < 511:
+		return warn("", "Linux %s doesn't tell the state of a connection that has ended, as 5.11 does: of a short one neither TCP flags nor end reason are known, and it may end up to a poll interval late", f.Release)
 	case version < 514:
 		return warn("", "Linux %s doesn't tell when a connection expired, as 5.14 does: its flow may end up to a poll interval late", f.Release)
 	}
