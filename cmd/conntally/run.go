@@ -44,7 +44,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 
 	printed := len(c.Collectors) == 0
 	if printed {
-		log.Info("no collector is configured: flows are printed here")
+		log.Info("no collector is configured: flows are printed to the standard output")
 		finish, err := printHere(c, stdout)
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ func openCollectors(ctx context.Context, list []export.Target, clock conntrack.C
 	for _, t := range list {
 		collector := export.NewCollector(t, clock)
 		if err := collector.Open(ctx); err != nil {
-			log.Warn("collector can't be reached yet, will go on trying", zap.Error(err))
+			log.Warn("collector can't be reached yet, will go on trying", zap.String("collector", t.Address), zap.Error(err))
 		} else {
 			log.Info("exporting", zap.String("collector", collector.Target.Address), zap.Stringer("protocol", collector.Target.Protocol))
 		}
