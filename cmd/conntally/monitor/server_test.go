@@ -231,12 +231,10 @@ func TestServeEnds(t *testing.T) {
 	cancel()
 	for end := time.Now().Add(10 * time.Second); ; {
 		conn, err := net.Dial("tcp", address)
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		if err != nil { // which one qemu doesn't translate for MIPS
 			return
 		}
-		if err == nil {
-			conn.Close()
-		}
+		conn.Close()
 		if time.Now().After(end) {
 			t.Fatal("the port is still open")
 		}
