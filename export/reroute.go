@@ -26,8 +26,10 @@ func newReroute(e *ends) reroute {
 // over another uplink by now, whose provider may drop what comes from the first one's
 // address. Without a route there is nothing to tell.
 func (s *socket) rerouted() bool {
-	now, err := s.reroute.source()
-	return err == nil && now != s.local.Addr()
+	if s.raw.Control(s.askBound) != nil || s.err != nil {
+		return false
+	}
+	return s.source != s.local.Addr()
 }
 
 // source returns the address. It asks with the socket's own port: where there are
@@ -57,7 +59,7 @@ func (r *reroute) connect(fd int) error {
 			return err
 		}
 	}
-	if err := sharePort(fd); err != nil {
+	if err := sharePort(fd, 1); err != nil {
 		return err
 	}
 	if err := unix.Bind(fd, r.from); err != nil {
@@ -66,5 +68,16 @@ func (r *reroute) connect(fd int) error {
 	return unix.Connect(fd, r.to)
 }
 
+// askCall asks for the source. Only for so long is the port shared: else any user could send
+// from it.
+func (s *socket) askCall(fd uintptr) {
+	if s.err = sharePort(int(fd), 1); s.err == nil {
+		s.source, s.err = s.reroute.source()
+		_ = sharePort(int(fd), 0) // which it had before
+	}
+}
+
 // sharePort lets two sockets have one port, as long as both allow it.
-func sharePort(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) }
+func sharePort(fd, may int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, may)
+}

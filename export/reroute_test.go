@@ -1,7 +1,9 @@
 package export
 
 import (
+	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"github.com/conntally/conntally/conntrack/lab"
@@ -120,6 +122,16 @@ func TestFailover(t *testing.T) {
 			if !u.preamble(c, clock) || u.preamble(pinned, clock) {
 				t.Fatalf("another socket is wanted: %v, with a source %v", c.broken, pinned.broken)
 			}
+			u.do(u.router, func() error { // nobody else may send from there
+				squatter := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+					return raw.Control(func(fd uintptr) { _ = sharePort(int(fd), 1) })
+				}}
+				if conn, err := squatter.ListenPacket(t.Context(), "udp", c.socket.local.String()); err == nil {
+					conn.Close()
+					t.Error("the port is shared")
+				}
+				return nil
+			})
 			far.receive(t)
 			u.do(u.router, func() error { return c.Open(t.Context()) })
 			if u.preamble(c, clock) {

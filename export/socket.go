@@ -22,12 +22,13 @@ type socket struct {
 	conn    *net.UDPConn
 	raw     syscall.RawConn
 
-	octets []byte // to send
-	value  int    // of an option
-	err    error  // of the last call
+	octets []byte     // to send
+	value  int        // of an option
+	source netip.Addr // that a new one would have
+	err    error      // of the last call
 
-	sendBound                func(fd uintptr) bool
-	mtuBound, breakableBound func(fd uintptr)
+	sendBound                          func(fd uintptr) bool
+	mtuBound, breakableBound, askBound func(fd uintptr)
 }
 
 // ends are the addresses of a connection.
@@ -39,7 +40,7 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{conn: conn, raw: raw, ends: ends{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())}}
-	s.sendBound, s.mtuBound, s.breakableBound = s.sendCall, s.mtuCall, s.breakableCall
+	s.sendBound, s.mtuBound, s.breakableBound, s.askBound = s.sendCall, s.mtuCall, s.breakableCall, s.askCall
 	s.reroute = newReroute(&s.ends)
 	if err := raw.Control(prepare); err != nil {
 		return nil, err
@@ -50,7 +51,6 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 // prepare gives a socket its send buffer, or without CAP_NET_ADMIN as much of it as
 // the system grants (net.core.wmem_max). It does without what it can't have.
 func prepare(fd uintptr) {
-	_ = sharePort(int(fd)) // with one that asks for the route
 	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}

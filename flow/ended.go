@@ -52,3 +52,10 @@ func (t *Table) hasEnded(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, n
 	}
 	return again
 }
+
+// triedAgain tells an end that may only look like one from before: TCP that the kernel
+// removes before its time, as where a connection is refused. Clients try again from the
+// same port, with the same counters, and without a start time nothing tells the two apart.
+func triedAgain(k *conntrack.Key, e *conntrack.Event) bool {
+	return k.Start == 0 && k.Orig.Proto == conntrack.ProtoTCP && e.HasTimeout && e.Portid == 0
+}

@@ -193,7 +193,7 @@ func (t *Table) destroyed(e *conntrack.Event) {
 	k := &key
 	h := t.index.hash(k)
 	i := t.index.find(k, h)
-	again := t.hasEnded(k, h, &e.Counters, e.At)
+	again := t.hasEnded(k, h, &e.Counters, e.At) && !triedAgain(k, e)
 	if i == none {
 		if again {
 			t.Stats.Duplicates.Add(1)

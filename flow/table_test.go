@@ -248,6 +248,21 @@ func TestRecreatedAndEnded(t *testing.T) {
 	}
 }
 
+// Whoever is refused tries again from the same port: all that differs then is the start.
+func TestTriedAgain(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	e.Start, e.State = 0, conntrack.TCPClose
+	moves(e)
+	e.Kind, e.At, e.HasTimeout = conntrack.Destroyed, h.now, true
+	for range 3 {
+		h.table.Apply(e)
+	}
+	if got := bytesOf(h.take()); got != 3300 {
+		t.Errorf("exported %d bytes, want those of three connections: 3300", got)
+	}
+}
+
 // A dump may show an entry that was read into the socket before its end.
 func TestStaleDumpEntry(t *testing.T) {
 	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {

@@ -33,6 +33,18 @@ func TestFaultPacerSoon(t *testing.T) {
 	}
 }
 
+// TestFaultPacerReload: a reload doesn't put off what is urgent.
+func TestFaultPacerReload(t *testing.T) {
+	t.Parallel()
+	p := newPacer(10*time.Second, 0.01, 1<<20, new(monitor.Probe))
+	p.begin(conntrack.Instant{Mono: 1})
+	p.ended, p.next = 1, 1+int64(p.interval())
+	p.soon()
+	if p.reconfigure(time.Minute, 0.01); p.next != 1+int64(time.Second) {
+		t.Errorf("put off by %v", time.Duration(p.next-1))
+	}
+}
+
 // TestFaultPause: a process that was stopped in the middle of a dump doesn't rest for
 // that: it would for hours.
 func TestFaultPause(t *testing.T) {

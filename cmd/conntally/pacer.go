@@ -52,8 +52,11 @@ func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *moni
 
 // reconfigure changes how often polls are wanted, and how dear they may be.
 func (p *pacer) reconfigure(poll time.Duration, maxCPU float64) {
+	hurried := p.next < p.began+int64(p.interval())
 	p.poll, p.maxCPU = poll, maxCPU
-	p.next = p.began + int64(p.interval())
+	if next := p.began + int64(p.interval()); !hurried || next < p.next {
+		p.next = next
+	}
 	p.stats.Interval.Store(int64(p.interval()))
 }
 

@@ -154,9 +154,11 @@ func (p *probe) flowOptions() flow.Options {
 	}
 }
 
-// owns tells whether e is a connection that the export makes, or made in an earlier life.
+// owns tells whether e is a connection that the export makes, or made in an earlier life:
+// such are met by the first dump. Of those without a start time only what moves counts.
 func (p *probe) owns(e *conntrack.Event) bool {
-	return p.exporter.Owns(&e.Orig) || e.Start < p.began && p.exporter.OwnedBefore(&e.Orig)
+	earlier := p.Stats.Dumped.Load() == 0 && 0 < e.Start && e.Start < p.began
+	return p.exporter.Owns(&e.Orig) || earlier && p.exporter.OwnedBefore(&e.Orig)
 }
 
 // maxFlows bounds the table by what the kernel itself can hold.
@@ -171,11 +173,11 @@ func maxFlows(c *config.Config) int {
 // prepareKernel turns on what accounting needs, and says what it can't. It is to be
 // called again where it wasn't done: there is no conntrack yet.
 func prepareKernel(log *zap.Logger) (done bool) {
-	done = true
+	_, missing := conntrack.ReadSysctl("acct") // a kernel may lack the others for good
+	done = !errors.Is(missing, fs.ErrNotExist)
 	for _, s := range conntrack.Enable() {
 		switch {
 		case s.Err != nil:
-			done = done && !errors.Is(s.Err, fs.ErrNotExist)
 			log.Warn("can't turn on accounting in the kernel", zap.String("setting", s.Name),
 				zap.Error(s.Err), zap.String("mend", s.Command()))
 		case s.Changed():

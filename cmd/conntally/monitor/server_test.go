@@ -105,6 +105,16 @@ func TestServeLate(t *testing.T) {
 		if !strings.Contains(said.String(), "WARN") || !strings.Contains(said.String(), address) {
 			t.Errorf("%s: said %s", address, &said)
 		}
+		there := func() error { // the kernel adds the route of an IPv6 address a moment later
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				conn.Close()
+			}
+			return err
+		}
+		for end := time.Now().Add(5 * time.Second); host.Do(there) != nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 		if err := host.Do(func() error {
 			if got := exchange(t, address, "GET /metrics HTTP/1.0\r\n\r\n"); !strings.Contains(got, "conntally_flows 0\n") {
 				t.Errorf("%s: %q", address, got)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/export"
+)
+
+// TestOwns: another program may export to the same collector, from another port. Only
+// what a first dump shows from before this life is taken for an earlier one's.
+func TestOwns(t *testing.T) {
+	at, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.Close()
+	clock := conntracktest.New().Clock()
+	c := export.NewCollector(export.Target{Address: at.LocalAddr().String()}, clock)
+	if err := c.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := clock().Wall
+	p := &probe{began: began, exporter: &export.Exporter{Collectors: []*export.Collector{c}}}
+	e := &conntrack.Event{Orig: faultTuple()}
+	e.Orig.Src, e.Orig.Dst = v4(127, 0, 0, 1), v4(127, 0, 0, 1)
+	e.Orig.DstPort = at.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	for _, c := range []struct {
+		name   string
+		start  int64
+		dumped int64
+		want   bool
+	}{
+		{"from before this life", began - int64(time.Hour), 0, true},
+		{"from before, where the clock was set back", began - int64(time.Hour), 1, false},
+		{"of this life", began + 1, 0, false},
+		{"without a start time", 0, 0, false},
+	} {
+		e.Start = c.start
+		p.Stats.Dumped.Store(c.dumped)
+		if got := p.owns(e); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
