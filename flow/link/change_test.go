@@ -1,6 +1,7 @@
 package link
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -56,6 +57,36 @@ func TestChanges(t *testing.T) {
 			r.goes(c.connection, c.after)
 			if now, _ := r.links.Version(); now == version {
 				t.Error("the version is the same")
+			}
+		})
+	}
+}
+
+// TestUplinkGone: the routes of an uplink go without a notification in more ways than one;
+// what is known then is what is read anew.
+func TestUplinkGone(t *testing.T) {
+	alone := "-6 route delete default dev wan1\n"
+	for name, c := range map[string]struct{ setup, change, uplink string }{
+		"its last address goes":     {alone, "address delete 198.51.100.1/24 dev wan1\naddress add 198.51.100.1/24 dev wan1", "wan1"},
+		"all its addresses go":      {alone, "address flush dev wan1\naddress add 198.51.100.1/24 dev wan1", "wan1"},
+		"the source of a route":     {"route add default dev lan0 src 198.51.100.1 metric 30\n", "address delete 198.51.100.1/24 dev wan1", "lan0"},
+		"its next hop object goes":  {alone + "route delete default dev wan1\nnexthop add id 7 dev wan1 via 198.51.100.254\nroute add default nhid 7 metric 10", "nexthop delete id 7", "wan1"},
+		"its carrier, and it after": {"link add wan3 type veth peer name isp3\nlink set wan3 up\nlink set isp3 up\nroute add default dev wan3 metric 5", "link set isp3 down\nlink set wan3 down\nlink set isp3 up\nlink set wan3 up", "wan3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t, c.setup, Options{})
+			index, _ := r.links.Index(c.uplink)
+			if !r.links.Uplink(index) {
+				t.Fatalf("%s is no uplink", c.uplink)
+			}
+			r.ip(c.change)
+			r.settle()
+			known := r.links
+			r.open(Options{})
+			want := r.links.Uplink(index)
+			r.await(c.uplink+" is known for an uplink otherwise than it is read", func() bool { return known.Uplink(index) == want })
+			if want {
+				t.Error("it is one all the same: a case that says nothing")
 			}
 		})
 	}
@@ -117,5 +148,24 @@ link add link port1 name mac0 type macvlan
 	}
 	if _, ok := r.links.Index("none"); ok || r.links.Name(4711) != "" || r.links.Name(0) != "" {
 		t.Error("what isn't there has an index or a name")
+	}
+}
+
+// TestNextHopGroup: a route by a group of next hop objects may not tell that it has several.
+func TestNextHopGroup(t *testing.T) {
+	r := newNamespace(t)
+	if err := r.Sysctl("net/ipv4/nexthop_compat_mode", "0"); err != nil {
+		t.Skip(err)
+	}
+	r.ip(routerSetup + "nexthop add id 7 dev wan1 via 198.51.100.254\nnexthop add id 8 dev wan2 via 203.0.113.254\n" +
+		"nexthop add id 9 group 7/8\nroute add 192.0.0.0/8 nhid 9")
+	r.open(Options{})
+	used := map[string]bool{}
+	for i := range 200 {
+		p := r.path(connection{from: client, to: fmt.Sprintf("192.0.2.%d", i+1)})
+		used[p[1]] = true
+	}
+	if !used["wan1"] || !used["wan2"] || len(used) != 2 {
+		t.Errorf("200 connections leave by %v", used)
 	}
 }

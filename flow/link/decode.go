@@ -10,19 +10,20 @@ import (
 
 // device is what a link message tells of a network interface.
 type device struct {
-	index  uint32
-	name   string
-	alias  string
-	kind   string // "vlan", "bridge", "wireguard"; "" is hardware
-	arp    uint16 // ARPHRD_*
-	up     bool   // administratively, and with a carrier
-	parent uint32 // of a VLAN, in the same namespace, or 0
-	master uint32 // the bridge or the like that it belongs to, or 0
-	vlan   uint16
+	index   uint32
+	name    string
+	alias   string
+	kind    string // "vlan", "bridge", "wireguard"; "" is hardware
+	arp     uint16 // ARPHRD_*
+	carries uint32 // IFF_UP: the administrator lets it; IFF_LOWER_UP: it has a carrier
+	parent  uint32 // of a VLAN, in the same namespace, or 0
+	master  uint32 // the bridge or the like that it belongs to, or 0
+	vlan    uint16
 }
 
 // decodeDevice reads struct ifinfomsg and what follows. ok is false for what tells
-// of a bridge's ports and other families.
+// of a bridge's ports and other families, and of wireless events: these lack all else
+// (rtnetlink_ifinfo_prep).
 func decodeDevice(m *message) (d device, ok bool, err error) {
 	a := m.attributes(unix.SizeofIfInfomsg)
 	if a.err != nil || m.body[0] != unix.AF_UNSPEC {
@@ -30,8 +31,7 @@ func decodeDevice(m *message) (d device, ok bool, err error) {
 	}
 	d.arp = binary.NativeEndian.Uint16(m.body[2:])
 	d.index = binary.NativeEndian.Uint32(m.body[4:])
-	const carries = unix.IFF_UP | unix.IFF_LOWER_UP
-	d.up = binary.NativeEndian.Uint32(m.body[8:])&carries == carries
+	d.carries = binary.NativeEndian.Uint32(m.body[8:]) & (unix.IFF_UP | unix.IFF_LOWER_UP)
 	elsewhere := false
 	for a.next() {
 		switch a.typ {
@@ -43,6 +43,8 @@ func decodeDevice(m *message) (d device, ok bool, err error) {
 			d.parent = a.u32()
 		case unix.IFLA_LINK_NETNSID:
 			elsewhere = true
+		case unix.IFLA_WIRELESS:
+			return d, false, nil
 		case unix.IFLA_MASTER:
 			d.master = a.u32()
 		case unix.IFLA_LINKINFO:
@@ -113,6 +115,7 @@ type route struct {
 	to, from prefix // of all addresses of the family where it names none
 	unicast  bool
 	out      []uint32 // interfaces: several of a multipath route
+	object   bool     // next hops are an object, and out may be empty
 }
 
 // widest is how long the prefix of a default route may be: some come in halves.
@@ -146,10 +149,15 @@ func decodeRoute(m *message) (r route, ok bool, err error) {
 			r.out = append(r.out, a.u32())
 		case unix.RTA_MULTIPATH:
 			r.decodeNextHops(&a)
+		case rtaNHID:
+			r.object = true
 		}
 	}
 	return r, a.err == nil, a.err
 }
+
+// rtaNHID is RTA_NH_ID of linux/rtnetlink.h.
+const rtaNHID = 30
 
 // decodeNextHops reads a list of struct rtnexthop.
 func (r *route) decodeNextHops(a *attributes) {

@@ -82,8 +82,9 @@ func (r *router) open(o Options) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	links := r.links
 	r.t.Cleanup(func() {
-		if err := r.links.Close(); err != nil {
+		if err := links.Close(); err != nil {
 			r.t.Error(err)
 		}
 	})

@@ -51,14 +51,14 @@ func (s *state) apply(m *message) (effect, error) {
 		return s.applyRoute(m)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		return s.applyRule(m)
-	case unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP: // its routes are told too, unless nexthop_compat_mode is 0
-		return changed, nil
+	case unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP: // IPv4 routes go with one without a notification
+		return changed | outdated, nil
 	}
 	return 0, nil
 }
 
-// applyDevice heeds that the routes of an uplink that goes down go without a
-// notification.
+// applyDevice heeds that the routes of an uplink that goes down, or loses its carrier, go
+// without a notification.
 func (s *state) applyDevice(m *message) (effect, error) {
 	d, ok, err := decodeDevice(m)
 	if !ok {
@@ -67,12 +67,12 @@ func (s *state) applyDevice(m *message) (effect, error) {
 	old, known := s.devices[d.index]
 	if m.typ == unix.RTM_DELLINK {
 		delete(s.devices, d.index)
-		d.up = false
+		d.carries = 0
 	} else {
 		s.devices[d.index] = d
 	}
 	switch {
-	case s.uplinks[d.index] && old.up && !d.up:
+	case s.uplinks[d.index] && old.carries&^d.carries != 0:
 		return changed | outdated, nil
 	case m.typ == unix.RTM_NEWLINK && known && old == d:
 		return 0, nil
@@ -88,6 +88,9 @@ func (s *state) applyAddress(m *message) (effect, error) {
 	_, known := s.addresses[a]
 	if m.typ == unix.RTM_DELADDR {
 		delete(s.addresses, a)
+		if isMapped(&a.addr) { // routes go with an interface's last one, and with their source
+			return changed | outdated, nil
+		}
 		return changed, nil
 	}
 	if known {
@@ -121,7 +124,7 @@ func (p *policy) addRoute(r *route) {
 			p.uplinks[index] = true
 		}
 	}
-	p.multipath = p.multipath || len(r.out) > 1
+	p.multipath = p.multipath || len(r.out) > 1 || r.object && len(r.out) == 0
 }
 
 func (p *policy) addSource(from prefix) {

@@ -125,7 +125,8 @@ func TestNothingNew(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	version, _ := l.Version()
-	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "lan0")               // statistics of a wireless card
+	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "lan0") // statistics
+	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "another", appendText(nil, unix.IFLA_WIRELESS, "event"))
 	k.events <- addressMessage(unix.RTM_NEWADDR, 4, "198.51.100.1")    // a lifetime renewed
 	k.events <- encode(unix.RTM_NEWNEIGH, 0, 0, make([]byte, 12))      // nothing of ours
 	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, []byte{0: 128, 11: 0}) // of multicast
