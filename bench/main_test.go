@@ -212,18 +212,23 @@ func TestCalmest(t *testing.T) {
 		stolen []time.Duration // by run; negative: it fails
 		want   int
 		made   int
+		lost   bool
 	}{
-		{[]time.Duration{10 * time.Millisecond}, 0, 1},
-		{[]time.Duration{11 * time.Millisecond, 0}, 1, 2},
-		{[]time.Duration{30 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}, 1, 3},
-		{[]time.Duration{-1}, 0, 1},
-		{[]time.Duration{30 * time.Millisecond, -1}, 1, 2},
+		{[]time.Duration{10 * time.Millisecond}, 0, 1, false},
+		{[]time.Duration{11 * time.Millisecond, 0}, 1, 2, false},
+		{[]time.Duration{30 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}, 1, 3, false},
+		{[]time.Duration{-1}, 0, 1, false},
+		{[]time.Duration{30 * time.Millisecond, -1}, 1, 2, false},
+		{[]time.Duration{30 * time.Millisecond}, 0, 1, true}, // disturbance is no excuse
 	} {
 		made := 0
 		got := calmest(func() result.Run {
 			r := result.Run{Repeat: made, Window: window, Stolen: test.stolen[made]}
 			if r.Stolen < 0 {
 				r.Error = "it broke"
+			}
+			if test.lost {
+				r.Program, r.Router.Packets = result.Ours, 1
 			}
 			made++
 			return r

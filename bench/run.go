@@ -192,8 +192,10 @@ func (r *runner) finish(ctx context.Context) error {
 	if count, unit, ok := running.Agent.Missed(answer, running.Log()); ok {
 		r.result.Missed = &result.Missed{Count: count, Unit: unit}
 	}
-	if gone, err := running.Gone(); err != nil || !gone {
-		return fmt.Errorf("%s is still there: %w", running.Agent.Name, err)
+	if gone, err := running.Gone(); err != nil {
+		return err
+	} else if !gone {
+		return fmt.Errorf("%s is still there", running.Agent.Name)
 	}
 	return r.collect()
 }

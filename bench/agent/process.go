@@ -108,6 +108,7 @@ func (r *Running) Usage() (measure.Process, error) {
 
 // gone says how the program ended before its time.
 func (r *Running) gone() error {
+	<-r.ended // as who holds them is about to
 	return fmt.Errorf("%s has ended: %w; it said:\n%s", r.Agent.Name, errors.Join(r.err, errEarly), r.Log())
 }
 

@@ -28,11 +28,11 @@ func TestParseSystem(t *testing.T) {
 	}
 }
 
-func TestParsePeak(t *testing.T) {
-	if n, err := parsePeak([]byte("Name:\tx\nVmPeak:\t 5 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 8 kB\n")); err != nil || n != 1234*1024 {
+func TestParseMemory(t *testing.T) {
+	if n, err := parseMemory([]byte("Name:\tx\nVmPeak:\t 5 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 8 kB\n"), "VmHWM"); err != nil || n != 1234*1024 {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := parsePeak([]byte("Name:\tx\n")); err == nil {
+	if _, err := parseMemory([]byte("Name:\tx\n"), "VmHWM"); err == nil {
 		t.Error("a peak out of nothing")
 	}
 }

@@ -3,7 +3,6 @@ package measure
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 // Process is what a program takes, all its processes and threads together.
 type Process struct {
 	CPU  time.Duration
-	Peak int // bytes of memory that were resident at most (VmHWM)
+	Peak int // bytes of memory that were resident at most (VmHWM), what they share once
 }
 
 // Family returns the processes of the PID namespace whose first process is init, as
@@ -45,18 +44,21 @@ func Family(init int) (pids []int, err error) {
 // ReadProcesses sums up processes that are running. One that has ended is an error.
 func ReadProcesses(pids []int) (Process, error) {
 	var sum Process
+	once := 0 // the most that one shares: the others count it in vain
 	for _, pid := range pids {
 		cpu, err := readCPU(pid)
 		if err != nil {
 			return sum, err
 		}
-		peak, err := readPeak(pid)
+		peak, shared, err := readMemory(pid)
 		if err != nil {
 			return sum, err
 		}
 		sum.CPU += cpu
-		sum.Peak += peak
+		sum.Peak += peak - shared
+		once = max(once, shared)
 	}
+	sum.Peak += once
 	return sum, nil
 }
 
@@ -71,20 +73,26 @@ func readCPU(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-func readPeak(pid int) (int, error) {
+// readMemory reads the peak, and how much is shared memory now.
+func readMemory(pid int) (peak, shared int, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return parsePeak(b)
+	if peak, err = parseMemory(b, "VmHWM"); err != nil {
+		return 0, 0, err
+	}
+	shared, err = parseMemory(b, "RssShmem")
+	return peak, shared, err
 }
 
-func parsePeak(status []byte) (int, error) {
+// parseMemory reads a line of proc_pid_status(5), in bytes.
+func parseMemory(status []byte, key string) (int, error) {
 	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
 		var kB int
-		if n, _ := fmt.Sscanf(lines.Text(), "VmHWM: %d kB", &kB); n == 1 {
+		if n, _ := fmt.Sscanf(lines.Text(), key+": %d kB", &kB); n == 1 {
 			return kB * 1024, nil
 		}
 	}
-	return 0, errors.New("measure: no VmHWM")
+	return 0, fmt.Errorf("measure: no %s", key)
 }

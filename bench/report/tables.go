@@ -74,12 +74,14 @@ func homeTable(w io.Writer, s *result.Suite, sc *result.Scenario) {
 func saturationTable(w io.Writer, s *result.Suite, sc *result.Scenario) {
 	fmt.Fprint(w, "| | packets forwarded per second | of those without a program | packets at the collector |\n|---|---:|---:|---:|\n")
 	x := sc.Points[0]
-	none := s.Of(sc.Name, x, result.None, result.Rate)
 	for _, name := range append([]string{result.None}, names(s)[:len(s.Programs)]...) {
 		rate := s.Of(sc.Name, x, name, result.Rate)
 		if rate.Valid() {
-			of := result.Spread{Median: 100 * rate.Median / none.Median, N: min(rate.N, none.N)}
-			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", name, figure(rate, ""), plain(of, " %"), found(s, sc.Name, x, name))
+			of := ""
+			if name != result.None {
+				of = figure(s.Share(sc.Name, x, name), " %")
+			}
+			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", name, figure(rate, ""), of, found(s, sc.Name, x, name))
 		}
 	}
 	fmt.Fprintln(w)

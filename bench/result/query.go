@@ -45,6 +45,18 @@ func (s *Suite) Difference(scenario string, x int, program, other string) Spread
 	})
 }
 
+// Share returns the spread of the rate with a program in percent of that without one,
+// repetition by repetition.
+func (s *Suite) Share(scenario string, x int, program string) Spread {
+	return s.Of(scenario, x, program, func(r *Run) float64 {
+		none := s.run(scenario, x, None, r.Repeat)
+		if none == nil {
+			return math.NaN()
+		}
+		return percent(Rate(r), Rate(none))
+	})
+}
+
 func (s *Suite) run(scenario string, x int, program string, repeat int) *Run {
 	for i := range s.Runs {
 		r := &s.Runs[i]

@@ -3,6 +3,7 @@ package result
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,17 +95,17 @@ func (s *Suite) systemVerdict() Verdict {
 
 func (s *Suite) breakEvenVerdict() Verdict {
 	v := Verdict{Claim: "The whole machine works no more for conntally than for softflowd from 3 packets per flow on"}
+	if !s.spans(3) {
+		return v.notMeasured()
+	}
 	at := s.SystemBreakEven()
 	if math.IsNaN(at) {
-		if len(s.Points(PerFlow)) == 0 {
-			return v.notMeasured()
-		}
 		v.Found = "there is no such number among those measured"
 		return v
 	}
 	v.Held = at <= 3
 	v.Found = fmt.Sprintf("from %.1f packets per flow on", at)
-	if at == float64(s.Points(PerFlow)[0]) {
+	if at == float64(s.compared()[0]) {
 		v.Found = fmt.Sprintf("at %.0f packets per flow already", at)
 	}
 	if torn := s.undecided(); len(torn) > 0 {
@@ -119,11 +120,14 @@ func (s *Suite) exactVerdict() Verdict {
 	runs, wrong := 0, []string{}
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		if r.Program != Ours || r.Error != "" || r.Scenario == Saturation {
+		if r.Program != Ours || r.Scenario == Saturation {
 			continue
 		}
 		runs++
-		if r.Collected.Sum != r.Router {
+		switch {
+		case r.Error != "":
+			wrong = append(wrong, fmt.Sprintf("%s %d: failed", r.Scenario, r.X))
+		case Inexact(r):
 			wrong = append(wrong, fmt.Sprintf("%s %d: %+d packets, %+d bytes", r.Scenario, r.X,
 				int64(r.Collected.Sum.Packets-r.Router.Packets), int64(r.Collected.Sum.Bytes-r.Router.Bytes)))
 		}
@@ -153,6 +157,22 @@ func unknown(values ...float64) bool {
 	return false
 }
 
+// Inexact tells whether the collector was told of other packets or bytes than there were.
+func Inexact(r *Run) bool { return r.Program != None && r.Collected.Sum != r.Router }
+
+// compared are the packets per flow at which both programs ran.
+func (s *Suite) compared() []int {
+	return slices.DeleteFunc(slices.Clone(s.Points(PerFlow)), func(x int) bool {
+		return !s.Difference(PerFlow, x, Ours, Rival).Valid()
+	})
+}
+
+// spans tells whether both ran at x packets per flow or fewer, and at more.
+func (s *Suite) spans(x int) bool {
+	xs := s.compared()
+	return len(xs) > 0 && xs[0] <= x && xs[len(xs)-1] > x
+}
+
 // SystemBreakEven is the number of packets per flow from which on the whole machine
 // works no more for conntally than for softflowd; see BreakEven.
 func (s *Suite) SystemBreakEven() float64 {
@@ -161,7 +181,7 @@ func (s *Suite) SystemBreakEven() float64 {
 
 // ProcessBreakEven is the same of the programs' own CPU time.
 func (s *Suite) ProcessBreakEven() float64 {
-	xs := s.Points(PerFlow)
+	xs := s.compared()
 	a, b := make([]float64, len(xs)), make([]float64, len(xs))
 	for i, x := range xs {
 		a[i], b[i] = s.processes(PerFlow, x)
@@ -183,7 +203,7 @@ func (s *Suite) LingeringBreakEven(polls, most float64) float64 {
 
 // systemBreakEven adds more to conntally's part.
 func (s *Suite) systemBreakEven(more func(x int) float64) float64 {
-	xs := s.Points(PerFlow)
+	xs := s.compared()
 	a, b := make([]float64, len(xs)), make([]float64, len(xs))
 	for i, x := range xs {
 		a[i] = s.Difference(PerFlow, x, Ours, Rival).Median + more(x)

@@ -17,6 +17,7 @@ const (
 	mixRate   = 20_000 // packets per second where their number per flow varies
 	mixRing   = 200
 	mixWindow = 5 * second
+	pollRoom  = 2500 * milli // before the window, so that a poll that begins in it also ends there
 )
 
 // Plan is a whole measurement.
@@ -112,7 +113,7 @@ func perFlow(numbers ...int) Scenario {
 	s := Scenario{Programs: duel(), More: 2, Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
 		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets", mixRate))}
 	return s.fill(numbers, func(x int) Point {
-		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Warm: 1300 * milli, Window: mixWindow}
+		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Warm: pollRoom, Window: mixWindow}
 	})
 }
 
@@ -120,7 +121,7 @@ func newFlows(rates ...int) Scenario {
 	s := Scenario{Programs: duel(), Scenario: describe(result.NewFlows, "New flows", "flows/s",
 		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point of packets per flow", mixRate))}
 	return s.fill(rates, func(x int) Point {
-		return Point{Rate: x, Ring: mixRing, PerFlow: 1, Warm: 1300 * milli, Window: mixWindow}
+		return Point{Rate: x, Ring: mixRing, PerFlow: 1, Warm: pollRoom, Window: mixWindow}
 	})
 }
 
