@@ -117,7 +117,7 @@ func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		d.stopped <- d.lab.Router.Do(func() error {
-			p, err := newProbe(ctx, c, logging.New(stderr, config.FormatAuto, zapcore.WarnLevel))
+			p, err := newProbe(ctx, c, "", logging.New(stderr, config.FormatAuto, zapcore.WarnLevel))
 			if err != nil {
 				return err
 			}

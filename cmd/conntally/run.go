@@ -58,7 +58,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		}
 		defer tracking.Close()
 	}
-	p, err := newProbe(ctx, c, log)
+	p, err := newProbe(ctx, c, stateDirectory(c), log)
 	if err != nil {
 		return explain(err)
 	}
@@ -104,8 +104,9 @@ func explain(err error) error {
 }
 
 // newProbe prepares the kernel and wires reader, table and exporter. It opens first:
-// where that isn't allowed, nothing else is, and needn't be said.
-func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, error) {
+// where that isn't allowed, nothing else is, and needn't be said. state is the directory
+// of its state, "" for none.
+func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logger) (*probe, error) {
 	clock := conntrack.SystemClock()
 	reader, err := conntrack.Open(conntrack.Options{
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
@@ -131,7 +132,7 @@ func newProbe(ctx context.Context, c *config.Config, log *zap.Logger) (*probe, e
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
 	}
 	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), exporter, began)
-	if p.journal = openJournal(stateDirectory(c), p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
+	if p.journal = openJournal(state, p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
 		exporter.BeforeSend = p.journal.write
 	}
 	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
