@@ -21,39 +21,31 @@ func (s *Suite) Of(scenario string, x int, program string, value func(*Run) floa
 }
 
 // Extra returns the spread of what the whole machine works more with a program than
-// without one, in percent of one core: each repetition against its own without.
+// without one, in percent of one core.
 func (s *Suite) Extra(scenario string, x int, program string) Spread {
-	return s.Of(scenario, x, program, func(r *Run) float64 {
-		none := s.run(scenario, x, None, r.Repeat)
-		if none == nil {
-			return math.NaN()
-		}
-		return BusyPercent(r) - BusyPercent(none)
-	})
+	return s.Difference(scenario, x, program, None)
 }
 
 // Difference returns the spread of what the whole machine works more with a program than
-// with another, in percent of one core: repetition by repetition, without the noise of
-// the router without a program.
+// with another, in percent of one core.
 func (s *Suite) Difference(scenario string, x int, program, other string) Spread {
+	return s.against(scenario, x, program, other, func(r, o *Run) float64 { return BusyPercent(r) - BusyPercent(o) })
+}
+
+// Share returns the spread of the rate with a program in percent of that without one.
+func (s *Suite) Share(scenario string, x int, program string) Spread {
+	return s.against(scenario, x, program, None, func(r, o *Run) float64 { return percent(Rate(r), Rate(o)) })
+}
+
+// against compares two programs repetition by repetition, without the noise between
+// these.
+func (s *Suite) against(scenario string, x int, program, other string, value func(r, o *Run) float64) Spread {
 	return s.Of(scenario, x, program, func(r *Run) float64 {
 		o := s.run(scenario, x, other, r.Repeat)
 		if o == nil {
 			return math.NaN()
 		}
-		return BusyPercent(r) - BusyPercent(o)
-	})
-}
-
-// Share returns the spread of the rate with a program in percent of that without one,
-// repetition by repetition.
-func (s *Suite) Share(scenario string, x int, program string) Spread {
-	return s.Of(scenario, x, program, func(r *Run) float64 {
-		none := s.run(scenario, x, None, r.Repeat)
-		if none == nil {
-			return math.NaN()
-		}
-		return percent(Rate(r), Rate(none))
+		return value(r, o)
 	})
 }
 
