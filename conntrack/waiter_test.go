@@ -55,7 +55,7 @@ func TestWaiterRests(t *testing.T) {
 		if err := w.wait(from, time.Hour, read); err != nil {
 			t.Error(err)
 		}
-		stirred := make(chan struct{})
+		stirred, sent := make(chan struct{}), make(chan struct{})
 		send(t, to)
 		go func() {
 			for !w.stirs(t) { // until somebody waits
@@ -63,6 +63,7 @@ func TestWaiterRests(t *testing.T) {
 			}
 			close(stirred)
 			send(t, to)
+			close(sent)
 		}()
 		if err := w.wait(from, time.Hour, func(uintptr) bool {
 			select {
@@ -74,6 +75,7 @@ func TestWaiterRests(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
+		<-sent
 		for read(0) { // nothing left
 		}
 		if err := w.wait(from, time.Millisecond, read); !errors.Is(err, os.ErrDeadlineExceeded) {
