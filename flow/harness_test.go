@@ -97,6 +97,14 @@ func (h *harness) take() []Record {
 	return r
 }
 
+// exported takes the records, and says where they add up to other bytes.
+func (h *harness) exported(want uint64) {
+	h.t.Helper()
+	if got := bytesOf(h.take()); got != want {
+		h.t.Errorf("exported %d bytes, want %d", got, want)
+	}
+}
+
 func tuple(proto uint8, src, dst string) conntrack.Tuple {
 	s, d := netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)
 	t := conntrack.Tuple{

@@ -211,9 +211,7 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	moves(e)
 	next := h.again(map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Sent: sent, Until: h.now.Mono}})
 	next.expire(e, next.now.Wall)
-	if got := bytesOf(next.take()); got != 1100 {
-		t.Errorf("exported %d bytes, want 1100", got)
-	}
+	next.exported(1100)
 }
 
 // sinkFunc is a Sink.
@@ -302,9 +300,7 @@ func TestRestoredTwiceWithoutDump(t *testing.T) {
 	moves(unseen)
 	third.dump(shown, unseen)
 	third.table.Flush(third.now)
-	if got := bytesOf(third.take()); got != 2200 {
-		t.Errorf("exported %d bytes, want 2200", got)
-	}
+	third.exported(2200)
 }
 
 // What ends while the kernel can't report ends is in no dump, and known all the same.
@@ -319,9 +315,7 @@ func TestRestoredEndsLate(t *testing.T) {
 		next.dump()
 	}
 	next.expire(e, next.now.Wall)
-	if got := bytesOf(next.take()); got != 1100 {
-		t.Errorf("exported %d bytes, want 1100", got)
-	}
+	next.exported(1100)
 }
 
 // After the clock was set back in the first life, what began since is not taken for older
@@ -335,9 +329,7 @@ func TestRestartAfterClockSetBack(t *testing.T) {
 	moves(fresh)
 	next.dump(fresh)
 	next.table.Flush(next.now)
-	if got := bytesOf(next.take()); got != 1100 {
-		t.Errorf("exported %d bytes, want 1100", got)
-	}
+	next.exported(1100)
 }
 
 // Without time stamps a new connection may have the identity of one that an earlier

@@ -366,9 +366,7 @@ func TestNoRoom(t *testing.T) {
 	}
 	h.expire(a, h.now.Wall)
 	h.expire(b, h.now.Wall)
-	if got := bytesOf(h.take()); got != 4400 {
-		t.Errorf("exported %d bytes, want 4400", got)
-	}
+	h.exported(4400)
 }
 
 // An entry older than the table that found no room must not count in full later,
@@ -427,9 +425,7 @@ func TestRoomAgain(t *testing.T) {
 	h.dump(e) // it comes back, see TestVanishedComesBack
 	moves(e)
 	h.expire(e, h.now.Wall)
-	if got := bytesOf(h.take()); got != 2200 {
-		t.Errorf("exported %d bytes, want 2200", got)
-	}
+	h.exported(2200)
 	unseen := h.entry(conntrack.ProtoUDP)
 	moves(unseen)
 	for range 5 {
@@ -601,9 +597,7 @@ func TestVanishedComesBack(t *testing.T) {
 	h.pass(10 * time.Second)
 	moves(e)
 	h.expire(e, h.now.Wall)
-	if got := bytesOf(h.take()); got != 2200 {
-		t.Errorf("exported %d bytes, want 2200", got)
-	}
+	h.exported(2200)
 }
 
 // One that two dumps missed and the next one shows was exported as well, however young.

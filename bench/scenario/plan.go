@@ -113,15 +113,20 @@ func perFlow(numbers ...int) Scenario {
 	s := Scenario{Programs: duel(), More: 2, Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
 		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets", mixRate))}
 	return s.fill(numbers, func(x int) Point {
-		return Point{Rate: mixRate, Ring: mixRing, PerFlow: x, Warm: pollRoom, Window: mixWindow}
+		return everNew(mixRate, x)
 	})
+}
+
+// everNew has flows of so many packets follow each other.
+func everNew(rate, perFlow int) Point {
+	return Point{Rate: rate, Ring: mixRing, PerFlow: perFlow, Warm: pollRoom, Window: mixWindow}
 }
 
 func newFlows(rates ...int) Scenario {
 	s := Scenario{Programs: duel(), Scenario: describe(result.NewFlows, "New flows", "flows/s",
 		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point of packets per flow", mixRate))}
 	return s.fill(rates, func(x int) Point {
-		return Point{Rate: x, Ring: mixRing, PerFlow: 1, Warm: pollRoom, Window: mixWindow}
+		return everNew(x, 1)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,10 +75,7 @@ func TestReadmeConfig(t *testing.T) {
 	if !found {
 		t.Fatal("the README has no configuration")
 	}
-	path := filepath.Join(t.TempDir(), "conntally.toml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := configFile(t, text)
 	c, _, err := loadConfig([]string{"--config", path}, os.Stdout)
 	if err != nil {
 		t.Fatal(err)

@@ -154,11 +154,7 @@ func (r *rig) config(s *sink, collectors []collector) string {
 	fmt.Fprintf(&b, "[[collector]]\naddress = %q\n", address(2009))
 	fmt.Fprint(&b, "[[collector]]\naddress = \"nobody.invalid:2055\"\n")
 	fmt.Fprint(&b, "[flow]\nactive_timeout = \"5s\"\nidle_timeout = \"4s\"\n[conntrack]\npoll_interval = \"1s\"\n")
-	path := filepath.Join(r.t.TempDir(), "conntally.toml")
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	return path
+	return configFile(r.t, b.String())
 }
 
 // nfcapd receives into a file that nfdump reads.

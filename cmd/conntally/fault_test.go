@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,11 +84,8 @@ func enlarge(t *testing.T, conn *net.UDPConn) {
 // faultProbe starts conntally with a section [conntrack] of the configuration.
 func (r *faultRig) faultProbe(s *sink, section string) *process {
 	r.t.Helper()
-	path := filepath.Join(r.t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("[[collector]]\naddress = %q\n[metrics]\nlisten = %q\n[conntrack]\n%s", s.Address(), faultMetrics, section)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
+	path := configFile(r.t, text)
 	return r.probe("--config", path)
 }
 

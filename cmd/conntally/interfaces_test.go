@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,12 +150,8 @@ func quick() map[string]string {
 // marking is a configuration with marks that count.
 func (r *rig) marking(s *sink) string {
 	r.t.Helper()
-	file := filepath.Join(r.t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nroute_mark = true\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address())
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	return file
+	return configFile(r.t, text)
 }
 
 // TestUplinks: connections have the interfaces that their packets took, with a policy

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -316,11 +315,7 @@ func (r *rig) matrixConfig(sinks map[string]*sink, viewers []viewer) string {
 	for _, v := range viewers {
 		collector(v.address, v.protocol)
 	}
-	path := filepath.Join(r.t.TempDir(), "conntally.toml")
-	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	return path
+	return configFile(r.t, b.String())
 }
 
 // withTimes holds what our own decoder has read against the trips, and returns what

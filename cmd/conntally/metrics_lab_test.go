@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -99,12 +97,9 @@ func TestMetricsAgree(t *testing.T) {
 		"net/netfilter/nf_conntrack_udp_timeout": "2",
 	})
 	ipfix, v9 := r.counting(), r.counting()
-	path := filepath.Join(t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("[metrics]\nlisten = %q\n[flow]\nextra_fields = [\"source_mac\"]\n[conntrack]\npoll_interval = \"500ms\"\n[[collector]]\naddress = %q\n[[collector]]\naddress = %q\nprotocol = \"netflow9\"\n",
 		faultMetrics, ipfix.conn.LocalAddr(), v9.conn.LocalAddr())
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := configFile(t, text)
 	p := r.probe("--config", path)
 
 	var g errgroup.Group

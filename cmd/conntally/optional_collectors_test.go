@@ -30,12 +30,9 @@ func TestOptionalElsewhere(t *testing.T) {
 	dumpcap.says("Capturing on")
 	nfdump := map[string]func() []byte{"netflow9": r.nfdumpJSON(2051), "ipfix": r.nfdumpJSON(2052)}
 	s := r.sink()
-	path := filepath.Join(t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
 		"[flow]\nbiflow = true\nnat_events = true\n[conntrack]\npoll_interval = \"1s\"\n", s.Address(), address(2051), address(2052))
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := configFile(t, text)
 	watch := r.oracle()
 	p := r.probe("--config", path)
 	for i := range 5 {

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 // askForAll writes a configuration that asks for all that is optional.
 func (r *rig) askForAll(address string) string {
 	r.t.Helper()
-	path := filepath.Join(r.t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf(`[[collector]]
 address = %q
 [[collector]]
@@ -32,10 +29,7 @@ idle_timeout = "4s"
 [conntrack]
 poll_interval = "1s"
 `, address, address)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	return path
+	return configFile(r.t, text)
 }
 
 // TestAllOptional asks for all that is optional, on the real kernel: an IPFIX and a v9

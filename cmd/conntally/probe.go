@@ -202,11 +202,9 @@ func (p *probe) dump() {
 
 // prepare prepares the kernel where conntrack was missing at the start, once it is there.
 func (p *probe) prepare() {
-	if p.prepared {
-		return
-	}
-	if _, err := conntrack.ReadSysctl("acct"); err == nil {
-		p.prepared = prepareKernel(p.log)
+	if !p.prepared && hasConntrack() {
+		prepareKernel(p.log)
+		p.prepared = true
 	}
 }
 

@@ -25,12 +25,9 @@ func TestRestart(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, nil)
 			s := r.sink()
-			config := filepath.Join(t.TempDir(), "conntally.toml")
 			text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nactive_timeout = \"2s\"\nidle_timeout = \"2s\"\n"+
 				"state_directory = %q\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address(), t.TempDir())
-			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			config := configFile(t, text)
 			p := r.probe("--config", config)
 
 			const seconds, rate = 20, 200_000
@@ -86,12 +83,9 @@ func TestRestartOwn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
-	config := filepath.Join(t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("collector = [{address = %q}, {address = \"198.51.100.20:2055\"}]\n"+
 		"[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n[conntrack]\npoll_interval = \"100ms\"\n", s.Address(), t.TempDir())
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := configFile(t, text)
 	for life := range 3 {
 		p := r.probe("--config", config)
 		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open}); err != nil {
@@ -117,11 +111,8 @@ func TestCorruptState(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("not a state file, but of some length: "+strings.Repeat("x", 200)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(t.TempDir(), "conntally.toml")
 	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nstate_directory = %q\n", s.Address(), dir)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := configFile(t, text)
 	p := r.probe("--config", config)
 	if !strings.Contains(p.String(), "refused") {
 		t.Errorf("no word of the refused file:\n%s", p)

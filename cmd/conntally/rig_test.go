@@ -242,6 +242,16 @@ func (s *sink) all() []decode.Flow {
 	return s.flows
 }
 
+// configFile writes a configuration, and returns its path.
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "conntally.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // need skips the test where a program is not installed.
 func need(t *testing.T, program string) string {
 	t.Helper()

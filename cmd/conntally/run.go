@@ -115,7 +115,8 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 		return nil, err
 	}
 	_ = conntrack.Available() // loads what is missing: else there are no settings yet
-	prepared := prepareKernel(log)
+	prepared := hasConntrack()
+	prepareKernel(log)
 	links, err := link.Open(link.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
@@ -171,11 +172,15 @@ func maxFlows(c *config.Config) int {
 	return n
 }
 
-// prepareKernel turns on what accounting needs, and says what it can't. It is to be
-// called again where it wasn't done: there is no conntrack yet.
-func prepareKernel(log *zap.Logger) (done bool) {
-	_, missing := conntrack.ReadSysctl("acct") // a kernel may lack the others for good
-	done = !errors.Is(missing, fs.ErrNotExist)
+// hasConntrack tells whether the kernel has it already. It may lack other settings than
+// this for good.
+func hasConntrack() bool {
+	_, err := conntrack.ReadSysctl("acct")
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// prepareKernel turns on what accounting needs, and says what it can't.
+func prepareKernel(log *zap.Logger) {
 	for _, s := range conntrack.Enable() {
 		switch {
 		case s.Err != nil:
@@ -192,7 +197,6 @@ func prepareKernel(log *zap.Logger) (done bool) {
 		log.Warn("the kernel tracks no connections: no rule asks for it; use --track or a rule",
 			zap.String("mend", conntrack.TrackRule))
 	}
-	return done
 }
 
 // openPatience is for all names together: events wait meanwhile.

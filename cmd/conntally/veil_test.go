@@ -17,9 +17,7 @@ func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
 	r.t.Helper()
 	script := `mount --bind "$1" "$2" && shift 2 && exec "$@"`
 	command := append([]string{"--mount", "sh", "-c", script, "sh", by, path, os.Args[0], "run"}, args...)
-	cmd := exec.Command(need(r.t, "unshare"), command...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	p = r.run(cmd)
+	p = r.start(need(r.t, "unshare"), command...)
 	p.says("reading conntrack")
 	return p, func() {
 		r.t.Helper()
