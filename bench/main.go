@@ -15,10 +15,10 @@ import (
 	"syscall"
 
 	"github.com/conntally/conntally/bench/agent"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/report"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 func main() {

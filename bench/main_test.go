@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/bench/agent"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/report"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // TestMain lets the test's own program hold others.

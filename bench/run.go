@@ -7,11 +7,11 @@ import (
 
 	"github.com/conntally/conntally/bench/agent"
 	"github.com/conntally/conntally/bench/collect"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/measure"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
 	"github.com/conntally/conntally/bench/traffic"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 const (

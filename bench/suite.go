@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/bench/agent"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/measure"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // suite is a measurement under way.

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 	"golang.org/x/sys/unix"
 )
 

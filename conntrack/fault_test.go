@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // entries is how many the router has, those included that wait to be reported.

@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // TestRealSettings begins where nothing is on, and leaves it so.

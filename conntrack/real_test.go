@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
-	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/mdlayher/netlink"
 	timo "github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"

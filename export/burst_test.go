@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // tool runs a program in a namespace. Where there is none such, the test is skipped.

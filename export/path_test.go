@@ -11,8 +11,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 )

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // TestReject exports through a firewall that rejects it: the answer to a datagram is

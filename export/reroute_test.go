@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // uplinks is a router with two uplinks, and beyond both of them a collector.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // What enableTracking adds to nftables is the rule that the program names, in a table

@@ -14,8 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/measure"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // stopTime is what a program has to export what it still holds.

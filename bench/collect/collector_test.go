@@ -5,8 +5,8 @@ import (
 	"net"
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 )
 
 // TestCollector: all that was sent before Close is there, in order.

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/bench/traffic"
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 func newLab(t *testing.T) *lab.Lab {

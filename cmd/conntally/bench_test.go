@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )

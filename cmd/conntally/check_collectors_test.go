@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // TestCheckUnreachable breaks the way to a collector for real, in all ways that end

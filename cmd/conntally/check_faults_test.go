@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // TestCheckMends makes faults for real, has them found, does what is said, and has

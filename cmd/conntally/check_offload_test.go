@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 const flowtable = `nft 'table inet fast {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 const sysctlPrefix = "net/netfilter/nf_conntrack_"

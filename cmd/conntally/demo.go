@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/logging"
-	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/conntally/conntally/export/decode"
 )
 

@@ -11,12 +11,12 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )

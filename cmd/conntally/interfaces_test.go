@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/export/decode"
 )
 

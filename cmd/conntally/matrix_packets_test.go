@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // experimental is an IP protocol that conntrack knows nothing of (RFC 3692).

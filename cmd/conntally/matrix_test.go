@@ -15,8 +15,8 @@ import (
 	ct "github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
 	"github.com/conntally/conntally/export/decode"
 )
 

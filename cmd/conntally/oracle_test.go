@@ -10,7 +10,7 @@ import (
 	"github.com/ti-mo/netfilter"
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // flowKey names one direction of a connection by its two real ends. ICMP flows

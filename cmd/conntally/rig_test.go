@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/export/decode"
 )
 

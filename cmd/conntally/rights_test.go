@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 	"golang.org/x/sys/unix"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // TestSQLite puts what three routers export, two by IPFIX and one by v9, into the one

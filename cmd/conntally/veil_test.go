@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/export/decode"
 )
 

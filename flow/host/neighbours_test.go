@@ -10,9 +10,9 @@ import (
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/lab"
-	"github.com/conntally/conntally/conntrack/labtest"
 )
 
 func address(s string) *conntrack.Addr {

@@ -17,9 +17,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/logging"
-	"github.com/conntally/conntally/conntrack/lab"
 )
 
 // serving serves until the end of the test, and returns where.

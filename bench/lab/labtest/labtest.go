@@ -4,7 +4,7 @@ package labtest
 import (
 	"testing"
 
-	"github.com/conntally/conntally/conntrack/lab"
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // New returns a lab that lasts as long as the test, which is skipped where there can be
