@@ -13,7 +13,7 @@ import (
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -117,7 +117,7 @@ func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		d.stopped <- d.lab.Router.Do(func() error {
-			p, err := newProbe(ctx, c, "", logging.New(stderr, config.FormatAuto, zapcore.WarnLevel))
+			p, err := newProbe(ctx, c, "", logging.New(stderr, logging.FormatAuto, zapcore.WarnLevel))
 			if err != nil {
 				return err
 			}

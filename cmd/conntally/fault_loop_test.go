@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/notify"
+	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"

@@ -15,8 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
 // Exit codes.
@@ -89,7 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // of it; the configuration says so, unless it is what is wrong.
 func sayFailure(w io.Writer, args []string, failure error) {
 	if len(args) > 0 && args[0] == "run" {
-		if c, _, err := loadConfig(args[1:], io.Discard); err == nil && c.Log.Format == config.FormatJSON {
+		if c, _, err := loadConfig(args[1:], io.Discard); err == nil && c.Log.Format == logging.FormatJSON {
 			logging.New(w, c.Log.Format, zapcore.ErrorLevel).Error("failed", zap.Error(failure))
 			return
 		}

@@ -18,9 +18,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
-	"github.com/conntally/conntally/cmd/conntally/notify"
+	"github.com/conntally/conntally/cmd/internal/logging"
+	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"
@@ -49,7 +48,7 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	level := zap.NewAtomicLevelAt(c.Log.Level.Level)
 	k := conntracktest.New()
 	r.kernel = k
-	log := logging.New(&r.log, config.FormatConsole, level)
+	log := logging.New(&r.log, logging.FormatConsole, level)
 	h := &heard{tell: func(line string) { r.told = append(r.told, line) }}
 	r.probe = fakeProbe(k.Reader(), k.Clock(), h, openCollectors(t.Context(), targets(c.Collectors, export.Optional{}), k.Clock(), log)...)
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/notify"
+	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"

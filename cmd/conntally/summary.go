@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/conntally/conntally/cmd/conntally/notify"
+	"github.com/conntally/conntally/cmd/internal/notify"
 )
 
 // summaryInterval is that of the summary line.

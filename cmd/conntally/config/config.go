@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/flow"
 )
 
@@ -75,8 +76,8 @@ type Metrics struct {
 
 // Log says what is logged.
 type Log struct {
-	Level  Level  `toml:"level"`
-	Format Format `toml:"format" restart:"yes"`
+	Level  Level          `toml:"level"`
+	Format logging.Format `toml:"format" restart:"yes"`
 }
 
 const (

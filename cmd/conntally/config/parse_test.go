@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/filter"
@@ -45,7 +46,7 @@ reliable = true
 	want.Flow.MaxFlows = 65536
 	want.Conntrack = Conntrack{PollInterval: Interval(2500 * time.Millisecond), MaxCPU: 5, ReceiveBuffer: 4096, Reliable: true}
 	want.Metrics.Listen = ":9469"
-	want.Log = Log{Level: Level{zapcore.WarnLevel}, Format: FormatJSON}
+	want.Log = Log{Level: Level{zapcore.WarnLevel}, Format: logging.FormatJSON}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)
 	}

@@ -195,22 +195,6 @@ func (l *Level) UnmarshalText(b []byte) error {
 	return errors.New(`want "debug", "info", "warn" or "error"`)
 }
 
-// Format is the log's; the zero value is FormatAuto.
-type Format uint8
-
-// The formats of the log.
-const (
-	FormatAuto Format = iota
-	FormatConsole
-	FormatJournald
-	FormatJSON
-)
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (f *Format) UnmarshalText(b []byte) error {
-	return oneOf(f, b, "auto", "console", "journald", "json")
-}
-
 // ExtraField is a field of records that is left out unless asked for.
 type ExtraField uint8
 

@@ -18,8 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conntally/conntally/bench/lab"
-	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
 // serving serves until the end of the test, and returns where.
@@ -91,7 +90,7 @@ func TestServeLate(t *testing.T) {
 		}
 		defer host.Close()
 		var said bytes.Buffer
-		log := logging.New(&said, config.FormatConsole, zap.InfoLevel)
+		log := logging.New(&said, logging.FormatConsole, zap.InfoLevel)
 		serve := func() error { return Serve(t.Context(), Options{Address: address}, newSources(), log) }
 		if err := errors.Join(host.IP("link set lo up"), host.Do(serve)); err != nil {
 			t.Fatal(err)

@@ -13,20 +13,19 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
 func TestFormats(t *testing.T) {
 	const warning = `trouble  {"setting": "acct", "tries": 3, "after": "2s"}`
 	cases := []struct {
-		format config.Format
+		format logging.Format
 		want   string
 	}{
-		{config.FormatConsole, `^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  WARN  ` + regexp.QuoteMeta(warning) + "\n$"},
-		{config.FormatAuto, `^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  WARN  ` + regexp.QuoteMeta(warning) + "\n$"},
-		{config.FormatJournald, "^<4>" + regexp.QuoteMeta(warning) + "\n$"},
-		{config.FormatJSON, `^\{"level":"warn","time":"20.*","msg":"trouble","setting":"acct","tries":3,"after":"2s"\}` + "\n$"},
+		{logging.FormatConsole, `^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  WARN  ` + regexp.QuoteMeta(warning) + "\n$"},
+		{logging.FormatAuto, `^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  WARN  ` + regexp.QuoteMeta(warning) + "\n$"},
+		{logging.FormatJournald, "^<4>" + regexp.QuoteMeta(warning) + "\n$"},
+		{logging.FormatJSON, `^\{"level":"warn","time":"20.*","msg":"trouble","setting":"acct","tries":3,"after":"2s"\}` + "\n$"},
 	}
 	for _, c := range cases {
 		var b bytes.Buffer
@@ -41,7 +40,7 @@ func TestFormats(t *testing.T) {
 
 func TestPriorities(t *testing.T) {
 	var b bytes.Buffer
-	log := logging.New(&b, config.FormatJournald, zap.DebugLevel)
+	log := logging.New(&b, logging.FormatJournald, zap.DebugLevel)
 	log.Debug("a")
 	log.Info("b")
 	log.Warn("c")
@@ -55,7 +54,7 @@ func TestPriorities(t *testing.T) {
 // Every line of the JSON format is an object, whatever it tells.
 func TestJSONLines(t *testing.T) {
 	var b bytes.Buffer
-	log := logging.New(&b, config.FormatJSON, zap.InfoLevel)
+	log := logging.New(&b, logging.FormatJSON, zap.InfoLevel)
 	log.Info("two\nlines", zap.Error(fmt.Errorf("quote \" and \xff")))
 	var v struct {
 		Time time.Time `json:"time"`
@@ -69,7 +68,7 @@ func TestJSONLines(t *testing.T) {
 // A line never looks like two to the journal, which reads line by line.
 func TestOneLine(t *testing.T) {
 	var b bytes.Buffer
-	logging.New(&b, config.FormatJournald, zap.InfoLevel).Info("said", zap.String("what", "one\ntwo"))
+	logging.New(&b, logging.FormatJournald, zap.InfoLevel).Info("said", zap.String("what", "one\ntwo"))
 	if got, want := b.String(), "<6>said  {\"what\": \"one\\ntwo\"}\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -93,7 +92,7 @@ func TestAuto(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Setenv("JOURNAL_STREAM", c.stream)
-		log := written(t, file, func() { logging.New(file, config.FormatAuto, zap.InfoLevel).Info("here") })
+		log := written(t, file, func() { logging.New(file, logging.FormatAuto, zap.InfoLevel).Info("here") })
 		if !regexp.MustCompile(c.want).MatchString(log) {
 			t.Errorf("JOURNAL_STREAM=%s: %q, want %s", c.stream, log, c.want)
 		}

@@ -12,8 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/cmd/conntally/logging"
+	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
 // lines collects what a logger writes.
@@ -63,7 +62,7 @@ func TestRepeats(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out lines
-				log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+				log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
 				for i, s := range c.steps {
 					for range s.say {
 						log.Warn("x")
@@ -85,7 +84,7 @@ func TestRepeats(t *testing.T) {
 func TestKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
-		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
 		for i := range 6 {
 			log.With(zap.Int("a", i)).Warn("x", zap.Int("b", i))
 		}
@@ -104,7 +103,7 @@ func TestKinds(t *testing.T) {
 func TestCollectorsAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
-		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
 		var want strings.Builder
 		for i := range 8 {
 			address := fmt.Sprintf("192.0.2.%d:2055", i)
@@ -130,7 +129,7 @@ func TestCollectorsAreApart(t *testing.T) {
 func TestSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
-		log := logging.New(&out, config.FormatJournald, zap.InfoLevel)
+		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
 		for range 7 {
 			log.Warn("x")
 		}
@@ -157,7 +156,7 @@ func (failing) Write([]byte) (int, error) { return 0, errFull }
 
 func TestSyncFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := logging.New(failing{}, config.FormatJournald, zap.InfoLevel).WithOptions(zap.ErrorOutput(new(discard)))
+		log := logging.New(failing{}, logging.FormatJournald, zap.InfoLevel).WithOptions(zap.ErrorOutput(new(discard)))
 		for range 7 {
 			log.Warn("x")
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conntally/conntally/cmd/conntally/notify"
+	"github.com/conntally/conntally/cmd/internal/notify"
 )
 
 // listen is a service manager's socket, which the environment names.

@@ -8,30 +8,28 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/conntally/conntally/cmd/conntally/config"
 )
 
 // New returns a logger that writes to w from level on. What repeats itself is counted
 // instead of written; Sync writes the counts.
-func New(w io.Writer, format config.Format, level zapcore.LevelEnabler) *zap.Logger {
+func New(w io.Writer, format Format, level zapcore.LevelEnabler) *zap.Logger {
 	core := zapcore.NewCore(encoder(w, format), zapcore.Lock(zapcore.AddSync(w)), level)
 	return zap.New(limit(core))
 }
 
 // encoder takes the format at its word; FormatAuto is the journal's where that reads,
 // else people's.
-func encoder(w io.Writer, format config.Format) zapcore.Encoder {
-	if format == config.FormatAuto {
-		format = config.FormatConsole
+func encoder(w io.Writer, format Format) zapcore.Encoder {
+	if format == FormatAuto {
+		format = FormatConsole
 		if journalReads(w) {
-			format = config.FormatJournald
+			format = FormatJournald
 		}
 	}
 	switch format {
-	case config.FormatJSON:
+	case FormatJSON:
 		return newJSON()
-	case config.FormatJournald:
+	case FormatJournald:
 		return newJournald()
 	}
 	return newConsole(isTerminal(w))
