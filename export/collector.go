@@ -26,6 +26,7 @@ type Collector struct {
 
 	encoder  *Encoder
 	clock    conntrack.Clock
+	paired   bool   // it takes both directions at once
 	message  []byte // being sent
 	flush    int64  // when the message is due, monotonic; 0 = it is empty
 	preamble int64  // when the templates are due
@@ -49,6 +50,7 @@ func NewCollector(t Target, clock conntrack.Clock) *Collector {
 	return &Collector{
 		Target: t, clock: clock, literal: t.literal(), search: newSearch(),
 		encoder: NewEncoder(t.Protocol, t.domain(), most, t.Optional),
+		paired:  t.Optional.of(t.Protocol).Biflow,
 		path:    path{most: most},
 	}
 }
@@ -83,24 +85,26 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 	return nil
 }
 
-// export adds what becomes of a pair to the message, and sends those that are full.
-func (c *Collector) export(p *flow.Pair) {
-	records, n := c.encoder.dataRecords(p)
-	for i := range records[:n] {
-		c.add(&records[i], p.At())
+// takes tells whether a record is for this collector.
+func (c *Collector) takes(r *flow.Record) bool {
+	if r.NAT != 0 {
+		return c.Target.NATEvents
 	}
+	return !c.paired
 }
 
-func (c *Collector) add(d *dataRecord, now conntrack.Instant) {
+// export adds a record to the message, and sends those that are full.
+func (c *Collector) export(r *flow.Record) {
 	if c.socket == nil {
 		c.Stats.Unsent.Add(1)
 		one := sum{}
-		one.add(d)
+		one.add(r)
 		c.Stats.lose(&one)
 		return
 	}
+	now := r.At
 	c.begin(now)
-	for !c.encoder.addRecord(d, now.Wall) { // twice where templates fill a message up
+	for !c.encoder.Add(r, now.Wall) { // twice where templates fill a message up
 		c.finish(now)
 		c.begin(now)
 	}
@@ -231,7 +235,7 @@ func (c *Collector) tick(ctx context.Context, now conntrack.Instant) {
 		c.finish(now)
 	}
 	c.begin(now)
-	c.finish(now)
+	c.finish(now) // also what could wait: see Exporter.BeforeSend
 }
 
 // due returns when tick has work, monotonic.

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 )
@@ -23,20 +22,15 @@ func newFullEncoder(p Protocol) *Encoder {
 
 // encodeOptional is a message of one pair behind the preamble: in v9, of its first
 // direction.
-func encodeOptional(p Protocol, both *flow.Pair) []byte {
+func encodeOptional(p Protocol, both *[2]flow.Record) []byte {
 	e := newFullEncoder(p)
 	goldenPreamble(e)
 	if e.protocol == IPFIX && both[0].NAT == 0 {
-		addPair(e, both)
+		e.AddPair(both, present)
 	} else {
 		e.Add(&both[0], present)
 	}
 	return slices.Clone(e.Finish(present))
-}
-
-// addPair adds both directions as one record.
-func addPair(e *Encoder, p *flow.Pair) bool {
-	return e.addRecord(&dataRecord{&p[0], &p[1]}, present)
 }
 
 // optionalFlow is wantFlow of a record with all that can be asked for.
@@ -68,7 +62,7 @@ func TestGoldenOptional(t *testing.T) {
 		}
 		for i, of := range natTemplates(p) {
 			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
-				both := flow.Pair{sampleNAT(i == 1, i == 0, present)}
+				both := [2]flow.Record{sampleNAT(i == 1, i == 0, present)}
 				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
 				checkOthers(t, p, &both, &of, preamble, data)
 				m := decodeAll(t, [][]byte{preamble, data})[1]
@@ -122,8 +116,8 @@ func TestOptionalTemplates(t *testing.T) {
 }
 
 // randomPairs are pairs of which some directions moved nothing.
-func randomPairs(rnd *rand.Rand, n int, now int64) []flow.Pair {
-	pairs := make([]flow.Pair, n)
+func randomPairs(rnd *rand.Rand, n int, now int64) [][2]flow.Record {
+	pairs := make([][2]flow.Record, n)
 	for i := range pairs {
 		both := samplePair(rnd.IntN(templateCount), now)
 		both[0].SrcPort, both[1].DstPort = uint16(i), uint16(i)
@@ -140,7 +134,7 @@ func randomPairs(rnd *rand.Rand, n int, now int64) []flow.Pair {
 }
 
 // moved is wantFlow of each direction that moved.
-func moved(p Protocol, o Optional, pairs []flow.Pair) (flows []decode.Flow) {
+func moved(p Protocol, o Optional, pairs [][2]flow.Record) (flows []decode.Flow) {
 	for i := range pairs {
 		for d := range pairs[i] {
 			r := &pairs[i][d]
@@ -175,13 +169,13 @@ func TestBiflowBeside(t *testing.T) {
 		listeners, e.Collectors = append(listeners, l), append(e.Collectors, c)
 	}
 	noted, written := 0, 0
-	e.Commit = func(now conntrack.Instant) { written = noted; e.Flush(now) }
+	e.BeforeSend = func() { written = noted }
 	pairs := randomPairs(rand.New(rand.NewPCG(1, 9)), 400, clock.at.Wall)
 	for i := range pairs {
 		both := pairs[i]
 		both[0].At, both[1].At = clock.at, clock.at
 		noted++ // first, then exported
-		e.Export(&both)
+		e.ExportPair(&both)
 		for n, l := range listeners {
 			l.drain(t)
 			p, sent := protocols[n], len(flowsIn(t, l.messages))
@@ -208,7 +202,7 @@ func TestBiflowBeside(t *testing.T) {
 }
 
 // wholePairs tells whether so many flows are those of some pairs, from the first on.
-func wholePairs(pairs []flow.Pair, flows int) bool {
+func wholePairs(pairs [][2]flow.Record, flows int) bool {
 	for i := 0; flows > 0; i++ {
 		for d := range pairs[i] {
 			if pairs[i][d].Moved() {
@@ -231,7 +225,7 @@ func TestNATEventsExported(t *testing.T) {
 		e := &Exporter{Collectors: []*Collector{c}}
 		r, both := sampleNAT(false, false, clock.at.Wall), samplePair(0, clock.at.Wall)
 		exportAllNow(e, &r)
-		e.Export(&both)
+		e.ExportPair(&both)
 		e.Close(clock.now())
 		events, flows := 0, 0
 		for _, m := range decodeAll(t, l.receiveAll(t, c)) {
@@ -251,9 +245,9 @@ func TestOptionalAllocates(t *testing.T) {
 	nat := sampleNAT(true, true, present)
 	n := testing.AllocsPerRun(10, func() {
 		for i := range pairs {
-			if !addPair(e, &pairs[i]) {
+			if !e.AddPair(&pairs[i], present) {
 				e.Finish(present)
-				addPair(e, &pairs[i])
+				e.AddPair(&pairs[i], present)
 			}
 			if !e.Add(&nat, present) {
 				e.Finish(present)
@@ -288,9 +282,9 @@ func BenchmarkAddPair(b *testing.B) {
 	both := samplePair(translatedBit, present)
 	b.ReportAllocs()
 	for b.Loop() {
-		if !addPair(e, &both) {
+		if !e.AddPair(&both, present) {
 			e.Finish(present)
-			addPair(e, &both)
+			e.AddPair(&both, present)
 		}
 	}
 }

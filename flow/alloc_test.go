@@ -10,9 +10,7 @@ import (
 
 type discard struct{}
 
-func (discard) Export(*Pair) {}
-
-func (discard) Flush(conntrack.Instant) {}
+func (discard) Export(*Record) {}
 
 // steady returns a table of n flows and their entries.
 func steady(n int) (*Table, []conntrack.Event) {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
@@ -125,6 +126,7 @@ func TestDay(t *testing.T) {
 	exporter := &export.Exporter{Collectors: collectors}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
 	p := &probe{
+		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, links: new(link.Links),
 		table: flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),

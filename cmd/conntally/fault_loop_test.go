@@ -13,6 +13,7 @@ import (
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/lab/labtest"
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
@@ -34,18 +35,7 @@ type loop struct {
 }
 
 // Export implements flow.Sink.
-func (l *loop) Export(p *flow.Pair) {
-	for d := range p {
-		if p[d].Moved() {
-			l.take(&p[d])
-		}
-	}
-}
-
-// Flush implements flow.Sink.
-func (l *loop) Flush(conntrack.Instant) {}
-
-func (l *loop) take(r *flow.Record) {
+func (l *loop) Export(r *flow.Record) {
 	if l.gated.Load() {
 		l.waits.Store(true)
 		<-l.gate
@@ -60,6 +50,7 @@ func newLoop(t *testing.T, reader *conntrack.Reader, clock conntrack.Clock) *loo
 	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
 	l.probe = &probe{
+		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: reader, exporter: new(export.Exporter), clock: clock, log: zap.NewNop(), manager: new(notify.Manager),
 		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/cmd/internal/notify"
@@ -25,8 +26,7 @@ type probe struct {
 	reader   *conntrack.Reader
 	links    *link.Links
 	table    *flow.Table
-	sinks    flow.Sinks
-	exporter *export.Exporter // one of them
+	exporter *export.Exporter
 	content  content
 	clock    conntrack.Clock
 	log      *zap.Logger
@@ -48,6 +48,10 @@ type probe struct {
 	lost     uint64 // events lost before the last dump
 	repeated uint64 // and those to be repeated
 	summary  summary
+
+	conditions *condition.Tracker
+	readKernel func() *condition.Kernel
+	observed   observed
 }
 
 // manager is the service manager. Signs of life come from the probe's own goroutine:
@@ -93,6 +97,7 @@ func (p *probe) run(ctx context.Context) error {
 		p.lookStalled()
 		p.exporter.Tick(ctx, p.clock())
 		p.summary.tick(p)
+		p.observeCounters(p.clock())
 		if err := p.wait(); err != nil {
 			return errors.Join(err, p.stop())
 		}
@@ -171,6 +176,7 @@ func (p *probe) between(ctx context.Context) {
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
 func (p *probe) dump() {
 	p.prepare()
+	p.observeKernel(p.clock())
 	p.table.SetTimeouts(conntrack.ReadTimeouts())
 	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()
@@ -187,12 +193,13 @@ func (p *probe) dump() {
 	}
 	if err != nil {
 		p.Stats.FailedDumps.Add(1)
-		p.log.Warn("reading the counters failed, will try again", zap.Error(err))
+		p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
 	} else if whole {
+		p.conditions.Clear(now, condition.DumpFailed, "")
 		p.table.EndDump(now)
 		p.Stats.Dumped.Store(now.Mono)
 	}
-	p.commit(now) // a dump's records have no more company to wait for
+	p.exporter.Flush(now) // a dump's records have no more company to wait for
 	p.journal.tidy()
 	p.pacer.end(now)
 	if p.pacer.news() {
@@ -224,12 +231,6 @@ func (p *probe) dumpOnce() (whole bool, err error) {
 	return before == after, nil
 }
 
-// commit writes down what was exported, then has all sinks hand it on.
-func (p *probe) commit(now conntrack.Instant) {
-	p.journal.write()
-	p.sinks.Flush(now)
-}
-
 // stop exports what moved up to now.
 func (p *probe) stop() error {
 	p.manager.Tell(notify.Stopping)
@@ -240,7 +241,6 @@ func (p *probe) stop() error {
 	}
 	now := p.clock()
 	p.table.Flush(now)
-	p.commit(now)
 	p.exporter.Close(now)
 	p.journal.close()
 	log, unsent := p.log.Info, p.totals().unsent-p.summary.last.unsent

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
@@ -119,7 +120,9 @@ func (p *probe) takePlan() {
 			p.Stats.Refused.Store(1)
 			p.log.Error("the configuration is refused, the one in force stays",
 				zap.Strings("problems", strings.Split(next.err.Error(), "\n")))
+			p.conditions.Raise(p.clock(), condition.Condition{ID: condition.ConfigRefused})
 		} else {
+			p.conditions.Clear(p.clock(), condition.ConfigRefused, "")
 			p.reconfigure(&next)
 		}
 		if p.ready {

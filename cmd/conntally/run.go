@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/notify"
@@ -130,12 +131,12 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 	began := clock()
 	p := &probe{
 		config: c, plans: make(chan plan, 1), prepared: prepared, began: began.Wall,
+		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
 	}
-	p.sinks = flow.Sinks{exporter}
-	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), p.sinks, began)
+	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), exporter, began)
 	if p.journal = openJournal(state, p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
-		exporter.Commit = p.commit
+		exporter.BeforeSend = p.journal.write
 	}
 	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
 	p.collectors.Store(&collectors)
@@ -152,8 +153,8 @@ func (p *probe) flowOptions() flow.Options {
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: p.links,
-		Skip:      func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
-		NATEvents: p.content.NATEvents, Describe: p.content.describe,
+		Skip:  func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		Pairs: p.content.pairs(p.exporter), NATEvents: p.content.NATEvents, Describe: p.content.describe,
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
@@ -33,6 +34,7 @@ import (
 func fakeProbe(reader *conntrack.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *probe {
 	exporter := &export.Exporter{Collectors: collectors}
 	p := &probe{
+		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, links: new(link.Links),
 		table: flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
@@ -242,3 +244,6 @@ func TestService(t *testing.T) {
 func listenLoopback() (*net.UDPConn, error) {
 	return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 }
+
+// healthyKernel is one that lacks nothing.
+func healthyKernel() *condition.Kernel { return new(condition.Kernel) }

@@ -61,6 +61,7 @@ func listing() []byte {
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.linkRows()},
 		{"Neighbours: with `extra_fields = [\"source_mac\"]`", s.neighbourRows()},
+		{"Conditions", []row{conditionRow()}},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
 		{"State and configuration", s.probeRows()},
 		{"The process", slices.Concat([]row{buildRow()}, goRows(), s.processRows())},

@@ -1,10 +1,13 @@
 package monitor
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/pprof"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
 // Handler answers all requests; those for profiles only where they are wanted.
@@ -28,9 +31,10 @@ func (s *Sources) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	s.write(w)
 }
 
-// serveHealth answers 200 while the probe works, else 503 and why it doesn't.
+// serveHealth answers 200 while the probe works, else 503 and why it doesn't: its loop
+// stands still, or a condition is failing.
 func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	if err := s.Probe.Health(s.Clock().Mono); err != nil {
+	if err := errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions())); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
 func TestPaths(t *testing.T) {
@@ -84,6 +86,29 @@ func TestHealth(t *testing.T) {
 		}
 		if w.Code != code || !strings.Contains(w.Body.String(), text) {
 			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+		}
+	}
+}
+
+// TestConditions: each has its own value, and those that are failing make 503.
+func TestConditions(t *testing.T) {
+	s := newSources()
+	s.Probe.Turned.Store(109 * second)
+	s.Probe.Dumped.Store(108 * second)
+	for _, d := range condition.Definitions() {
+		holding := condition.Condition{ID: d.ID, Severity: d.Severity, Message: d.Message}
+		s.Conditions = func() []condition.Condition { return []condition.Condition{holding} }
+		sum := 0.0
+		families := parsed(t, pageOf(s))
+		for _, v := range families.Values("conntally_condition") {
+			sum += v
+		}
+		if v, _ := families.Value("conntally_condition", string(d.ID)); v != 1 || sum != 1 {
+			t.Errorf("%s is %v, all are %v", d.ID, v, sum)
+		}
+		w := get(s, "/healthz")
+		if d.Severity == condition.Failing && (w.Code != 503 || w.Body.String() != d.Message+"\n") || d.Severity == condition.Warning && w.Code != 200 {
+			t.Errorf("%s: %d %s", d.ID, w.Code, w.Body)
 		}
 	}
 }

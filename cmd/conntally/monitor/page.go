@@ -3,9 +3,11 @@ package monitor
 import (
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/export"
 )
 
@@ -28,7 +30,18 @@ func (s *Sources) write(w io.Writer) {
 	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.linkRows, s.neighbourRows, s.probeRows, goRows, s.processRows} {
 		p.rows(rows())
 	}
+	p.conditions(s.Conditions())
 	p.collectors(s.Collectors())
+}
+
+// conditions says of each condition whether it holds.
+func (p *page) conditions(holding []condition.Condition) {
+	r := conditionRow()
+	p.head(&r)
+	for _, d := range condition.Definitions() {
+		holds := slices.ContainsFunc(holding, func(c condition.Condition) bool { return c.ID == d.ID })
+		p.value(r.name, labels("condition", string(d.ID)), map[bool]float64{true: 1}[holds])
+	}
 }
 
 // rows adds metrics that have no labels.

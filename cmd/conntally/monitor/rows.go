@@ -32,6 +32,11 @@ func buildRow() row {
 	return row{"conntally_build_info", "The version, as labels `version` and `goversion`; always 1.", 1}
 }
 
+// conditionRow has a label.
+func conditionRow() row {
+	return row{"conntally_condition", "1 while a condition of docs/check.md holds, else 0; by the label `condition`.", 0}
+}
+
 // kernelRows are of the kernel's table, as far as it can be asked.
 func (s *Sources) kernelRows() (rows []row) {
 	if n, err := s.Sysctl("count"); err == nil {

@@ -7,6 +7,7 @@
 package monitor
 
 import (
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
@@ -22,7 +23,8 @@ type Sources struct {
 	Links      *link.Stats
 	Neighbours *host.NeighbourStats // nil: they are not read
 	Probe      *Probe
-	Collectors func() []*export.Collector // those of now
+	Conditions func() []condition.Condition // that hold
+	Collectors func() []*export.Collector   // those of now
 
 	Clock  conntrack.Clock
 	Began  int64                          // when the program did, monotonic

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
@@ -31,6 +32,7 @@ func newSources(collectors ...string) *Sources {
 	return &Sources{
 		Version: "v1.2.3", Conntrack: new(conntrack.Stats), Flow: new(flow.Stats), Links: new(link.Stats),
 		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
+		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
 		Clock:      clock, Began: 100 * second,
 		Sysctl: func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },

@@ -1,0 +1,86 @@
+// Package condition has the one list of what can be wrong with counting and exporting.
+// Log, metrics, /healthz, alert rules and `conntally check` are made from it.
+//
+//	Definitions -> Tracker.Raise, Clear -> log, Snapshot -> metrics, /healthz
+package condition
+
+import (
+	"errors"
+	"time"
+)
+
+// ID names a condition: in the label of the metric, in JSON and in the log.
+type ID string
+
+// Severity is how bad a condition is.
+type Severity string
+
+// The severities.
+const (
+	Warning Severity = "warning" // what is counted or exported may lack something
+	Failing Severity = "failing" // traffic is missing from the export; /healthz answers 503
+)
+
+// Definition says what a condition is.
+type Definition struct {
+	ID       ID
+	Severity Severity
+	// Message is the log's line, and the text of `conntally check`.
+	Message string
+	// Meaning is what it does to the export, for the documentation.
+	Meaning string
+	// Fix is the command that ends the condition, as far as it is the same
+	// everywhere; else what to do. A Condition may have a better one.
+	Fix string
+	// Alert is the name of the alert rule.
+	Alert string
+	// Check is the line of `conntally check` that looks for it; "" where only a running
+	// probe can know.
+	Check string
+	// Subjects is what its subjects are, as the log's key, such as "collector"; "" where
+	// there are none.
+	Subjects string
+	// Event: it is told by something that happened, and lasts until that hasn't happened
+	// again for EventLasts.
+	Event bool
+	// Once: the log has it when it begins, and not again each minute.
+	Once bool
+}
+
+// EventLasts is how long an event keeps its condition up: longer than Prometheus usually
+// waits between two scrapes.
+const EventLasts = 2 * time.Minute
+
+// Condition is one that holds.
+type Condition struct {
+	ID       ID        `json:"condition"`
+	Severity Severity  `json:"severity"`
+	Subject  string    `json:"subject"` // which collector, setting or flowtable; "" where there is only one
+	Message  string    `json:"message"`
+	Detail   string    `json:"detail"` // how many, or the system's own words
+	Fix      string    `json:"fix"`
+	Since    time.Time `json:"since"`
+}
+
+// String returns what there is to say in one line.
+func (c *Condition) String() string {
+	text := c.Message
+	if c.Subject != "" {
+		text = c.Subject + ": " + text
+	}
+	if c.Detail != "" {
+		text += " (" + c.Detail + ")"
+	}
+	return text
+}
+
+// Err returns those of list that are failing, one a line, or nil.
+func Err(list []Condition) error {
+	var all []error
+	for i := range list {
+		if list[i].Severity == Failing {
+			all = append(all, errors.New(list[i].String()))
+		}
+	}
+	return errors.Join(all...)
+}

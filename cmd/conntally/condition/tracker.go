@@ -1,0 +1,180 @@
+package condition
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// repeatAfter is how often the log has a condition while it lasts.
+const repeatAfter = time.Minute
+
+// Tracker knows which conditions hold. Any goroutine may use it.
+type Tracker struct {
+	log         *zap.Logger
+	definitions map[ID]place
+
+	mu   sync.Mutex
+	held map[key]*held
+}
+
+type place struct {
+	Definition
+	order int
+}
+
+type key struct {
+	id      ID
+	subject string
+}
+
+// held is a condition that holds, or that the log had less than repeatAfter ago.
+type held struct {
+	Condition
+	holds  bool
+	told   bool  // the log had it since it began
+	raised int64 // when it last was, monotonic
+	logged int64 // when the log last had it, monotonic
+}
+
+// NewTracker returns a Tracker of no condition.
+func NewTracker(log *zap.Logger) *Tracker {
+	t := &Tracker{log: log, definitions: map[ID]place{}, held: map[key]*held{}}
+	for i, d := range Definitions() {
+		t.definitions[d.ID] = place{d, i}
+	}
+	return t
+}
+
+// Raise says that c holds at now. ID, and Subject where there are several, name it;
+// Severity, Message and Since are not looked at, and an empty Fix is the definition's.
+// The log has it at once, and once a minute while it lasts.
+func (t *Tracker) Raise(now conntrack.Instant, c Condition) {
+	d, known := t.definitions[c.ID]
+	if !known {
+		panic("condition: no definition of " + string(c.ID))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := key{c.ID, c.Subject}
+	h := t.held[k]
+	if h == nil {
+		h = &held{logged: now.Mono - int64(repeatAfter)}
+		t.held[k] = h
+	}
+	c.Severity, c.Message, c.Since = d.Severity, d.Message, h.Since
+	if c.Fix == "" {
+		c.Fix = d.Fix
+	}
+	if !h.holds {
+		c.Since, h.holds, h.told = time.Unix(0, now.Wall), true, false
+	}
+	h.Condition, h.raised = c, now.Mono
+	t.write(h, now.Mono)
+}
+
+// Clear says that a condition doesn't hold at now. Subject is that of Raise.
+func (t *Tracker) Clear(now conntrack.Instant, id ID, subject string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h := t.held[key{id, subject}]; h != nil {
+		t.clear(h)
+	}
+}
+
+// Observe says that of the conditions ids those of list hold at now, and no others.
+func (t *Tracker) Observe(now conntrack.Instant, list []Condition, ids ...ID) {
+	holding := map[key]bool{}
+	for _, c := range list {
+		holding[key{c.ID, c.Subject}] = true
+		t.Raise(now, c)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, h := range t.held {
+		if slices.Contains(ids, k.id) && !holding[k] {
+			t.clear(h)
+		}
+	}
+}
+
+// Tick repeats in the log what lasts, and ends events that are over. It is to be called
+// some times a minute.
+func (t *Tracker) Tick(now conntrack.Instant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.sorted() {
+		if t.definitions[h.ID].Event && now.Mono-h.raised >= int64(EventLasts) {
+			t.clear(h)
+		}
+		if h.holds {
+			t.write(h, now.Mono)
+		} else if now.Mono-h.logged >= int64(repeatAfter) {
+			delete(t.held, key{h.ID, h.Subject})
+		}
+	}
+}
+
+// write writes a condition to the log, unless it had it less than a minute ago.
+func (t *Tracker) write(h *held, mono int64) {
+	if mono-h.logged < int64(repeatAfter) || h.told && t.definitions[h.ID].Once {
+		return
+	}
+	h.logged, h.told = mono, true
+	fields := t.name(h)
+	if h.Detail != "" {
+		fields = append(fields, zap.String("detail", h.Detail))
+	}
+	if h.Fix != "" {
+		fields = append(fields, zap.String("fix", h.Fix))
+	}
+	t.log.Warn(h.Message, fields...)
+}
+
+func (t *Tracker) clear(h *held) {
+	if h.holds && h.told {
+		t.log.Info("over: "+h.Message, t.name(h)...)
+	}
+	h.holds = false
+}
+
+// name returns the fields that name a condition.
+func (t *Tracker) name(h *held) []zap.Field {
+	fields := []zap.Field{zap.String("condition", string(h.ID))}
+	if h.Subject != "" {
+		fields = append(fields, zap.String(t.definitions[h.ID].Subjects, h.Subject))
+	}
+	return fields
+}
+
+// Snapshot returns what holds, in the list's order and then by subject.
+func (t *Tracker) Snapshot() []Condition {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := []Condition{} // JSON has [], not null
+	for _, h := range t.sorted() {
+		if h.holds {
+			list = append(list, h.Condition)
+		}
+	}
+	return list
+}
+
+func (t *Tracker) sorted() []*held {
+	list := make([]*held, 0, len(t.held))
+	for _, h := range t.held {
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b *held) int {
+		if a.ID != b.ID {
+			return t.definitions[a.ID].order - t.definitions[b.ID].order
+		}
+		return strings.Compare(a.Subject, b.Subject)
+	})
+	return list
+}
