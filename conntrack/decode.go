@@ -57,10 +57,12 @@ func (l *layout) read(b []byte, e *Event) {
 	l.reply.read(b, &e.Reply)
 	l.counters[Original].read(b, &e.Counters[Original])
 	l.counters[Reply].read(b, &e.Counters[Reply])
-	e.Zone, e.ID, e.Mark, e.Status = l.zone.u16(b), l.id.u32(b), l.mark.u32(b), Status(l.status.u32(b))
+	e.Zone, e.ReplyZone = l.zones[Original].u16(b), l.zones[Reply].u16(b)
+	e.ID, e.Mark, e.Status = l.id.u32(b), l.mark.u32(b), Status(l.status.u32(b))
 	e.Timeout, e.HasTimeout = l.timeout.u32(b), l.timeout != 0
 	e.Start, e.Stop = int64(l.start.u64(b)), int64(l.stop.u64(b))
 	e.State, e.Counted = l.state.u8(b), l.counted
+	e.TCPFlags = [2]TCPFlags{TCPFlags(l.tcpFlags[Original].u8(b)), TCPFlags(l.tcpFlags[Reply].u8(b))}
 }
 
 func (l *counterOffsets) read(b []byte, c *Counters) {

@@ -32,14 +32,16 @@ var entries = []struct {
 		func(e *conntrack.Event) { e.State = 4 })},
 	{"unknown protocol", plainEntry(tuple(99, "192.0.2.1", 0, "192.0.2.2", 0))},
 	{"unknown protocol over ipv6", plainEntry(tuple(99, v6a, 0, v6b, 0))},
-	{"zone", with(tcpEntry(), func(e *conntrack.Event) { e.Zone = 0xabcd })},
+	{"zone", with(tcpEntry(), func(e *conntrack.Event) { e.Zone, e.ReplyZone = 0xabcd, 0xabcd })},
+	{"zone of the original direction", with(tcpEntry(), func(e *conntrack.Event) { e.Zone = 0xabcd })},
+	{"zone of the reply direction", with(tcpEntry(), func(e *conntrack.Event) { e.ReplyZone = 0xabcd })},
 	{"neither counters nor times", with(tcpEntry(), func(e *conntrack.Event) {
 		e.Counted, e.Counters, e.Start = false, [2]conntrack.Counters{}, 0
 	})},
 	{"counters that are zero", with(tcpEntry(), func(e *conntrack.Event) { e.Counters = [2]conntrack.Counters{} })},
 	{"offloaded", with(tcpEntry(), func(e *conntrack.Event) {
 		e.Status |= conntrack.Offload | conntrack.HWOffload
-		e.HasTimeout, e.Timeout, e.State = false, 0, 0
+		e.HasTimeout, e.Timeout, e.State, e.TCPFlags = false, 0, 0, [2]conntrack.TCPFlags{}
 	})},
 	{"timeout of 0", with(tcpEntry(), func(e *conntrack.Event) { e.Timeout = 0 })},
 	{"extreme values", with(tcpEntry(), func(e *conntrack.Event) {
@@ -76,7 +78,8 @@ func TestDecode(t *testing.T) {
 // dirty is an Event in which an earlier message has left something everywhere.
 func dirty() conntrack.Event {
 	e := ended(tcpEntry())
-	e.Zone, e.HasTimeout, e.Timeout, e.State = 9, true, 9, 9
+	e.Zone, e.ReplyZone, e.HasTimeout, e.Timeout, e.State = 9, 8, true, 9, 9
+	e.TCPFlags = [2]conntrack.TCPFlags{7, 8}
 	e.Orig.DstPort, e.Reply.DstPort = 0xffff, 0xffff
 	return e
 }
@@ -92,7 +95,7 @@ func TestDecodeForms(t *testing.T) {
 		{"zone in the original tuple", appended(nest(aTupleOrig, origTuple(), attr(aTupleZone, 0, 9))),
 			with(plain, func(e *conntrack.Event) { e.Zone = 9 })},
 		{"zone in the reply tuple", appended(nest(aTupleReply, replyTuple(), attr(aTupleZone, 1, 0))),
-			with(plain, func(e *conntrack.Event) { e.Zone = 256 })},
+			with(plain, func(e *conntrack.Event) { e.ReplyZone = 256 })},
 		{"unknown attributes", appended(attr(0), attr(22, make([]byte, 16)...), nest(24, attr(1, 0, 0, 0, 0)), attr(999, 1)), plain},
 		{"unknown in a tuple", appended(nest(aTupleOrig, origTuple(), attr(77, 1, 2, 3))), plain},
 		{"unknown in counters", appended(nest(aCountersOrig, u64(1, 2), attr(5), u64(2, 112), attr(3))), plain},
@@ -103,7 +106,7 @@ func TestDecodeForms(t *testing.T) {
 			with(plain, func(e *conntrack.Event) { e.Mark = 258 })},
 		{"byte order flag", appended(attr(aMark|byteOrder, 0, 0, 1, 2)),
 			with(plain, func(e *conntrack.Event) { e.Mark = 258 })},
-		{"no padding at the end", appended(attr(aZone, 0, 9)[:6]), with(plain, func(e *conntrack.Event) { e.Zone = 9 })},
+		{"no padding at the end", appended(attr(aZone, 0, 9)[:6]), with(plain, func(e *conntrack.Event) { e.Zone, e.ReplyZone = 9, 9 })},
 		{"the state of dccp", appended(nest(aProtoinfo, nest(2, attr(1, 5), attr(2, 1), u64(3, 1)))),
 			with(plain, func(e *conntrack.Event) { e.State = 5 })},
 		{"tuples alone", bothTuples(), conntrack.Event{

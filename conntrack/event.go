@@ -66,12 +66,15 @@ const (
 // holds no pointer and no borrowed memory; a reader may hand out the same Event
 // again and again, so it is valid only until the callback returns.
 type Event struct {
-	Kind  Kind
-	At    Instant // when its datagram was read
-	Zone  uint16
-	ID    uint32 // CTA_ID; repeats, see Key
-	Orig  Tuple
-	Reply Tuple // after NAT: what comes back
+	Kind Kind
+	At   Instant // when its datagram was read
+	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
+	// up in. They are equal unless a rule sets a zone for one direction alone: then the
+	// other one's is 0 (struct nf_conntrack_zone).
+	Zone, ReplyZone uint16
+	ID              uint32 // CTA_ID; repeats, see Key
+	Orig            Tuple
+	Reply           Tuple // after NAT: what comes back
 
 	Status   Status
 	Mark     uint32
@@ -89,6 +92,9 @@ type Event struct {
 	// State is the TCP, SCTP or DCCP state (enum tcp_conntrack and the like);
 	// 0 for other protocols, and for an offloaded entry.
 	State uint8
+	// TCPFlags are what the kernel knows of each direction's sender, by Direction; 0 in a
+	// Destroyed event and for an offloaded entry.
+	TCPFlags [2]TCPFlags
 	// Portid names the program that deleted a Destroyed entry; 0 is the kernel.
 	Portid uint32
 }
@@ -96,15 +102,15 @@ type Event struct {
 // Key identifies an entry. ID alone repeats, and so does a tuple: only with
 // the start time are two entries told apart.
 type Key struct {
-	Orig  Tuple
-	Zone  uint16
-	ID    uint32
-	Start int64
+	Orig            Tuple
+	Zone, ReplyZone uint16
+	ID              uint32
+	Start           int64
 }
 
 // Key returns the identity of the event's entry.
 func (e *Event) Key() Key {
-	return Key{Orig: e.Orig, Zone: e.Zone, ID: e.ID, Start: e.Start}
+	return Key{Orig: e.Orig, Zone: e.Zone, ReplyZone: e.ReplyZone, ID: e.ID, Start: e.Start}
 }
 
 // Status is the entry's CTA_STATUS (enum ip_conntrack_status).
@@ -146,6 +152,28 @@ const (
 	TCPClose       = 8
 	TCPSynSent2    = 9
 )
+
+// TCPFlags are what the kernel keeps of the sender of one direction (enum
+// ip_ct_tcp_flags).
+type TCPFlags uint8
+
+// The flags that tell how a connection was met.
+const (
+	TCPWindowScale   TCPFlags = 0x01 // its SYN offered window scaling
+	TCPSACKPermitted TCPFlags = 0x02 // its SYN offered SACK, or no SYN was seen
+	TCPBeLiberal     TCPFlags = 0x08 // windows are not checked
+)
+
+// PickedUp reports whether the kernel met a TCP connection in mid-stream: after its
+// entry was flushed, or because it is older than tracking. Such an entry begins with
+// SACK and liberal checking in both directions, and never learns of window scaling, which
+// only a SYN offers (tcp_new in nf_conntrack_proto_tcp.c). Liberal checking alone says
+// nothing: flowtables and administrators ask for it, too. Of a connection whose TCPFlags
+// are not known the answer is false.
+func (e *Event) PickedUp() bool {
+	const all, midstream = TCPWindowScale | TCPSACKPermitted | TCPBeLiberal, TCPSACKPermitted | TCPBeLiberal
+	return e.Orig.Proto == ProtoTCP && e.TCPFlags[Original]&all == midstream && e.TCPFlags[Reply]&all == midstream
+}
 
 // mapped reads an IPv4 address. Two whole stores: smaller ones would stall whoever
 // copies the address.

@@ -11,12 +11,14 @@ type layout struct {
 	known  int // lines, 0 where a message of this layout won't be recognized
 	lines  [maxLines]line
 
-	orig, reply            tupleOffsets
-	zone, status, mark, id offset
-	timeout, state         offset
-	start, stop            offset
-	counters               [2]counterOffsets
-	counted                bool
+	orig, reply      tupleOffsets
+	zones            [2]offset // by Direction
+	status, mark, id offset
+	timeout, state   offset
+	tcpFlags         [2]offset // by Direction
+	start, stop      offset
+	counters         [2]counterOffsets
+	counted          bool
 }
 
 // offset is where a value begins in a message, 0 where there is none: a header

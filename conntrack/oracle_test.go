@@ -51,7 +51,7 @@ func compare(t *testing.T, got, want conntrack.Event) {
 func eventOf(f *timo.Flow) conntrack.Event {
 	e := conntrack.Event{
 		Kind: conntrack.Live, ID: f.ID, Mark: f.Mark, Status: conntrack.Status(f.Status.Value),
-		Zone: cmp.Or(f.Zone, f.TupleOrig.Zone, f.TupleReply.Zone),
+		Zone: cmp.Or(f.Zone, f.TupleOrig.Zone), ReplyZone: cmp.Or(f.Zone, f.TupleReply.Zone),
 		Orig: tupleOf(&f.TupleOrig), Reply: tupleOf(&f.TupleReply),
 		Counted: true, // in a lab all is
 		Counters: [2]conntrack.Counters{
@@ -63,6 +63,9 @@ func eventOf(f *timo.Flow) conntrack.Event {
 	switch {
 	case f.ProtoInfo.TCP != nil:
 		e.State = f.ProtoInfo.TCP.State
+		// ti-mo reads flags and mask as one number.
+		e.TCPFlags[0] = conntrack.TCPFlags(f.ProtoInfo.TCP.OriginalFlags >> 8)
+		e.TCPFlags[1] = conntrack.TCPFlags(f.ProtoInfo.TCP.ReplyFlags >> 8)
 	case f.ProtoInfo.SCTP != nil:
 		e.State = f.ProtoInfo.SCTP.State
 	}

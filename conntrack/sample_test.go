@@ -30,13 +30,14 @@ func tcpEntry() conntrack.Event {
 		Status:  conntrack.SeenReply | conntrack.Assured | conntrack.Confirmed | conntrack.SrcNAT,
 		Counted: true, Counters: [2]conntrack.Counters{{Packets: 2, Bytes: 112}, {Packets: 1 << 40, Bytes: 1 << 50}},
 		Start: 1_700_000_000_123_456_789, Timeout: 431999, HasTimeout: true, State: conntrack.TCPEstablished,
+		TCPFlags: [2]conntrack.TCPFlags{0x23, 0x27},
 	}
 }
 
 // plainEntry is one of any protocol, without NAT.
 func plainEntry(orig conntrack.Tuple) conntrack.Event {
 	e := tcpEntry()
-	e.Orig, e.Reply, e.State, e.Mark = orig, conntracktest.Inverse(orig), 0, 0
+	e.Orig, e.Reply, e.State, e.Mark, e.TCPFlags = orig, conntracktest.Inverse(orig), 0, 0, [2]conntrack.TCPFlags{}
 	e.Status &^= conntrack.SrcNAT
 	return e
 }
@@ -48,7 +49,7 @@ func with(e conntrack.Event, change func(*conntrack.Event)) conntrack.Event {
 
 // ended is e as its end is reported.
 func ended(e conntrack.Event) conntrack.Event {
-	e.Kind, e.HasTimeout, e.Timeout = conntrack.Destroyed, false, 0
+	e.Kind, e.HasTimeout, e.Timeout, e.TCPFlags = conntrack.Destroyed, false, 0, [2]conntrack.TCPFlags{}
 	e.Status |= conntrack.Dying
 	e.Stop = e.Start + 5_000_000_000
 	return e

@@ -44,6 +44,10 @@ const (
 	// All of PROTOINFO's TCP (1), DCCP (2) and SCTP (3) begin with the state.
 	ctaProtoinfoLast  = 3
 	ctaProtoinfoState = 1
+	ctaProtoinfoTCP   = 1
+
+	ctaTCPFlagsOriginal = 4 // struct nf_ct_tcp_flags: flags and mask
+	ctaTCPFlagsReply    = 5
 )
 
 // message walks over the attributes of a message.
@@ -51,9 +55,9 @@ func (l *layout) message(a attrs) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaTupleOrig:
-			a.fail(l.tuple(a.inside(), &l.orig))
+			a.fail(l.tuple(a.inside(), &l.orig, &l.zones[Original]))
 		case ctaTupleReply:
-			a.fail(l.tuple(a.inside(), &l.reply))
+			a.fail(l.tuple(a.inside(), &l.reply, &l.zones[Reply]))
 		case ctaStatus:
 			a.value(&l.status, 4)
 		case ctaProtoinfo:
@@ -69,7 +73,8 @@ func (l *layout) message(a attrs) error {
 		case ctaID:
 			a.value(&l.id, 4)
 		case ctaZone:
-			a.value(&l.zone, 2)
+			a.value(&l.zones[Original], 2)
+			l.zones[Reply] = l.zones[Original]
 		case ctaTimestamp:
 			a.fail(l.timestamp(a.inside()))
 		}
@@ -77,8 +82,8 @@ func (l *layout) message(a attrs) error {
 	return a.err
 }
 
-// tuple also takes the zone of an entry that has one in one direction.
-func (l *layout) tuple(a attrs, t *tupleOffsets) error {
+// tuple also takes the zone of an entry that has one in this direction alone.
+func (l *layout) tuple(a attrs, t *tupleOffsets, zone *offset) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaTupleIP:
@@ -86,7 +91,7 @@ func (l *layout) tuple(a attrs, t *tupleOffsets) error {
 		case ctaTupleProto:
 			a.fail(l.ports(a.inside(), t))
 		case ctaTupleZone:
-			a.value(&l.zone, 2)
+			a.value(zone, 2)
 		}
 	}
 	return a.err
@@ -167,8 +172,13 @@ func (l *layout) protoinfo(outer attrs) error {
 		}
 		a := outer.inside()
 		for l.step(&a) {
-			if a.typ == ctaProtoinfoState {
+			switch tcp := outer.typ == ctaProtoinfoTCP; {
+			case a.typ == ctaProtoinfoState:
 				a.value(&l.state, 1)
+			case tcp && a.typ == ctaTCPFlagsOriginal:
+				a.value(&l.tcpFlags[Original], 2)
+			case tcp && a.typ == ctaTCPFlagsReply:
+				a.value(&l.tcpFlags[Reply], 2)
 			}
 		}
 		outer.fail(a.err)

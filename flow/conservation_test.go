@@ -116,6 +116,7 @@ func (w *world) create() {
 		w.id++
 	}
 	e.ID = w.id
+	e.Zone, e.ReplyZone = uint16(w.rand.IntN(2)), uint16(w.rand.IntN(2))
 	for _, other := range w.living {
 		if other.Key() == e.Key() {
 			return // the same nanosecond: not even the kernel can

@@ -32,7 +32,8 @@ type entry struct {
 // isOf tells whether en is the flow of e's entry: its key is e.Key().
 func (en *entry) isOf(e *conntrack.Event) bool {
 	k := &en.key
-	return k.ID == e.ID && k.Start == e.Start && k.Zone == e.Zone && k.Orig == e.Orig
+	return k.ID == e.ID && k.Start == e.Start && k.Zone == e.Zone &&
+		k.ReplyZone == e.ReplyZone && k.Orig == e.Orig
 }
 
 // id numbers the connection: CTA_ID in the upper half, which `conntrack -o id` shows,

@@ -64,7 +64,8 @@ func (x *index) hash(k *conntrack.Key) uint64 {
 	ne := binary.NativeEndian
 	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|uint64(k.Orig.SrcPort)<<16|uint64(k.Orig.DstPort))
 	low := ne.Uint64(k.Orig.Src[8:]) ^ bits.RotateLeft64(ne.Uint64(k.Orig.Dst[8:]), 32)
-	return x.mix(h, low^uint64(k.Zone)<<48^uint64(k.Orig.Proto)<<40)
+	zones := uint64(k.Zone)<<16 | uint64(k.ReplyZone)
+	return x.mix(h, low^zones<<32^uint64(k.Orig.Proto)<<24)
 }
 
 // hashWith mixes an entry's counters into the hash of its key.

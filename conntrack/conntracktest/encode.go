@@ -25,6 +25,7 @@ const (
 
 	ctaTupleIP    = 1
 	ctaTupleProto = 2
+	ctaTupleZone  = 3
 
 	ctaIPv4Src = 1
 	ctaIPv4Dst = 2
@@ -66,10 +67,8 @@ const (
 	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
 	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
 
-	// What a TCP connection between two Linux hosts has: window scale 10;
-	// IP_CT_TCP_FLAG_WINDOW_SCALE, _SACK_PERM and _MAXACK_SET.
+	// The window scale of a TCP connection between two Linux hosts.
 	tcpWscale = 10
-	tcpFlags  = 0x23
 )
 
 // AppendEntry appends e as one whole netlink message: an entry of a dump, or of
@@ -89,9 +88,10 @@ func AppendEntry(b []byte, e *conntrack.Event) []byte {
 // message after its headers.
 func AppendAttributes(b []byte, e *conntrack.Event) []byte {
 	w := writer{b}
-	w.tuple(ctaTupleOrig, &e.Orig)
-	w.tuple(ctaTupleReply, &e.Reply)
-	if e.Zone != 0 {
+	both := e.Zone == e.ReplyZone
+	w.tuple(ctaTupleOrig, &e.Orig, oneWay(e.Zone, both))
+	w.tuple(ctaTupleReply, &e.Reply, oneWay(e.ReplyZone, both))
+	if both && e.Zone != 0 {
 		w.u16(ctaZone, e.Zone)
 	}
 	if e.Kind == conntrack.Destroyed {
@@ -100,6 +100,14 @@ func AppendAttributes(b []byte, e *conntrack.Event) []byte {
 		w.live(e)
 	}
 	return w.b
+}
+
+// oneWay returns the zone that a tuple has of its own: 0 where both directions share it.
+func oneWay(zone uint16, both bool) uint16 {
+	if both {
+		return 0
+	}
+	return zone
 }
 
 // AppendDone appends the end of a dump (NLMSG_DONE); errno is 0 for success.
@@ -202,13 +210,16 @@ func (w *writer) counters(typ uint16, c conntrack.Counters) {
 	w.close(nest)
 }
 
-func (w *writer) tuple(typ uint16, t *conntrack.Tuple) {
+func (w *writer) tuple(typ uint16, t *conntrack.Tuple, zone uint16) {
 	nest := w.open(typ)
 	w.addresses(t)
 	proto := w.open(ctaTupleProto)
 	w.u8(ctaProtoNum, t.Proto)
 	w.ports(t)
 	w.close(proto)
+	if zone != 0 {
+		w.u16(ctaTupleZone, zone)
+	}
 	w.close(nest)
 }
 
@@ -262,8 +273,8 @@ func (w *writer) tcp(e *conntrack.Event) {
 	if e.Kind != conntrack.Destroyed {
 		w.u8(ctaTCPWscaleOriginal, tcpWscale)
 		w.u8(ctaTCPWscaleReply, tcpWscale)
-		w.bytes(ctaTCPFlagsOriginal, []byte{tcpFlags, 0})
-		w.bytes(ctaTCPFlagsReply, []byte{tcpFlags, 0})
+		w.bytes(ctaTCPFlagsOriginal, []byte{uint8(e.TCPFlags[conntrack.Original]), 0})
+		w.bytes(ctaTCPFlagsReply, []byte{uint8(e.TCPFlags[conntrack.Reply]), 0})
 	}
 	w.close(nest)
 }

@@ -8,6 +8,7 @@
 package filter
 
 import (
+	"cmp"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +75,7 @@ func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
 // matches tells whether e meets all conditions of r but that on interfaces.
 func (r *rule) matches(e *conntrack.Event) bool {
 	return r.protocols.has(e.Orig.Proto) &&
-		(len(r.zones) == 0 || slices.Contains(r.zones, e.Zone)) &&
+		(len(r.zones) == 0 || slices.Contains(r.zones, cmp.Or(e.Zone, e.ReplyZone))) &&
 		(len(r.marks) == 0 || markIn(r.marks, e.Mark)) &&
 		r.matchesPorts(e) && r.matchesNetworks(e)
 }

@@ -48,7 +48,7 @@ func plain(rules []Rule, e *conntrack.Event) bool {
 		if within(r.Networks, from, to) && within(r.Sources, from) && within(r.Destinations, to) &&
 			(len(r.Protocols) == 0 || slices.Contains(r.Protocols, e.Orig.Proto)) &&
 			among(r.Ports, e.Orig.SrcPort, e.Reply.SrcPort) && among(r.DestinationPorts, e.Reply.SrcPort) &&
-			(len(r.Zones) == 0 || slices.Contains(r.Zones, e.Zone)) &&
+			(len(r.Zones) == 0 || slices.Contains(r.Zones, max(e.Zone, e.ReplyZone))) &&
 			(len(r.Marks) == 0 || slices.ContainsFunc(r.Marks, func(m Mark) bool { return e.Mark&m.Mask == m.Value })) &&
 			len(r.Interfaces) == 0 {
 			return r.Include
@@ -110,6 +110,12 @@ func (in *input) rule() Rule {
 
 func (in *input) event(v6 bool) *conntrack.Event {
 	e := &conntrack.Event{Zone: uint16(in.byte() % 4), Mark: uint32(in.byte())}
+	switch in.byte() % 3 { // a zone is of both directions or of one
+	case 0:
+		e.ReplyZone = e.Zone
+	case 1:
+		e.Zone, e.ReplyZone = 0, e.Zone
+	}
 	e.Orig.Family, e.Orig.Proto = unix.AF_INET, []uint8{6, 17, 1, 132, in.byte()}[in.byte()%5]
 	if v6 {
 		e.Orig.Family = unix.AF_INET6

@@ -32,7 +32,7 @@ func record(n uint64) (s flow.Saved) {
 	le.PutUint64(o.Src[8:], n)
 	le.PutUint64(o.Dst[8:], n+1)
 	o.SrcPort, o.DstPort, o.Family, o.Proto = uint16(n+2), uint16(n+3), 2, uint8(n+4)
-	s.Key.Zone, s.Key.ID, s.Key.Start = uint16(n+5), uint32(n+6), began+int64(n)
+	s.Key.Zone, s.Key.ReplyZone, s.Key.ID, s.Key.Start = uint16(n+5), uint16(n+7), uint32(n+6), began+int64(n)
 	s.Sent = [2]conntrack.Counters{{Packets: n + 7, Bytes: n + 8}, {Packets: n + 9, Bytes: n + 10}}
 	s.Until = -int64(n + 11)
 	return s

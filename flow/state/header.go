@@ -9,7 +9,7 @@ import (
 
 const (
 	magic      = "conntly\n"
-	version    = 1
+	version    = 2
 	headerSize = len(magic) + 4 + 16 + 8 + 8 + 8 + 4
 )
 

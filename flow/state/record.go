@@ -7,13 +7,14 @@ import (
 
 const (
 	tupleSize  = 16 + 16 + 2 + 2 + 1 + 1
-	recordSize = tupleSize + 2 + 4 + 8 + 4*8 + 8
+	recordSize = tupleSize + 2 + 2 + 4 + 8 + 4*8 + 8
 )
 
 // appendRecord adds the recordSize bytes of s to b.
 func appendRecord(b []byte, s *flow.Saved) []byte {
 	b = appendTuple(b, &s.Key.Orig)
 	b = le.AppendUint16(b, s.Key.Zone)
+	b = le.AppendUint16(b, s.Key.ReplyZone)
 	b = le.AppendUint32(b, s.Key.ID)
 	b = le.AppendUint64(b, uint64(s.Key.Start))
 	for d := range s.Sent {
@@ -36,14 +37,14 @@ func parseRecord(b []byte) (s flow.Saved) {
 	_ = b[recordSize-1]
 	s.Key.Orig = parseTuple(b)
 	b = b[tupleSize:]
-	s.Key.Zone = le.Uint16(b)
-	s.Key.ID = le.Uint32(b[2:])
-	s.Key.Start = int64(le.Uint64(b[6:]))
+	s.Key.Zone, s.Key.ReplyZone = le.Uint16(b), le.Uint16(b[2:])
+	s.Key.ID = le.Uint32(b[4:])
+	s.Key.Start = int64(le.Uint64(b[8:]))
 	for d := range s.Sent {
-		c := b[14+16*d:]
+		c := b[16+16*d:]
 		s.Sent[d] = conntrack.Counters{Packets: le.Uint64(c), Bytes: le.Uint64(c[8:])}
 	}
-	s.Until = int64(le.Uint64(b[46:]))
+	s.Until = int64(le.Uint64(b[48:]))
 	return s
 }
 

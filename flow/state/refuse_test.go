@@ -48,7 +48,7 @@ func TestRefused(t *testing.T) {
 		"text":              {bytes.Repeat([]byte("hello "), 100), "not a state file"},
 		"zeros":             {make([]byte, 1000), "not a state file"},
 		"version 0":         {set(8, 0), "version 0"},
-		"version 2":         {set(8, 2), "version 2"},
+		"version 1":         {set(8, 1), "version 1"},
 		"other boot":        {set(12, 9), "another boot"},
 		"other namespace":   {set(28, 9), "network namespace 9"},
 		"other cookie":      {set(36, 9), "cookie 9"},
