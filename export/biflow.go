@@ -1,10 +1,6 @@
 package export
 
-import (
-	"slices"
-
-	"github.com/conntally/conntally/flow"
-)
+import "slices"
 
 // reversePEN marks an element as that of the reverse direction (RFC 5103, section 6.1).
 const reversePEN = 29305
@@ -34,47 +30,4 @@ func (f *field) hasReverse() bool {
 func (e element) appendReverse(b []byte) []byte {
 	b = be.AppendUint16(b, e.id|enterpriseBit)
 	return be.AppendUint32(be.AppendUint16(b, e.size), reversePEN)
-}
-
-// AddPair adds what both directions of a connection moved as one record, or returns
-// false where the message has no room for it and is to be finished first.
-func (e *Encoder) AddPair(both *[2]flow.Record, now int64) bool {
-	t := &e.templates[kindOfPair(both)]
-	if !e.begin(now) || !e.fits(t) {
-		return false
-	}
-	e.newest = max(e.newest, both[0].End)
-	e.openSet(t.id, false)
-	at := len(e.message)
-	e.message = e.message[:at+t.size]
-	e.image.write(&both[0], e.boot)
-	rest := e.image.put(e.message[at:], t.runs)
-	e.image.write(&both[1], e.boot)
-	e.image.put(rest, t.reverseRuns)
-	e.records++
-	e.flows.addPair(both)
-	return true
-}
-
-func (s *sum) addPair(both *[2]flow.Record) {
-	s.add(&both[0])
-	s.packets += both[1].Packets
-	s.octets += both[1].Bytes
-}
-
-// FitsPair tells whether the message has room for both as one record.
-func (e *Encoder) FitsPair(both *[2]flow.Record) bool { return e.fits(&e.templates[kindOfPair(both)]) }
-
-// FitsBoth tells whether the message has room for both as two records.
-func (e *Encoder) FitsBoth(both *[2]flow.Record) bool {
-	second := e.templates[kindOf(&both[1])].size + setHeaderLen + 3
-	return e.hasRoom(0, e.templates[kindOf(&both[0])].size+second, true)
-}
-
-func kindOfPair(both *[2]flow.Record) int {
-	kind := kindOf(&both[0])
-	if both[1].Translated {
-		kind |= translatedBit
-	}
-	return kind
 }

@@ -26,7 +26,6 @@ type Collector struct {
 
 	encoder  *Encoder
 	clock    conntrack.Clock
-	paired   bool   // it takes both directions at once
 	message  []byte // being sent
 	flush    int64  // when the message is due, monotonic; 0 = it is empty
 	preamble int64  // when the templates are due
@@ -50,7 +49,6 @@ func NewCollector(t Target, clock conntrack.Clock) *Collector {
 	return &Collector{
 		Target: t, clock: clock, literal: t.literal(), search: newSearch(),
 		encoder: NewEncoder(t.Protocol, t.domain(), most, t.Optional),
-		paired:  t.Optional.of(t.Protocol).Biflow,
 		path:    path{most: most},
 	}
 }
@@ -85,26 +83,24 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 	return nil
 }
 
-// takes tells whether a record is for this collector.
-func (c *Collector) takes(r *flow.Record) bool {
-	if r.NAT != 0 {
-		return c.Target.NATEvents
+// export adds what becomes of a pair to the message, and sends those that are full.
+func (c *Collector) export(p *flow.Pair) {
+	records, n := c.encoder.dataRecords(p)
+	for i := range records[:n] {
+		c.add(&records[i], p.At())
 	}
-	return !c.paired
 }
 
-// export adds a record to the message, and sends those that are full.
-func (c *Collector) export(r *flow.Record) {
+func (c *Collector) add(d *dataRecord, now conntrack.Instant) {
 	if c.socket == nil {
 		c.Stats.Unsent.Add(1)
 		one := sum{}
-		one.add(r)
+		one.add(d)
 		c.Stats.lose(&one)
 		return
 	}
-	now := r.At
 	c.begin(now)
-	for !c.encoder.Add(r, now.Wall) { // twice where templates fill a message up
+	for !c.encoder.addRecord(d, now.Wall) { // twice where templates fill a message up
 		c.finish(now)
 		c.begin(now)
 	}
@@ -235,7 +231,7 @@ func (c *Collector) tick(ctx context.Context, now conntrack.Instant) {
 		c.finish(now)
 	}
 	c.begin(now)
-	c.finish(now) // also what could wait: see Exporter.BeforeSend
+	c.finish(now)
 }
 
 // due returns when tick has work, monotonic.

@@ -24,7 +24,7 @@ type value struct {
 // decoder that reads p.
 func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
 	t.Helper()
-	both := [2]flow.Record{sample(kind, present)}
+	both := flow.Pair{sample(kind, present)}
 	checkOthers(t, p, &both, &templates(p, Optional{})[kind], preamble, data)
 	got := decodeAll(t, [][]byte{preamble, data})[1].Flows
 	if want := wantFlow(p, goldenDomain, &both[0]); len(got) != 1 || got[0] != want {
@@ -33,7 +33,7 @@ func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
 }
 
 // checkOthers holds what others' decoders find against a record, or a pair.
-func checkOthers(t *testing.T, p Protocol, both *[2]flow.Record, of *template, preamble, data []byte) {
+func checkOthers(t *testing.T, p Protocol, both *flow.Pair, of *template, preamble, data []byte) {
 	t.Helper()
 	boot := virtualBoot(t, data)
 	checkValues(t, "goflow2", goflowValues(t, preamble, data), both, boot, of)

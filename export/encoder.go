@@ -12,6 +12,7 @@ import (
 type Encoder struct {
 	protocol  Protocol
 	domain    uint32
+	optional  Optional
 	templates []template
 	preamble  preamble
 	limit     int // octets of a message
@@ -41,7 +42,7 @@ const minMessage = 512
 func NewEncoder(p Protocol, domain uint32, limit int, o Optional) *Encoder {
 	limit = max(limit, minMessage)
 	e := &Encoder{
-		protocol: p, domain: domain, limit: limit,
+		protocol: p, domain: domain, optional: o.of(p), limit: limit,
 		templates: append(templates(p, o), natTemplates(p)...),
 		message:   make([]byte, p.headerLen(), limit),
 	}
@@ -81,37 +82,45 @@ func (e *Encoder) begin(now int64) bool {
 // Add adds r, or returns false where the message has no room for it and is to be
 // finished first.
 func (e *Encoder) Add(r *flow.Record, now int64) bool {
-	t := &e.templates[kindOf(r)]
-	if !e.begin(now) || !e.fits(t) {
+	return e.addRecord(&dataRecord{record: r}, now)
+}
+
+func (e *Encoder) addRecord(d *dataRecord, now int64) bool {
+	t := e.templateOf(d)
+	if !e.begin(now) || !e.hasRoom(t.id, t.size, false) {
 		return false
 	}
-	e.newest = max(e.newest, r.End)
+	e.newest = max(e.newest, d.record.End)
 	e.openSet(t.id, false)
 	at := len(e.message)
 	e.message = e.message[:at+t.size]
-	e.image.write(r, e.boot)
-	e.image.put(e.message[at:], t.runs)
+	e.image.write(d.record, e.boot)
+	rest := e.image.put(e.message[at:], t.runs)
+	if d.reverse != nil {
+		e.image.write(d.reverse, e.boot)
+		e.image.put(rest, t.reverseRuns)
+	}
 	e.records++
-	e.flows.add(r)
+	e.flows.add(d)
 	return true
 }
 
-func (s *sum) add(r *flow.Record) {
+func (s *sum) add(d *dataRecord) {
 	s.flows++
-	s.packets += r.Packets
-	s.octets += r.Bytes
+	s.packets += d.record.Packets
+	s.octets += d.record.Bytes
+	if d.reverse != nil {
+		s.packets += d.reverse.Packets
+		s.octets += d.reverse.Bytes
+	}
 }
 
-// Fits tells whether the message has room for r.
-func (e *Encoder) Fits(r *flow.Record) bool { return e.fits(&e.templates[kindOf(r)]) }
+// padding is what a set may need to end on a whole word.
+const padding = 3
 
-// fits tells whether a record of t has room.
-func (e *Encoder) fits(t *template) bool { return e.hasRoom(t.id, t.size, false) }
-
-// hasRoom tells whether size octets, with the set and the paddings that they may
+// hasRoom reports whether size octets, with the set and the paddings that they may
 // need, have room.
 func (e *Encoder) hasRoom(set uint16, size int, alone bool) bool {
-	const padding = 3
 	need := size + padding
 	if alone || e.set == 0 || e.open != set {
 		need += padding + setHeaderLen

@@ -8,13 +8,13 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// Exporter exports each record to all collectors. It implements flow.Sink.
+// Exporter exports each pair to all collectors. It implements flow.Sink.
 type Exporter struct {
 	Collectors []*Collector
-	// BeforeSend, where set, is called before datagrams are sent: the place to
-	// write down that their records are exported. All collectors then send at
-	// the same time, so that no record waits that is written down already.
-	BeforeSend func()
+	// Commit, where set, is called before datagrams are sent: it writes down what was
+	// exported, then calls Flush. All collectors then send at the same time, so that no
+	// record waits that is written down already.
+	Commit func(now conntrack.Instant)
 	// Interfaces, where set, is what collectors are told of interfaces.
 	Interfaces Interfaces
 
@@ -28,31 +28,32 @@ type Interfaces interface {
 	Interfaces() (all []flow.Interface, version uint32)
 }
 
-// Export implements flow.Sink. Collectors that take biflows are left out.
-func (e *Exporter) Export(r *flow.Record) {
-	if e.BeforeSend != nil && e.full(r) {
-		e.Flush(r.At)
+// Export implements flow.Sink.
+func (e *Exporter) Export(p *flow.Pair) {
+	if e.Commit != nil && e.full(p) {
+		e.Commit(p.At())
 	}
 	for _, c := range e.Collectors {
-		if c.takes(r) {
-			c.export(r)
-		}
+		c.export(p)
 	}
 }
 
-// full tells whether a collector has to send before it can take r.
-func (e *Exporter) full(r *flow.Record) bool {
+// full reports whether a collector has to send before it can take p.
+func (e *Exporter) full(p *flow.Pair) bool {
 	for _, c := range e.Collectors {
-		if c.takes(r) && c.socket != nil && !c.encoder.Fits(r) {
+		if c.socket != nil && !c.encoder.Fits(p) {
 			return true
 		}
 	}
 	return false
 }
 
-func (e *Exporter) beforeSend() {
-	if e.BeforeSend != nil {
-		e.BeforeSend()
+// commit is Commit, or without one Flush.
+func (e *Exporter) commit(now conntrack.Instant) {
+	if e.Commit != nil {
+		e.Commit(now)
+	} else {
+		e.Flush(now)
 	}
 }
 
@@ -62,7 +63,7 @@ func (e *Exporter) Tick(ctx context.Context, now conntrack.Instant) {
 	if now.Mono < e.Due(now.Mono+1) {
 		return
 	}
-	e.beforeSend()
+	e.commit(now)
 	for _, c := range e.Collectors {
 		before := c.socket
 		if c.tick(ctx, now); c.socket != before {
@@ -82,9 +83,8 @@ func (e *Exporter) describe() {
 	}
 }
 
-// Flush sends what is there.
+// Flush implements flow.Sink: it sends what is there.
 func (e *Exporter) Flush(now conntrack.Instant) {
-	e.beforeSend()
 	for _, c := range e.Collectors {
 		c.finish(now)
 	}
@@ -129,7 +129,7 @@ func (e *Exporter) ours(t *conntrack.Tuple, belongs func(*ends, *conntrack.Tuple
 // Replace exports to others from now on. Those that stay keep their socket, templates
 // and sequence; those that go are sent what is pending, and closed.
 func (e *Exporter) Replace(collectors []*Collector, now conntrack.Instant) {
-	e.Flush(now)
+	e.commit(now)
 	for _, c := range e.Collectors {
 		if !slices.Contains(collectors, c) {
 			e.remember(c.socket)
@@ -154,7 +154,7 @@ func (e *Exporter) remember(s *socket) {
 
 // Close sends what is left and closes the sockets.
 func (e *Exporter) Close(now conntrack.Instant) {
-	e.beforeSend()
+	e.commit(now)
 	for _, c := range e.Collectors {
 		c.close(now)
 	}

@@ -75,9 +75,9 @@ func putRecord(e *Exporter, clock *fakeClock) {
 }
 
 func putPair(e *Exporter, clock *fakeClock) {
-	both := [2]flow.Record{sample(0, clock.at.Wall), sample(0, clock.at.Wall)}
+	both := flow.Pair{sample(0, clock.at.Wall), sample(0, clock.at.Wall)}
 	both[0].At, both[1].At = clock.now(), clock.now()
-	e.ExportPair(&both)
+	e.Export(&both)
 }
 
 func putTranslation(e *Exporter, clock *fakeClock) {

@@ -154,10 +154,10 @@ func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 // exportNow exports a record that was made just now, as a table's are.
 func exportNow(c *Collector, r *flow.Record) {
 	r.At = c.clock()
-	c.export(r)
+	c.export(&flow.Pair{*r})
 }
 
 func exportAllNow(e *Exporter, r *flow.Record) {
 	r.At = e.Collectors[0].clock()
-	e.Export(r)
+	e.Export(&flow.Pair{*r})
 }

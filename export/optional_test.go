@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 )
@@ -22,15 +23,20 @@ func newFullEncoder(p Protocol) *Encoder {
 
 // encodeOptional is a message of one pair behind the preamble: in v9, of its first
 // direction.
-func encodeOptional(p Protocol, both *[2]flow.Record) []byte {
+func encodeOptional(p Protocol, both *flow.Pair) []byte {
 	e := newFullEncoder(p)
 	goldenPreamble(e)
 	if e.protocol == IPFIX && both[0].NAT == 0 {
-		e.AddPair(both, present)
+		addPair(e, both)
 	} else {
 		e.Add(&both[0], present)
 	}
 	return slices.Clone(e.Finish(present))
+}
+
+// addPair adds both directions as one record.
+func addPair(e *Encoder, p *flow.Pair) bool {
+	return e.addRecord(&dataRecord{&p[0], &p[1]}, present)
 }
 
 // optionalFlow is wantFlow of a record with all that can be asked for.
@@ -62,7 +68,7 @@ func TestGoldenOptional(t *testing.T) {
 		}
 		for i, of := range natTemplates(p) {
 			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
-				both := [2]flow.Record{sampleNAT(i == 1, i == 0, present)}
+				both := flow.Pair{sampleNAT(i == 1, i == 0, present)}
 				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
 				checkOthers(t, p, &both, &of, preamble, data)
 				m := decodeAll(t, [][]byte{preamble, data})[1]
@@ -116,8 +122,8 @@ func TestOptionalTemplates(t *testing.T) {
 }
 
 // randomPairs are pairs of which some directions moved nothing.
-func randomPairs(rnd *rand.Rand, n int, now int64) [][2]flow.Record {
-	pairs := make([][2]flow.Record, n)
+func randomPairs(rnd *rand.Rand, n int, now int64) []flow.Pair {
+	pairs := make([]flow.Pair, n)
 	for i := range pairs {
 		both := samplePair(rnd.IntN(templateCount), now)
 		both[0].SrcPort, both[1].DstPort = uint16(i), uint16(i)
@@ -134,7 +140,7 @@ func randomPairs(rnd *rand.Rand, n int, now int64) [][2]flow.Record {
 }
 
 // moved is wantFlow of each direction that moved.
-func moved(p Protocol, o Optional, pairs [][2]flow.Record) (flows []decode.Flow) {
+func moved(p Protocol, o Optional, pairs []flow.Pair) (flows []decode.Flow) {
 	for i := range pairs {
 		for d := range pairs[i] {
 			r := &pairs[i][d]
@@ -169,13 +175,13 @@ func TestBiflowBeside(t *testing.T) {
 		listeners, e.Collectors = append(listeners, l), append(e.Collectors, c)
 	}
 	noted, written := 0, 0
-	e.BeforeSend = func() { written = noted }
+	e.Commit = func(now conntrack.Instant) { written = noted; e.Flush(now) }
 	pairs := randomPairs(rand.New(rand.NewPCG(1, 9)), 400, clock.at.Wall)
 	for i := range pairs {
 		both := pairs[i]
 		both[0].At, both[1].At = clock.at, clock.at
 		noted++ // first, then exported
-		e.ExportPair(&both)
+		e.Export(&both)
 		for n, l := range listeners {
 			l.drain(t)
 			p, sent := protocols[n], len(flowsIn(t, l.messages))
@@ -202,7 +208,7 @@ func TestBiflowBeside(t *testing.T) {
 }
 
 // wholePairs tells whether so many flows are those of some pairs, from the first on.
-func wholePairs(pairs [][2]flow.Record, flows int) bool {
+func wholePairs(pairs []flow.Pair, flows int) bool {
 	for i := 0; flows > 0; i++ {
 		for d := range pairs[i] {
 			if pairs[i][d].Moved() {
@@ -225,7 +231,7 @@ func TestNATEventsExported(t *testing.T) {
 		e := &Exporter{Collectors: []*Collector{c}}
 		r, both := sampleNAT(false, false, clock.at.Wall), samplePair(0, clock.at.Wall)
 		exportAllNow(e, &r)
-		e.ExportPair(&both)
+		e.Export(&both)
 		e.Close(clock.now())
 		events, flows := 0, 0
 		for _, m := range decodeAll(t, l.receiveAll(t, c)) {
@@ -245,9 +251,9 @@ func TestOptionalAllocates(t *testing.T) {
 	nat := sampleNAT(true, true, present)
 	n := testing.AllocsPerRun(10, func() {
 		for i := range pairs {
-			if !e.AddPair(&pairs[i], present) {
+			if !addPair(e, &pairs[i]) {
 				e.Finish(present)
-				e.AddPair(&pairs[i], present)
+				addPair(e, &pairs[i])
 			}
 			if !e.Add(&nat, present) {
 				e.Finish(present)
@@ -282,9 +288,9 @@ func BenchmarkAddPair(b *testing.B) {
 	both := samplePair(translatedBit, present)
 	b.ReportAllocs()
 	for b.Loop() {
-		if !e.AddPair(&both, present) {
+		if !addPair(e, &both) {
 			e.Finish(present)
-			e.AddPair(&both, present)
+			addPair(e, &both)
 		}
 	}
 }

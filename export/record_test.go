@@ -44,7 +44,7 @@ func sample(kind int, now int64) flow.Record {
 }
 
 // samplePair is the sample record and what came back meanwhile.
-func samplePair(kind int, now int64) [2]flow.Record {
+func samplePair(kind int, now int64) flow.Pair {
 	r := sample(kind, now)
 	back := r
 	back.Src, back.Dst, back.SrcPort, back.DstPort = r.Dst, r.Src, r.DstPort, r.SrcPort
@@ -59,7 +59,7 @@ func samplePair(kind int, now int64) [2]flow.Record {
 		back.TCPFlags, back.SrcPort, back.DstPort = 0, 0, 0x2122
 		back.PostSrcPort, back.PostDstPort = 0, 0x2122
 	}
-	return [2]flow.Record{r, back}
+	return flow.Pair{r, back}
 }
 
 // sampleNAT is a translation that ended, or began.

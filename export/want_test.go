@@ -83,7 +83,7 @@ func wantNATEvent(r *flow.Record) uint8 {
 }
 
 // checkValues compares what a decoder found with r, and its names with ours.
-func checkValues(t *testing.T, decoder string, found []value, both *[2]flow.Record, boot int64, of *template) {
+func checkValues(t *testing.T, decoder string, found []value, both *flow.Pair, boot int64, of *template) {
 	t.Helper()
 	fields := slices.Concat(of.fields, of.reverse)
 	if len(found) != len(fields) {

@@ -10,7 +10,9 @@ import (
 
 type discard struct{}
 
-func (discard) Export(*Record) {}
+func (discard) Export(*Pair) {}
+
+func (discard) Flush(conntrack.Instant) {}
 
 // steady returns a table of n flows and their entries.
 func steady(n int) (*Table, []conntrack.Event) {

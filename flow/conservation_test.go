@@ -42,9 +42,6 @@ func newWorld(t *testing.T, seed uint64) *world {
 	o.NATEvents = seed%3 == 0
 	o.MaxFlows = int(seed % 5 * 3) // 0 is no bound
 	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)), saved: map[conntrack.Key]Saved{}}
-	if seed%4 > 1 {
-		o.Pairs = w
-	}
 	w.begin(o)
 	w.dump()
 	return w
@@ -57,14 +54,9 @@ func (w *world) begin(o Options) {
 }
 
 // Export notes what is exported before it does that.
-func (w *world) Export(r *Record) {
+func (w *world) Export(p *Pair) {
 	w.keep()
-	w.harness.Export(r)
-}
-
-func (w *world) ExportPair(both *[2]Record) {
-	w.keep()
-	w.harness.ExportPair(both)
+	w.harness.Export(p)
 }
 
 func (w *world) keep() {

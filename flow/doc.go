@@ -1,6 +1,6 @@
 // Package flow turns conntrack entries into flow records.
 //
-//	conntrack.Event -> Table -> Record -> Sink
+//	conntrack.Event -> Table -> Pair -> Sink
 //
 // The kernel's counters are cumulative; a Table keeps what it last saw of each
 // entry and exports differences, per direction, when a flow has been active for

@@ -36,28 +36,8 @@ func (v View) String() string {
 	return "endpoints"
 }
 
-// export sends what is pending, a record for each direction that moved.
+// export sends what is pending of both directions, if anything is.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
-	if t.options.Pairs != nil {
-		t.exportPair(en, reason, now)
-		return
-	}
-	records := uint64(0)
-	for d := conntrack.Original; d <= conntrack.Reply; d++ {
-		if en.pending[d] == (conntrack.Counters{}) {
-			continue
-		}
-		t.describe(&t.record, en, d, reason, now)
-		records++
-		t.sink.Export(&t.record)
-		en.pending[d] = conntrack.Counters{}
-	}
-	t.Stats.Records.Add(records)
-	en.begun = en.begun || records > 0
-}
-
-// exportPair sends what is pending of both directions, if anything is.
-func (t *Table) exportPair(en *entry, reason EndReason, now conntrack.Instant) {
 	if !en.hasPending() {
 		return
 	}
@@ -68,7 +48,7 @@ func (t *Table) exportPair(en *entry, reason EndReason, now conntrack.Instant) {
 			records++
 		}
 	}
-	t.options.Pairs.ExportPair(&t.pair)
+	t.sink.Export(&t.pair)
 	en.pending = [2]conntrack.Counters{}
 	t.Stats.Records.Add(records)
 	en.begun = true

@@ -16,20 +16,20 @@ type harness struct {
 	table   *Table
 	now     conntrack.Instant
 	records []Record
-	pairs   int // how many calls of ExportPair
+	pairs   int // how many calls of Export
 }
 
-func (h *harness) Export(r *Record) { h.records = append(h.records, *r) }
-
-// ExportPair takes what Export would have been given.
-func (h *harness) ExportPair(both *[2]Record) {
+// Export keeps the records of the directions that moved, and NAT events.
+func (h *harness) Export(p *Pair) {
 	h.pairs++
-	for i := range both {
-		if both[i].Moved() {
-			h.Export(&both[i])
+	for d := range p {
+		if p[d].Moved() || p[d].NAT != 0 {
+			h.records = append(h.records, p[d])
 		}
 	}
 }
+
+func (h *harness) Flush(conntrack.Instant) {}
 
 const epoch = int64(1_800_000_000_000_000_000) // the harness begins here, ns since 1970
 

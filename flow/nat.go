@@ -31,7 +31,8 @@ func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Instan
 	if !t.options.NATEvents || !translated(orig, reply) {
 		return
 	}
-	r := &t.record
+	t.pair = Pair{}
+	r := &t.pair[conntrack.Original]
 	*r = Record{
 		Family: orig.Family, Proto: orig.Proto, NAT: what, ID: en.id(), Translated: true,
 		Start: toWall(at, now), End: toWall(at, now), At: now,
@@ -45,7 +46,7 @@ func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Instan
 	case r.Proto == conntrack.ProtoGRE:
 		r.withoutPorts()
 	}
-	t.sink.Export(r)
+	t.sink.Export(&t.pair)
 }
 
 // translated tells whether NAT rewrites anything. ICMP has an identifier where

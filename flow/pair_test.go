@@ -1,69 +1,73 @@
 package flow
 
 import (
-	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
-// keeper keeps the last pair.
-type keeper struct{ pair [2]Record }
-
-func (k *keeper) ExportPair(both *[2]Record) { k.pair = *both }
-
-// TestPairs holds what both directions moved against the two records that a Sink is
-// given, also where one of them rested.
-func TestPairs(t *testing.T) {
-	cases := map[string]func(e *conntrack.Event){
-		"both":     moves,
-		"original": func(e *conntrack.Event) { e.Counters[0] = conntrack.Counters{Packets: 3, Bytes: 300} },
-		"reply":    func(e *conntrack.Event) { e.Counters[1] = conntrack.Counters{Packets: 5, Bytes: 5000} },
+// TestPairHasBothDirections also where one of them rested, and as often as something
+// moved.
+func TestPairHasBothDirections(t *testing.T) {
+	cases := map[string][2]conntrack.Counters{
+		"both":     {{Packets: 1, Bytes: 100}, {Packets: 2, Bytes: 2000}},
+		"original": {{Packets: 3, Bytes: 300}, {}},
+		"reply":    {{}, {Packets: 5, Bytes: 5000}},
+		"none":     {},
 	}
-	for name, move := range cases {
+	for name, moved := range cases {
 		t.Run(name, func(t *testing.T) {
-			var k keeper
-			paired := testOptions()
-			paired.Pairs = &k
-			single, both := running(t, testOptions()), running(t, paired)
-			for _, h := range []*harness{single, both} {
-				e := h.entry(conntrack.ProtoTCP)
-				move(e)
-				h.pass(time.Second)
-				h.expire(e, h.now.Wall)
-			}
-			want := single.take()
-			for d := range k.pair {
-				r := &k.pair[d]
-				if !r.Moved() {
-					continue
+			h := running(t, testOptions())
+			var got []Pair
+			h.table.sink = sinkFunc(func(p *Pair) { got = append(got, *p) })
+			e := h.entry(conntrack.ProtoTCP)
+			e.Counters = moved
+			h.pass(time.Second)
+			h.expire(e, h.now.Wall)
+			if name == "none" {
+				if len(got) != 0 {
+					t.Errorf("exported %+v", got)
 				}
-				if len(want) == 0 || !reflect.DeepEqual(*r, want[0]) {
-					t.Fatalf("direction %d\n got %+v\nwant %+v", d, *r, want)
+				return
+			}
+			if len(got) != 1 {
+				t.Fatalf("%d pairs", len(got))
+			}
+			checkPair(t, &got[0], &moved, h.now)
+			want := uint64(0)
+			for d := range moved {
+				if moved[d].Packets > 0 {
+					want++
 				}
-				want = want[1:]
 			}
-			if len(want) > 0 || len(both.take()) > 0 {
-				t.Errorf("not in the pair: %+v", want)
-			}
-			orig, reply := &k.pair[0], &k.pair[1]
-			if orig.Src != reply.Dst || orig.SrcPort != reply.DstPort || orig.ID != reply.ID || orig.ID == 0 {
-				t.Errorf("not two directions of one connection: %+v", k.pair)
-			}
-			if n := both.table.Stats.Records.Load(); n != single.table.Stats.Records.Load() {
-				t.Errorf("counted as %d records", n)
+			if n := h.table.Stats.Records.Load(); n != want {
+				t.Errorf("counted as %d records, want %d", n, want)
 			}
 		})
 	}
 }
 
-// TestPairOnce exports a pair once, and none where nothing moved.
-func TestPairOnce(t *testing.T) {
+func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrack.Instant) {
+	t.Helper()
+	for d := range p {
+		if r := &p[d]; r.Packets != moved[d].Packets || r.Bytes != moved[d].Bytes || r.Moved() != (moved[d].Packets > 0) {
+			t.Errorf("direction %d has %d packets, %d bytes, want %+v", d, r.Packets, r.Bytes, moved[d])
+		}
+	}
+	orig, reply := &p[conntrack.Original], &p[conntrack.Reply]
+	if orig.Src != reply.Dst || orig.SrcPort != reply.DstPort || orig.ID != reply.ID || orig.ID == 0 {
+		t.Errorf("not two directions of one connection: %+v", p)
+	}
+	if p.At() != now || reply.At != now || p.IsNATEvent() {
+		t.Errorf("exported at %v, a NAT event: %t", p.At(), p.IsNATEvent())
+	}
+}
+
+// TestPairIsExportedOnce and none is where nothing moved.
+func TestPairIsExportedOnce(t *testing.T) {
 	h := running(t, testOptions())
-	o := testOptions()
-	o.Pairs = h
-	h.table.Reconfigure(o)
 	e := h.entry(conntrack.ProtoUDP)
 	for range 3 {
 		h.pass(20 * time.Second)
@@ -79,6 +83,28 @@ func TestPairOnce(t *testing.T) {
 		t.Errorf("%d pairs, %+v", h.pairs, got)
 	}
 }
+
+// TestSinksTakeTheSame in the order in which they stand.
+func TestSinksTakeTheSame(t *testing.T) {
+	var order []string
+	note := func(name string) Sink { return noted{name, &order} }
+	all := Sinks{note("a"), note("b")}
+	all.Export(new(Pair))
+	all.Flush(conntrack.Instant{})
+	if want := []string{"a takes", "b takes", "a flushes", "b flushes"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
+}
+
+// noted is a Sink that notes its calls.
+type noted struct {
+	name  string
+	order *[]string
+}
+
+func (n noted) Export(*Pair) { *n.order = append(*n.order, n.name+" takes") }
+
+func (n noted) Flush(conntrack.Instant) { *n.order = append(*n.order, n.name+" flushes") }
 
 // TestID tells connections apart that have everything but their start in common.
 func TestID(t *testing.T) {

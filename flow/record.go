@@ -66,16 +66,3 @@ func (r *Record) IsIPv6() bool { return r.Family == unix.AF_INET6 }
 
 // Moved tells whether the record counts anything.
 func (r *Record) Moved() bool { return r.Packets != 0 || r.Bytes != 0 }
-
-// Sink takes the records of a Table.
-type Sink interface {
-	// Export takes one record, which is valid until Export returns.
-	Export(r *Record)
-}
-
-// Pairs takes the records of both directions of a connection at once.
-type Pairs interface {
-	// ExportPair takes those of the original and of the reply direction, of which
-	// one may have moved nothing. They are valid until it returns.
-	ExportPair(both *[2]Record)
-}

@@ -215,9 +215,11 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 }
 
 // sinkFunc is a Sink.
-type sinkFunc func(*Record)
+type sinkFunc func(*Pair)
 
-func (f sinkFunc) Export(r *Record) { f(r) }
+func (f sinkFunc) Export(p *Pair) { f(p) }
+
+func (sinkFunc) Flush(conntrack.Instant) {}
 
 // Whatever record makes the exporter send, what it sends is noted.
 func TestNotedBeforeExported(t *testing.T) {
@@ -226,12 +228,12 @@ func TestNotedBeforeExported(t *testing.T) {
 	noted := map[conntrack.Key][2]conntrack.Counters{}
 	e := h.entry(conntrack.ProtoTCP)
 	exported := 0
-	h.table.sink = sinkFunc(func(*Record) {
+	h.table.sink = sinkFunc(func(*Pair) {
 		for _, s := range h.table.Notes() {
 			noted[s.Key] = s.Sent
 		}
 		if exported++; noted[e.Key()] != e.Counters {
-			t.Errorf("record %d is exported and not noted", exported)
+			t.Errorf("pair %d is exported and not noted", exported)
 		}
 	})
 	for range 7 {
@@ -239,14 +241,14 @@ func TestNotedBeforeExported(t *testing.T) {
 		moves(e)
 		h.dump(e)
 	}
-	if exported != 2 {
-		t.Errorf("%d records, want one per direction", exported)
+	if exported != 1 {
+		t.Errorf("%d pairs, want one", exported)
 	}
 	moves(e)
 	h.live(e)
 	h.table.Flush(h.now)
-	if exported != 4 {
-		t.Errorf("%d records after Flush, want two more", exported)
+	if exported != 2 {
+		t.Errorf("%d pairs after Flush, want one more", exported)
 	}
 }
 

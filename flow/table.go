@@ -21,8 +21,6 @@ type Options struct {
 	// leaves out none. It is asked when a connection is met, and not again.
 	Skip func(*conntrack.Event) bool
 
-	// Pairs, where set, takes records in place of the Sink.
-	Pairs Pairs
 	// NATEvents has the Sink told when a translation begins and ends.
 	NATEvents bool
 	// Describe, where set, adds to a record what the table doesn't know.
@@ -48,8 +46,7 @@ type Table struct {
 	late     int64                // until when ends may be reported late, monotonic
 	baseline bool                 // the first dump is not complete yet
 	away     turnedAway
-	record   Record
-	pair     [2]Record
+	pair     Pair // being exported
 
 	saved  map[conntrack.Key]Saved // by an earlier life, of what was not met yet
 	noting bool

@@ -23,13 +23,18 @@ type encoding struct {
 }
 
 // Export implements flow.Sink.
-func (e *encoding) Export(r *flow.Record) {
-	now := r.At
-	if !e.encoder.Add(r, now.Wall) {
-		e.encoder.Finish(now.Wall)
-		e.encoder.Add(r, now.Wall)
+func (e *encoding) Export(p *flow.Pair) {
+	now := p.At()
+	for d := range p {
+		if r := &p[d]; r.Moved() && !e.encoder.Add(r, now.Wall) {
+			e.encoder.Finish(now.Wall)
+			e.encoder.Add(r, now.Wall)
+		}
 	}
 }
+
+// Flush implements flow.Sink.
+func (e *encoding) Flush(conntrack.Instant) {}
 
 // BenchmarkEventPath goes from a DESTROY datagram to its two encoded records
 // (Encoder, no socket), with the clock of the system and with interfaces by the routes

@@ -54,11 +54,3 @@ func newContent(ctx context.Context, c *config.Config, links *link.Links, clock 
 	}
 	return ct, nil
 }
-
-// pairs returns who takes both directions at once, if anybody is to.
-func (ct *content) pairs(e *export.Exporter) flow.Pairs {
-	if !ct.Biflow {
-		return nil
-	}
-	return e
-}

@@ -35,7 +35,18 @@ type loop struct {
 }
 
 // Export implements flow.Sink.
-func (l *loop) Export(r *flow.Record) {
+func (l *loop) Export(p *flow.Pair) {
+	for d := range p {
+		if p[d].Moved() {
+			l.take(&p[d])
+		}
+	}
+}
+
+// Flush implements flow.Sink.
+func (l *loop) Flush(conntrack.Instant) {}
+
+func (l *loop) take(r *flow.Record) {
 	if l.gated.Load() {
 		l.waits.Store(true)
 		<-l.gate

@@ -56,6 +56,6 @@ func sendFlow(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	e := &export.Exporter{Collectors: []*export.Collector{c}}
-	e.Export(&flow.Record{At: clock(), Packets: 1, Bytes: 100})
+	e.Export(&flow.Pair{{At: clock(), Packets: 1, Bytes: 100}})
 	e.Close(clock())
 }

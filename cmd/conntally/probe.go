@@ -26,7 +26,8 @@ type probe struct {
 	reader   *conntrack.Reader
 	links    *link.Links
 	table    *flow.Table
-	exporter *export.Exporter
+	sinks    flow.Sinks
+	exporter *export.Exporter // one of them
 	content  content
 	clock    conntrack.Clock
 	log      *zap.Logger
@@ -199,7 +200,7 @@ func (p *probe) dump() {
 		p.table.EndDump(now)
 		p.Stats.Dumped.Store(now.Mono)
 	}
-	p.exporter.Flush(now) // a dump's records have no more company to wait for
+	p.commit(now) // a dump's records have no more company to wait for
 	p.journal.tidy()
 	p.pacer.end(now)
 	if p.pacer.news() {
@@ -231,6 +232,12 @@ func (p *probe) dumpOnce() (whole bool, err error) {
 	return before == after, nil
 }
 
+// commit writes down what was exported, then has all sinks hand it on.
+func (p *probe) commit(now conntrack.Instant) {
+	p.journal.write()
+	p.sinks.Flush(now)
+}
+
 // stop exports what moved up to now.
 func (p *probe) stop() error {
 	p.manager.Tell(notify.Stopping)
@@ -241,6 +248,7 @@ func (p *probe) stop() error {
 	}
 	now := p.clock()
 	p.table.Flush(now)
+	p.commit(now)
 	p.exporter.Close(now)
 	p.journal.close()
 	log, unsent := p.log.Info, p.totals().unsent-p.summary.last.unsent

@@ -134,9 +134,10 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
 	}
-	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), exporter, began)
+	p.sinks = flow.Sinks{exporter}
+	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), p.sinks, began)
 	if p.journal = openJournal(state, p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
-		exporter.BeforeSend = p.journal.write
+		exporter.Commit = p.commit
 	}
 	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
 	p.collectors.Store(&collectors)
@@ -153,8 +154,8 @@ func (p *probe) flowOptions() flow.Options {
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: p.links,
-		Skip:  func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
-		Pairs: p.content.pairs(p.exporter), NATEvents: p.content.NATEvents, Describe: p.content.describe,
+		Skip:      func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		NATEvents: p.content.NATEvents, Describe: p.content.describe,
 	}
 }
 

@@ -3,18 +3,23 @@ package export
 import (
 	"testing"
 	"time"
+
+	"github.com/conntally/conntally/conntrack"
 )
 
-// TestBeforeSend holds the order that exact restarts rest on: all that leaves was
+// TestCommitBeforeSending holds the order that exact restarts rest on: all that leaves was
 // written down before, and what is written down leaves at all collectors at once.
-func TestBeforeSend(t *testing.T) {
+func TestCommitBeforeSending(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{}
 	for _, p := range protocols {
 		e.Collectors = append(e.Collectors, opened(t, p, listen4(t), clock))
 	}
 	exported, written := 0, 0
-	e.BeforeSend = func() { written = exported }
+	e.Commit = func(now conntrack.Instant) {
+		written = exported
+		e.Flush(now)
+	}
 	records := samples(clock.at.Wall)
 	for i := range 500 {
 		r := records[i%len(records)]
