@@ -1,9 +1,13 @@
-// Package conntrack is the boundary to the kernel's connection tracking: it
-// reads ctnetlink dumps and DESTROY events and turns them into Events.
+// Package conntrack has the values that describe the kernel's connection tracking. All
+// else in this module is built on them.
 //
-//	netlink datagrams -> Socket -> Reader -> func(*Event)
+//	ctnetlink ┐
+//	          ├ Source ─> func(*Event): Kind, Orig and Reply Tuple, Counters, times, State
+//	(others)  ┘
 //
-// A Reader holds two sockets, one subscribed to the end of every entry and one
-// for dumps of the living ones, and is driven by a single goroutine. Reading is
-// this program's main expense, so nothing is allocated per entry or event.
+// A Source tells of connections: its Dump of all that live, its Wait of those that end.
+// Event.Key tells entries apart. Timeouts computes from an Event when its last packet
+// passed; a Timestamp is one moment on two clocks. Nothing here reads from the kernel but
+// SystemClock: conntrack/ctnetlink is the Source by netlink, conntrack/kernel asks for
+// settings and tables, conntrack/conntracktest is a kernel for tests.
 package conntrack

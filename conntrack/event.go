@@ -67,7 +67,7 @@ const (
 // again and again, so it is valid only until the callback returns.
 type Event struct {
 	Kind Kind
-	At   Instant // when its datagram was read
+	At   Timestamp // when its datagram was read
 	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
 	// up in. They are equal unless a rule sets a zone for one direction alone: then the
 	// other one's is 0 (struct nf_conntrack_zone).
@@ -173,11 +173,4 @@ const (
 func (e *Event) PickedUp() bool {
 	const all, midstream = TCPWindowScale | TCPSACKPermitted | TCPBeLiberal, TCPSACKPermitted | TCPBeLiberal
 	return e.Orig.Proto == ProtoTCP && e.TCPFlags[Original]&all == midstream && e.TCPFlags[Reply]&all == midstream
-}
-
-// mapped reads an IPv4 address. Two whole stores: smaller ones would stall whoever
-// copies the address.
-func (a *Addr) mapped(v4 []byte) {
-	binary.BigEndian.PutUint64(a[:8], 0)
-	binary.BigEndian.PutUint64(a[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(v4)))
 }

@@ -13,39 +13,6 @@ type Timeouts struct {
 	TCPUnacked, TCPRetrans time.Duration
 }
 
-// ReadTimeouts reads the sysctls of the calling thread's network namespace. One
-// that this kernel lacks stays unknown.
-func ReadTimeouts() *Timeouts {
-	t := &Timeouts{
-		Generic: seconds("generic_timeout"), ICMP: seconds("icmp_timeout"), ICMPv6: seconds("icmpv6_timeout"),
-		UDP: seconds("udp_timeout"), UDPStream: seconds("udp_timeout_stream"),
-		GRE: seconds("gre_timeout"), GREStream: seconds("gre_timeout_stream"),
-		TCPUnacked: seconds("tcp_timeout_unacknowledged"), TCPRetrans: seconds("tcp_timeout_max_retrans"),
-	}
-	for state, name := range [...]string{
-		TCPSynSent: "syn_sent", TCPSynRecv: "syn_recv", TCPEstablished: "established", TCPFinWait: "fin_wait",
-		TCPCloseWait: "close_wait", TCPLastAck: "last_ack", TCPTimeWait: "time_wait", TCPClose: "close",
-		TCPSynSent2: "syn_sent",
-	} {
-		t.TCP[state] = seconds("tcp_timeout_" + name)
-	}
-	for state, name := range [...]string{
-		1: "closed", 2: "cookie_wait", 3: "cookie_echoed", 4: "established", 5: "shutdown_sent",
-		6: "shutdown_recd", 7: "shutdown_ack_sent", 8: "heartbeat_sent",
-	} {
-		t.SCTP[state] = seconds("sctp_timeout_" + name)
-	}
-	return t
-}
-
-func seconds(name string) time.Duration {
-	n, err := ReadSysctl(name)
-	if err != nil {
-		return 0
-	}
-	return time.Duration(n) * time.Second
-}
-
 // Of returns the timeouts that may be in force for e, the likeliest first, 0 for
 // those that are not: TCP shortens its own while data is unacknowledged or
 // retransmitted, which a DESTROY event doesn't tell.

@@ -91,7 +91,7 @@ func (c *Collector) export(p *flow.Pair) {
 	}
 }
 
-func (c *Collector) add(d *dataRecord, now conntrack.Instant) {
+func (c *Collector) add(d *dataRecord, now conntrack.Timestamp) {
 	if c.socket == nil {
 		c.Stats.Unsent.Add(1)
 		one := sum{}
@@ -108,7 +108,7 @@ func (c *Collector) add(d *dataRecord, now conntrack.Instant) {
 }
 
 // wait has a record wait for company.
-func (c *Collector) wait(now conntrack.Instant) {
+func (c *Collector) wait(now conntrack.Timestamp) {
 	if c.flush == 0 {
 		c.flush = now.Mono + int64(messageDelay)
 	}
@@ -125,7 +125,7 @@ func (c *Collector) describe(all []flow.Interface, version uint32) {
 
 // begin puts the templates, or what there is to tell of interfaces, in front of a
 // message where they are due. What has no room in it leaves in messages ahead.
-func (c *Collector) begin(now conntrack.Instant) {
+func (c *Collector) begin(now conntrack.Timestamp) {
 	if !c.encoder.Empty() {
 		return
 	}
@@ -145,7 +145,7 @@ func (c *Collector) begin(now conntrack.Instant) {
 }
 
 // finish sends the message.
-func (c *Collector) finish(now conntrack.Instant) {
+func (c *Collector) finish(now conntrack.Timestamp) {
 	if c.encoder.Empty() {
 		return
 	}
@@ -167,7 +167,7 @@ func (c *Collector) finish(now conntrack.Instant) {
 
 // transmit sends the message. An error may be the answer to an earlier datagram:
 // then this one wasn't sent, and is sent again.
-func (c *Collector) transmit(now conntrack.Instant, whole bool) (err error) {
+func (c *Collector) transmit(now conntrack.Timestamp, whole bool) (err error) {
 	for range 3 {
 		before := err
 		if whole && c.path.mayTry(len(c.message)) {
@@ -199,7 +199,7 @@ func mayAnswer(err error) bool {
 }
 
 // refuse notes that the collector, or a firewall before it, has refused a datagram.
-func (c *Collector) refuse(now conntrack.Instant) {
+func (c *Collector) refuse(now conntrack.Timestamp) {
 	c.Stats.Refused.Add(1)
 	c.search.refused = true
 	c.retryPreamble(now)
@@ -207,7 +207,7 @@ func (c *Collector) refuse(now conntrack.Instant) {
 
 // retryPreamble makes the templates due soon: they may have been in a datagram that
 // was lost, or the collector may have restarted.
-func (c *Collector) retryPreamble(now conntrack.Instant) {
+func (c *Collector) retryPreamble(now conntrack.Timestamp) {
 	c.preamble = min(c.preamble, now.Mono+int64(retryInterval))
 }
 
@@ -219,7 +219,7 @@ func passing(err error) bool {
 
 // tick does what is due at one of the collectors: a socket, templates, a message
 // that has waited long enough.
-func (c *Collector) tick(ctx context.Context, now conntrack.Instant) {
+func (c *Collector) tick(ctx context.Context, now conntrack.Timestamp) {
 	c.seek(ctx, now)
 	if c.socket == nil {
 		return
@@ -253,7 +253,7 @@ func (c *Collector) due() int64 {
 }
 
 // close sends what is left and closes the socket.
-func (c *Collector) close(now conntrack.Instant) {
+func (c *Collector) close(now conntrack.Timestamp) {
 	if c.socket == nil {
 		return
 	}

@@ -16,7 +16,7 @@ func TestCommitBeforeSending(t *testing.T) {
 		e.Collectors = append(e.Collectors, opened(t, p, listen4(t), clock))
 	}
 	exported, written := 0, 0
-	e.Commit = func(now conntrack.Instant) {
+	e.Commit = func(now conntrack.Timestamp) {
 		written = exported
 		e.Flush(now)
 	}

@@ -14,7 +14,7 @@ type Exporter struct {
 	// Commit, where set, is called before datagrams are sent: it writes down what was
 	// exported, then calls Flush. All collectors then send at the same time, so that no
 	// record waits that is written down already.
-	Commit func(now conntrack.Instant)
+	Commit func(now conntrack.Timestamp)
 	// Interfaces, where set, is what collectors are told of interfaces.
 	Interfaces Interfaces
 
@@ -49,7 +49,7 @@ func (e *Exporter) full(p *flow.Pair) bool {
 }
 
 // commit is Commit, or without one Flush.
-func (e *Exporter) commit(now conntrack.Instant) {
+func (e *Exporter) commit(now conntrack.Timestamp) {
 	if e.Commit != nil {
 		e.Commit(now)
 	} else {
@@ -58,7 +58,7 @@ func (e *Exporter) commit(now conntrack.Instant) {
 }
 
 // Tick does what is due at now.
-func (e *Exporter) Tick(ctx context.Context, now conntrack.Instant) {
+func (e *Exporter) Tick(ctx context.Context, now conntrack.Timestamp) {
 	e.describe()
 	if now.Mono < e.Due(now.Mono+1) {
 		return
@@ -84,7 +84,7 @@ func (e *Exporter) describe() {
 }
 
 // Flush implements flow.Sink: it sends what is there.
-func (e *Exporter) Flush(now conntrack.Instant) {
+func (e *Exporter) Flush(now conntrack.Timestamp) {
 	for _, c := range e.Collectors {
 		c.finish(now)
 	}
@@ -128,7 +128,7 @@ func (e *Exporter) ours(t *conntrack.Tuple, belongs func(*ends, *conntrack.Tuple
 
 // Replace exports to others from now on. Those that stay keep their socket, templates
 // and sequence; those that go are sent what is pending, and closed.
-func (e *Exporter) Replace(collectors []*Collector, now conntrack.Instant) {
+func (e *Exporter) Replace(collectors []*Collector, now conntrack.Timestamp) {
 	e.commit(now)
 	for _, c := range e.Collectors {
 		if !slices.Contains(collectors, c) {
@@ -153,7 +153,7 @@ func (e *Exporter) remember(s *socket) {
 }
 
 // Close sends what is left and closes the sockets.
-func (e *Exporter) Close(now conntrack.Instant) {
+func (e *Exporter) Close(now conntrack.Timestamp) {
 	e.commit(now)
 	for _, c := range e.Collectors {
 		c.close(now)

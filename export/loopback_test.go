@@ -15,11 +15,11 @@ import (
 )
 
 // fakeClock stands still until a test moves it.
-type fakeClock struct{ at conntrack.Instant }
+type fakeClock struct{ at conntrack.Timestamp }
 
-func newFakeClock() *fakeClock { return &fakeClock{conntrack.Instant{Mono: 0, Wall: present}} }
+func newFakeClock() *fakeClock { return &fakeClock{conntrack.Timestamp{Mono: 0, Wall: present}} }
 
-func (c *fakeClock) now() conntrack.Instant { return c.at }
+func (c *fakeClock) now() conntrack.Timestamp { return c.at }
 
 func (c *fakeClock) advance(d time.Duration) {
 	c.at.Mono += int64(d)

@@ -175,7 +175,7 @@ func TestBiflowBeside(t *testing.T) {
 		listeners, e.Collectors = append(listeners, l), append(e.Collectors, c)
 	}
 	noted, written := 0, 0
-	e.Commit = func(now conntrack.Instant) { written = noted; e.Flush(now) }
+	e.Commit = func(now conntrack.Timestamp) { written = noted; e.Flush(now) }
 	pairs := randomPairs(rand.New(rand.NewPCG(1, 9)), 400, clock.at.Wall)
 	for i := range pairs {
 		both := pairs[i]

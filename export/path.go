@@ -48,7 +48,7 @@ func (p *path) mayTry(size int) bool {
 }
 
 // try sends the message, which must stay whole.
-func (c *Collector) try(now conntrack.Instant) error {
+func (c *Collector) try(now conntrack.Timestamp) error {
 	if err := c.socket.breakable(false); err != nil {
 		return err
 	}

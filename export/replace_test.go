@@ -20,7 +20,7 @@ func TestReplace(t *testing.T) {
 		}
 		e := &Exporter{Collectors: []*Collector{c["goes"], c["stays"]}}
 		written := 0
-		e.Commit = func(now conntrack.Instant) { written++; e.Flush(now) }
+		e.Commit = func(now conntrack.Timestamp) { written++; e.Flush(now) }
 		local := c["stays"].socket.local
 
 		before, after := samples(clock.at.Wall), samples(clock.at.Wall+int64(time.Second))

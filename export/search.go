@@ -51,7 +51,7 @@ func (c *Collector) searchDue() int64 {
 
 // seek takes what a search has found, and begins one where it is due: there is no
 // socket, or it can't send any more, or the name may lead elsewhere by now.
-func (c *Collector) seek(ctx context.Context, now conntrack.Instant) {
+func (c *Collector) seek(ctx context.Context, now conntrack.Timestamp) {
 	if now.Mono < c.searchDue() {
 		return
 	}
@@ -71,7 +71,7 @@ func (c *Collector) seek(ctx context.Context, now conntrack.Instant) {
 
 // beginSearch leaves an address that answers only with refusals, if the name has
 // others. One refusal is a restart.
-func (c *Collector) beginSearch(ctx context.Context, now conntrack.Instant) {
+func (c *Collector) beginSearch(ctx context.Context, now conntrack.Timestamp) {
 	s := &c.search
 	if s.streak++; !s.refused {
 		s.streak = 0

@@ -12,11 +12,11 @@ type discard struct{}
 
 func (discard) Export(*Pair) {}
 
-func (discard) Flush(conntrack.Instant) {}
+func (discard) Flush(conntrack.Timestamp) {}
 
 // steady returns a table of n flows and their entries.
 func steady(n int) (*Table, []conntrack.Event) {
-	now := conntrack.Instant{Mono: 1, Wall: epoch}
+	now := conntrack.Timestamp{Mono: 1, Wall: epoch}
 	o := testOptions()
 	o.Links = &fakeLinks{path: outward()}
 	t := NewTable(o, testTimeouts(), discard{}, now)
@@ -102,7 +102,7 @@ func TestMemoryPerFlow(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	table := NewTable(testOptions(), testTimeouts(), discard{}, conntrack.Instant{Mono: 1, Wall: epoch})
+	table := NewTable(testOptions(), testTimeouts(), discard{}, conntrack.Timestamp{Mono: 1, Wall: epoch})
 	e := conntrack.Event{Kind: conntrack.Live, Counted: true, Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
 	for i := range flows {
 		e.ID = uint32(i)

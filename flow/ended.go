@@ -11,8 +11,8 @@ import "github.com/conntally/conntally/conntrack"
 type ended struct {
 	current, previous hashes
 
-	began conntrack.Instant // of what is current
-	since conntrack.Instant // all that ended since is here; zero: all that ever did
+	began conntrack.Timestamp // of what is current
+	since conntrack.Timestamp // all that ended since is here; zero: all that ever did
 }
 
 func newEnded() ended {
@@ -24,7 +24,7 @@ const endedMost = 1 << 20
 
 // add remembers h for at least one whole dump from now, and tells whether it was
 // added before, since the dump before the last one.
-func (e *ended) add(h uint64, now conntrack.Instant) (again bool) {
+func (e *ended) add(h uint64, now conntrack.Timestamp) (again bool) {
 	if e.current.len() >= endedMost {
 		e.rotate(now)
 	}
@@ -37,7 +37,7 @@ func (e *ended) recent(h uint64) bool { return e.current.has(h) }
 func (e *ended) before(h uint64) bool { return e.previous.has(h) }
 
 // rotate marks the end of a dump.
-func (e *ended) rotate(now conntrack.Instant) {
+func (e *ended) rotate(now conntrack.Timestamp) {
 	e.previous.clear()
 	e.current, e.previous = e.previous, e.current
 	e.since, e.began = e.began, now
@@ -45,7 +45,7 @@ func (e *ended) rotate(now conntrack.Instant) {
 
 // hasEnded remembers that an entry has ended, and tells whether that was known. Without
 // a start time another may have had the same key, but hardly the same counters.
-func (t *Table) hasEnded(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Instant) (again bool) {
+func (t *Table) hasEnded(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Timestamp) (again bool) {
 	again = t.ended.add(h, now)
 	if k.Start == 0 {
 		again = t.ended.add(t.index.hashWith(h, c), now)

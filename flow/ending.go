@@ -23,13 +23,13 @@ const timerSlack = int64(time.Second)
 
 // toMono brings one of the kernel's time stamps, of the system clock, to the
 // monotonic clock. It is never later than now.
-func toMono(stamp int64, now conntrack.Instant) int64 {
+func toMono(stamp int64, now conntrack.Timestamp) int64 {
 	return min(now.Mono, now.Mono-(now.Wall-stamp))
 }
 
 // toWall brings a moment of the monotonic clock to the system clock as it
 // stands now.
-func toWall(mono int64, now conntrack.Instant) int64 {
+func toWall(mono int64, now conntrack.Timestamp) int64 {
 	return now.Wall - (now.Mono - mono)
 }
 

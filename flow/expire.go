@@ -27,7 +27,7 @@ func (t *Table) exportLiving(en *entry, reason EndReason, e *conntrack.Event) {
 
 // exportNoted notes first what is exported then: the second of two records may be
 // what makes the exporter send the first.
-func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Instant) {
+func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Timestamp) {
 	if en.hasPending() {
 		t.note(en)
 		t.export(en, reason, now)
@@ -37,7 +37,7 @@ func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Instant) 
 // rests tells whether a flow has been idle for long enough. Its last packet passed
 // up to timerDoubt before en.moved; taking it at its earliest keeps the
 // promise that an idle flow is exported within the timeout and one poll.
-func (t *Table) rests(en *entry, now conntrack.Instant) bool {
+func (t *Table) rests(en *entry, now conntrack.Timestamp) bool {
 	doubt := min(t.interval, timerDoubt)
 	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
 }
@@ -45,11 +45,11 @@ func (t *Table) rests(en *entry, now conntrack.Instant) bool {
 // Late tells the table that the kernel could not report some ends yet and is going
 // to repeat them, which it does at once when there is room. For a while no end
 // is forgotten, and what dumps don't show is not taken to be gone.
-func (t *Table) Late(now conntrack.Instant) { t.late = now.Mono + lateFor }
+func (t *Table) Late(now conntrack.Timestamp) { t.late = now.Mono + lateFor }
 
 // EndDump is told when a dump has shown every living entry. What the last two
 // didn't show is gone, and its DESTROY was lost.
-func (t *Table) EndDump(now conntrack.Instant) {
+func (t *Table) EndDump(now conntrack.Timestamp) {
 	if now.Mono >= t.late {
 		t.index.each(func(en *entry) {
 			if t.dump-en.dump >= 2 {
@@ -66,10 +66,10 @@ func (t *Table) EndDump(now conntrack.Instant) {
 	t.index.endDump()
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
-	t.dumps = [3]conntrack.Instant{now, t.dumps[0], t.dumps[1]}
+	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}
 }
 
-func (t *Table) vanish(en *entry, now conntrack.Instant) {
+func (t *Table) vanish(en *entry, now conntrack.Timestamp) {
 	t.Stats.Vanished.Add(1)
 	t.exportNoted(en, restReason(en), now)
 	h := t.index.hash(&en.key)
@@ -78,7 +78,7 @@ func (t *Table) vanish(en *entry, now conntrack.Instant) {
 }
 
 // Flush exports all that is pending, because the program stops.
-func (t *Table) Flush(now conntrack.Instant) {
+func (t *Table) Flush(now conntrack.Timestamp) {
 	t.index.each(func(en *entry) {
 		t.exportNoted(en, EndForced, now)
 		en.begin = en.moved

@@ -37,7 +37,7 @@ func (v View) String() string {
 }
 
 // export sends what is pending of both directions, if anything is.
-func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
+func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	if !en.hasPending() {
 		return
 	}
@@ -55,7 +55,7 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Instant) {
 }
 
 // describe fills in the record of one direction.
-func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Instant) {
+func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Timestamp) {
 	*r = Record{
 		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
 		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,

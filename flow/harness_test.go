@@ -14,7 +14,7 @@ import (
 type harness struct {
 	t       *testing.T
 	table   *Table
-	now     conntrack.Instant
+	now     conntrack.Timestamp
 	records []Record
 	pairs   int // how many calls of Export
 }
@@ -29,7 +29,7 @@ func (h *harness) Export(p *Pair) {
 	}
 }
 
-func (h *harness) Flush(conntrack.Instant) {}
+func (h *harness) Flush(conntrack.Timestamp) {}
 
 const epoch = int64(1_800_000_000_000_000_000) // the harness begins here, ns since 1970
 
@@ -52,7 +52,7 @@ func testTimeouts() *conntrack.Timeouts {
 }
 
 func newHarness(t *testing.T, o Options) *harness {
-	h := &harness{t: t, now: conntrack.Instant{Mono: int64(time.Hour), Wall: epoch}}
+	h := &harness{t: t, now: conntrack.Timestamp{Mono: int64(time.Hour), Wall: epoch}}
 	h.table = NewTable(o, testTimeouts(), h, h.now)
 	return h
 }

@@ -70,7 +70,7 @@ func TestEndedForgets(t *testing.T) {
 	}
 }
 
-func at(mono int64) conntrack.Instant { return conntrack.Instant{Mono: mono} }
+func at(mono int64) conntrack.Timestamp { return conntrack.Timestamp{Mono: mono} }
 
 // The index against a map, with hashes that collide and wrap round its end.
 func TestIndexAgainstMap(t *testing.T) {

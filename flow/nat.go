@@ -26,7 +26,7 @@ func goneAt(e *conntrack.Event) int64 {
 }
 
 // tellNAT exports what became of a translation at a moment of the monotonic clock.
-func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Instant) {
+func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
 	orig, reply := &en.key.Orig, &en.reply
 	if !t.options.NATEvents || !translated(orig, reply) {
 		return

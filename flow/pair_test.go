@@ -49,7 +49,7 @@ func TestPairHasBothDirections(t *testing.T) {
 	}
 }
 
-func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrack.Instant) {
+func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrack.Timestamp) {
 	t.Helper()
 	for d := range p {
 		if r := &p[d]; r.Packets != moved[d].Packets || r.Bytes != moved[d].Bytes || r.Moved() != (moved[d].Packets > 0) {
@@ -90,7 +90,7 @@ func TestSinksTakeTheSame(t *testing.T) {
 	note := func(name string) Sink { return noted{name, &order} }
 	all := Sinks{note("a"), note("b")}
 	all.Export(new(Pair))
-	all.Flush(conntrack.Instant{})
+	all.Flush(conntrack.Timestamp{})
 	if want := []string{"a takes", "b takes", "a flushes", "b flushes"}; !slices.Equal(order, want) {
 		t.Errorf("%q, want %q", order, want)
 	}
@@ -104,7 +104,7 @@ type noted struct {
 
 func (n noted) Export(*Pair) { *n.order = append(*n.order, n.name+" takes") }
 
-func (n noted) Flush(conntrack.Instant) { *n.order = append(*n.order, n.name+" flushes") }
+func (n noted) Flush(conntrack.Timestamp) { *n.order = append(*n.order, n.name+" flushes") }
 
 // TestID tells connections apart that have everything but their start in common.
 func TestID(t *testing.T) {

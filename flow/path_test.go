@@ -20,7 +20,7 @@ func (l *fakeLinks) Path(*conntrack.Event) Path { l.asked++; return l.path }
 func (l *fakeLinks) Version() (uint32, int64) { return l.version, l.since }
 
 // change sends all another way from now on.
-func (l *fakeLinks) change(p Path, now conntrack.Instant) {
+func (l *fakeLinks) change(p Path, now conntrack.Timestamp) {
 	l.path, l.version, l.since = p, l.version+1, now.Mono
 }
 

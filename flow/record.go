@@ -27,7 +27,7 @@ type Record struct {
 	Packets, Bytes uint64 // bytes of layer 3, IP header included
 	Start, End     int64  // nanoseconds since 1970, Start <= End
 	EndReason      EndReason
-	At             conntrack.Instant // when it was exported
+	At             conntrack.Timestamp // when it was exported
 
 	Input, Output uint32 // ifIndexes, 0 = unknown or the router itself
 	Egress        bool   // leaves by an uplink (flowDirection, element 61)

@@ -23,7 +23,7 @@ func (t *Table) Restore(began int64, saved map[conntrack.Key]Saved) {
 
 // resume begins a flow where an earlier life's last record ended. Another connection
 // that takes its identity later begins anew.
-func (t *Table) resume(en *entry, s *Saved, now conntrack.Instant) {
+func (t *Table) resume(en *entry, s *Saved, now conntrack.Timestamp) {
 	until := min(s.Until, now.Mono)
 	en.last, en.begun = s.Sent, s.Sent != [2]conntrack.Counters{}
 	en.begin, en.moved, en.seen = until, until, until

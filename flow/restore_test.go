@@ -219,7 +219,7 @@ type sinkFunc func(*Pair)
 
 func (f sinkFunc) Export(p *Pair) { f(p) }
 
-func (sinkFunc) Flush(conntrack.Instant) {}
+func (sinkFunc) Flush(conntrack.Timestamp) {}
 
 // Whatever record makes the exporter send, what it sends is noted.
 func TestNotedBeforeExported(t *testing.T) {

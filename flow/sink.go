@@ -8,7 +8,7 @@ import "github.com/conntally/conntally/conntrack"
 type Pair [2]Record
 
 // At returns when the pair was exported.
-func (p *Pair) At() conntrack.Instant { return p[conntrack.Original].At }
+func (p *Pair) At() conntrack.Timestamp { return p[conntrack.Original].At }
 
 // IsNATEvent reports whether the pair is the beginning or the end of a translation.
 func (p *Pair) IsNATEvent() bool { return p[conntrack.Original].NAT != 0 }
@@ -20,7 +20,7 @@ type Sink interface {
 	Export(p *Pair)
 	// Flush hands on what Export has taken. By then it is written down, so that a
 	// restarted program doesn't export it again.
-	Flush(now conntrack.Instant)
+	Flush(now conntrack.Timestamp)
 }
 
 // Sinks is a Sink that passes everything to each of several.
@@ -34,7 +34,7 @@ func (all Sinks) Export(p *Pair) {
 }
 
 // Flush implements Sink.
-func (all Sinks) Flush(now conntrack.Instant) {
+func (all Sinks) Flush(now conntrack.Timestamp) {
 	for _, s := range all {
 		s.Flush(now)
 	}

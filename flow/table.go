@@ -39,12 +39,12 @@ type Table struct {
 	index    index
 	ended    ended
 	left     leftOut
-	began    conntrack.Instant
-	dump     uint32               // number of the present dump, 1 the first
-	dumps    [3]conntrack.Instant // when the last three ended, the latest first
-	interval int64                // between the last two, ns
-	late     int64                // until when ends may be reported late, monotonic
-	baseline bool                 // the first dump is not complete yet
+	began    conntrack.Timestamp
+	dump     uint32                 // number of the present dump, 1 the first
+	dumps    [3]conntrack.Timestamp // when the last three ended, the latest first
+	interval int64                  // between the last two, ns
+	late     int64                  // until when ends may be reported late, monotonic
+	baseline bool                   // the first dump is not complete yet
 	away     turnedAway
 	pair     Pair // being exported
 
@@ -55,12 +55,12 @@ type Table struct {
 
 // NewTable returns an empty table that counts what moves from now on. now must
 // not be earlier than the subscription to events.
-func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Instant) *Table {
+func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Timestamp) *Table {
 	return &Table{
 		options: o, timeouts: t, sink: sink,
 		index: newIndex(), ended: newEnded(), left: newLeftOut(),
 		began: now, dump: 1, baseline: true,
-		dumps: [3]conntrack.Instant{now, now, now},
+		dumps: [3]conntrack.Timestamp{now, now, now},
 	}
 }
 
@@ -206,7 +206,7 @@ func (t *Table) destroyed(e *conntrack.Event) {
 
 // drop lets go of a flow whose bytes are exported, with the hash of its key: that its
 // translation ended at a moment of the monotonic clock is told.
-func (t *Table) drop(en *entry, h uint64, at int64, now conntrack.Instant) {
+func (t *Table) drop(en *entry, h uint64, at int64, now conntrack.Timestamp) {
 	t.tellNAT(en, NATEnded, at, now)
 	k := en.key // remove empties en
 	t.index.remove(&k, h)
@@ -252,7 +252,7 @@ func (t *Table) overdue(e *conntrack.Event) bool {
 
 // stepped tells whether the system clock was set since before: then the kernel's
 // time stamps don't tell.
-func stepped(now, before conntrack.Instant) bool {
+func stepped(now, before conntrack.Timestamp) bool {
 	step := (now.Wall - now.Mono) - (before.Wall - before.Mono)
 	return max(step, -step) >= stepTolerance
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/bench/lab"
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // What enableTracking adds to nftables is the rule that the program names, in a table
 // of another name: the program's own may be there, too.
 func TestTrackingByNftables(t *testing.T) {
-	_, rule, _ := strings.Cut(conntrack.TrackRule, "{ ")
+	_, rule, _ := strings.Cut(kernel.TrackRule, "{ ")
 	rule = "inet " + strings.TrimSuffix(rule, " }'")
 	want := map[string]string{"conntally-track": rule}
 	if got := readRecord(t).system(t, "nftables").Nftables; !maps.Equal(got, want) {
@@ -102,7 +102,7 @@ func inNamespace(t *testing.T, run func(step func(script string, want bool))) {
 			if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
 				return fmt.Errorf("%s: %w\n%s", script, err, out)
 			}
-			got, err := conntrack.Tracking()
+			got, err := kernel.Tracking()
 			if err == nil && got != want {
 				err = fmt.Errorf("after %s: tracking %v", script, got)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // Machine says where something was measured.
@@ -46,8 +46,8 @@ func ReadMachine() Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel, _, _ = strings.Cut(unix.ByteSliceToString(name.Release[:]), "-")
 	}
-	m.Max, _ = conntrack.ReadSysctl("max")
-	m.Buckets, _ = conntrack.ReadSysctl("buckets")
+	m.Max, _ = kernel.ReadSysctl("max")
+	m.Buckets, _ = kernel.ReadSysctl("buckets")
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/link"
@@ -34,7 +35,7 @@ func (e *encoding) Export(p *flow.Pair) {
 }
 
 // Flush implements flow.Sink.
-func (e *encoding) Flush(conntrack.Instant) {}
+func (e *encoding) Flush(conntrack.Timestamp) {}
 
 // BenchmarkEventPath goes from a DESTROY datagram to its two encoded records
 // (Encoder, no socket), with the clock of the system and with interfaces by the routes
@@ -83,8 +84,8 @@ func benchmarkEventPath(b *testing.B, protocol export.Protocol, met bool) {
 type path struct {
 	b      *testing.B
 	kernel *conntracktest.Kernel
-	socket conntrack.Socket // of the events
-	reader *conntrack.Reader
+	socket ctnetlink.Socket // of the events
+	reader *ctnetlink.Reader
 	table  *flow.Table
 	apply  func(*conntrack.Event)
 	clock  conntrack.Clock
@@ -95,7 +96,7 @@ type path struct {
 func newPath(b *testing.B, protocol export.Protocol) *path {
 	p := &path{b: b, kernel: conntracktest.New(), clock: conntrack.SystemClock(), events: ends()}
 	events, dumps := p.kernel.Sockets()
-	p.socket, p.reader = events, conntrack.NewReader(events, dumps, p.clock)
+	p.socket, p.reader = events, ctnetlink.NewReader(events, dumps, p.clock)
 	links, err := link.Open(link.Options{Clock: p.clock})
 	must(b, err)
 	b.Cleanup(func() { must(b, links.Close()) })
@@ -236,7 +237,7 @@ func (n *burstNull) after() { n.null.close() }
 type burstReader struct {
 	*filled
 	b      *testing.B
-	reader *conntrack.Reader
+	reader *ctnetlink.Reader
 	table  *flow.Table
 }
 

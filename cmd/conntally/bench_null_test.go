@@ -62,7 +62,7 @@ func (f *filled) null(b *testing.B) *nullReader {
 
 func (n *nullReader) close() { unix.Close(n.fd) }
 
-// subscribe joins the group that conntrack.Open joins.
+// subscribe joins the group that ctnetlink.Open joins.
 func (n *nullReader) subscribe() error {
 	return errors.Join(
 		unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, burstBuffer),

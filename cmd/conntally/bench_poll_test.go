@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )
@@ -17,7 +18,7 @@ const (
 
 // poller polls as `conntally run` does.
 type poller struct {
-	reader *conntrack.Reader
+	reader *ctnetlink.Reader
 	table  *flow.Table
 	clock  conntrack.Clock
 	apply  func(*conntrack.Event)

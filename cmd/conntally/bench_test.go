@@ -10,6 +10,8 @@ import (
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )
@@ -180,7 +182,7 @@ func newFilled(b *testing.B) *filled {
 // grow fills the table up to n entries.
 func (f *filled) grow(b *testing.B, n int) {
 	b.Helper()
-	if most, err := conntrack.ReadSysctl("max"); err == nil && n > most {
+	if most, err := kernel.ReadSysctl("max"); err == nil && n > most {
 		b.Skipf("nf_conntrack_max is %d", most)
 	}
 	must(b, f.Fill(f.entries, n-f.entries))
@@ -195,9 +197,9 @@ func (f *filled) empty(b *testing.B) {
 }
 
 // open subscribes with a buffer that takes a burst of events whole.
-func (f *filled) open(b *testing.B) *conntrack.Reader {
+func (f *filled) open(b *testing.B) *ctnetlink.Reader {
 	b.Helper()
-	r, err := conntrack.Open(conntrack.Options{NetNS: f.FD(), ReceiveBuffer: burstBuffer}, f.clock)
+	r, err := ctnetlink.Open(ctnetlink.Options{NetNS: f.FD(), ReceiveBuffer: burstBuffer}, f.clock)
 	must(b, err)
 	return r
 }
@@ -210,7 +212,7 @@ func newTable(b *testing.B, links flow.Links, sink flow.Sink, clock conntrack.Cl
 	exporter := &export.Exporter{Collectors: []*export.Collector{c}} // never sends
 	b.Cleanup(func() { exporter.Close(clock()) })
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Links: links, Skip: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
-	return flow.NewTable(options, conntrack.ReadTimeouts(), sink, clock())
+	return flow.NewTable(options, kernel.ReadTimeouts(), sink, clock())
 }
 
 func must(b *testing.B, err error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // TestCheckMends makes faults for real, has them found, does what is said, and has
@@ -128,7 +129,7 @@ func TestCheckListeners(t *testing.T) {
 	}
 	r.want(r.check(r.Router, "listeners"), check.OK, "conntally runs")
 
-	reader, err := conntrack.Open(conntrack.Options{NetNS: r.Router.FD(), ReceiveBuffer: 1 << 16, Reliable: true}, conntrack.SystemClock())
+	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: r.Router.FD(), ReceiveBuffer: 1 << 16, Reliable: true}, conntrack.SystemClock())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type observed struct {
 }
 
 // observeCounters raises the conditions that counters tell of, each observeInterval.
-func (p *probe) observeCounters(now conntrack.Instant) {
+func (p *probe) observeCounters(now conntrack.Timestamp) {
 	if now.Mono < p.observed.due {
 		return
 	}
@@ -31,19 +31,19 @@ func (p *probe) observeCounters(now conntrack.Instant) {
 }
 
 // happened raises an event that happened n times.
-func (p *probe) happened(now conntrack.Instant, id condition.ID, n uint64, unit string) {
+func (p *probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, unit string) {
 	if n > 0 {
 		p.conditions.Raise(now, condition.Condition{ID: id, Detail: fmt.Sprintf("%d %s", n, unit)})
 	}
 }
 
 // observeKernel reads again what counting depends on.
-func (p *probe) observeKernel(now conntrack.Instant) {
+func (p *probe) observeKernel(now conntrack.Timestamp) {
 	p.conditions.Observe(now, p.readKernel().Conditions(), condition.OfKernel()...)
 }
 
 // hold raises a condition or clears it.
-func (p *probe) hold(now conntrack.Instant, id condition.ID, holds bool, detail string) {
+func (p *probe) hold(now conntrack.Timestamp, id condition.ID, holds bool, detail string) {
 	if holds {
 		p.conditions.Raise(now, condition.Condition{ID: id, Detail: detail})
 	} else {

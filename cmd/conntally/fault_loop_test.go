@@ -18,6 +18,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )
@@ -44,7 +45,7 @@ func (l *loop) Export(p *flow.Pair) {
 }
 
 // Flush implements flow.Sink.
-func (l *loop) Flush(conntrack.Instant) {}
+func (l *loop) Flush(conntrack.Timestamp) {}
 
 func (l *loop) take(r *flow.Record) {
 	if l.gated.Load() {
@@ -57,7 +58,7 @@ func (l *loop) take(r *flow.Record) {
 	}
 }
 
-func newLoop(t *testing.T, reader *conntrack.Reader, clock conntrack.Clock) *loop {
+func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loop {
 	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
 	l.probe = &probe{
@@ -111,7 +112,7 @@ var loopFaults = []struct {
 }{
 	{"events: ENOBUFS", (*conntracktest.Kernel).Overrun, overruns},
 	{"events: EINTR", func(k *conntracktest.Kernel) { k.FailEvents(unix.EINTR) }, nil},
-	{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(conntrack.ErrMalformed) }, malformed},
+	{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(ctnetlink.ErrMalformed) }, malformed},
 	{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) }, malformed},
 	{"events: no header's length", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
 	{"dump: ENOMEM", func(k *conntracktest.Kernel) { k.FailDump(unix.ENOMEM) }, failedDumps},
@@ -198,7 +199,7 @@ func TestFaultLoopClosed(t *testing.T) {
 	t.Parallel()
 	l := labtest.New(t, lab.Options{})
 	clock := conntrack.SystemClock()
-	reader, err := conntrack.Open(conntrack.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, clock)
+	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +230,7 @@ func stuck(t *testing.T) (*faultRig, *loop) {
 		"net/netfilter/nf_conntrack_events": "1",
 	})
 	clock := conntrack.SystemClock()
-	reader, err := conntrack.Open(conntrack.Options{
+	reader, err := ctnetlink.Open(ctnetlink.Options{
 		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,
 	}, clock)
 	if err != nil {

@@ -20,7 +20,7 @@ func TestFaultPacerSoon(t *testing.T) {
 	} {
 		p := newPacer(10*time.Second, 0.01, 1<<20, new(monitor.Probe))
 		p.cost = c.cost
-		p.begin(conntrack.Instant{Mono: 1})
+		p.begin(conntrack.Timestamp{Mono: 1})
 		p.ended, p.next = 1, 1+int64(p.interval())
 		p.soon()
 		if got := time.Duration(p.next - p.ended); got != c.want {
@@ -37,7 +37,7 @@ func TestFaultPacerSoon(t *testing.T) {
 func TestFaultPacerReload(t *testing.T) {
 	t.Parallel()
 	p := newPacer(10*time.Second, 0.01, 1<<20, new(monitor.Probe))
-	p.begin(conntrack.Instant{Mono: 1})
+	p.begin(conntrack.Timestamp{Mono: 1})
 	p.ended, p.next = 1, 1+int64(p.interval())
 	p.soon()
 	if p.reconfigure(time.Minute, 0.01); p.next != 1+int64(time.Second) {
@@ -49,8 +49,8 @@ func TestFaultPacerReload(t *testing.T) {
 // that: it would for hours.
 func TestFaultPause(t *testing.T) {
 	t.Parallel()
-	now := conntrack.Instant{Mono: 1}
-	clock := func() conntrack.Instant { now.Mono += int64(time.Hour); return now }
+	now := conntrack.Timestamp{Mono: 1}
+	clock := func() conntrack.Timestamp { now.Mono += int64(time.Hour); return now }
 	p := newPacer(time.Second, 1, 1<<20, new(monitor.Probe))
 	p.begin(now)
 	done := make(chan struct{})

@@ -41,7 +41,7 @@ type journal struct {
 
 // openJournal lets the table go on where the last life stopped. Without a usable
 // file conntally runs as well, so that is a warning.
-func openJournal(directory string, table *flow.Table, now conntrack.Instant, failures *atomic.Uint64, log *zap.Logger) *journal {
+func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, failures *atomic.Uint64, log *zap.Logger) *journal {
 	if directory == "" {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -45,7 +45,7 @@ var sayings = []saying{
 
 // tracksDCCP: newer kernels take DCCP for a protocol without ports.
 func tracksDCCP() bool {
-	_, err := conntrack.ReadSysctl("dccp_timeout_request")
+	_, err := kernel.ReadSysctl("dccp_timeout_request")
 	return err == nil
 }
 

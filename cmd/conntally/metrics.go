@@ -5,7 +5,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -24,6 +24,6 @@ func (p *probe) sources() *monitor.Sources {
 		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Links: &p.links.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
 		Neighbours: p.content.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
-		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: conntrack.ReadSysctl,
+		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/flow/link"
 )
 
@@ -53,11 +54,11 @@ func freePort(t *testing.T) string {
 
 // refusing is the socket of dumps of a kernel that may refuse them.
 type refusing struct {
-	conntrack.Socket
+	ctnetlink.Socket
 	refuses atomic.Bool
 }
 
-// Send implements conntrack.Socket.
+// Send implements ctnetlink.Socket.
 func (r *refusing) Send(b []byte) error {
 	if r.refuses.Load() {
 		return unix.EPERM
@@ -71,7 +72,7 @@ func TestHealth(t *testing.T) {
 	k := conntracktest.New()
 	events, dumps := k.Sockets()
 	refusing := &refusing{Socket: dumps}
-	l := newLoop(t, conntrack.NewReader(events, refusing, k.Clock()), k.Clock())
+	l := newLoop(t, ctnetlink.NewReader(events, refusing, k.Clock()), k.Clock())
 	l.links = new(link.Links)
 	l.Stats.Turned.Store(k.Clock()().Mono)
 	answer := l.serves()

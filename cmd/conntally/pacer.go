@@ -73,7 +73,7 @@ func (p *pacer) news() bool {
 	return p.stretched != was
 }
 
-func (p *pacer) due(now conntrack.Instant) bool { return now.Mono >= p.next }
+func (p *pacer) due(now conntrack.Timestamp) bool { return now.Mono >= p.next }
 
 // soon has the next dump come out of turn, where events were lost: but not dump after
 // dump while a storm goes on, and never dearer than maxCPU.
@@ -81,12 +81,12 @@ func (p *pacer) soon() {
 	p.next = min(p.next, p.ended+int64(max(p.poll/10, p.dear())))
 }
 
-func (p *pacer) begin(now conntrack.Instant) {
+func (p *pacer) begin(now conntrack.Timestamp) {
 	p.began, p.work, p.spent = now.Mono, now.Mono, cpuTime()
 }
 
 // end plans the next dump. The cost is smoothed, for the machine does other things.
-func (p *pacer) end(now conntrack.Instant) {
+func (p *pacer) end(now conntrack.Timestamp) {
 	cost := cpuTime() - p.spent
 	if p.cost == 0 {
 		p.cost = cost

@@ -14,6 +14,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/link"
@@ -23,7 +25,7 @@ import (
 type probe struct {
 	Stats monitor.Probe
 
-	reader   *conntrack.Reader
+	reader   *ctnetlink.Reader
 	links    *link.Links
 	table    *flow.Table
 	sinks    flow.Sinks
@@ -178,7 +180,7 @@ func (p *probe) between(ctx context.Context) {
 func (p *probe) dump() {
 	p.prepare()
 	p.observeKernel(p.clock())
-	p.table.SetTimeouts(conntrack.ReadTimeouts())
+	p.table.SetTimeouts(kernel.ReadTimeouts())
 	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
@@ -221,11 +223,11 @@ func (p *probe) prepare() {
 // table, entries are missed or shown twice without a sign: what was shown is right
 // all the same, what was not shown says nothing.
 func (p *probe) dumpOnce() (whole bool, err error) {
-	before, _ := conntrack.ReadSysctl("buckets") // unknown is 0, and stays so
+	before, _ := kernel.ReadSysctl("buckets") // unknown is 0, and stays so
 	if err := p.reader.Dump(p.apply); err != nil {
 		return false, err
 	}
-	after, _ := conntrack.ReadSysctl("buckets")
+	after, _ := kernel.ReadSysctl("buckets")
 	if before != after {
 		p.Stats.DiscardedDumps.Add(1)
 	}
@@ -233,7 +235,7 @@ func (p *probe) dumpOnce() (whole bool, err error) {
 }
 
 // commit writes down what was exported, then has all sinks hand it on.
-func (p *probe) commit(now conntrack.Instant) {
+func (p *probe) commit(now conntrack.Timestamp) {
 	p.journal.write()
 	p.sinks.Flush(now)
 }

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/conntally/conntally/bench/lab"
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/bench/lab"
 )
 
 // nobody is a user without any rights of its own.

@@ -18,6 +18,8 @@ import (
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
@@ -53,7 +55,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		defer finish()
 	}
 	if c.Conntrack.Track {
-		tracking, err := conntrack.Track()
+		tracking, err := kernel.Track()
 		if err != nil {
 			return fmt.Errorf("--track: %w", explain(err))
 		}
@@ -109,13 +111,13 @@ func explain(err error) error {
 // of its state, "" for none.
 func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logger) (*probe, error) {
 	clock := conntrack.SystemClock()
-	reader, err := conntrack.Open(conntrack.Options{
+	reader, err := ctnetlink.Open(ctnetlink.Options{
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
 	}, clock)
 	if err != nil {
 		return nil, err
 	}
-	_ = conntrack.Available() // loads what is missing: else there are no settings yet
+	_ = kernel.Available() // loads what is missing: else there are no settings yet
 	prepared := hasConntrack()
 	prepareKernel(log)
 	links, err := link.Open(link.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
@@ -135,7 +137,7 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
 	}
 	p.sinks = flow.Sinks{exporter}
-	p.table = flow.NewTable(p.flowOptions(), conntrack.ReadTimeouts(), p.sinks, began)
+	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), p.sinks, began)
 	if p.journal = openJournal(state, p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
 		exporter.Commit = p.commit
 	}
@@ -171,20 +173,20 @@ func maxFlows(c *config.Config) int {
 	if c.Flow.MaxFlows > 0 {
 		return c.Flow.MaxFlows
 	}
-	n, _ := conntrack.ReadSysctl("max") // unknown: no bound but the kernel's
+	n, _ := kernel.ReadSysctl("max") // unknown: no bound but the kernel's
 	return n
 }
 
 // hasConntrack tells whether the kernel has it already. It may lack other settings than
 // this for good.
 func hasConntrack() bool {
-	_, err := conntrack.ReadSysctl("acct")
+	_, err := kernel.ReadSysctl("acct")
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // prepareKernel turns on what accounting needs, and says what it can't.
 func prepareKernel(log *zap.Logger) {
-	for _, s := range conntrack.Enable() {
+	for _, s := range kernel.Enable() {
 		switch {
 		case s.Err != nil:
 			log.Warn("can't turn on accounting in the kernel", zap.String("setting", s.Name),
@@ -194,11 +196,11 @@ func prepareKernel(log *zap.Logger) {
 				zap.String("setting", s.Name), zap.Int("was", s.Was))
 		}
 	}
-	if on, err := conntrack.Tracking(); err != nil {
+	if on, err := kernel.Tracking(); err != nil {
 		log.Debug("can't tell whether connections are tracked", zap.Error(err))
-	} else if n, _ := conntrack.ReadSysctl("count"); !on && n == 0 { // a rule may exempt loopback
+	} else if n, _ := kernel.ReadSysctl("count"); !on && n == 0 { // a rule may exempt loopback
 		log.Warn("the kernel tracks no connections: no rule asks for it; use --track or a rule",
-			zap.String("mend", conntrack.TrackRule))
+			zap.String("mend", kernel.TrackRule))
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
@@ -31,7 +32,7 @@ import (
 )
 
 // fakeProbe is a probe that reads a fake kernel.
-func fakeProbe(reader *conntrack.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *probe {
+func fakeProbe(reader *ctnetlink.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *probe {
 	exporter := &export.Exporter{Collectors: collectors}
 	p := &probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
@@ -195,14 +196,14 @@ func runHangingProbe() {
 	}()
 	events, dumps := conntracktest.New().Sockets()
 	clock := conntrack.SystemClock()
-	reader := conntrack.NewReader(&hangingSocket{events, &hung}, dumps, clock)
+	reader := ctnetlink.NewReader(&hangingSocket{events, &hung}, dumps, clock)
 	p := fakeProbe(reader, clock, notify.New(func(err error) { panic(err) }))
 	panic(p.run(context.Background()))
 }
 
 // hangingSocket waits for real, and for ever once it hangs.
 type hangingSocket struct {
-	conntrack.Socket
+	ctnetlink.Socket
 	hung *atomic.Bool
 }
 

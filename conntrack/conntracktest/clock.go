@@ -15,10 +15,10 @@ var firstWall = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC).UnixNano(
 // clock has a lock of its own: what a Reader calls back may hold the Kernel's.
 type clock struct {
 	mu  sync.Mutex
-	now conntrack.Instant
+	now conntrack.Timestamp
 }
 
-func (c *clock) read() conntrack.Instant {
+func (c *clock) read() conntrack.Timestamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now

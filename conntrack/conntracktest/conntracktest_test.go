@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
-	"golang.org/x/sys/unix"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // connection returns the i-th of 65536 TCP connections.
@@ -30,7 +32,7 @@ func create(k *conntracktest.Kernel, n int) (keys []conntrack.Key) {
 }
 
 // dumped returns the keys of a dump in its order.
-func dumped(t *testing.T, r *conntrack.Reader) (keys []conntrack.Key) {
+func dumped(t *testing.T, r *ctnetlink.Reader) (keys []conntrack.Key) {
 	t.Helper()
 	if err := r.Dump(func(e *conntrack.Event) {
 		if e.Kind == conntrack.Live {
@@ -100,7 +102,7 @@ func TestOrder(t *testing.T) {
 }
 
 // recount gives each entry counters of its own, and finds them in a dump.
-func recount(t *testing.T, k *conntracktest.Kernel, r *conntrack.Reader, keys []conntrack.Key) {
+func recount(t *testing.T, k *conntracktest.Kernel, r *ctnetlink.Reader, keys []conntrack.Key) {
 	t.Helper()
 	for i, key := range keys {
 		k.Count(key, conntrack.Original, uint64(i+1), uint64(100*i))
@@ -245,7 +247,7 @@ func TestClock(t *testing.T) {
 	events, dumps := k.Sockets()
 	k.Advance(time.Second)
 	k.StepWall(-time.Hour)
-	for _, s := range []conntrack.Socket{events, dumps} {
+	for _, s := range []ctnetlink.Socket{events, dumps} {
 		if _, err := s.Recv(time.Minute); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}

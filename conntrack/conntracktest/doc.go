@@ -2,7 +2,7 @@
 // speaks ctnetlink in bytes.
 //
 //	k := conntracktest.New()
-//	r := k.Reader() // a conntrack.Reader on it
+//	r := k.Reader() // a ctnetlink.Reader on it
 //	key := k.Create(conntrack.Event{Orig: ..., Reply: ...})
 //	k.Count(key, conntrack.Original, 10, 1500)
 //	k.Advance(time.Minute)

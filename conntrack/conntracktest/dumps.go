@@ -31,7 +31,7 @@ type injection struct {
 	err      error
 }
 
-// Send implements conntrack.Socket: it takes requests for dumps of all entries
+// Send implements ctnetlink.Socket: it takes requests for dumps of all entries
 // (IPCTNL_MSG_CT_GET with NLM_F_DUMP) and refuses others as the kernel does.
 func (s *dumps) Send(b []byte) error {
 	s.k.mu.Lock()
@@ -79,7 +79,7 @@ func (k *Kernel) pack() {
 	}
 }
 
-// Recv implements conntrack.Socket.
+// Recv implements ctnetlink.Socket.
 func (s *dumps) Recv(wait time.Duration) ([]byte, error) {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *dumps) datagram() []byte {
 	return s.out
 }
 
-// Close implements conntrack.Socket.
+// Close implements ctnetlink.Socket.
 func (s *dumps) Close() error {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()

@@ -38,7 +38,7 @@ func (s *events) pushBytes(datagram []byte) {
 	s.items = append(s.items, item{from: from, to: len(s.buffer)})
 }
 
-// Recv implements conntrack.Socket.
+// Recv implements ctnetlink.Socket.
 func (s *events) Recv(wait time.Duration) ([]byte, error) {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
@@ -58,17 +58,17 @@ func (s *events) Recv(wait time.Duration) ([]byte, error) {
 	return nil, os.ErrDeadlineExceeded
 }
 
-// Interrupt is for conntrack.Reader's.
+// Interrupt is for ctnetlink.Reader's.
 func (s *events) Interrupt() {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()
 	s.interrupted = true
 }
 
-// Send implements conntrack.Socket; nothing listens to it.
+// Send implements ctnetlink.Socket; nothing listens to it.
 func (s *events) Send([]byte) error { return os.ErrInvalid }
 
-// Close implements conntrack.Socket.
+// Close implements ctnetlink.Socket.
 func (s *events) Close() error {
 	s.k.mu.Lock()
 	defer s.k.mu.Unlock()

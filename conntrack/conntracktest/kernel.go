@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/conntally/conntally/conntrack"
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
 )
 
 // Kernel is one network namespace's connection tracking.
@@ -26,7 +27,7 @@ type Kernel struct {
 // New returns an empty Kernel with nf_conntrack_acct and _timestamp on.
 func New() *Kernel {
 	return &Kernel{
-		clock: clock{now: conntrack.Instant{Mono: firstMono, Wall: firstWall}},
+		clock: clock{now: conntrack.Timestamp{Mono: firstMono, Wall: firstWall}},
 		table: newTable(), acct: true, timestamp: true,
 	}
 }
@@ -80,7 +81,7 @@ func (k *Kernel) fill(e *conntrack.Event) {
 	if e.Reply == (conntrack.Tuple{}) {
 		e.Reply = Inverse(e.Orig)
 	}
-	e.Kind, e.At, e.Stop, e.Portid = conntrack.Live, conntrack.Instant{}, 0, 0
+	e.Kind, e.At, e.Stop, e.Portid = conntrack.Live, conntrack.Timestamp{}, 0, 0
 	e.Status |= conntrack.Confirmed
 	e.HasTimeout = tellsTimeout(e)
 	e.Counted = k.acct

@@ -4,14 +4,15 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/conntally/conntally/conntrack"
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // Reader returns a Reader with sockets of its own on the Kernel, and its clock.
-func (k *Kernel) Reader() *conntrack.Reader {
+func (k *Kernel) Reader() *ctnetlink.Reader {
 	events, dumps := k.Sockets()
-	return conntrack.NewReader(events, dumps, k.Clock())
+	return ctnetlink.NewReader(events, dumps, k.Clock())
 }
 
 // Sockets returns a socket that receives the events of every end from now on, and
@@ -21,7 +22,7 @@ func (k *Kernel) Reader() *conntrack.Reader {
 //	interface{ Interrupt() }
 //
 // that makes its next Recv that would wait return at once instead.
-func (k *Kernel) Sockets() (forEvents, forDumps conntrack.Socket) {
+func (k *Kernel) Sockets() (forEvents, forDumps ctnetlink.Socket) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e, d := &events{k: k}, &dumps{k: k}

@@ -67,10 +67,10 @@ func TestWhoIsANeighbour(t *testing.T) {
 // TestRemembered: one that left is remembered for an hour, one that changed its
 // Ethernet address has the new one, and a failure changes nothing.
 func TestRemembered(t *testing.T) {
-	var now conntrack.Instant
+	var now conntrack.Timestamp
 	var table []rtnetlink.NeighMessage
 	var failure error
-	n := newNeighbours(func() conntrack.Instant { return now }, func() ([]rtnetlink.NeighMessage, error) { return table, failure })
+	n := newNeighbours(func() conntrack.Timestamp { return now }, func() ([]rtnetlink.NeighMessage, error) { return table, failure })
 	steps := []struct {
 		after time.Duration
 		table []rtnetlink.NeighMessage
@@ -99,10 +99,10 @@ func TestRemembered(t *testing.T) {
 // TestBounded: somebody who makes up neighbours fills neither the memory nor the room for
 // those that are there.
 func TestBounded(t *testing.T) {
-	var now conntrack.Instant
+	var now conntrack.Timestamp
 	ip, there := netip.MustParseAddr("10.0.0.0"), "192.0.2.1"
 	const perReading = 10_000
-	n := newNeighbours(func() conntrack.Instant { return now }, func() ([]rtnetlink.NeighMessage, error) {
+	n := newNeighbours(func() conntrack.Timestamp { return now }, func() ([]rtnetlink.NeighMessage, error) {
 		all := make([]rtnetlink.NeighMessage, perReading)
 		for i := range all {
 			all[i] = entry(ip.String(), "02:00:00:00:00:01", unix.NUD_REACHABLE)

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/flow"
 )
 
@@ -43,7 +44,7 @@ type fib struct {
 	read func(m *message) // bound once
 }
 
-func newFIB(s conntrack.Socket) *fib {
+func newFIB(s ctnetlink.Socket) *fib {
 	f := &fib{requests: requests{socket: s}}
 	f.read = f.readRoute
 	return f

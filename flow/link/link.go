@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/flow"
 )
 
@@ -44,7 +45,7 @@ type Links struct {
 // Open reads what there is in the network namespace of the calling thread, and
 // follows it until Close.
 func Open(o Options) (*Links, error) {
-	var sockets []conntrack.Socket
+	var sockets []ctnetlink.Socket
 	for _, g := range []uint32{groups(), 0, 0} {
 		s, err := openSocket(g)
 		if err != nil {
@@ -60,7 +61,7 @@ func Open(o Options) (*Links, error) {
 }
 
 // newLinks has events joined the groups: what changes while all is read comes behind.
-func newLinks(o Options, events, dumps, routes conntrack.Socket) (*Links, error) {
+func newLinks(o Options, events, dumps, routes ctnetlink.Socket) (*Links, error) {
 	l := &Links{
 		options: o, fib: newFIB(routes), cache: newCache(),
 		closing: make(chan struct{}), done: make(chan struct{}),
@@ -85,7 +86,7 @@ func (l *Links) Close() error {
 	return errors.Join(err, l.watcher.dumps.socket.Close(), l.fib.socket.Close())
 }
 
-func closeAll(sockets []conntrack.Socket) error {
+func closeAll(sockets []ctnetlink.Socket) error {
 	var errs []error
 	for _, s := range sockets {
 		errs = append(errs, s.Close())

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 const (
@@ -22,7 +22,7 @@ var errInterrupted = errors.New("it changed during the dump")
 
 // requests asks the kernel on a socket of its own. It belongs to one goroutine.
 type requests struct {
-	socket  conntrack.Socket
+	socket  ctnetlink.Socket
 	seq     uint32
 	request []byte
 	message message // of an answer, being handed out

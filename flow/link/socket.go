@@ -8,13 +8,13 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // readBuffer is more than the kernel puts into one datagram of rtnetlink.
 const readBuffer = 64 << 10
 
-// socket is a conntrack.Socket to rtnetlink. It allocates nothing once made.
+// socket is a ctnetlink.Socket to rtnetlink. It allocates nothing once made.
 type socket struct {
 	conn   *netlink.Conn
 	raw    syscall.RawConn
@@ -45,7 +45,7 @@ func openSocket(groups uint32) (*socket, error) {
 	return s, nil
 }
 
-// Send implements conntrack.Socket.
+// Send implements ctnetlink.Socket.
 func (s *socket) Send(b []byte) error {
 	s.out = b
 	if err := s.raw.Write(s.writeBound); err != nil {
@@ -54,7 +54,7 @@ func (s *socket) Send(b []byte) error {
 	return s.err
 }
 
-// Recv implements conntrack.Socket. The answer to a request is there at once, and
+// Recv implements ctnetlink.Socket. The answer to a request is there at once, and
 // then needs no deadline.
 func (s *socket) Recv(wait time.Duration) ([]byte, error) {
 	if err := s.raw.Control(s.tryBound); err != nil {
@@ -69,7 +69,7 @@ func (s *socket) Recv(wait time.Duration) ([]byte, error) {
 		return nil, s.err
 	}
 	if s.n == len(s.buffer) {
-		return nil, conntrack.ErrMalformed
+		return nil, ctnetlink.ErrMalformed
 	}
 	return s.buffer[:s.n], nil
 }
@@ -88,7 +88,7 @@ func (s *socket) await(wait time.Duration) error {
 	return s.raw.Read(s.readBound)
 }
 
-// Close implements conntrack.Socket, and ends a Recv.
+// Close implements ctnetlink.Socket, and ends a Recv.
 func (s *socket) Close() error { return s.conn.Close() }
 
 func (s *socket) write(fd uintptr) (done bool) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // groups are the multicast groups of what has a say in where packets go.
@@ -36,7 +37,7 @@ const (
 // watcher follows the notifications. It belongs to one goroutine.
 type watcher struct {
 	state  state
-	events conntrack.Socket
+	events ctnetlink.Socket
 	dumps  requests
 	clock  conntrack.Clock
 	stats  *Stats
@@ -79,7 +80,7 @@ func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return moved, nil
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.ENOBUFS), errors.Is(err, conntrack.ErrMalformed):
+		case errors.Is(err, unix.ENOBUFS), errors.Is(err, ctnetlink.ErrMalformed):
 			w.stats.Overruns.Add(1)
 			w.lost, moved = true, true
 		default:

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // smallKernel has a LAN and two uplinks, of which all traffic takes the first.
@@ -95,7 +96,7 @@ func TestNotifications(t *testing.T) {
 
 	// One too long for the buffer is lost too.
 	version, _ = l.Version()
-	k.events <- conntrack.ErrMalformed
+	k.events <- ctnetlink.ErrMalformed
 	newer(t, l, version)
 
 	// Nonsense is counted, and what follows is heard.
@@ -199,11 +200,11 @@ func TestSocketBreaks(t *testing.T) {
 
 // TestReadingIsPaced: what has to be read often is not read more often than it may.
 func TestReadingIsPaced(t *testing.T) {
-	now := conntrack.Instant{Mono: int64(time.Hour)}
+	now := conntrack.Timestamp{Mono: int64(time.Hour)}
 	k := smallKernel()
 	w := watcher{
 		state: newState(), dumps: requests{socket: &requestSocket{kernel: k}}, stats: new(Stats), outdated: true,
-		clock: func() conntrack.Instant { now.Mono += int64(time.Millisecond); return now }, // a reading takes 1 ms
+		clock: func() conntrack.Timestamp { now.Mono += int64(time.Millisecond); return now }, // a reading takes 1 ms
 	}
 	if !w.mend() || w.outdated {
 		t.Fatal("the first time nothing was read")

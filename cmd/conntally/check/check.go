@@ -36,7 +36,7 @@ type check struct {
 
 func checks() []check {
 	return []check{
-		{"kernel", kernel},
+		{"kernel", kernelVersion},
 		{"modules", modules},
 		{"rights", rights},
 		{"acct", acct},

@@ -12,22 +12,22 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
 // good is a machine that lacks nothing.
 func good() *Facts {
-	setting := func(name string) conntrack.Setting {
-		return conntrack.Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1, Was: 1}
+	setting := func(name string) kernel.Setting {
+		return kernel.Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1, Was: 1}
 	}
 	return &Facts{
 		Wanted:  Wanted{ReceiveBuffer: 16 << 20, Command: "conntally check --config /etc/conntally.toml"},
 		Release: "6.1.0-49-amd64", Root: true,
-		Settings: []conntrack.Setting{setting("acct"), setting("timestamp"), setting("events")},
+		Settings: []kernel.Setting{setting("acct"), setting("timestamp"), setting("events")},
 		Entries:  1000, Max: 262144,
 		Tracking: &Tracking{On: true},
-		Census:   &Census{Census: conntrack.Census{Entries: 1000}},
+		Census:   &Census{Census: kernel.Census{Entries: 1000}},
 		Buffer:   &Buffer{Granted: 16 << 20},
 		Clock:    Clock{Now: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Synced: true},
 		Collectors: []Reached{{
@@ -68,14 +68,14 @@ func outcomes() []outcome {
 
 		{"modules", OK, "nf_conntrack_netlink are loaded", "", nil},
 		{"modules", Fail, "nf_conntrack is not loaded", "modprobe nf_conntrack_netlink", unloaded},
-		{"modules", Fail, "nf_conntrack_netlink is not loaded", "modprobe nf_conntrack_netlink", answer(conntrack.ErrNotLoaded)},
+		{"modules", Fail, "nf_conntrack_netlink is not loaded", "modprobe nf_conntrack_netlink", answer(kernel.ErrNotLoaded)},
 		{"modules", Fail, "doesn't answer: i/o timeout", "", answer(os.ErrDeadlineExceeded)},
 		{"modules", OK, "nf_conntrack is loaded", "", user},
 
 		{"rights", OK, "CAP_NET_ADMIN is there", "", nil},
 		{"rights", Warn, "no CAP_NET_ADMIN: some", "sudo conntally check --config /etc/conntally.toml", user},
 		{"rights", Warn, "the container", "", answer(unix.EPERM)},
-		{"rights", "", "", "", answer(conntrack.ErrNotLoaded)},
+		{"rights", "", "", "", answer(kernel.ErrNotLoaded)},
 		{"rights", "", "", "", unloaded},
 
 		{"acct", OK, "counted", "", nil},
@@ -93,8 +93,8 @@ func outcomes() []outcome {
 		{"events", "", "", "", unloaded},
 
 		{"tracking", OK, "are tracked", "", nil},
-		{"tracking", Fail, "no rule", conntrack.TrackRule, func(f *Facts) { f.Tracking.On, f.Entries = false, 0 }},
-		{"tracking", Warn, "1000 connections are in the table: a rule exempts loopback", conntrack.TrackRule, func(f *Facts) { f.Tracking.On = false }},
+		{"tracking", Fail, "no rule", kernel.TrackRule, func(f *Facts) { f.Tracking.On, f.Entries = false, 0 }},
+		{"tracking", Warn, "1000 connections are in the table: a rule exempts loopback", kernel.TrackRule, func(f *Facts) { f.Tracking.On = false }},
 		{"tracking", OK, "conntally will", "", func(f *Facts) { f.Tracking.On, f.Wanted.Track = false, true }},
 		{"tracking", Warn, "can't tell", "", func(f *Facts) { f.Tracking = &Tracking{Err: os.ErrDeadlineExceeded} }},
 		{"tracking", "", "", "", user},
@@ -110,19 +110,19 @@ func outcomes() []outcome {
 		{"offload", OK, "1 connection is offloaded, and counted", "", offloaded(1, 1)},
 		{"offload", Warn, "no counter moved in 3s", "", offloaded(5, 0)},
 		{"offload", Fail, "flowtable without counter, filter fast:", `nft add flowtable inet filter fast "{ counter; }"`,
-			flowtables(conntrack.Flowtable{Family: 1, Table: "filter", Name: "fast"})},
-		{"offload", OK, "no connection", "", flowtables(conntrack.Flowtable{Family: 1, Table: "filter", Name: "fast", Counter: true})},
+			flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast"})},
+		{"offload", OK, "no connection", "", flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast", Counter: true})},
 		{"offload", Fail, "flowtable without counter, a b, c d:",
 			`nft add flowtable ip a b "{ counter; }" && nft add flowtable ip6 c d "{ counter; }"`,
-			flowtables(conntrack.Flowtable{Family: 2, Table: "a", Name: "b"}, conntrack.Flowtable{Family: 10, Table: "c", Name: "d"})},
+			flowtables(kernel.Flowtable{Family: 2, Table: "a", Name: "b"}, kernel.Flowtable{Family: 10, Table: "c", Name: "d"})},
 		{"offload", Fail, "flowtable without counter, a b, c d:",
 			`sudo nft add flowtable ip a b "{ counter; }" && sudo nft add flowtable ip6 c d "{ counter; }"`,
 			func(f *Facts) {
-				flowtables(conntrack.Flowtable{Family: 2, Table: "a", Name: "b"}, conntrack.Flowtable{Family: 10, Table: "c", Name: "d"})(f)
+				flowtables(kernel.Flowtable{Family: 2, Table: "a", Name: "b"}, kernel.Flowtable{Family: 10, Table: "c", Name: "d"})(f)
 				f.Root = false
 			}},
 		{"offload", Fail, "flowtable without counter, $(reboot) x, a b:", "",
-			flowtables(conntrack.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"}, conntrack.Flowtable{Family: 1, Table: "a", Name: "b"})},
+			flowtables(kernel.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"}, kernel.Flowtable{Family: 1, Table: "a", Name: "b"})},
 		{"offload", "", "", "", func(f *Facts) { f.Census.Err = unix.EBUSY }},
 
 		{"table", OK, "1000 connections of 262144", "", nil},
@@ -141,15 +141,15 @@ func outcomes() []outcome {
 		{"buffer", "", "", "", user},
 
 		{"listeners", OK, "nobody else", "", nil},
-		{"listeners", OK, "conntally runs (pid 7)", "", listening(conntrack.Listener{PID: 7, Program: "conntally", Reliable: true})},
+		{"listeners", OK, "conntally runs (pid 7)", "", listening(kernel.Listener{PID: 7, Program: "conntally", Reliable: true})},
 		{"listeners", OK, "conntally runs (pid 7)", "",
-			listening(conntrack.Listener{PID: 7, Program: "conntally"}, conntrack.Listener{PID: 7, Program: "conntally"})},
-		{"listeners", Warn, "conntally runs 3 times", "kill 8 9", listening(conntrack.Listener{PID: 9, Program: "conntally"},
-			conntrack.Listener{PID: 7, Program: "conntally"}, conntrack.Listener{PID: 8, Program: "conntally"})},
-		{"listeners", OK, "ulogd (pid 3) listens too", "", listening(conntrack.Listener{PID: 3, Program: "ulogd"})},
-		{"listeners", OK, "a program listens too", "", listening(conntrack.Listener{})},
-		{"listeners", Warn, "conntrackd (pid 4), a program asked for reliable", "", listening(conntrack.Listener{PID: 4, Program: "conntrackd", Reliable: true},
-			conntrack.Listener{Reliable: true}, conntrack.Listener{PID: 3, Program: "ulogd"})},
+			listening(kernel.Listener{PID: 7, Program: "conntally"}, kernel.Listener{PID: 7, Program: "conntally"})},
+		{"listeners", Warn, "conntally runs 3 times", "kill 8 9", listening(kernel.Listener{PID: 9, Program: "conntally"},
+			kernel.Listener{PID: 7, Program: "conntally"}, kernel.Listener{PID: 8, Program: "conntally"})},
+		{"listeners", OK, "ulogd (pid 3) listens too", "", listening(kernel.Listener{PID: 3, Program: "ulogd"})},
+		{"listeners", OK, "a program listens too", "", listening(kernel.Listener{})},
+		{"listeners", Warn, "conntrackd (pid 4), a program asked for reliable", "", listening(kernel.Listener{PID: 4, Program: "conntrackd", Reliable: true},
+			kernel.Listener{Reliable: true}, kernel.Listener{PID: 3, Program: "ulogd"})},
 		{"listeners", "", "", "", unloaded},
 
 		{"clock", OK, "is synchronised", "", nil},
@@ -179,11 +179,11 @@ func offloaded(n, moved int) func(*Facts) {
 	return func(f *Facts) { f.Census.Offloaded, f.Census.Met, f.Census.Moved = n, n, moved }
 }
 
-func flowtables(list ...conntrack.Flowtable) func(*Facts) {
+func flowtables(list ...kernel.Flowtable) func(*Facts) {
 	return func(f *Facts) { f.Census.Flowtables = list }
 }
 
-func listening(list ...conntrack.Listener) func(*Facts) {
+func listening(list ...kernel.Listener) func(*Facts) {
 	return func(f *Facts) { f.Listeners = list }
 }
 

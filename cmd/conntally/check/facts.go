@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -23,21 +23,21 @@ type Facts struct {
 	Release  string // of the kernel, as uname -r has it
 	Root     bool
 	Loaded   error // why nf_conntrack's settings can't be read
-	Answer   error // conntrack.Available's
-	Settings []conntrack.Setting
+	Answer   error // kernel.Available's
+	Settings []kernel.Setting
 	Entries  int // of the table
 	Max      int
 
 	Tracking  *Tracking
 	Census    *Census
 	Buffer    *Buffer
-	Listeners []conntrack.Listener
+	Listeners []kernel.Listener
 	Clock     Clock
 
 	Collectors []Reached
 }
 
-// Tracking is the answer of conntrack.Tracking.
+// Tracking is the answer of kernel.Tracking.
 type Tracking struct {
 	On  bool
 	Err error
@@ -45,13 +45,13 @@ type Tracking struct {
 
 // Census is what two looks at the table have shown.
 type Census struct {
-	conntrack.Census     // the first
-	Moved, Met       int // of the offloaded entries, at the second
-	Flowtables       []conntrack.Flowtable
-	Err              error
+	kernel.Census     // the first
+	Moved, Met    int // of the offloaded entries, at the second
+	Flowtables    []kernel.Flowtable
+	Err           error
 }
 
-// Buffer is what conntrack.ReceiveBuffer grants.
+// Buffer is what ctnetlink.ReceiveBuffer grants.
 type Buffer struct {
 	Granted int
 	Err     error

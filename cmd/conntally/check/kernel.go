@@ -6,10 +6,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-func kernel(f *Facts) Result {
+func kernelVersion(f *Facts) Result {
 	var major, minor int
 	if n, _ := fmt.Sscanf(f.Release, "%d.%d", &major, &minor); n != 2 {
 		return warn("", "%q is no version of Linux that conntally knows", f.Release)
@@ -35,7 +35,7 @@ func modules(f *Facts) Result {
 		return fail(modprobe, "nf_conntrack is not loaded: nothing is tracked")
 	case errors.Is(f.Answer, unix.EPERM):
 		return ok("nf_conntrack is loaded")
-	case errors.Is(f.Answer, conntrack.ErrNotLoaded):
+	case errors.Is(f.Answer, kernel.ErrNotLoaded):
 		return fail(modprobe, "nf_conntrack_netlink is not loaded: what is tracked can't be read")
 	case f.Answer != nil:
 		return fail("", "conntrack doesn't answer: %v", f.Answer)
@@ -58,7 +58,7 @@ func rights(f *Facts) Result {
 }
 
 func acct(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_acct", func(s conntrack.Setting) Result {
+	return setting(f, "net.netfilter.nf_conntrack_acct", func(s kernel.Setting) Result {
 		if s.Was == 0 {
 			return fail(s.Command(), "nf_conntrack_acct is 0: no packets or bytes are counted")
 		}
@@ -67,7 +67,7 @@ func acct(f *Facts) Result {
 }
 
 func timestamp(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_timestamp", func(s conntrack.Setting) Result {
+	return setting(f, "net.netfilter.nf_conntrack_timestamp", func(s kernel.Setting) Result {
 		if s.Was == 0 {
 			return warn(s.Command(), "nf_conntrack_timestamp is 0: flows begin when first seen")
 		}
@@ -76,7 +76,7 @@ func timestamp(f *Facts) Result {
 }
 
 func events(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_events", func(s conntrack.Setting) Result {
+	return setting(f, "net.netfilter.nf_conntrack_events", func(s kernel.Setting) Result {
 		switch s.Was {
 		case 0:
 			return fail(s.Command(), "nf_conntrack_events is 0: no end is reported, and what moved since the last poll is lost")
@@ -87,7 +87,7 @@ func events(f *Facts) Result {
 	})
 }
 
-func setting(f *Facts, name string, judge func(conntrack.Setting) Result) Result {
+func setting(f *Facts, name string, judge func(kernel.Setting) Result) Result {
 	for _, s := range f.Settings {
 		if s.Name == name && s.Err != nil {
 			return fail("", "%s can't be read: %v", s.Name, s.Err)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // ours is conntally's name as a process.
@@ -44,7 +44,7 @@ func listeners(f *Facts) Result {
 	return ok("nobody else listens to conntrack")
 }
 
-func name(l conntrack.Listener) string {
+func name(l kernel.Listener) string {
 	if l.PID == 0 {
 		return "a program"
 	}

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -20,7 +22,7 @@ const offloadWatch = 3 * time.Second
 // collectors, and changes nothing.
 func Look(ctx context.Context, w Wanted) *Facts {
 	f := &Facts{Wanted: w, Release: release(), Root: os.Geteuid() == 0, Clock: readClock()}
-	f.Max, f.Loaded = conntrack.ReadSysctl("max")
+	f.Max, f.Loaded = kernel.ReadSysctl("max")
 	if f.Loaded == nil {
 		f.conntrack(ctx)
 	}
@@ -30,26 +32,26 @@ func Look(ctx context.Context, w Wanted) *Facts {
 
 // conntrack looks where nf_conntrack is loaded: else a look would load it.
 func (f *Facts) conntrack(ctx context.Context) {
-	f.Entries, _ = conntrack.ReadSysctl("count")
-	f.Settings = conntrack.Settings()
-	f.Listeners, _ = conntrack.Listeners()
-	if f.Answer = conntrack.Available(); f.Answer != nil {
+	f.Entries, _ = kernel.ReadSysctl("count")
+	f.Settings = kernel.Settings()
+	f.Listeners, _ = kernel.Listeners()
+	if f.Answer = kernel.Available(); f.Answer != nil {
 		return
 	}
-	on, err := conntrack.Tracking()
+	on, err := kernel.Tracking()
 	f.Tracking = &Tracking{on, err}
-	granted, err := conntrack.ReceiveBuffer(f.Wanted.ReceiveBuffer)
+	granted, err := ctnetlink.ReceiveBuffer(f.Wanted.ReceiveBuffer)
 	f.Buffer = &Buffer{granted, err}
 	f.Census = takeCensus(ctx)
 }
 
 func takeCensus(ctx context.Context) *Census {
-	first, err := conntrack.TakeCensus(conntrack.Look)
+	first, err := kernel.TakeCensus(ctnetlink.Look)
 	c := &Census{Census: first, Err: err}
 	if err != nil {
 		return c
 	}
-	c.Flowtables, _ = conntrack.Flowtables() // none without nftables
+	c.Flowtables, _ = kernel.Flowtables() // none without nftables
 	if first.Offloaded == 0 {
 		return c
 	}
@@ -57,7 +59,7 @@ func takeCensus(ctx context.Context) *Census {
 	case <-ctx.Done():
 	case <-time.After(offloadWatch):
 	}
-	second, err := conntrack.TakeCensus(conntrack.Look)
+	second, err := kernel.TakeCensus(ctnetlink.Look)
 	c.Moved, c.Met = second.Moved(first)
 	c.Err = err
 	return c

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // strange are names as long and as nasty as they can get.
@@ -19,13 +19,13 @@ func strange() []outcome {
 	host := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253] + ":2055"
 	nasty := "\x1b[2J\n\t\u202e\u00a0\xff evil"
 	return []outcome{
-		{"", "", "", "", flowtables(conntrack.Flowtable{Family: 1, Table: long, Name: long}, conntrack.Flowtable{Family: 1, Table: long, Name: "b"})},
-		{"", "", "", "", flowtables(conntrack.Flowtable{Family: 1, Table: nasty, Name: nasty})},
+		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: long, Name: long}, kernel.Flowtable{Family: 1, Table: long, Name: "b"})},
+		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: nasty, Name: nasty})},
 		{"", "", "", "", unreachable(failed("dial", unix.ENETUNREACH))},
 		{"", "", "", "", func(f *Facts) { f.Collectors[0].Address = host }},
 		{"", "", "", "", func(f *Facts) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
-		{"", "", "", "", listening(conntrack.Listener{PID: 1 << 22, Program: nasty, Reliable: true})},
-		{"", "", "", "", listening(conntrack.Listener{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
+		{"", "", "", "", listening(kernel.Listener{PID: 1 << 22, Program: nasty, Reliable: true})},
+		{"", "", "", "", listening(kernel.Listener{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
 		{"", "", "", "", func(f *Facts) {
 			f.Root, f.Answer, f.Wanted.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
 		}},
@@ -54,7 +54,7 @@ func TestFold(t *testing.T) {
 	long := strings.Repeat("name", 60)
 	for _, command := range []string{
 		"true", "sysctl -w net.core.rmem_max=1",
-		conntrack.Flowtable{Family: 1, Table: long, Name: long}.Command(),
+		kernel.Flowtable{Family: 1, Table: long, Name: long}.Command(),
 		"kill " + strings.Repeat("1234567 ", 100),
 	} {
 		want, err := exec.Command("sh", "-c", "printf '<%s>' "+command).Output()
@@ -66,7 +66,7 @@ func TestFold(t *testing.T) {
 			t.Errorf("%s\ngot  %s %v\nwant %s", fold(command), got, err, want)
 		}
 	}
-	if strings.Contains(fold(conntrack.TrackRule), "\n") {
+	if strings.Contains(fold(kernel.TrackRule), "\n") {
 		t.Error("the rule's quotes don't outlive being broken")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 func tracking(f *Facts) Result {
@@ -20,9 +20,9 @@ func tracking(f *Facts) Result {
 	case f.Wanted.Track:
 		return ok("no rule has connections tracked; conntally will (track = true)")
 	case f.Entries > 0:
-		return warn(conntrack.TrackRule, "loopback isn't tracked, where that is tried out, and %s in the table: a rule exempts loopback, or none asks for tracking any more", connections(f.Entries))
+		return warn(kernel.TrackRule, "loopback isn't tracked, where that is tried out, and %s in the table: a rule exempts loopback, or none asks for tracking any more", connections(f.Entries))
 	}
-	return fail(conntrack.TrackRule, "no rule has connections tracked: nothing can be exported")
+	return fail(kernel.TrackRule, "no rule has connections tracked: nothing can be exported")
 }
 
 // counters looks for entries that are older than nf_conntrack_acct=1. While it is
@@ -48,7 +48,7 @@ func offload(f *Facts) Result {
 	if c == nil || c.Err != nil {
 		return Result{}
 	}
-	silent := slices.DeleteFunc(slices.Clone(c.Flowtables), func(t conntrack.Flowtable) bool { return t.Counter })
+	silent := slices.DeleteFunc(slices.Clone(c.Flowtables), func(t kernel.Flowtable) bool { return t.Counter })
 	switch {
 	case len(silent) > 0:
 		return uncounting(silent)
@@ -61,7 +61,7 @@ func offload(f *Facts) Result {
 }
 
 // uncounting is of flowtables that lack a counter.
-func uncounting(tables []conntrack.Flowtable) Result {
+func uncounting(tables []kernel.Flowtable) Result {
 	var names, commands []string
 	for _, t := range tables {
 		names, commands = append(names, t.Table+" "+t.Name), append(commands, t.Command())

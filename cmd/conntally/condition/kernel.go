@@ -1,15 +1,15 @@
 package condition
 
-import "github.com/conntally/conntally/conntrack"
+import "github.com/conntally/conntally/conntrack/kernel"
 
 // Kernel is what the kernel says of itself, in the calling thread's network namespace.
 type Kernel struct {
-	Settings []conntrack.Setting
+	Settings []kernel.Setting
 }
 
 // ReadKernel reads it.
 func ReadKernel() *Kernel {
-	return &Kernel{Settings: conntrack.Settings()}
+	return &Kernel{Settings: kernel.Settings()}
 }
 
 // OfKernel lists the conditions that a Kernel tells of.
@@ -28,7 +28,7 @@ func (k *Kernel) Conditions() []Condition {
 
 // ofSetting returns the condition of a setting that isn't as wanted. One that this kernel
 // lacks, or that can't be read, is none.
-func ofSetting(s *conntrack.Setting) ID {
+func ofSetting(s *kernel.Setting) ID {
 	if s.Err != nil || s.Was == s.Want {
 		return ""
 	}

@@ -54,7 +54,7 @@ func NewTracker(log *zap.Logger) *Tracker {
 // Raise says that c holds at now. ID, and Subject where there are several, name it;
 // Severity, Message and Since are not looked at, and an empty Fix is the definition's.
 // The log has it at once, and once a minute while it lasts.
-func (t *Tracker) Raise(now conntrack.Instant, c Condition) {
+func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	d, known := t.definitions[c.ID]
 	if !known {
 		panic("condition: no definition of " + string(c.ID))
@@ -79,7 +79,7 @@ func (t *Tracker) Raise(now conntrack.Instant, c Condition) {
 }
 
 // Clear says that a condition doesn't hold at now. Subject is that of Raise.
-func (t *Tracker) Clear(now conntrack.Instant, id ID, subject string) {
+func (t *Tracker) Clear(now conntrack.Timestamp, id ID, subject string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h := t.held[key{id, subject}]; h != nil {
@@ -88,7 +88,7 @@ func (t *Tracker) Clear(now conntrack.Instant, id ID, subject string) {
 }
 
 // Observe says that of the conditions ids those of list hold at now, and no others.
-func (t *Tracker) Observe(now conntrack.Instant, list []Condition, ids ...ID) {
+func (t *Tracker) Observe(now conntrack.Timestamp, list []Condition, ids ...ID) {
 	holding := map[key]bool{}
 	for _, c := range list {
 		holding[key{c.ID, c.Subject}] = true
@@ -105,7 +105,7 @@ func (t *Tracker) Observe(now conntrack.Instant, list []Condition, ids ...ID) {
 
 // Tick repeats in the log what lasts, and ends events that are over. It is to be called
 // some times a minute.
-func (t *Tracker) Tick(now conntrack.Instant) {
+func (t *Tracker) Tick(now conntrack.Timestamp) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.sorted() {

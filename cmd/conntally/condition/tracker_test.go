@@ -19,14 +19,14 @@ type fixture struct {
 	*Tracker
 	t    *testing.T
 	logs *observer.ObservedLogs
-	now  conntrack.Instant
+	now  conntrack.Timestamp
 }
 
 func newFixture(t *testing.T) *fixture {
 	core, logs := observer.New(zapcore.InfoLevel)
 	return &fixture{
 		Tracker: NewTracker(zap.New(core)), t: t, logs: logs,
-		now: conntrack.Instant{Mono: 5, Wall: 1_700_000_000 * int64(time.Second)},
+		now: conntrack.Timestamp{Mono: 5, Wall: 1_700_000_000 * int64(time.Second)},
 	}
 }
 

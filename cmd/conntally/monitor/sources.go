@@ -9,6 +9,7 @@ package monitor
 import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
@@ -18,7 +19,7 @@ import (
 // Sources is what the metrics are read from. The pipeline goes on writing it.
 type Sources struct {
 	Version    string
-	Conntrack  *conntrack.Stats
+	Conntrack  *ctnetlink.Stats
 	Flow       *flow.Stats
 	Links      *link.Stats
 	Neighbours *host.NeighbourStats // nil: they are not read
@@ -28,5 +29,5 @@ type Sources struct {
 
 	Clock  conntrack.Clock
 	Began  int64                          // when the program did, monotonic
-	Sysctl func(name string) (int, error) // of conntrack, as conntrack.ReadSysctl
+	Sysctl func(name string) (int, error) // of conntrack, as kernel.ReadSysctl
 }

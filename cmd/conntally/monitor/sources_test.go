@@ -12,6 +12,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
@@ -23,14 +24,14 @@ const second = int64(time.Second)
 // newSources returns a pipeline that has counted nothing yet. It began when its clock
 // was at 100 s; now it is 110 s.
 func newSources(collectors ...string) *Sources {
-	now := conntrack.Instant{Mono: 110 * second, Wall: 1_700_000_110 * second}
-	clock := func() conntrack.Instant { return now }
+	now := conntrack.Timestamp{Mono: 110 * second, Wall: 1_700_000_110 * second}
+	clock := func() conntrack.Timestamp { return now }
 	var all []*export.Collector
 	for _, address := range collectors {
 		all = append(all, export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock))
 	}
 	return &Sources{
-		Version: "v1.2.3", Conntrack: new(conntrack.Stats), Flow: new(flow.Stats), Links: new(link.Stats),
+		Version: "v1.2.3", Conntrack: new(ctnetlink.Stats), Flow: new(flow.Stats), Links: new(link.Stats),
 		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },

@@ -1,0 +1,76 @@
+package ctnetlink
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	headerLen = 16 // struct nlmsghdr
+	genmsgLen = 4  // struct nfgenmsg
+)
+
+// Message types of the conntrack subsystem (enum cntl_msg_types).
+const (
+	msgNew    = unix.NFNL_SUBSYS_CTNETLINK << 8 // also each entry of a dump
+	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
+	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
+)
+
+// message is one netlink message of a datagram; data borrows the datagram.
+type message struct {
+	typ, flags  uint16
+	seq, portid uint32
+	data        []byte
+}
+
+// nextMessage splits the first message off a datagram (struct nlmsghdr, native
+// endian). The error is ErrMalformed: nothing behind it can be found.
+func nextMessage(b []byte) (m message, rest []byte, err error) {
+	if len(b) < headerLen {
+		return m, nil, ErrMalformed
+	}
+	length := binary.NativeEndian.Uint32(b)
+	if length < headerLen || uint64(length) > uint64(len(b)) {
+		return m, nil, ErrMalformed
+	}
+	m = message{
+		typ:    binary.NativeEndian.Uint16(b[4:]),
+		flags:  binary.NativeEndian.Uint16(b[6:]),
+		seq:    binary.NativeEndian.Uint32(b[8:]),
+		portid: binary.NativeEndian.Uint32(b[12:]),
+		data:   b[headerLen:length],
+	}
+	return m, b[min(align4(int(length)), len(b)):], nil
+}
+
+// attributes returns what follows the nfgenmsg header.
+func (m *message) attributes() ([]byte, error) {
+	if len(m.data) < genmsgLen {
+		return nil, ErrMalformed
+	}
+	return m.data[genmsgLen:], nil
+}
+
+// failure reads the error code of NLMSG_ERROR and NLMSG_DONE (a negative errno,
+// 0 for success).
+func (m *message) failure() error {
+	if len(m.data) < 4 {
+		return ErrMalformed
+	}
+	if code := int32(binary.NativeEndian.Uint32(m.data)); code != 0 {
+		return unix.Errno(-code)
+	}
+	return nil
+}
+
+// dumpRequest asks for every entry of both families (IPCTNL_MSG_CT_GET).
+func dumpRequest(b []byte, seq uint32) []byte {
+	b = binary.NativeEndian.AppendUint32(b[:0], headerLen+genmsgLen)
+	b = binary.NativeEndian.AppendUint16(b, msgGet)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	b = binary.NativeEndian.AppendUint32(b, seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	return append(b, unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0)
+}

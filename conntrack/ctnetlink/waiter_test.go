@@ -1,0 +1,112 @@
+package ctnetlink
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipe returns a waiter and the ends of a pipe.
+func pipe(t *testing.T) (w *waiter, from, to int) {
+	t.Helper()
+	w, err := newWaiter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.close(); unix.Close(ends[0]); unix.Close(ends[1]) })
+	return w, ends[0], ends[1]
+}
+
+// stirs tells whether the waiter has Go's poller wake a thread now.
+func (w *waiter) stirs(t *testing.T) bool {
+	t.Helper()
+	var n int
+	var err error
+	if e := w.raw.Control(func(fd uintptr) { n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) }); e != nil || err != nil {
+		t.Error(e, err)
+	}
+	return n > 0
+}
+
+func send(t *testing.T, fd int) {
+	t.Helper()
+	if _, err := unix.Write(fd, []byte{0}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaiterRests: what arrives while nobody waits wakes nobody, and is there when
+// somebody does.
+func TestWaiterRests(t *testing.T) {
+	w, from, to := pipe(t)
+	read := func(uintptr) bool { _, err := unix.Read(from, make([]byte, 1)); return err == nil }
+	for range 3 {
+		send(t, to)
+		if w.stirs(t) {
+			t.Error("it stirs though nobody waits")
+		}
+		if err := w.wait(from, time.Hour, read); err != nil {
+			t.Error(err)
+		}
+		stirred, sent := make(chan struct{}), make(chan struct{})
+		send(t, to)
+		go func() {
+			for !w.stirs(t) { // until somebody waits
+				time.Sleep(time.Millisecond)
+			}
+			close(stirred)
+			send(t, to)
+			close(sent)
+		}()
+		if err := w.wait(from, time.Hour, func(uintptr) bool {
+			select {
+			case <-stirred:
+				return true
+			default:
+				return false
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+		<-sent
+		for read(0) { // nothing left
+		}
+		if err := w.wait(from, time.Millisecond, read); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("nothing comes: %v", err)
+		}
+	}
+}
+
+// TestWaiterAllocates nothing.
+func TestWaiterAllocates(t *testing.T) {
+	w, from, to := pipe(t)
+	b := make([]byte, 1)
+	read := func(uintptr) bool { _, err := unix.Read(from, b); return err == nil }
+	if n := testing.AllocsPerRun(20, func() {
+		send(t, to)
+		if err := w.wait(from, time.Hour, read); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations per wait", n)
+	}
+}
+
+// TestSocketUnknown to Go's poller, which is said by its having no deadlines.
+func TestSocketUnknown(t *testing.T) {
+	s, err := openSocket(0, 1, dumpBuffer, plain)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer s.Close()
+	if err := s.file.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
+		t.Errorf("a deadline on the socket: %v, want %v", err, os.ErrNoDeadline)
+	}
+}

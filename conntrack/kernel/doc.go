@@ -1,0 +1,10 @@
+// Package kernel asks the kernel for all else that matters to connection tracking, in
+// the calling thread's network namespace.
+//
+//	/proc/sys/net/netfilter/*  -> ReadSysctl, Settings, Enable, ReadTimeouts
+//	/proc/net/netlink, sockets -> Listeners: who else is told of events
+//	nfnetlink                  -> Available; Tracking, Track; Flowtables
+//	any dump                   -> TakeCensus: how many entries are counted, or offloaded
+//
+// None of it is needed for reading connections, which conntrack/ctnetlink does.
+package kernel

@@ -1,0 +1,71 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysctlDir holds the settings of the calling thread's network namespace, but
+// for _max and _buckets, which are the machine's.
+const sysctlDir = "/proc/sys/net/netfilter/nf_conntrack_"
+
+// ReadSysctl reads net.netfilter.nf_conntrack_NAME. Each dump reads some 30 of them,
+// and an os.File would leave 2 KB behind for each.
+func ReadSysctl(name string) (int, error) {
+	path := sysctlDir + name
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var b [32]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return 0, &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b[:n])))
+}
+
+// Setting is one of the sysctls that accounting depends on.
+type Setting struct {
+	Name string // full, as sysctl(8) takes it
+	Want int
+	Was  int
+	Err  error // why it is not as wanted
+}
+
+// Changed tells whether Enable had to turn the setting on.
+func (s Setting) Changed() bool { return s.Err == nil && s.Was != s.Want }
+
+// Command returns what an administrator types to mend it.
+func (s Setting) Command() string { return fmt.Sprintf("sysctl -w %s=%d", s.Name, s.Want) }
+
+// Settings reads byte counters, time stamps and events, in this order, and leaves
+// them as they are.
+func Settings() []Setting {
+	names := [...]string{"acct", "timestamp", "events"}
+	settings := make([]Setting, 0, len(names))
+	for _, name := range names {
+		s := Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1}
+		s.Was, s.Err = ReadSysctl(name)
+		settings = append(settings, s)
+	}
+	return settings
+}
+
+// Enable turns them on, and reports each. They take effect for connections that
+// begin later.
+func Enable() []Setting {
+	settings := Settings()
+	for i := range settings {
+		s := &settings[i]
+		if s.Changed() {
+			s.Err = os.WriteFile("/proc/sys/"+strings.ReplaceAll(s.Name, ".", "/"), []byte("1"), 0)
+		}
+	}
+	return settings
+}
