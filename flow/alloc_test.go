@@ -18,7 +18,7 @@ func (discard) Flush(conntrack.Timestamp) {}
 func steady(n int) (*Table, []conntrack.Event) {
 	now := conntrack.Timestamp{Mono: 1, Wall: epoch}
 	o := testOptions()
-	o.Links = &fakeLinks{path: outward()}
+	o.Routes = &fakeRoutes{path: outward()}
 	t := NewTable(o, testTimeouts(), discard{}, now)
 	t.EndDump(now)
 	entries := make([]conntrack.Event, n)

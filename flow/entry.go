@@ -26,7 +26,7 @@ type entry struct {
 	pending [2]conntrack.Counters // moved since the last record
 	reply   conntrack.Tuple
 	path    Path
-	version uint32 // of the Links that path is from
+	version uint32 // of the RouteResolver that path is from
 }
 
 // isOf tells whether en is the flow of e's entry: its key is e.Key().

@@ -27,8 +27,8 @@ func (h Hop) Uplink() bool { return h&uplinkBit != 0 }
 // by which its packets come in. They leave by that of the other direction.
 type Path [2]Hop
 
-// Links tells the paths of connections.
-type Links interface {
+// RouteResolver finds the paths of connections.
+type RouteResolver interface {
 	// Path returns the path of e's connection as routes are now.
 	Path(e *conntrack.Event) Path
 	// Version returns a number that changes whenever Path may answer
@@ -38,9 +38,9 @@ type Links interface {
 
 // route finds the path of a flow that begins.
 func (t *Table) route(en *entry, e *conntrack.Event) {
-	if t.options.Links != nil {
-		en.version, _ = t.options.Links.Version() // first: Path may be newer, never older
-		en.path = t.options.Links.Path(e)
+	if t.options.Routes != nil {
+		en.version, _ = t.options.Routes.Version() // first: Path may be newer, never older
+		en.path = t.options.Routes.Path(e)
 	}
 }
 
@@ -48,15 +48,15 @@ func (t *Table) route(en *entry, e *conntrack.Event) {
 // passed. What passed before went the old way, above all the end of connections
 // that end because their interface went away.
 func (t *Table) reroute(en *entry, e *conntrack.Event) {
-	if t.options.Links == nil {
+	if t.options.Routes == nil {
 		return
 	}
-	version, since := t.options.Links.Version()
+	version, since := t.options.Routes.Version()
 	if version == en.version || en.moved < since+timerDoubt {
 		return
 	}
 	en.version = version
-	for d, hop := range t.options.Links.Path(e) {
+	for d, hop := range t.options.Routes.Path(e) {
 		if hop != 0 { // nor does the way end where no route leads any more
 			en.path[d] = hop
 		}

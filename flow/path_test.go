@@ -7,20 +7,20 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// fakeLinks sends everything the same way, and counts how often it is asked.
-type fakeLinks struct {
+// fakeRoutes sends everything the same way, and counts how often it is asked.
+type fakeRoutes struct {
 	path    Path
 	version uint32
 	since   int64
 	asked   int
 }
 
-func (l *fakeLinks) Path(*conntrack.Event) Path { l.asked++; return l.path }
+func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 
-func (l *fakeLinks) Version() (uint32, int64) { return l.version, l.since }
+func (l *fakeRoutes) Version() (uint32, int64) { return l.version, l.since }
 
 // change sends all another way from now on.
-func (l *fakeLinks) change(p Path, now conntrack.Timestamp) {
+func (l *fakeRoutes) change(p Path, now conntrack.Timestamp) {
 	l.path, l.version, l.since = p, l.version+1, now.Mono
 }
 
@@ -29,10 +29,10 @@ const lan, wan, wan2, host = 3, 4, 5, 0
 func outward() Path { return Path{NewHop(lan, false), NewHop(wan, true)} }
 
 // linked returns a running harness with interfaces.
-func linked(t *testing.T, view View) (*harness, *fakeLinks) {
-	l := &fakeLinks{path: outward()}
+func linked(t *testing.T, view View) (*harness, *fakeRoutes) {
+	l := &fakeRoutes{path: outward()}
 	o := testOptions()
-	o.Links, o.NAT = l, view
+	o.Routes, o.NAT = l, view
 	return running(t, o), l
 }
 

@@ -68,10 +68,10 @@ func (t *Table) skips(e *conntrack.Event, h uint64) bool {
 	return true
 }
 
-// Reconfigure changes the options but Links. All connections are judged anew, those
+// Reconfigure changes the options but Routes. All connections are judged anew, those
 // with a flow at the next dump. What is included from now on counts from now on.
 func (t *Table) Reconfigure(o Options) {
-	o.Links = t.options.Links
+	o.Routes = t.options.Routes
 	t.options = o
 	t.left.anew()
 }

@@ -14,9 +14,9 @@ type Options struct {
 	// MaxFlows bounds the table. An entry that finds no room is exported
 	// whole when it ends; 0 is no bound.
 	MaxFlows int
-	// Links tells the interfaces; nil leaves them 0. It is asked once for each
+	// RouteResolver finds the interfaces; nil leaves them 0. It is asked once for each
 	// flow, and again at the export of one whose path may have changed.
-	Links Links
+	Routes RouteResolver
 	// Skip says which connections to leave out, besides those on loopback; nil
 	// leaves out none. It is asked when a connection is met, and not again.
 	Skip func(*conntrack.Event) bool

@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 const burst = 50_000 // events of one round
@@ -97,10 +97,10 @@ func newPath(b *testing.B, protocol export.Protocol) *path {
 	p := &path{b: b, kernel: conntracktest.New(), clock: conntrack.SystemClock(), events: ends()}
 	events, dumps := p.kernel.Sockets()
 	p.socket, p.reader = events, ctnetlink.NewReader(events, dumps, p.clock)
-	links, err := link.Open(link.Options{Clock: p.clock})
+	routes, err := route.Open(route.Options{Clock: p.clock})
 	must(b, err)
-	b.Cleanup(func() { must(b, links.Close()) })
-	p.table = newTable(b, links, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.Optional{}), p.clock}, p.clock)
+	b.Cleanup(func() { must(b, routes.Close()) })
+	p.table = newTable(b, routes, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.Optional{}), p.clock}, p.clock)
 	p.apply = p.table.Apply
 	p.table.EndDump(p.clock())
 	return p

@@ -205,13 +205,13 @@ func (f *filled) open(b *testing.B) *ctnetlink.Reader {
 }
 
 // newTable returns a table as `conntally run` makes it, which exports to sink.
-func newTable(b *testing.B, links flow.Links, sink flow.Sink, clock conntrack.Clock) *flow.Table {
+func newTable(b *testing.B, routes flow.RouteResolver, sink flow.Sink, clock conntrack.Clock) *flow.Table {
 	b.Helper()
 	c := export.NewCollector(export.Target{Address: "127.0.0.1:9"}, clock)
 	must(b, c.Open(b.Context()))
 	exporter := &export.Exporter{Collectors: []*export.Collector{c}} // never sends
 	b.Cleanup(func() { exporter.Close(clock()) })
-	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Links: links, Skip: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Routes: routes, Skip: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
 	return flow.NewTable(options, kernel.ReadTimeouts(), sink, clock())
 }
 

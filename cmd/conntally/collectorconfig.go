@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/snippet"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // runCollectorConfig is `conntally collector-config`.
@@ -81,16 +81,16 @@ func pathTo(ctx context.Context, to config.Collector) (from netip.Addr, port uin
 
 // routerInterfaces returns those of this router.
 func routerInterfaces() (all []snippet.Interface, err error) {
-	links, err := link.Open(link.Options{Clock: conntrack.SystemClock()})
+	routes, err := route.Open(route.Options{Clock: conntrack.SystemClock()})
 	if err != nil {
 		return nil, err
 	}
-	defer links.Close()
-	interfaces, _ := links.Interfaces()
+	defer routes.Close()
+	interfaces, _ := routes.Interfaces()
 	for _, i := range interfaces {
 		all = append(all, snippet.Interface{
 			Index: i.Index, Name: i.Name, Description: i.Description,
-			Speed: speed(i.Name), Uplink: links.Uplink(i.Index),
+			Speed: speed(i.Name), Uplink: routes.Uplink(i.Index),
 		})
 	}
 	return all, nil

@@ -9,14 +9,14 @@ import (
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // content is what is exported beside the plain records, from the start of the
 // program on.
 type content struct {
 	export.Optional
-	describe   func(*flow.Record) // adds what only links and neighbours know; or nil
+	describe   func(*flow.Record) // adds what only routes and neighbours know; or nil
 	neighbours *host.NeighbourStats
 }
 
@@ -30,7 +30,7 @@ func optional(c *config.Config) export.Optional {
 }
 
 // newContent prepares what records are described by.
-func newContent(ctx context.Context, c *config.Config, links *link.Links, clock conntrack.Clock) (content, error) {
+func newContent(ctx context.Context, c *config.Config, routes *route.Resolver, clock conntrack.Clock) (content, error) {
 	ct := content{Optional: optional(c)}
 	if !ct.VLAN && !ct.SourceMAC {
 		return ct, nil
@@ -46,7 +46,7 @@ func newContent(ctx context.Context, c *config.Config, links *link.Links, clock 
 	}
 	ct.describe = func(r *flow.Record) {
 		if ct.VLAN {
-			r.InputVLAN, r.OutputVLAN = links.VLAN(r.Input), links.VLAN(r.Output)
+			r.InputVLAN, r.OutputVLAN = routes.VLAN(r.Input), routes.VLAN(r.Output)
 		}
 		if hosts != nil {
 			r.SrcMAC = hosts.MAC(&r.Src)

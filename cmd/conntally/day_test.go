@@ -20,7 +20,7 @@ import (
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 const (
@@ -128,7 +128,7 @@ func TestDay(t *testing.T) {
 	p := &probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, links: new(link.Links),
+		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, routes: new(route.Resolver),
 		table: flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
 	}
 	p.collectors.Store(&collectors)

@@ -21,7 +21,7 @@ func (p *probe) serveMetrics(ctx context.Context, c *config.Config) error {
 // sources is what the metrics are read from.
 func (p *probe) sources() *monitor.Sources {
 	return &monitor.Sources{
-		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Links: &p.links.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
+		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
 		Neighbours: p.content.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
 		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl,

@@ -15,7 +15,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // serves serves the metrics of a loop, and returns what answers a path.
@@ -73,7 +73,7 @@ func TestHealth(t *testing.T) {
 	events, dumps := k.Sockets()
 	refusing := &refusing{Socket: dumps}
 	l := newLoop(t, ctnetlink.NewReader(events, refusing, k.Clock()), k.Clock())
-	l.links = new(link.Links)
+	l.routes = new(route.Resolver)
 	l.Stats.Turned.Store(k.Clock()().Mono)
 	answer := l.serves()
 	is := func(code int, text string) func() bool {

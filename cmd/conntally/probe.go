@@ -18,7 +18,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // probe drives the pipeline: one goroutine reads, counts and exports.
@@ -26,7 +26,7 @@ type probe struct {
 	Stats monitor.Probe
 
 	reader   *ctnetlink.Reader
-	links    *link.Links
+	routes   *route.Resolver
 	table    *flow.Table
 	sinks    flow.Sinks
 	exporter *export.Exporter // one of them
@@ -265,4 +265,4 @@ func (p *probe) stop() error {
 }
 
 // close gives up what the kernel keeps for us.
-func (p *probe) close() error { return errors.Join(p.links.Close(), p.reader.Close()) }
+func (p *probe) close() error { return errors.Join(p.routes.Close(), p.reader.Close()) }

@@ -24,7 +24,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/filter"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // runRun is `conntally run`.
@@ -120,21 +120,21 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 	_ = kernel.Available() // loads what is missing: else there are no settings yet
 	prepared := hasConntrack()
 	prepareKernel(log)
-	links, err := link.Open(link.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
+	routes, err := route.Open(route.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
-	content, err := newContent(ctx, c, links, clock)
+	content, err := newContent(ctx, c, routes, clock)
 	if err != nil {
-		return nil, errors.Join(err, links.Close(), reader.Close())
+		return nil, errors.Join(err, routes.Close(), reader.Close())
 	}
 	collectors := openCollectors(ctx, targets(c.Collectors, content.Optional), clock, log)
-	exporter := &export.Exporter{Collectors: collectors, Interfaces: links}
+	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
 	p := &probe{
 		config: c, plans: make(chan plan, 1), prepared: prepared, began: began.Wall,
 		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
-		reader: reader, links: links, exporter: exporter, clock: clock, log: log, content: content,
+		reader: reader, routes: routes, exporter: exporter, clock: clock, log: log, content: content,
 	}
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), p.sinks, began)
@@ -152,10 +152,10 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 
 // flowOptions returns what the configuration says of connections.
 func (p *probe) flowOptions() flow.Options {
-	c, kept := p.config, filter.New(p.config.Rules(), p.links)
+	c, kept := p.config, filter.New(p.config.Rules(), p.routes)
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
-		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Links: p.links,
+		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes,
 		Skip:      func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
 		NATEvents: p.content.NATEvents, Describe: p.content.describe,
 	}

@@ -28,7 +28,7 @@ import (
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // fakeProbe is a probe that reads a fake kernel.
@@ -37,7 +37,7 @@ func fakeProbe(reader *ctnetlink.Reader, clock conntrack.Clock, m manager, colle
 	p := &probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, links: new(link.Links),
+		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, routes: new(route.Resolver),
 		table: flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
 	}
 	p.pacer = newPacer(time.Second, 1, 1<<20, &p.Stats)

@@ -17,8 +17,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// Links tells the interfaces of a connection.
-type Links interface {
+// Interfaces finds the interfaces of a connection.
+type Interfaces interface {
 	// Path returns the way of e's connection through the router.
 	Path(e *conntrack.Event) flow.Path
 	// Name returns the name of an interface, "" for one that there isn't.
@@ -28,14 +28,14 @@ type Links interface {
 // Filter is a list of rules. The first one that a connection matches decides; what
 // matches none is kept. It belongs to one goroutine.
 type Filter struct {
-	rules []rule
-	links Links
+	rules      []rule
+	interfaces Interfaces
 }
 
-// New returns a filter of rules. links may be nil where no rule asks for
+// New returns a filter of rules. interfaces may be nil where no rule asks for
 // interfaces.
-func New(rules []Rule, links Links) *Filter {
-	f := &Filter{links: links}
+func New(rules []Rule, interfaces Interfaces) *Filter {
+	f := &Filter{interfaces: interfaces}
 	for i := range rules {
 		f.rules = append(f.rules, compile(&rules[i]))
 	}
@@ -58,14 +58,14 @@ func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
 	if len(interfaces) == 0 {
 		return true
 	}
-	if f.links == nil {
+	if f.interfaces == nil {
 		return false
 	}
-	for _, hop := range f.links.Path(e) {
+	for _, hop := range f.interfaces.Path(e) {
 		if hop.Index() == 0 { // the router itself, or unknown
 			continue
 		}
-		if slices.Contains(interfaces, f.links.Name(hop.Index())) {
+		if slices.Contains(interfaces, f.interfaces.Name(hop.Index())) {
 			return true
 		}
 	}

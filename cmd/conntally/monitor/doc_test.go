@@ -59,7 +59,7 @@ func listing() []byte {
 		{"The kernel", s.kernelRows()},
 		{"Reading conntrack", s.conntrackRows()},
 		{"Flows", s.flowRows()},
-		{"Interfaces", s.linkRows()},
+		{"Interfaces", s.routeRows()},
 		{"Neighbours: with `extra_fields = [\"source_mac\"]`", s.neighbourRows()},
 		{"Conditions", []row{conditionRow()}},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},

@@ -27,7 +27,7 @@ func (s *Sources) write(w io.Writer) {
 	build := buildRow()
 	p.head(&build)
 	p.value(build.name, labels("version", s.Version, "goversion", runtime.Version()), build.value)
-	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.linkRows, s.neighbourRows, s.probeRows, goRows, s.processRows} {
+	for _, rows := range []func() []row{s.kernelRows, s.conntrackRows, s.flowRows, s.routeRows, s.neighbourRows, s.probeRows, goRows, s.processRows} {
 		p.rows(rows())
 	}
 	p.conditions(s.Conditions())

@@ -101,8 +101,8 @@ func (s *Sources) probeRows() []row {
 	}
 }
 
-func (s *Sources) linkRows() []row {
-	l := s.Links
+func (s *Sources) routeRows() []row {
+	l := s.Routes
 	return []row{
 		{"conntally_route_lookups_total", "Routes that the kernel was asked for.", count(&l.Lookups)},
 		{"conntally_route_hits_total", "Routes that were known already.", count(&l.Hits)},

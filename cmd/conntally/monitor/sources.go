@@ -13,7 +13,7 @@ import (
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // Sources is what the metrics are read from. The pipeline goes on writing it.
@@ -21,7 +21,7 @@ type Sources struct {
 	Version    string
 	Conntrack  *ctnetlink.Stats
 	Flow       *flow.Stats
-	Links      *link.Stats
+	Routes     *route.Stats
 	Neighbours *host.NeighbourStats // nil: they are not read
 	Probe      *Probe
 	Conditions func() []condition.Condition // that hold

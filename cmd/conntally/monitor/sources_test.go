@@ -16,7 +16,7 @@ import (
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
-	"github.com/conntally/conntally/flow/link"
+	"github.com/conntally/conntally/flow/route"
 )
 
 const second = int64(time.Second)
@@ -31,7 +31,7 @@ func newSources(collectors ...string) *Sources {
 		all = append(all, export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock))
 	}
 	return &Sources{
-		Version: "v1.2.3", Conntrack: new(ctnetlink.Stats), Flow: new(flow.Stats), Links: new(link.Stats),
+		Version: "v1.2.3", Conntrack: new(ctnetlink.Stats), Flow: new(flow.Stats), Routes: new(route.Stats),
 		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },

@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// Options of Links.
+// Options of a Resolver.
 type Options struct {
 	// Mark has a connection's mark count in the look-up of its route: for routers
 	// whose rules choose by a mark that is kept in the connection.
@@ -23,9 +23,9 @@ type Options struct {
 	Renamed func()
 }
 
-// Links knows the interfaces. It implements flow.Links. Path belongs to one
+// Resolver implements flow.RouteResolver: it knows the interfaces and asks the kernel for routes. Path belongs to one
 // goroutine, all else to any.
-type Links struct {
+type Resolver struct {
 	Stats Stats
 
 	view    atomic.Pointer[view]
@@ -44,7 +44,7 @@ type Links struct {
 
 // Open reads what there is in the network namespace of the calling thread, and
 // follows it until Close.
-func Open(o Options) (*Links, error) {
+func Open(o Options) (*Resolver, error) {
 	var sockets []ctnetlink.Socket
 	for _, g := range []uint32{groups(), 0, 0} {
 		s, err := openSocket(g)
@@ -53,37 +53,37 @@ func Open(o Options) (*Links, error) {
 		}
 		sockets = append(sockets, s)
 	}
-	l, err := newLinks(o, sockets[0], sockets[1], sockets[2])
+	l, err := newResolver(o, sockets[0], sockets[1], sockets[2])
 	if err != nil {
 		return nil, errors.Join(err, closeAll(sockets))
 	}
 	return l, nil
 }
 
-// newLinks has events joined the groups: what changes while all is read comes behind.
-func newLinks(o Options, events, dumps, routes ctnetlink.Socket) (*Links, error) {
-	l := &Links{
+// newResolver has events joined the groups: what changes while all is read comes behind.
+func newResolver(o Options, events, dumps, routes ctnetlink.Socket) (*Resolver, error) {
+	r := &Resolver{
 		options: o, fib: newFIB(routes), cache: newCache(),
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	if o.Mark {
-		l.marks = ^uint32(0)
+		r.marks = ^uint32(0)
 	}
-	l.watcher = watcher{events: events, dumps: requests{socket: dumps}, clock: o.Clock, stats: &l.Stats, lost: true}
-	if err := l.watcher.read(); err != nil {
+	r.watcher = watcher{events: events, dumps: requests{socket: dumps}, clock: o.Clock, stats: &r.Stats, lost: true}
+	if err := r.watcher.read(); err != nil {
 		return nil, err
 	}
-	l.publish()
-	go l.watch()
-	return l, nil
+	r.publish()
+	go r.watch()
+	return r, nil
 }
 
 // Close ends the watching.
-func (l *Links) Close() error {
-	close(l.closing)
-	err := l.watcher.events.Close()
-	<-l.done
-	return errors.Join(err, l.watcher.dumps.socket.Close(), l.fib.socket.Close())
+func (r *Resolver) Close() error {
+	close(r.closing)
+	err := r.watcher.events.Close()
+	<-r.done
+	return errors.Join(err, r.watcher.dumps.socket.Close(), r.fib.socket.Close())
 }
 
 func closeAll(sockets []ctnetlink.Socket) error {
@@ -95,18 +95,18 @@ func closeAll(sockets []ctnetlink.Socket) error {
 }
 
 // watch follows what changes.
-func (l *Links) watch() {
-	defer close(l.done)
+func (r *Resolver) watch() {
+	defer close(r.done)
 	for {
 		rest := breath
-		if err := l.watcher.next(); err != nil {
-			l.Stats.Failures.Add(1)
-			l.watcher.lost, rest = true, errorBreath
+		if err := r.watcher.next(); err != nil {
+			r.Stats.Failures.Add(1)
+			r.watcher.lost, rest = true, errorBreath
 		} else {
-			l.publish()
+			r.publish()
 		}
 		select {
-		case <-l.closing:
+		case <-r.closing:
 			return
 		case <-time.After(rest):
 		}
@@ -114,53 +114,53 @@ func (l *Links) watch() {
 }
 
 // publish makes what is known now the view.
-func (l *Links) publish() {
-	fresh, renamed := l.watcher.state.view(), true
-	fresh.since = l.options.Clock().Mono
-	if old := l.view.Load(); old != nil {
+func (r *Resolver) publish() {
+	fresh, renamed := r.watcher.state.view(), true
+	fresh.since = r.options.Clock().Mono
+	if old := r.view.Load(); old != nil {
 		fresh.version, fresh.names = old.version+1, old.names
 		renamed = !slices.Equal(old.interfaces, fresh.interfaces)
-		l.Stats.Changes.Add(1)
+		r.Stats.Changes.Add(1)
 	}
 	if renamed {
 		fresh.names++
 	}
-	l.view.Store(fresh)
-	if renamed && fresh.version > 0 && l.options.Renamed != nil {
-		l.options.Renamed()
+	r.view.Store(fresh)
+	if renamed && fresh.version > 0 && r.options.Renamed != nil {
+		r.options.Renamed()
 	}
 }
 
 // look takes the present view for the path that is asked for next.
-func (l *Links) look() {
-	if v := l.view.Load(); v != l.seen {
-		l.seen = v
-		l.cache.clear()
+func (r *Resolver) look() {
+	if v := r.view.Load(); v != r.seen {
+		r.seen = v
+		r.cache.clear()
 	}
 }
 
-// Version implements flow.Links.
-func (l *Links) Version() (number uint32, since int64) {
-	v := l.view.Load()
+// Version implements flow.RouteResolver.
+func (r *Resolver) Version() (number uint32, since int64) {
+	v := r.view.Load()
 	return v.version, v.since
 }
 
 // Interfaces returns all interfaces by index, which the caller must not change,
 // and a number that changes with them.
-func (l *Links) Interfaces() (all []flow.Interface, version uint32) {
-	v := l.view.Load()
+func (r *Resolver) Interfaces() (all []flow.Interface, version uint32) {
+	v := r.view.Load()
 	return v.interfaces, v.names
 }
 
 // Index returns the present ifIndex of an interface, by which a record's Input and
 // Output are told.
-func (l *Links) Index(name string) (index uint32, ok bool) { return l.view.Load().index(name) }
+func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Load().index(name) }
 
 // Uplink tells whether a default route leaves by an interface.
-func (l *Links) Uplink(index uint32) bool { return l.view.Load().uplinks[index] }
+func (r *Resolver) Uplink(index uint32) bool { return r.view.Load().uplinks[index] }
 
 // Name returns the name of an interface, "" where there is none of this index.
-func (l *Links) Name(index uint32) string { return l.view.Load().of(index).Name }
+func (r *Resolver) Name(index uint32) string { return r.view.Load().of(index).Name }
 
 // VLAN returns the VLAN id of an interface, 0 where it is none.
-func (l *Links) VLAN(index uint32) uint16 { return l.view.Load().of(index).VLAN }
+func (r *Resolver) VLAN(index uint32) uint16 { return r.view.Load().of(index).VLAN }

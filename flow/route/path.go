@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"encoding/binary"
@@ -18,29 +18,29 @@ func (v *view) end(addr *conntrack.Addr) end {
 	return end{addr: addr, atom: v.atoms.of(numberOf(addr))}
 }
 
-// Path implements flow.Links.
+// Path implements flow.RouteResolver.
 //
 // One end is taken to be within: the one that opened the connection, or what a
 // forwarded port leads to; and if it is behind an uplink, the other. The route to the
 // end without is that of a packet from within, with the connection's mark. Where
 // there are several uplinks, the address of ours that a peer talks to tells more
 // than routes do: it belongs to one of them.
-func (l *Links) Path(e *conntrack.Event) flow.Path {
-	l.look()
+func (r *Resolver) Path(e *conntrack.Event) flow.Path {
+	r.look()
 	if isLinkLocal(&e.Orig.Src) || isLinkLocal(&e.Reply.Src) {
-		return within(l.seen.neighbours(e))
+		return within(r.seen.neighbours(e))
 	}
-	opener, peer := l.seen.end(&e.Orig.Src), l.seen.end(&e.Reply.Src)
+	opener, peer := r.seen.end(&e.Orig.Src), r.seen.end(&e.Reply.Src)
 	inner, outer := &opener, &peer
 	if e.Orig.Dst != e.Reply.Src {
 		inner, outer = outer, inner
 	}
-	l.find(inner, outer, e.Mark&l.marks)
-	l.Stats.Hits.Add(l.hits)
-	l.hits = 0
-	path := flow.Path{l.seen.towards(&opener, &peer), l.seen.towards(&peer, &opener)}
-	l.seen.correct(&path[conntrack.Original], &e.Orig.Dst)
-	l.seen.correct(&path[conntrack.Reply], &e.Reply.Dst)
+	r.find(inner, outer, e.Mark&r.marks)
+	r.Stats.Hits.Add(r.hits)
+	r.hits = 0
+	path := flow.Path{r.seen.towards(&opener, &peer), r.seen.towards(&peer, &opener)}
+	r.seen.correct(&path[conntrack.Original], &e.Orig.Dst)
+	r.seen.correct(&path[conntrack.Reply], &e.Reply.Dst)
 	return within(path)
 }
 
@@ -54,45 +54,45 @@ func within(path flow.Path) flow.Path {
 }
 
 // find asks for the routes to both ends.
-func (l *Links) find(inner, outer *end, mark uint32) {
-	l.plain(inner)
+func (r *Resolver) find(inner, outer *end, mark uint32) {
+	r.plain(inner)
 	if inner.hop.Uplink() {
 		inner, outer = outer, inner
-		l.plain(inner)
+		r.plain(inner)
 	}
-	l.from(inner, outer, mark)
-	l.from(outer, inner, 0)
+	r.from(inner, outer, mark)
+	r.from(outer, inner, 0)
 }
 
 // plain asks for the route to an end, whoever sends.
-func (l *Links) plain(to *end) {
+func (r *Resolver) plain(to *end) {
 	switch {
 	case to.kind != untold:
 	case isUnspecified(to.addr):
 		to.kind = nowhere
 	default:
-		l.ask(to, 0, &query{to: to.addr})
+		r.ask(to, 0, &query{to: to.addr})
 	}
 }
 
 // from asks for the route that packets of the sender take.
-func (l *Links) from(sender, to *end, mark uint32) {
+func (r *Resolver) from(sender, to *end, mark uint32) {
 	q := query{to: to.addr, mark: mark}
 	class := uint64(0)
 	switch sender.kind {
 	case unicast:
 		q.from, q.in = sender.addr, sender.hop.Index()
-		class = l.seen.class(sender.addr, q.in)
+		class = r.seen.class(sender.addr, q.in)
 	case local:
 		q.from = sender.addr
-		class = l.seen.class(sender.addr, loopback)
+		class = r.seen.class(sender.addr, loopback)
 	}
 	if class == 0 && mark == 0 {
-		l.plain(to)
+		r.plain(to)
 		return
 	}
-	if class == 0 || !l.ask(to, class, &q) {
-		l.ask(to, 0, &query{to: to.addr, mark: mark})
+	if class == 0 || !r.ask(to, class, &q) {
+		r.ask(to, 0, &query{to: to.addr, mark: mark})
 	}
 }
 

@@ -1,8 +1,8 @@
-package link
+package route
 
 import "sync/atomic"
 
-// Stats counts what Links does. Any goroutine may read it.
+// Stats counts what a Resolver does. Any goroutine may read it.
 type Stats struct {
 	Lookups     atomic.Uint64 // routes that the kernel was asked for
 	Hits        atomic.Uint64 // answers that were known

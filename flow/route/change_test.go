@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"fmt"
@@ -51,11 +51,11 @@ func TestChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, c.setup, Options{})
 			r.goes(c.connection, c.before)
-			version, _ := r.links.Version()
+			version, _ := r.resolver.Version()
 			r.ip(c.change)
 			r.settle()
 			r.goes(c.connection, c.after)
-			if now, _ := r.links.Version(); now == version {
+			if now, _ := r.resolver.Version(); now == version {
 				t.Error("the version is the same")
 			}
 		})
@@ -75,15 +75,15 @@ func TestUplinkGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, c.setup, Options{})
-			index, _ := r.links.Index(c.uplink)
-			if !r.links.Uplink(index) {
+			index, _ := r.resolver.Index(c.uplink)
+			if !r.resolver.Uplink(index) {
 				t.Fatalf("%s is no uplink", c.uplink)
 			}
 			r.ip(c.change)
 			r.settle()
-			known := r.links
+			known := r.resolver
 			r.open(Options{})
-			want := r.links.Uplink(index)
+			want := r.resolver.Uplink(index)
 			r.await(c.uplink+" is known for an uplink otherwise than it is read", func() bool { return known.Uplink(index) == want })
 			if want {
 				t.Error("it is one all the same: a case that says nothing")
@@ -99,16 +99,16 @@ func TestNewIndex(t *testing.T) {
 	r := newRouter(t, "", Options{Renamed: func() { renamed <- struct{}{} }})
 	masqueraded := connection{from: client, to: server, as: "198.51.100.1"}
 	for _, index := range []string{"40", "41", "42"} {
-		_, names := r.links.Interfaces()
+		_, names := r.resolver.Interfaces()
 		r.ip("link delete wan1\nlink add wan1 index " + index + " type ifb\nlink set wan1 up\naddress add 198.51.100.1/24 dev wan1\n" +
 			"route add default via 198.51.100.254 dev wan1 metric 10")
 		r.settle()
 		r.goes(masqueraded, "lan0 > wan1")
-		p := r.links.Path(masqueraded.event())
-		if now, _ := r.links.Index("wan1"); p[1].Index() != now || !p[1].Uplink() || now < 40 {
+		p := r.resolver.Path(masqueraded.event())
+		if now, _ := r.resolver.Index("wan1"); p[1].Index() != now || !p[1].Uplink() || now < 40 {
 			t.Errorf("wan1 is %d, an uplink %t, the path goes by %d", now, p[1].Uplink(), p[1].Index())
 		}
-		if _, now := r.links.Interfaces(); now == names {
+		if _, now := r.resolver.Interfaces(); now == names {
 			t.Error("interfaces have the same version as before")
 		}
 		<-renamed
@@ -124,7 +124,7 @@ link add port0 type veth peer name port1
 link set port0 master br-lan
 link add link port1 name mac0 type macvlan
 `, Options{})
-	all, _ := r.links.Interfaces()
+	all, _ := r.resolver.Interfaces()
 	got := map[string]string{}
 	for _, i := range all {
 		got[i.Name] = i.Description
@@ -142,11 +142,11 @@ link add link port1 name mac0 type macvlan
 		t.Errorf("not in order: %v", all)
 	}
 	for _, i := range all {
-		if index, ok := r.links.Index(i.Name); !ok || index != i.Index || r.links.Name(i.Index) != i.Name {
-			t.Errorf("%s: index %d, %t, name %q", i.Name, index, ok, r.links.Name(i.Index))
+		if index, ok := r.resolver.Index(i.Name); !ok || index != i.Index || r.resolver.Name(i.Index) != i.Name {
+			t.Errorf("%s: index %d, %t, name %q", i.Name, index, ok, r.resolver.Name(i.Index))
 		}
 	}
-	if _, ok := r.links.Index("none"); ok || r.links.Name(4711) != "" || r.links.Name(0) != "" {
+	if _, ok := r.resolver.Index("none"); ok || r.resolver.Name(4711) != "" || r.resolver.Name(0) != "" {
 		t.Error("what isn't there has an index or a name")
 	}
 }

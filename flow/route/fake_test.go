@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"encoding/binary"
@@ -45,13 +45,13 @@ func (k *kernel) has(request uint16, m []byte) {
 	k.objects[request] = append(k.objects[request], m)
 }
 
-// open opens Links on the kernel.
-func (k *kernel) open(t *testing.T, o Options) *Links {
+// open opens a Resolver on the kernel.
+func (k *kernel) open(t *testing.T, o Options) *Resolver {
 	t.Helper()
 	if o.Clock == nil {
 		o.Clock = conntrack.SystemClock()
 	}
-	l, err := newLinks(o, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	l, err := newResolver(o, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package link knows the router's network interfaces and tells through which of
+// Package route knows the router's network interfaces and tells through which of
 // them a connection passes, which conntrack doesn't know.
 //
-//	notifications -> state -> view -> Links.Path -> flow.Table
+//	notifications -> state -> view -> Resolver.Path -> flow.Table
 //	                                      |
 //	                                RTM_GETROUTE
 //
@@ -9,4 +9,4 @@
 // what it knows as a view that never changes. Path belongs to the table's
 // goroutine: it asks the kernel for the route to an address, with the policy of the
 // router applied, and remembers the answer until anything changes.
-package link
+package route

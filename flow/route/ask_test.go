@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"fmt"
@@ -59,17 +59,17 @@ func TestNothingIsAllocated(t *testing.T) {
 				e.Mark = uint32(i % 2)
 			}
 			round := func() {
-				r.links.cache.clear()
+				r.resolver.cache.clear()
 				for range 2 {
 					for _, e := range events {
-						r.links.Path(e)
+						r.resolver.Path(e)
 					}
 				}
 			}
 			if n := testing.AllocsPerRun(20, round); n != 0 {
 				t.Errorf("%v allocations for 200 paths", n)
 			}
-			if r.links.Stats.Lookups.Load() == 0 {
+			if r.resolver.Stats.Lookups.Load() == 0 {
 				t.Error("nothing was looked up")
 			}
 		})

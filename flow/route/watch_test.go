@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"encoding/binary"
@@ -48,14 +48,14 @@ func await(t *testing.T, otherwise string, holds func() bool) {
 }
 
 // newer waits for a later view than this.
-func newer(t *testing.T, l *Links, version uint32) uint32 {
+func newer(t *testing.T, l *Resolver, version uint32) uint32 {
 	t.Helper()
 	now := version
 	await(t, fmt.Sprintf("no version behind %d", version), func() bool { now, _ = l.Version(); return now != version })
 	return now
 }
 
-func outputs(t *testing.T, l *Links, to string, want uint32) {
+func outputs(t *testing.T, l *Resolver, to string, want uint32) {
 	t.Helper()
 	if p := l.Path(connection{from: client, to: to}.event()); p[0].Index() != 3 || p[1].Index() != want {
 		t.Errorf("%s is reached from %d by %d, want from 3 by %d", to, p[0].Index(), p[1].Index(), want)
@@ -166,7 +166,7 @@ func TestInterruptedDump(t *testing.T) {
 	for i := range k.fails[unix.RTM_GETLINK] {
 		k.fails[unix.RTM_GETLINK][i] = errInterrupted
 	}
-	_, err := newLinks(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	_, err := newResolver(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
 	if !errors.Is(err, errInterrupted) {
 		t.Errorf("after %d interrupted dumps: %v", attempts, err)
 	}
@@ -181,7 +181,7 @@ func TestNoRules(t *testing.T) {
 
 	k = smallKernel()
 	k.fails[unix.RTM_GETROUTE] = []error{unix.EOPNOTSUPP, unix.EOPNOTSUPP}
-	_, err := newLinks(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	_, err := newResolver(Options{Clock: conntrack.SystemClock()}, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		t.Errorf("without routes: %v", err)
 	}

@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"errors"
@@ -22,8 +22,8 @@ const testTime = 20 * time.Second
 // uplinks of which the first has the better default route.
 type router struct {
 	*lab.Namespace
-	t     testing.TB
-	links *Links
+	t        testing.TB
+	resolver *Resolver
 }
 
 const routerSetup = `
@@ -74,17 +74,17 @@ func newNamespace(t testing.TB) *router {
 	return r
 }
 
-// open opens the Links in the router.
+// open opens the Resolver in the router.
 func (r *router) open(o Options) {
 	r.t.Helper()
 	o.Clock = conntrack.SystemClock()
-	err := r.Do(func() (err error) { r.links, err = Open(o); return err })
+	err := r.Do(func() (err error) { r.resolver, err = Open(o); return err })
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	links := r.links
+	resolver := r.resolver
 	r.t.Cleanup(func() {
-		if err := links.Close(); err != nil {
+		if err := resolver.Close(); err != nil {
 			r.t.Error(err)
 		}
 	})
@@ -121,15 +121,15 @@ func (r *router) awaitLocal(addresses ...string) {
 	}
 }
 
-// settle waits until the Links have seen what was done so far: a marker, an ifb
+// settle waits until the Resolver has seen what was done so far: a marker, an ifb
 // interface that is made for this alone.
 func (r *router) settle() {
 	r.t.Helper()
 	marker := fmt.Sprintf("marker%d", time.Now().UnixNano()%1e6)
 	r.ip("link add " + marker + " type ifb")
-	r.await(marker+" never came", func() bool { _, ok := r.links.Index(marker); return ok })
+	r.await(marker+" never came", func() bool { _, ok := r.resolver.Index(marker); return ok })
 	r.ip("link delete " + marker)
-	r.await(marker+" never went", func() bool { _, ok := r.links.Index(marker); return !ok })
+	r.await(marker+" never went", func() bool { _, ok := r.resolver.Index(marker); return !ok })
 }
 
 func (r *router) await(otherwise string, holds func() bool) {
@@ -170,8 +170,8 @@ func addr(s string) conntrack.Addr { return conntrack.AddrFrom(netip.MustParseAd
 // path returns the names of the interfaces by which a connection comes in and
 // leaves; the router itself is "".
 func (r *router) path(c connection) [2]string {
-	p := r.links.Path(c.event())
-	return [2]string{r.links.Name(p[0].Index()), r.links.Name(p[1].Index())}
+	p := r.resolver.Path(c.event())
+	return [2]string{r.resolver.Name(p[0].Index()), r.resolver.Name(p[1].Index())}
 }
 
 // goes holds a connection's path against what it is to be, as "lan0 > wan1".
@@ -183,4 +183,4 @@ func (r *router) goes(c connection, want string) {
 	}
 }
 
-var _ flow.Links = (*Links)(nil)
+var _ flow.RouteResolver = (*Resolver)(nil)

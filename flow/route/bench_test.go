@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"fmt"
@@ -27,17 +27,17 @@ const multipathSetup = "route replace 192.0.0.0/8 nexthop via 198.51.100.254 nex
 // BenchmarkPath is of a path whose routes are known.
 func BenchmarkPath(b *testing.B) {
 	for name, setup := range map[string]string{"two uplinks": "", "rules": rulesSetup} {
-		b.Run(name, func(b *testing.B) { benchmarkPath(b, newRouter(b, setup, Options{Mark: true}).links) })
+		b.Run(name, func(b *testing.B) { benchmarkPath(b, newRouter(b, setup, Options{Mark: true}).resolver) })
 	}
 	b.Run("each address by itself", func(b *testing.B) {
 		r := newRouter(b, "", Options{})
-		r.links.watcher.state.atoms = atoms{fine: true} // no change comes: nobody else writes it
-		r.links.publish()
-		benchmarkPath(b, r.links)
+		r.resolver.watcher.state.atoms = atoms{fine: true} // no change comes: nobody else writes it
+		r.resolver.publish()
+		benchmarkPath(b, r.resolver)
 	})
 }
 
-func benchmarkPath(b *testing.B, l *Links) {
+func benchmarkPath(b *testing.B, l *Resolver) {
 	events := internet(10_000)
 	for _, e := range events {
 		l.Path(e)
@@ -58,7 +58,7 @@ func BenchmarkLookUp(b *testing.B) {
 	to := addr(server)
 	b.ReportAllocs()
 	for b.Loop() {
-		if kind, _, err := r.links.fib.lookUp(&query{to: &to}); kind != unicast || err != nil {
+		if kind, _, err := r.resolver.fib.lookUp(&query{to: &to}); kind != unicast || err != nil {
 			b.Fatal(kind, err)
 		}
 	}

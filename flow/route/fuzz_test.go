@@ -1,4 +1,4 @@
-package link
+package route
 
 import (
 	"os"
@@ -27,7 +27,7 @@ func FuzzNotifications(f *testing.F) {
 		w := watcher{state: newState(), stats: new(Stats)}
 		w.take(b)
 		w.take(b) // the second time it is known
-		l := &Links{options: Options{Clock: conntrack.SystemClock()}, fib: newFIB(&requestSocket{kernel: newKernel()}), cache: newCache()}
+		l := &Resolver{options: Options{Clock: conntrack.SystemClock()}, fib: newFIB(&requestSocket{kernel: newKernel()}), cache: newCache()}
 		l.watcher = w
 		l.publish()
 		for _, e := range []*conntrack.Event{out, self} {
