@@ -39,6 +39,7 @@ unit: ## the tests that need no root
 
 lint: $(TOOLS)/golangci-lint ## style, who may import whom, and shell scripts
 	$(TOOLS)/golangci-lint run ./...
+	.ci/imports
 	.ci/shell-test
 
 bench: build $(TOOLS)/bench ## what it costs, beside softflowd and others; 50 minutes, on a machine at rest
