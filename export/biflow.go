@@ -9,7 +9,7 @@ const reversePEN = 29305
 const enterpriseBit = 1 << 15
 
 // biflow makes a template one for both directions. The source is the host that opened
-// the connection; what isn't repeated for the reverse direction is the same in it, or
+// the connection, if that is known; what isn't repeated for the reverse direction is the same in it, or
 // the other way round.
 func (t *template) biflow() {
 	t.fields = append(t.fields, field{element{239, 1, "biflowDirection"}, initiator})
@@ -23,7 +23,7 @@ func (t *template) biflow() {
 // hasReverse tells whether the value of the other direction doesn't follow from this
 // one's.
 func (f *field) hasReverse() bool {
-	return slices.Contains([]uint16{1, 2, 6, 32, 56, 61, 139, 225, 226, 227, 228, 281, 282}, f.id)
+	return slices.Contains([]uint16{1, 2, 6, 32, 56, 57, 61, 139, 225, 226, 227, 228, 281, 282}, f.id)
 }
 
 // appendReverse adds the field specifier of the reverse direction.

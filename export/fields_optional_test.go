@@ -18,8 +18,9 @@ order:
 
 const fieldsBiflow = `
 With ` + "`biflow = true`" + ` an IPFIX record is of both directions (RFC 5103): its source is the host that opened the connection,
-and what differs by direction follows once more, as elements of the enterprise 29305. One direction may have moved
-nothing. Interfaces and VLANs of the reverse direction are the other way round. NetFlow v9 keeps two records.
+as far as that is known, and what differs by direction follows once more, as elements of the enterprise 29305. One
+direction may have moved nothing. Interfaces, VLANs and zones of the reverse direction are the other way round. NetFlow v9
+keeps two records.
 
 | template | for | octets | elements in order | reverse elements |
 |---|---|---|---|---|
@@ -45,7 +46,10 @@ var optionalMeanings = map[uint16]string{
 	58:  "of the interface by which it comes, where that is a VLAN; else 0",
 	59:  "of the interface by which it leaves",
 	56:  "of the sender, where it is a neighbour of the router; else 0",
-	239: "always 1: the source opened the connection",
+	57:  "of the receiver, as its packets leave the router, where it is a neighbour; else 0",
+	234: "the conntrack zone of this direction's packets; 0: none",
+	235: "the conntrack zone of what comes back",
+	239: "1: the source opened the connection; 0: not known, see [records.md](records.md#tcp-flags)",
 	323: "ms since 1970: when it began or ended",
 	230: "4 NAT44 session create, 5 delete; between IPv6 addresses 1 create, 2 delete",
 }
@@ -56,7 +60,7 @@ func describeOptional(b *strings.Builder) {
 	for _, extra := range []struct {
 		key string
 		o   Optional
-	}{{"flow_id", Optional{FlowID: true}}, {"vlan", Optional{VLAN: true}}, {"source_mac", Optional{SourceMAC: true}}} {
+	}{{"flow_id", Optional{FlowID: true}}, {"vlan", Optional{VLAN: true}}, {"mac", Optional{MAC: true}}, {"zone", Optional{Zone: true}}} {
 		for _, f := range extra.o.fields() {
 			v9 := mark(len(extra.o.of(NetFlow9).fields()) > 0)
 			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n", extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])

@@ -46,8 +46,11 @@ const (
 	inputVLAN         = flowID + 8
 	outputVLAN        = inputVLAN + 2
 	srcMAC            = outputVLAN + 2
-	natEvent          = srcMAC + 6
-	initiator         = natEvent + 1 // 1: the source opened the connection
+	dstMAC            = srcMAC + 6
+	inputZone         = dstMAC + 6
+	outputZone        = inputZone + 4
+	natEvent          = outputZone + 4
+	initiator         = natEvent + 1
 	imageLen          = initiator + 1
 )
 
@@ -67,8 +70,11 @@ func (m *image) write(r *flow.Record, boot int64) {
 	be.PutUint64(m[flowID:], r.ID)
 	be.PutUint16(m[inputVLAN:], r.InputVLAN)
 	be.PutUint16(m[outputVLAN:], r.OutputVLAN)
-	copy(m[srcMAC:natEvent], r.SrcMAC[:])
-	m[natEvent], m[initiator] = natEventOf(r), 1
+	copy(m[srcMAC:dstMAC], r.SrcMAC[:])
+	copy(m[dstMAC:inputZone], r.DstMAC[:])
+	be.PutUint32(m[inputZone:], uint32(r.InputZone))
+	be.PutUint32(m[outputZone:], uint32(r.OutputZone))
+	m[natEvent], m[initiator] = natEventOf(r), initiatorOf(r)
 }
 
 // writeEnds writes addresses and ports, before and after translation.
@@ -92,6 +98,15 @@ func direction(r *flow.Record) uint8 {
 		return 1
 	}
 	return 0
+}
+
+// initiatorOf returns the value of biflowDirection (RFC 5103, section 6.3).
+func initiatorOf(r *flow.Record) uint8 {
+	const arbitrary, sourceOpened = 0, 1
+	if r.Midstream {
+		return arbitrary
+	}
+	return sourceOpened
 }
 
 func millis(ns int64) int64 { return ns / int64(time.Millisecond) }

@@ -6,7 +6,8 @@ type Optional struct {
 	NATEvents bool // records of translations that begin and end (RFC 8158)
 	FlowID    bool // IPFIX alone: to nfdump, the element means something else in v9
 	VLAN      bool
-	SourceMAC bool
+	MAC       bool
+	Zone      bool
 }
 
 // of returns what of it p can say.
@@ -27,8 +28,15 @@ func (o Optional) fields() (all []field) {
 			field{element{58, 2, "vlanId"}, inputVLAN},
 			field{element{59, 2, "postVlanId"}, outputVLAN})
 	}
-	if o.SourceMAC {
-		all = append(all, field{element{56, 6, "sourceMacAddress"}, srcMAC})
+	if o.MAC {
+		all = append(all,
+			field{element{56, 6, "sourceMacAddress"}, srcMAC},
+			field{element{57, 6, "postDestinationMacAddress"}, dstMAC})
+	}
+	if o.Zone {
+		all = append(all,
+			field{element{234, 4, "ingressVRFID"}, inputZone},
+			field{element{235, 4, "egressVRFID"}, outputZone})
 	}
 	return all
 }

@@ -14,7 +14,7 @@ import (
 
 // everything is all that can be asked for.
 func everything() Optional {
-	return Optional{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, SourceMAC: true}
+	return Optional{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
 }
 
 func newFullEncoder(p Protocol) *Encoder {
@@ -42,9 +42,19 @@ func addPair(e *Encoder, p *flow.Pair) bool {
 // optionalFlow is wantFlow of a record with all that can be asked for.
 func optionalFlow(p Protocol, r *flow.Record) decode.Flow {
 	f := wantFlow(p, goldenDomain, r)
-	f.VLAN, f.PostVLAN, f.SrcMAC = r.InputVLAN, r.OutputVLAN, r.SrcMAC
+	f.VLAN, f.PostVLAN, f.SrcMAC, f.DstMAC = r.InputVLAN, r.OutputVLAN, r.SrcMAC, r.DstMAC
+	f.InputZone, f.OutputZone = uint32(r.InputZone), uint32(r.OutputZone)
 	if p == IPFIX {
+		f.BiflowDirection = wantOctet(239, r)
 		f.FlowID, f.Template = r.ID, f.Template+templateCount
+	}
+	return f
+}
+
+// answering is a flow of the direction that answers who opened the connection.
+func answering(f decode.Flow) decode.Flow {
+	if f.BiflowDirection == 1 {
+		f.BiflowDirection = 2
 	}
 	return f
 }
@@ -59,7 +69,7 @@ func TestGoldenOptional(t *testing.T) {
 				both := samplePair(kind, present)
 				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
 				checkOthers(t, p, &both, &of, preamble, data)
-				want := []decode.Flow{optionalFlow(p, &both[0]), optionalFlow(p, &both[1])}
+				want := []decode.Flow{optionalFlow(p, &both[0]), answering(optionalFlow(p, &both[1]))}
 				if p == NetFlow9 {
 					want = want[:1]
 				}
@@ -100,13 +110,15 @@ func TestOptionalTemplates(t *testing.T) {
 	}{
 		{IPFIX, Optional{FlowID: true}, 256, plain(IPFIX) + " 148/8"},
 		{IPFIX, Optional{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
-		{IPFIX, Optional{SourceMAC: true}, 256, plain(IPFIX) + " 56/6"},
+		{IPFIX, Optional{MAC: true}, 256, plain(IPFIX) + " 56/6 57/6"},
+		{IPFIX, Optional{Zone: true}, 256, plain(IPFIX) + " 234/4 235/4"},
+		{IPFIX, Optional{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse + " 32824/6 32825/6"},
 		{IPFIX, Optional{Biflow: true}, 264, plain(IPFIX) + reverse},
 		{IPFIX, Optional{NATEvents: true}, 256, plain(IPFIX)},
 		{IPFIX, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 152/8 153/8"},
 		{IPFIX, Optional{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" + wantNAT6 + " 152/8 153/8"},
 		{NetFlow9, Optional{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
-		{NetFlow9, Optional{VLAN: true, SourceMAC: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6"},
+		{NetFlow9, Optional{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6 57/6 234/4 235/4"},
 		{NetFlow9, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 22/4 21/4"},
 	}
 	for _, c := range cases {
@@ -150,6 +162,9 @@ func moved(p Protocol, o Optional, pairs []flow.Pair) (flows []decode.Flow) {
 			f := wantFlow(p, uint32(p), r)
 			if o.of(p).Biflow {
 				f.Template += templateCount
+				if f.BiflowDirection = wantOctet(239, r); d == 1 {
+					f = answering(f)
+				}
 				if pairs[i][1].Translated && !pairs[i][0].Translated {
 					f.Template++
 				}

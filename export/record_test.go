@@ -31,6 +31,7 @@ func sample(kind int, now int64) flow.Record {
 		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708, Egress: kind%2 == 0,
 		Translated: kind&translatedBit != 0,
 		ID:         0xa0a1a2a3_a4a5a6a7, InputVLAN: 0x0102, OutputVLAN: 0x0304, SrcMAC: [6]byte{2, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5},
+		DstMAC: [6]byte{2, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5}, InputZone: 0x0506, OutputZone: 0x0708, Midstream: kind == 0,
 	}
 	if kind&v6Bit != 0 {
 		r.Family = unix.AF_INET6
@@ -53,6 +54,7 @@ func samplePair(kind int, now int64) flow.Pair {
 		back.PostDst = address("2001:db8:7::77")
 	}
 	back.Input, back.Output, back.Egress = r.Output, r.Input, !r.Egress
+	back.DstMAC, back.InputZone, back.OutputZone = [6]byte{2, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5}, r.OutputZone, r.InputZone
 	back.InputVLAN, back.OutputVLAN, back.SrcMAC = r.OutputVLAN, r.InputVLAN, [6]byte{2, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5}
 	back.Packets, back.Bytes, back.TCPFlags = 0x0000002a_2b2c2d2e, 0x00003a3b_3c3d3e3f, 0x12
 	if kind&icmpBit != 0 {

@@ -44,6 +44,12 @@ func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 		return be.AppendUint64(nil, r.ID)
 	case 56:
 		return r.SrcMAC[:]
+	case 57:
+		return r.DstMAC[:]
+	case 234:
+		return be.AppendUint32(nil, uint32(r.InputZone))
+	case 235:
+		return be.AppendUint32(nil, uint32(r.OutputZone))
 	}
 	return []byte{wantOctet(id, r)}
 }
@@ -66,7 +72,11 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 	if r.Egress {
 		direction = 1
 	}
-	return map[uint16]uint8{4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason), 230: wantNATEvent(r), 239: 1}[id]
+	opened := uint8(1) // by the source
+	if r.Midstream {
+		opened = 0
+	}
+	return map[uint16]uint8{4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason), 230: wantNATEvent(r), 239: opened}[id]
 }
 
 // wantNATEvent follows the registry: 4 and 5 are of NAT44, 1 and 2 of any translation.

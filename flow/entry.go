@@ -12,16 +12,17 @@ import (
 //
 // What a dump looks at where nothing moved comes first: two cache lines.
 type entry struct {
-	key    conntrack.Key
-	last   [2]conntrack.Counters // the kernel's, as last read
-	begin  int64                 // of the record being collected
-	moved  int64                 // last packet, as far as known
-	seen   int64                 // when last was read
-	dump   uint32
-	after  place // what the last dump showed next, or none
-	state  uint8
-	asleep bool // idle, nothing pending: the next packet begins anew
-	begun  bool // its beginning is exported, or was before our time
+	key       conntrack.Key
+	last      [2]conntrack.Counters // the kernel's, as last read
+	begin     int64                 // of the record being collected
+	moved     int64                 // last packet, as far as known
+	seen      int64                 // when last was read
+	dump      uint32
+	after     place // what the last dump showed next, or none
+	state     uint8
+	asleep    bool // idle, nothing pending: the next packet begins anew
+	begun     bool // its beginning is exported, or was before our time
+	midstream bool // TCP whose SYN is not known to have passed
 
 	pending [2]conntrack.Counters // moved since the last record
 	reply   conntrack.Tuple
@@ -42,12 +43,31 @@ func (en *entry) id() uint64 {
 	return uint64(en.key.ID)<<32 | uint64(uint32(en.key.Start/int64(time.Microsecond)))
 }
 
+// zone returns the zone that packets of one direction are looked up in.
+func (en *entry) zone(d conntrack.Direction) uint16 {
+	if d == conntrack.Reply {
+		return en.key.ReplyZone
+	}
+	return en.key.Zone
+}
+
 // follow takes over what may change in the life of an entry. The reply's tuple
 // can't: NAT is settled before an entry is in the kernel's table.
 func (en *entry) follow(e *conntrack.Event) {
-	if e.State != 0 { // an offloaded entry doesn't tell
-		en.state = e.State
+	if e.State == 0 { // an offloaded entry has none
+		return
 	}
+	en.state = e.State
+	if e.Kind == conntrack.Live { // an end has no flags
+		en.midstream = e.PickedUp()
+	}
+}
+
+// startsMidstream reports whether the SYN of a connection that is seen for the first
+// time is not known to have passed. Offloaded entries have neither state nor flags. What
+// is seen only at its end, without flags, began since the last dump.
+func startsMidstream(e *conntrack.Event) bool {
+	return e.Kind == conntrack.Live && e.Orig.Proto == conntrack.ProtoTCP && (e.State == 0 || e.PickedUp())
 }
 
 // rewound tells whether any counter went down.

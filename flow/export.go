@@ -62,7 +62,7 @@ func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason End
 		Start: toWall(en.begin, now), End: toWall(max(en.begin, en.moved), now),
 		EndReason: reason, At: now,
 		Input: en.path[d].Index(), Output: en.path[1-d].Index(), Egress: en.path[1-d].Uplink(),
-		ID: en.id(),
+		ID: en.id(), Midstream: en.midstream, InputZone: en.zone(d), OutputZone: en.zone(1 - d),
 	}
 	if t.options.NAT == Wire {
 		r.wire(&en.key.Orig, &en.reply, d)

@@ -34,9 +34,17 @@ type Record struct {
 
 	ID uint64 // of the connection, the same in all its records
 
+	// Midstream reports that a TCP connection's beginning was not seen: which end opened
+	// it is not known. It has no SYN in its TCPFlags.
+	Midstream bool
+
+	// The conntrack zones of packets as they come in, and of what comes back for them;
+	// 0 = none.
+	InputZone, OutputZone uint16
+
 	// What Options.Describe adds; 0 = none, or not known.
 	InputVLAN, OutputVLAN uint16
-	SrcMAC                [6]byte
+	SrcMAC, DstMAC        [6]byte // of the neighbour that sends, and of the one it is for
 
 	// NAT is not 0 in a record that tells of a translation: that it began or ended
 	// at Start. Such a record has the addresses and ports of View Wire, for ICMP

@@ -2,9 +2,16 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// toSelf tells what a host says to itself: it never makes a flow.
-func toSelf(orig *conntrack.Tuple) bool {
-	return orig.Src == orig.Dst || orig.Src.IsLoopback() || orig.Dst.IsLoopback()
+// toSelf reports whether a host talks to itself, which never makes a flow. What is
+// translated away from loopback leaves the host: a port of 127.0.0.1 that leads to a
+// container.
+func toSelf(e *conntrack.Event) bool {
+	orig, reply := &e.Orig, &e.Reply
+	if orig.Src != orig.Dst && !orig.Src.IsLoopback() && !orig.Dst.IsLoopback() {
+		return false
+	}
+	away := reply.Src != orig.Dst && !reply.Src.IsLoopback() || reply.Dst != orig.Src && !reply.Dst.IsLoopback()
+	return !away || reply.Src == reply.Dst
 }
 
 // leftOut remembers the connections that Options.Skip leaves out, by the hash of
@@ -58,7 +65,7 @@ func (l *leftOut) rotate() {
 // skips tells whether a connection that has no flow is left out, and remembers what
 // Options.Skip says.
 func (t *Table) skips(e *conntrack.Event, h uint64) bool {
-	if toSelf(&e.Orig) {
+	if toSelf(e) {
 		return true
 	}
 	if !t.left.has(h) && (t.options.Skip == nil || !t.options.Skip(e)) {

@@ -85,7 +85,7 @@ func (t *Table) Apply(e *conntrack.Event) {
 // uncounted takes an entry that the kernel doesn't count.
 func (t *Table) uncounted(e *conntrack.Event) {
 	switch {
-	case !toSelf(&e.Orig):
+	case !toSelf(e):
 		t.Stats.Uncounted.Add(1)
 	case e.Kind == conntrack.Destroyed:
 		t.Stats.Ignored.Add(1)
@@ -158,7 +158,7 @@ func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 // translation began, unless an earlier life has: the kernel doesn't report it.
 func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	start := t.startOf(e)
-	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State}
+	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State, midstream: startsMidstream(e)}
 	t.route(&en, e)
 	if s, known := t.saved[*k]; known {
 		t.resume(&en, &s, e.At)
@@ -182,7 +182,7 @@ func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
 
 // destroyed takes the end of an entry: it brings the final counters.
 func (t *Table) destroyed(e *conntrack.Event) {
-	if toSelf(&e.Orig) {
+	if toSelf(e) {
 		t.Stats.Ignored.Add(1)
 		return
 	}

@@ -487,7 +487,8 @@ func TestLeftOut(t *testing.T) {
 	for name, orig := range cases {
 		h := running(t, o)
 		e := h.entry(conntrack.ProtoUDP)
-		e.Orig = orig
+		e.Orig, e.Reply = orig, orig
+		e.Reply.Src, e.Reply.SrcPort, e.Reply.Dst, e.Reply.DstPort = orig.Dst, orig.DstPort, orig.Src, orig.SrcPort
 		moves(e)
 		h.dump(e)
 		h.expire(e, h.now.Wall)

@@ -12,10 +12,10 @@ const (
 
 // tcpFlags derives what flags a direction must have carried from the state that
 // the kernel tracked: it doesn't keep the flags themselves. SYN stands in the
-// first record only. FIN and RST stand in both directions, since the state doesn't
+// first record only, and not in that of a connection whose beginning was not seen. FIN and RST stand in both directions, since the state doesn't
 // tell whose it was.
 func tcpFlags(en *entry, d conntrack.Direction) (flags uint8) {
-	if !en.begun {
+	if !en.begun && !en.midstream {
 		flags = tcpSYN
 	}
 	switch en.state {

@@ -60,6 +60,8 @@ in
         types.enum [
           "flow_id"
           "vlan"
+          "mac"
+          "zone"
           "source_mac"
         ]
       )) [ ] "Fields that records have only if asked for.";

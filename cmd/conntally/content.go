@@ -25,18 +25,19 @@ func optional(c *config.Config) export.Optional {
 	asks := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
 	return export.Optional{
 		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
-		FlowID: asks(config.ExtraFlowID), VLAN: asks(config.ExtraVLAN), SourceMAC: asks(config.ExtraSourceMAC),
+		FlowID: asks(config.ExtraFlowID), VLAN: asks(config.ExtraVLAN), Zone: asks(config.ExtraZone),
+		MAC: asks(config.ExtraMAC) || asks(config.ExtraSourceMAC),
 	}
 }
 
 // newContent prepares what records are described by.
 func newContent(ctx context.Context, c *config.Config, routes *route.Resolver, clock conntrack.Clock) (content, error) {
 	ct := content{Optional: optional(c)}
-	if !ct.VLAN && !ct.SourceMAC {
+	if !ct.VLAN && !ct.MAC {
 		return ct, nil
 	}
 	var hosts *host.Neighbours
-	if ct.SourceMAC {
+	if ct.MAC {
 		var err error
 		if hosts, err = host.OpenNeighbours(clock); err != nil {
 			return ct, err

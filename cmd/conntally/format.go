@@ -142,6 +142,11 @@ type jsonFlow struct {
 	VLAN        uint16         `json:"vlan,omitempty"`
 	PostVLAN    uint16         `json:"post_vlan,omitempty"`
 	SrcMAC      string         `json:"src_mac,omitempty"`
+	DstMAC      string         `json:"dst_mac,omitempty"`
+	InputZone   uint32         `json:"input_zone,omitempty"`
+	OutputZone  uint32         `json:"output_zone,omitempty"`
+	// Biflow is biflowDirection: 1 the source opened the connection, 2 the destination did.
+	Biflow uint8 `json:"biflow_direction,omitempty"`
 }
 
 func newJSONFlow(f *decode.Flow) jsonFlow {
@@ -152,7 +157,8 @@ func newJSONFlow(f *decode.Flow) jsonFlow {
 		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags,
 		Input: f.Input, Output: f.Output, Direction: f.Direction,
 		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
-		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN, SrcMAC: macText(f.SrcMAC),
+		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN, SrcMAC: macText(f.SrcMAC), DstMAC: macText(f.DstMAC),
+		InputZone: f.InputZone, OutputZone: f.OutputZone, Biflow: f.BiflowDirection,
 	}
 }
 

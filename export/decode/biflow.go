@@ -3,6 +3,12 @@ package decode
 // reversePEN is the enterprise number of elements of the reverse direction (RFC 5103, 6.1).
 const reversePEN = 29305
 
+// Values of biflowDirection (RFC 5103, 6.3): which end opened the connection.
+const (
+	initiator        = 1
+	reverseInitiator = 2
+)
+
 // isBiflow tells whether records of t count both directions.
 func (t *template) isBiflow() bool {
 	for _, f := range t.fields {
@@ -31,6 +37,10 @@ func newBiflow(e elements, c clock) []Flow {
 func (f Flow) reversed(e elements) Flow {
 	f.Src, f.Dst, f.SrcPort, f.DstPort = f.Dst, f.Src, f.DstPort, f.SrcPort
 	f.Input, f.Output, f.VLAN, f.PostVLAN = f.Output, f.Input, f.PostVLAN, f.VLAN
+	f.InputZone, f.OutputZone = f.OutputZone, f.InputZone
+	if f.BiflowDirection == initiator || f.BiflowDirection == reverseInitiator {
+		f.BiflowDirection = initiator + reverseInitiator - f.BiflowDirection
+	}
 	f.setTraffic(e)
 	if f.isICMP() {
 		f.SrcPort = 0

@@ -24,6 +24,7 @@ const (
 	icmpTypeCodeIPv4                 = 32
 	samplingInterval                 = 34
 	sourceMacAddress                 = 56
+	postDestinationMacAddress        = 57
 	vlanID                           = 58
 	postVlanID                       = 59
 	flowDirection                    = 61
@@ -48,6 +49,9 @@ const (
 	postNAPTSourceTransportPort      = 227
 	postNAPTDestinationTransportPort = 228
 	natEvent                         = 230
+	ingressVRFID                     = 234
+	egressVRFID                      = 235
+	biflowDirection                  = 239
 	postNATSourceIPv6Address         = 281
 	postNATDestinationIPv6Address    = 282
 	observationTimeMilliseconds      = 323

@@ -21,6 +21,8 @@ func newFlow(e elements, c clock) Flow {
 		FlowID:    e.uint(flowID),
 		VLAN:      uint16(e.uint(vlanID)),
 		PostVLAN:  uint16(e.uint(postVlanID)),
+		InputZone: uint32(e.uint(ingressVRFID)), OutputZone: uint32(e.uint(egressVRFID)),
+		BiflowDirection: uint8(e.uint(biflowDirection)),
 	}
 	f.setTraffic(e)
 	if f.isICMP() {
@@ -39,8 +41,9 @@ func (f *Flow) setTraffic(e elements) {
 	f.Direction = uint8(e.uint(flowDirection))
 	f.Packets = e.uint(packetDeltaCount, packetTotalCount)
 	f.Bytes = e.uint(octetDeltaCount, octetTotalCount)
-	f.SrcMAC = [6]byte{}
+	f.SrcMAC, f.DstMAC = [6]byte{}, [6]byte{}
 	copy(f.SrcMAC[:], e.value(sourceMacAddress))
+	copy(f.DstMAC[:], e.value(postDestinationMacAddress))
 }
 
 func (f *Flow) isICMP() bool { return f.Protocol == protocolICMP || f.Protocol == protocolICMPv6 }

@@ -58,5 +58,8 @@ type Flow struct {
 
 	FlowID         uint64  // 148
 	VLAN, PostVLAN uint16  // 58, 59
-	SrcMAC         [6]byte // 56
+	SrcMAC, DstMAC [6]byte // 56, 57
+
+	InputZone, OutputZone uint32 // 234, 235
+	BiflowDirection       uint8  // 239: 1 the source opened the connection, 2 the destination did, 0 not known
 }

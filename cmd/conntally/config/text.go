@@ -202,12 +202,14 @@ type ExtraField uint8
 const (
 	ExtraFlowID ExtraField = iota
 	ExtraVLAN
-	ExtraSourceMAC
+	ExtraMAC
+	ExtraZone
+	ExtraSourceMAC // an older name of ExtraMAC
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (f *ExtraField) UnmarshalText(b []byte) error {
-	return oneOf(f, b, "flow_id", "vlan", "source_mac")
+	return oneOf(f, b, "flow_id", "vlan", "mac", "zone", "source_mac")
 }
 
 // oneOf sets v to the place of b among words.
