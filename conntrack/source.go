@@ -1,6 +1,12 @@
 package conntrack
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrPartial says that a Dump missed entries, or showed some twice, without a sign.
+var ErrPartial = errors.New("the kernel resized its table during a dump")
 
 // Source tells of one network namespace's connections. Its methods belong to one
 // goroutine, but for Interrupt. An Event is valid only inside fn.
@@ -9,8 +15,8 @@ type Source interface {
 	// has ended by then.
 	Wait(d time.Duration, fn func(*Event)) error
 	// Dump calls fn with every living connection, and in between with those that end
-	// meanwhile. After an error the dump is incomplete: what was shown is right, what
-	// was not shown says nothing.
+	// meanwhile. After an error, which may be ErrPartial, what was shown is right all the
+	// same, and what was not shown says nothing.
 	Dump(fn func(*Event)) error
 	// Interrupt makes a Wait under way, or else the next one, return at once. Any
 	// goroutine may call it.

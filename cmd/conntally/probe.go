@@ -184,23 +184,20 @@ func (p *probe) dump() {
 	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
-	whole, err := p.dumpOnce()
-	if err == nil && !whole {
-		p.log.Info("the kernel resized its table during a dump: it was read again")
-		whole, err = p.dumpOnce()
-	}
+	err := p.dumpTwice()
 	now := p.clock()
 	if repeated := p.reader.Stats.Repeated.Load(); repeated != p.repeated {
 		p.repeated = repeated
 		p.table.Late(now)
 	}
-	if err != nil {
-		p.Stats.FailedDumps.Add(1)
-		p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
-	} else if whole {
+	switch {
+	case err == nil:
 		p.conditions.Clear(now, condition.DumpFailed, "")
 		p.table.EndDump(now)
 		p.Stats.Dumped.Store(now.Mono)
+	case !errors.Is(err, conntrack.ErrPartial):
+		p.Stats.FailedDumps.Add(1)
+		p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
 	}
 	p.commit(now) // a dump's records have no more company to wait for
 	p.journal.tidy()
@@ -219,19 +216,22 @@ func (p *probe) prepare() {
 	}
 }
 
-// dumpOnce tells whether the dump was whole. While the kernel resizes its hash
-// table, entries are missed or shown twice without a sign: what was shown is right
-// all the same, what was not shown says nothing.
-func (p *probe) dumpOnce() (whole bool, err error) {
-	before, _ := kernel.ReadSysctl("buckets") // unknown is 0, and stays so
-	if err := p.reader.Dump(p.apply); err != nil {
-		return false, err
+// dumpTwice dumps again where the kernel resized its table meanwhile.
+func (p *probe) dumpTwice() error {
+	err := p.dumpOnce()
+	if errors.Is(err, conntrack.ErrPartial) {
+		p.log.Info("the kernel resized its table during a dump: it was read again")
+		err = p.dumpOnce()
 	}
-	after, _ := kernel.ReadSysctl("buckets")
-	if before != after {
+	return err
+}
+
+func (p *probe) dumpOnce() error {
+	err := p.reader.Dump(p.apply)
+	if errors.Is(err, conntrack.ErrPartial) {
 		p.Stats.DiscardedDumps.Add(1)
 	}
-	return before == after, nil
+	return err
 }
 
 // commit writes down what was exported, then has all sinks hand it on.
@@ -244,7 +244,10 @@ func (p *probe) commit(now conntrack.Timestamp) {
 func (p *probe) stop() error {
 	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
-	err := p.reader.Dump(p.apply)
+	err := p.dumpTwice()
+	if errors.Is(err, conntrack.ErrPartial) {
+		err = nil // it showed what it could
+	}
 	for end := p.clock().Mono + int64(stopPatience); err == nil && p.reader.Backlog() && p.clock().Mono < end; {
 		err = p.reader.Wait(0, p.apply)
 	}

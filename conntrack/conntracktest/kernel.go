@@ -3,6 +3,7 @@ package conntracktest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -11,7 +12,8 @@ import (
 
 // Kernel is one network namespace's connection tracking.
 type Kernel struct {
-	clock clock
+	clock   clock
+	buckets atomic.Int64
 
 	mu              sync.Mutex
 	table           table
@@ -24,13 +26,21 @@ type Kernel struct {
 	broken  unix.Errno // what the next dump ends with
 }
 
+const firstBuckets = 65536
+
 // New returns an empty Kernel with nf_conntrack_acct and _timestamp on.
 func New() *Kernel {
-	return &Kernel{
+	k := &Kernel{
 		clock: clock{now: conntrack.Timestamp{Mono: firstMono, Wall: firstWall}},
 		table: newTable(), acct: true, timestamp: true,
 	}
+	k.SetBuckets(firstBuckets)
+	return k
 }
+
+// SetBuckets sets nf_conntrack_buckets, which Readers see. All entries stay in the order
+// of dumps.
+func (k *Kernel) SetBuckets(n int) { k.buckets.Store(int64(n)) }
 
 // SetAcct sets nf_conntrack_acct: entries created while it is false are never
 // counted.

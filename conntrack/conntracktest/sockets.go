@@ -12,7 +12,9 @@ import (
 // Reader returns a Reader with sockets of its own on the Kernel, and its clock.
 func (k *Kernel) Reader() *ctnetlink.Reader {
 	events, dumps := k.Sockets()
-	return ctnetlink.NewReader(events, dumps, k.Clock())
+	r := ctnetlink.NewReader(events, dumps, k.Clock())
+	r.Buckets = func() int { return int(k.buckets.Load()) }
+	return r
 }
 
 // Sockets returns a socket that receives the events of every end from now on, and

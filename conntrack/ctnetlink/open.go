@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 const groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
@@ -38,8 +39,13 @@ func Open(o Options, clock conntrack.Clock) (*Reader, error) {
 		return nil, fmt.Errorf("conntrack dump: %w", err)
 	}
 	r := NewReader(events, dumps, clock)
-	r.options, r.opened = o, true
+	r.options, r.opened, r.Buckets = o, true, buckets
 	return r, nil
+}
+
+func buckets() int {
+	n, _ := kernel.ReadSysctl("buckets") // 0 where the module is not loaded yet
+	return n
 }
 
 // Reliable tells whether the kernel repeats what it can't deliver: as asked for, until

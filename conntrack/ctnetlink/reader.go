@@ -38,6 +38,9 @@ type Reader struct {
 	// Between, where set, is called between two chunks of a dump: the place
 	// to pause, and to do what can't wait.
 	Between func()
+	// Buckets, where set, returns the size of the kernel's hash table, 0 where that
+	// isn't known.
+	Buckets func() int
 
 	mu            sync.Mutex // of events, for other goroutines than the reader's
 	events, dumps Socket
@@ -185,8 +188,27 @@ func (r *Reader) ended(b []byte, fn func(*conntrack.Event)) {
 
 // Dump hands fn every living entry, and in between what ends meanwhile: a dump
 // itself evicts what has expired. An entry that comes or goes during the dump may
-// be in it or not, and one may come twice. After an error the dump is incomplete.
+// be in it or not, and one may come twice. After an error the dump is incomplete; where
+// Buckets has changed meanwhile it is conntrack.ErrPartial.
 func (r *Reader) Dump(fn func(*conntrack.Event)) error {
+	before := r.buckets()
+	if err := r.dump(fn); err != nil {
+		return err
+	}
+	if after := r.buckets(); before != 0 && before != after {
+		return conntrack.ErrPartial
+	}
+	return nil
+}
+
+func (r *Reader) buckets() int {
+	if r.Buckets == nil {
+		return 0
+	}
+	return r.Buckets()
+}
+
+func (r *Reader) dump(fn func(*conntrack.Event)) error {
 	err := r.ask()
 	r.abandoned = true
 	if err != nil {

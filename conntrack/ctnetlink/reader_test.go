@@ -267,6 +267,29 @@ func TestEventsAtTheEnd(t *testing.T) {
 	}
 }
 
+// TestDumpOfResizedTableIsPartial holds that a dump says so, shows what it can, and that
+// the next one is whole. Where the size isn't known at first, the module was loaded
+// meanwhile.
+func TestDumpOfResizedTableIsPartial(t *testing.T) {
+	for _, c := range []struct {
+		before, after int
+		want          error
+	}{
+		{1024, 2048, conntrack.ErrPartial}, {2048, 1024, conntrack.ErrPartial}, {1024, 1024, nil},
+		{0, 1024, nil}, {1024, 0, conntrack.ErrPartial},
+	} {
+		f := newFixture(3 * perChunk)
+		f.SetBuckets(c.before)
+		f.on = func(*conntrack.Event) { f.SetBuckets(c.after) }
+		if err := f.dump(); !errors.Is(err, c.want) || len(f.seen) != 3*perChunk {
+			t.Errorf("%d, then %d buckets: error %v, %d entries", c.before, c.after, err, len(f.seen))
+		}
+		if err := f.dump(); err != nil {
+			t.Errorf("the next dump: %v", err)
+		}
+	}
+}
+
 // TestWaitWaits holds that Wait gives the time that it is given, once.
 func TestWaitWaits(t *testing.T) {
 	for _, c := range []struct {

@@ -6,5 +6,5 @@
 //	nfnetlink                  -> Available; Tracking, Track; Flowtables
 //	any dump                   -> TakeCensus: how many entries are counted, or offloaded
 //
-// None of it is needed for reading connections, which conntrack/ctnetlink does.
+// Connections themselves are read by conntrack/ctnetlink.
 package kernel
