@@ -18,10 +18,17 @@ const (
 	ServerIPv4    = "198.51.100.20"
 	ServerIPv6    = "2001:db8:100::20"
 
-	LANIPv4 = "192.168.77.0/24"
-	LANIPv6 = "2001:db8:77::/64"
-	WANIPv4 = "198.51.100.0/24"
-	WANIPv6 = "2001:db8:100::/64"
+	// With Options.Guest.
+	GuestIPv4       = "192.168.78.10"
+	GuestIPv6       = "2001:db8:78::10"
+	RouterGuestIPv4 = "192.168.78.1"
+	RouterGuestIPv6 = "2001:db8:78::1"
+
+	LANIPv4      = "192.168.77.0/24"
+	LANIPv6      = "2001:db8:77::/64"
+	GuestLANIPv6 = "2001:db8:78::/64"
+	WANIPv4      = "198.51.100.0/24"
+	WANIPv6      = "2001:db8:100::/64"
 )
 
 // The ports that are served.
@@ -35,10 +42,12 @@ const (
 // addresses are a node's, one of each family.
 type addresses struct{ v4, v6 netip.Addr }
 
-func clientAddresses() addresses { return parseAddresses(ClientIPv4, ClientIPv6) }
-func serverAddresses() addresses { return parseAddresses(ServerIPv4, ServerIPv6) }
-func lanAddresses() addresses    { return parseAddresses(RouterLANIPv4, RouterLANIPv6) }
-func wanAddresses() addresses    { return parseAddresses(RouterWANIPv4, RouterWANIPv6) }
+func clientAddresses() addresses   { return parseAddresses(ClientIPv4, ClientIPv6) }
+func serverAddresses() addresses   { return parseAddresses(ServerIPv4, ServerIPv6) }
+func guestAddresses() addresses    { return parseAddresses(GuestIPv4, GuestIPv6) }
+func lanAddresses() addresses      { return parseAddresses(RouterLANIPv4, RouterLANIPv6) }
+func guestLANAddresses() addresses { return parseAddresses(RouterGuestIPv4, RouterGuestIPv6) }
+func wanAddresses() addresses      { return parseAddresses(RouterWANIPv4, RouterWANIPv6) }
 
 func parseAddresses(v4, v6 string) addresses {
 	return addresses{netip.MustParseAddr(v4), netip.MustParseAddr(v6)}

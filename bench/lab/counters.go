@@ -25,12 +25,14 @@ func (c Count) plus(o Count) Count { return Count{c.Packets + o.Packets, c.Bytes
 // Side is one of the router's interfaces, by its name.
 type Side string
 
-// The router's interfaces: towards the client, towards the server.
+// The router's interfaces: towards the client, the server, and the guest.
 const (
-	LAN Side = "lan0"
-	WAN Side = "wan0"
+	LAN      Side = "lan0"
+	WAN      Side = "wan0"
+	GuestLAN Side = "lan1"
 )
 
+// sides are those whose packets are counted.
 func sides() [2]Side { return [...]Side{LAN, WAN} }
 
 // Forwarded returns what the router has forwarded and conntrack has counted, in
@@ -64,7 +66,7 @@ func (l *Lab) Sent() (map[Class]Count, error) {
 // errors, packets that conntrack holds to be invalid, other protocols. The lab's
 // own traffic has none.
 func (l *Lab) Stray() (Count, error) {
-	counts, err := readCounters(l.Router)
+	counts, err := readCounters(l.Router, labTable())
 	return counts[strayName], err
 }
 
@@ -137,7 +139,7 @@ func (c Class) String() string {
 
 // readMeters sums the counters at the interfaces.
 func readMeters(n *Namespace, interfaces ...string) (map[Class]Count, error) {
-	counts, err := readCounters(n)
+	counts, err := readCounters(n, labTable())
 	if err != nil {
 		return nil, err
 	}
@@ -150,12 +152,12 @@ func readMeters(n *Namespace, interfaces ...string) (map[Class]Count, error) {
 	return sums, nil
 }
 
-func readCounters(n *Namespace) (map[string]Count, error) {
+func readCounters(n *Namespace, table *nftables.Table) (map[string]Count, error) {
 	conn, err := nftables.New(nftables.WithNetNSFd(n.FD()))
 	if err != nil {
 		return nil, err
 	}
-	objects, err := conn.GetObjects(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
+	objects, err := conn.GetObjects(table)
 	if err != nil {
 		return nil, fmt.Errorf("lab: nftables counters: %w", err)
 	}

@@ -10,6 +10,11 @@
 // routed as it is. The client offers TCP on port 443; the server offers TCP on
 // port 443, UDP that answers on port 53, and UDP that stays silent on port 9.
 //
+// With Options.Guest there is a second LAN, lan1, with one host; with Options.Internet
+// the server has more addresses, behind the router's default routes. Observe has the
+// router's rules count each direction of each connection, by the interfaces that its
+// packets take, for tests that compare records with what really passed.
+//
 // Every packet is counted three times: by the generator that asks for it (UDP
 // and ICMP: Generated), by the hosts where it leaves them (Sent), and by the
 // router where conntrack counts it too (Forwarded). All bytes are those of the

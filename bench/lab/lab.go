@@ -11,6 +11,7 @@ import (
 // and any number of labs may exist at once.
 type Lab struct {
 	Client, Router, Server *Namespace
+	Guest                  *Namespace // nil without Options.Guest
 
 	servers   *servers
 	generated ledger
@@ -27,6 +28,11 @@ type Options struct {
 	// BehindClient and BehindServer are networks that the router reaches through
 	// that host, beside the host's own.
 	BehindClient, BehindServer []netip.Prefix
+	// Internet has more addresses of the server, on its loopback interface. It serves
+	// them like its own, and the router has default routes to it.
+	Internet []netip.Addr
+	// Guest adds a second LAN, on the router's interface lan1, with one host.
+	Guest bool
 	// Deaf hosts drop all that reaches them by their interface: for traffic of
 	// which both ends are made packet by packet, so that nobody may answer. The
 	// lab's own traffic takes hosts that hear.
@@ -48,7 +54,7 @@ func New(o Options) (*Lab, error) {
 func (l *Lab) Close() error {
 	l.servers.close()
 	var errs []error
-	for _, n := range []*Namespace{l.Client, l.Router, l.Server} {
+	for _, n := range []*Namespace{l.Client, l.Router, l.Server, l.Guest} {
 		if n != nil {
 			errs = append(errs, n.Close())
 		}
@@ -57,7 +63,7 @@ func (l *Lab) Close() error {
 }
 
 func (l *Lab) build(o Options) error {
-	if err := l.namespaces(); err != nil {
+	if err := l.namespaces(o); err != nil {
 		return fmt.Errorf("lab: namespaces: %w", err)
 	}
 	// The rules come first: they bring conntrack and its sysctls into being.
@@ -70,11 +76,15 @@ func (l *Lab) build(o Options) error {
 	if err := l.network(o); err != nil {
 		return err
 	}
-	return l.serve()
+	return l.serve(o)
 }
 
-func (l *Lab) namespaces() error {
-	for _, n := range []**Namespace{&l.Client, &l.Router, &l.Server} {
+func (l *Lab) namespaces(o Options) error {
+	all := []**Namespace{&l.Client, &l.Router, &l.Server}
+	if o.Guest {
+		all = append(all, &l.Guest)
+	}
+	for _, n := range all {
 		made, err := NewNamespace()
 		if err != nil {
 			return err
@@ -88,8 +98,12 @@ func (l *Lab) namespaces() error {
 }
 
 func (l *Lab) sysctls(o Options) error {
-	for _, n := range []*Namespace{l.Client, l.Router, l.Server} {
-		if err := quiet(n); err != nil {
+	for _, n := range []*Namespace{l.Client, l.Router, l.Server, l.Guest} {
+		if n == nil {
+			continue
+		}
+		// Lets any group open ICMP datagram sockets.
+		if err := errors.Join(quiet(n), n.Sysctl("net/ipv4/ping_group_range", "0 2147483647")); err != nil {
 			return err
 		}
 	}
@@ -97,10 +111,6 @@ func (l *Lab) sysctls(o Options) error {
 		if err := l.Router.Sysctl(key, "1"); err != nil {
 			return err
 		}
-	}
-	// Lets any group open ICMP datagram sockets.
-	if err := l.Client.Sysctl("net/ipv4/ping_group_range", "0 2147483647"); err != nil {
-		return err
 	}
 	for key, value := range o.Sysctls {
 		if err := l.Router.Sysctl(key, value); err != nil {

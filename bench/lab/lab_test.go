@@ -36,17 +36,23 @@ var (
 
 func newLab(t *testing.T) *Lab {
 	t.Helper()
+	return newLabWith(t, Options{})
+}
+
+func newLabWith(t *testing.T, o Options) *Lab {
+	t.Helper()
 	if err := Available(); err != nil {
 		t.Skip(err)
 	}
-	l, err := New(Options{Sysctls: map[string]string{
+	o.Sysctls = map[string]string{
 		"net/netfilter/nf_conntrack_acct": "1",
 		// No entry expires during a test.
 		"net/netfilter/nf_conntrack_icmp_timeout":      "600",
 		"net/netfilter/nf_conntrack_icmpv6_timeout":    "600",
 		"net/netfilter/nf_conntrack_udp_timeout":       "600",
 		"net/netfilter/nf_conntrack_tcp_timeout_close": "600",
-	}})
+	}
+	l, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,8 +51,49 @@ func (l *Lab) network(o Options) error {
 	if err := server.route(wan.addrs, netip.MustParsePrefix(LANIPv6)); err != nil {
 		return fmt.Errorf("lab: server's routes: %w", err)
 	}
-	if err := errors.Join(lan.route(client.addrs, o.BehindClient...), wan.route(server.addrs, o.BehindServer...)); err != nil {
+	behindServer := o.BehindServer
+	if len(o.Internet) > 0 {
+		behindServer = slices.Concat(behindServer, defaults)
+	}
+	if err := errors.Join(lan.route(client.addrs, o.BehindClient...), wan.route(server.addrs, behindServer...)); err != nil {
 		return fmt.Errorf("lab: router's routes: %w", err)
+	}
+	if err := l.internet(o.Internet); err != nil {
+		return fmt.Errorf("lab: server's addresses: %w", err)
+	}
+	return l.guest(server, wan)
+}
+
+// internet gives the server more addresses.
+func (l *Lab) internet(addrs []netip.Addr) error {
+	lo, err := openPort(l.Server, "lo", addresses{})
+	if err != nil {
+		return err
+	}
+	defer closePorts(lo)
+	for _, addr := range addrs {
+		if err := lo.addAddress(addr, uint8(addr.BitLen())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guest lays the cable of the second LAN, if there is one.
+func (l *Lab) guest(server, wan *port) error {
+	if l.Guest == nil {
+		return nil
+	}
+	lan, guest, err := join(l.Router, string(GuestLAN), guestLANAddresses(), l.Guest, guestAddresses())
+	if err != nil {
+		return fmt.Errorf("lab: second LAN: %w", err)
+	}
+	defer closePorts(lan, guest)
+	err = errors.Join(
+		guest.route(lan.addrs, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")),
+		server.route(wan.addrs, netip.MustParsePrefix(GuestLANIPv6)))
+	if err != nil {
+		return fmt.Errorf("lab: second LAN's routes: %w", err)
 	}
 	return nil
 }
@@ -100,10 +141,13 @@ func layCable(router *Namespace, name string, host *Namespace) error {
 }
 
 func routerIndex(name string) uint32 {
-	if name == string(LAN) {
+	switch Side(name) {
+	case LAN:
 		return hostIndex + 1
+	case WAN:
+		return hostIndex + 2
 	}
-	return hostIndex + 2
+	return hostIndex + 3
 }
 
 func dial(n *Namespace) (*rtnetlink.Conn, error) {

@@ -27,8 +27,12 @@ func newRuleset(n *Namespace) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	table := conn.AddTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
+	table := conn.AddTable(labTable())
 	return &ruleset{conn, table}, nil
+}
+
+func labTable() *nftables.Table {
+	return &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
 }
 
 // routerRules translates and counts.

@@ -45,15 +45,28 @@ func (s *servers) close() {
 }
 
 // serve opens all servers. They listen when it returns.
-func (l *Lab) serve() error {
+func (l *Lab) serve(o Options) error {
 	for _, addr := range clientAddresses().both() {
 		if err := l.servers.serveTCP(l.Client, addr); err != nil {
 			return fmt.Errorf("lab: client's server: %w", err)
 		}
 	}
-	for _, addr := range serverAddresses().both() {
-		if err := l.servers.serveAll(l.Server, addr); err != nil {
-			return fmt.Errorf("lab: server: %w", err)
+	both := serverAddresses().both()
+	if err := l.Serve(l.Server, append(both[:], o.Internet...)...); err != nil {
+		return err
+	}
+	if l.Guest == nil {
+		return nil
+	}
+	both = guestAddresses().both()
+	return l.Serve(l.Guest, both[:]...)
+}
+
+// Serve has a host offer at its addresses what the server does, until the lab is closed.
+func (l *Lab) Serve(n *Namespace, addrs ...netip.Addr) error {
+	for _, addr := range addrs {
+		if err := l.servers.serveAll(n, addr); err != nil {
+			return fmt.Errorf("lab: server at %s: %w", addr, err)
 		}
 	}
 	return nil

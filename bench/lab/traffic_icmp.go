@@ -21,6 +21,7 @@ type EchoFlow struct {
 	Packets int
 	Size    int    // bytes of data after the ICMP header
 	ID      uint16 // 0 = one that the lab has not used yet
+	Ends    *Ends  // nil = from the client to the server
 }
 
 // Echo sends the requests, each after the reply to the one before, and returns
@@ -57,30 +58,26 @@ type pinger struct {
 }
 
 func (l *Lab) newPinger(f EchoFlow) (*pinger, error) {
-	from, err := clientAddresses().of(f.Family)
-	if err != nil {
-		return nil, err
-	}
-	to, err := serverAddresses().of(f.Family)
+	ends, err := l.ends(f.Ends, f.Family, 0)
 	if err != nil {
 		return nil, err
 	}
 	p := &pinger{
-		to: net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 0)), class: Class{f.Family, icmpOf(f.Family)},
+		to: net.UDPAddrFromAddrPort(netip.AddrPortFrom(ends.To.Addr(), 0)), class: Class{f.Family, icmpOf(f.Family)},
 		request: ipv4.ICMPTypeEcho, reply: ipv4.ICMPTypeEchoReply,
 		id: int(f.ID), data: make([]byte, f.Size), buffer: make([]byte, maxDatagram),
 	}
 	if f.Family == unix.AF_INET6 {
 		p.request, p.reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
 	}
-	p.conn, err = l.listenICMP(p.class, from, f.ID)
+	p.conn, err = listenICMP(ends.Host, p.class, ends.From, f.ID)
 	return p, err
 }
 
 // listenICMP opens an ICMP datagram socket. The kernel puts the port that it is
 // bound to into the requests as their identifier, and gives it no other replies.
-func (l *Lab) listenICMP(class Class, at netip.Addr, id uint16) (conn net.PacketConn, err error) {
-	err = l.Client.Do(func() error {
+func listenICMP(host *Namespace, class Class, at netip.Addr, id uint16) (conn net.PacketConn, err error) {
+	err = host.Do(func() error {
 		fd, err := unix.Socket(int(class.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(class.Proto))
 		if err != nil {
 			return os.NewSyscallError("socket", err)

@@ -29,35 +29,62 @@ type TCPFlow struct {
 	End        End
 	SourcePort uint16 // 0 = the kernel chooses
 	Rate       int    // bytes per second in each direction, 0 = as fast as it goes
+	Ends       *Ends  // nil = from the client to the server
+}
+
+// Ends are those of a flow that isn't the client's to the server.
+type Ends struct {
+	Host *Namespace     // which opens it
+	From netip.Addr     // one of the host's
+	To   netip.AddrPort // as the host knows it; the port is of no account to ICMP
+}
+
+// ends returns those of a flow of a family: what was asked for, or from the client to a
+// port of the server.
+func (l *Lab) ends(asked *Ends, family uint8, port uint16) (Ends, error) {
+	if asked != nil {
+		return *asked, nil
+	}
+	from, err := clientAddresses().of(family)
+	if err != nil {
+		return Ends{}, err
+	}
+	to, err := serverAddresses().of(family)
+	return Ends{l.Client, from, netip.AddrPortFrom(to, port)}, err
 }
 
 // TCP opens a connection from the client to the server, moves the bytes and ends
 // it as End says. On return all its packets have arrived. Only ctx bounds how
 // long it takes.
 func (l *Lab) TCP(ctx context.Context, f TCPFlow) (*Conn, error) {
-	to, err := serverAddresses().of(f.Family)
+	ends, err := l.ends(f.Ends, f.Family, PortTCP)
 	if err != nil {
 		return nil, err
 	}
-	return l.tcp(ctx, l.Client, clientAddresses(), netip.AddrPortFrom(to, PortTCP), f)
+	return l.tcp(ctx, ends, f)
 }
 
 // Forward is TCP from the server to the client's server: with AF_INET to the
 // router's port 8443, which the router forwards; with AF_INET6 straight there.
 func (l *Lab) Forward(ctx context.Context, f TCPFlow) (*Conn, error) {
+	from, err := serverAddresses().of(f.Family)
+	if err != nil {
+		return nil, err
+	}
 	to := netip.AddrPortFrom(wanAddresses().v4, PortForward)
 	if f.Family == unix.AF_INET6 {
 		to = netip.AddrPortFrom(clientAddresses().v6, PortTCP)
 	}
-	return l.tcp(ctx, l.Server, serverAddresses(), to, f)
+	return l.tcp(ctx, Ends{l.Server, from, to}, f)
 }
 
-func (l *Lab) tcp(ctx context.Context, n *Namespace, from addresses, to netip.AddrPort, f TCPFlow) (*Conn, error) {
-	addr, err := from.of(f.Family)
-	if err != nil {
-		return nil, err
+func (l *Lab) tcp(ctx context.Context, ends Ends, f TCPFlow) (*Conn, error) {
+	to := ends.To
+	from := netip.AddrPort{} // the kernel chooses
+	if f.SourcePort != 0 || f.Ends != nil {
+		from = netip.AddrPortFrom(ends.From, f.SourcePort)
 	}
-	tcp, err := dialTCP(ctx, n, netip.AddrPortFrom(addr, f.SourcePort), to)
+	tcp, err := dialTCP(ctx, ends.Host, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("lab: TCP to %s: %w", to, err)
 	}
@@ -73,8 +100,10 @@ func (l *Lab) tcp(ctx context.Context, n *Namespace, from addresses, to netip.Ad
 func dialTCP(ctx context.Context, n *Namespace, from, to netip.AddrPort) (*net.TCPConn, error) {
 	dialer := net.Dialer{KeepAlive: -1}
 	dialer.SetMultipathTCP(false)
-	if from.Port() != 0 {
+	if from.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(from)
+	}
+	if from.Port() != 0 {
 		dialer.Control = reuseAddress
 	}
 	var conn net.Conn

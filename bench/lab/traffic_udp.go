@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -29,6 +30,7 @@ type UDPFlow struct {
 	Answered   bool          // each comes back from port 53; else all go to port 9
 	SourcePort uint16        // 0 = one that the lab has not used yet
 	Interval   time.Duration // between datagrams, 0 = none
+	Ends       *Ends         // nil = from the client to the server; else all are answered
 }
 
 // UDP sends the datagrams and returns when they and their answers have arrived.
@@ -57,25 +59,23 @@ func (l *Lab) UDP(ctx context.Context, f UDPFlow) error {
 
 // dialUDP fills in the source port.
 func (l *Lab) dialUDP(f *UDPFlow) (conn *net.UDPConn, err error) {
-	from, err := clientAddresses().of(f.Family)
-	if err != nil {
-		return nil, err
-	}
-	to, err := serverAddresses().of(f.Family)
-	if err != nil {
-		return nil, err
-	}
 	port := uint16(PortSilent)
 	if f.Answered {
 		port = PortAnswer
+	} else if f.Ends != nil {
+		return nil, errors.New("nobody but the server tells what of silent datagrams arrives")
+	}
+	ends, err := l.ends(f.Ends, f.Family, port)
+	if err != nil {
+		return nil, err
 	}
 	if f.SourcePort == 0 {
 		f.SourcePort = uint16(udpPortFirst + (l.udpPorts.Add(1)-1)%udpPortCount)
 	}
-	err = l.Client.Do(func() (err error) {
+	err = ends.Host.Do(func() (err error) {
 		conn, err = net.DialUDP("udp",
-			net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, f.SourcePort)),
-			net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, port)))
+			net.UDPAddrFromAddrPort(netip.AddrPortFrom(ends.From, f.SourcePort)),
+			net.UDPAddrFromAddrPort(ends.To))
 		return err
 	})
 	return conn, err
