@@ -12,7 +12,7 @@ import (
 
 // TestConservation plays a kernel at random: connections come, move, end, come
 // again with the same identity, are dumped late or twice, their ends are repeated; the
-// table may have room for a few of them, and the program is ended and started again.
+// table may have room for a few of them, it gives back memory, and the program is ended and started again.
 // Whatever happens, what moved is exported once.
 func TestConservation(t *testing.T) {
 	for seed := range uint64(400) {
@@ -96,6 +96,9 @@ func (w *world) step() {
 		w.finish(w.rand.IntN(len(w.living)))
 	case n == 8:
 		w.dump(w.living...)
+		if w.rand.IntN(3) == 0 {
+			w.compact()
+		}
 	default:
 		w.disturb()
 	}
@@ -145,6 +148,14 @@ func (w *world) finish(i int) {
 func (w *world) disturb() {
 	for _, e := range w.living[:w.rand.IntN(len(w.living)+1)] {
 		w.live(e)
+	}
+}
+
+// compact gives back all memory that the table doesn't need, as shrink does at times.
+func (w *world) compact() {
+	w.table.index.compact()
+	for _, set := range w.table.hashSets() {
+		set.compact()
 	}
 }
 

@@ -64,6 +64,7 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 	t.baseline = false
 	t.left.rotate()
 	t.index.endDump()
+	t.shrink(now.Mono)
 	t.dump++
 	t.interval = now.Mono - t.dumps[0].Mono
 	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}

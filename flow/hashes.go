@@ -1,10 +1,11 @@
 package flow
 
 // hashes is a set of hashes, open-addressed with linear probing. It is emptied as
-// a whole, and keeps its size.
+// a whole, and keeps its size until shrink is called.
 type hashes struct {
 	slots []uint64 // 0 is empty; the hash 0 stands as 1
 	n     int
+	peak  int // the largest n since shrink was last called
 }
 
 func newHashes() hashes { return hashes{slots: make([]uint64, minSlots)} }
@@ -20,7 +21,7 @@ func (s *hashes) has(h uint64) bool {
 func (s *hashes) add(h uint64) bool {
 	h = max(h, 1)
 	if 4*(s.n+1) > 3*len(s.slots) {
-		s.grow()
+		s.resize(2 * len(s.slots))
 	}
 	at := s.slotOf(h)
 	if s.slots[at] == h {
@@ -28,6 +29,7 @@ func (s *hashes) add(h uint64) bool {
 	}
 	s.slots[at] = h
 	s.n++
+	s.peak = max(s.peak, s.n)
 	return true
 }
 
@@ -41,9 +43,10 @@ func (s *hashes) slotOf(h uint64) int {
 	return at
 }
 
-func (s *hashes) grow() {
+// resize changes the number of slots to n, a power of two.
+func (s *hashes) resize(n int) {
 	old := s.slots
-	s.slots = make([]uint64, 2*len(old))
+	s.slots = make([]uint64, n)
 	for _, h := range old {
 		if h != 0 {
 			s.slots[s.slotOf(h)] = h

@@ -31,6 +31,7 @@ type index struct {
 	places int // that were ever used
 	free   []place
 	slots  []slot
+	peak   int // the most entries since shrink was last called
 
 	shown place // the entry that the present dump showed last
 	first place // the one that the last dump showed first
@@ -141,19 +142,20 @@ func (x *index) slotOf(k *conntrack.Key, h uint64) int {
 // insert adds an entry that find doesn't know.
 func (x *index) insert(en entry, h uint64) place {
 	if 4*(x.len()+1) > 3*len(x.slots) {
-		x.grow()
+		x.resize(2 * len(x.slots))
 	}
 	i := x.take()
+	x.peak = max(x.peak, x.len())
 	en.after = none
 	*x.at(i) = en
 	x.slots[x.slotOf(&en.key, h)] = slot{uint32(h), i + 1}
 	return i
 }
 
-// grow doubles the slots.
-func (x *index) grow() {
+// resize changes the number of slots to n, a power of two.
+func (x *index) resize(n int) {
 	old := x.slots
-	x.slots = make([]slot, 2*len(old))
+	x.slots = make([]slot, n)
 	mask := len(x.slots) - 1
 	for _, at := range old {
 		if at.at == 0 {

@@ -18,53 +18,64 @@ func (x *index) unordered() bool {
 // sort moves the entries into the order in which the last dump showed them, in
 // place. Whoever holds a place or an entry must forget it.
 func (x *index) sort() {
-	to := x.order()
-	moved := func(i place) place {
-		if i == none || !x.at(i).used() {
-			return none
-		}
-		return to[i]
+	to, living := x.order()
+	for _, i := range living {
+		en := x.at(i)
+		en.after = x.moved(to, en.after)
 	}
+	x.relink(to)
+	n := place(len(living)) // the empty places go behind
 	for i := range to {
-		en := x.at(place(i))
-		en.after = moved(en.after)
+		if to[i] == none {
+			to[i] = n
+			n++
+		}
 	}
+	x.permute(to)
+	x.free = x.free[:0]
+	x.places = len(living)
+}
+
+// moved returns the new place of what is at place i, none where nothing is any more.
+func (x *index) moved(to []place, i place) place {
+	if i == none {
+		return none
+	}
+	return to[i]
+}
+
+// relink has slots and first refer to place to[i] instead of place i.
+func (x *index) relink(to []place) {
 	for i := range x.slots {
 		if at := &x.slots[i].at; *at != 0 {
 			*at = to[*at-1] + 1
 		}
 	}
-	x.first = moved(x.first)
-	living := x.len()
-	x.permute(to)
-	x.free = x.free[:0]
-	x.places = living // the empty places are the last ones now
+	x.first = x.moved(to, x.first)
 	x.shown = none
 }
 
-// order returns the new place of each old one: first what the last dump showed, as it
-// showed it, then the rest, then what is empty.
-func (x *index) order() []place {
-	to := make([]place, x.places)
+// order returns the new place of each old one, none for those that are empty, and the
+// old places in the new order: first what the last dump showed, as it showed it, then
+// the rest.
+func (x *index) order() (to, living []place) {
+	to, living = make([]place, x.places), make([]place, 0, x.len())
 	for i := range to {
 		to[i] = none
 	}
-	n := place(0)
 	put := func(i place) {
-		to[i] = n
-		n++
+		to[i] = place(len(living))
+		living = append(living, i)
 	}
 	for i := x.first; i != none && to[i] == none && x.at(i).used(); i = x.at(i).after {
 		put(i)
 	}
-	for _, used := range []bool{true, false} {
-		for i := range place(x.places) {
-			if to[i] == none && x.at(i).used() == used {
-				put(i)
-			}
+	for i := range place(x.places) {
+		if to[i] == none && x.at(i).used() {
+			put(i)
 		}
 	}
-	return to
+	return to, living
 }
 
 // permute moves each entry i to place to[i], and uses to up.

@@ -47,6 +47,7 @@ func (t *Table) note(en *entry) {
 // exported since the last call. It is valid until the next event.
 func (t *Table) Notes() []Saved {
 	notes := t.notes
+	t.notesPeak = max(t.notesPeak, len(notes))
 	t.notes = t.notes[:0]
 	return notes
 }

@@ -51,6 +51,9 @@ type Table struct {
 	saved  map[conntrack.Key]Saved // by an earlier life, of what was not met yet
 	noting bool
 	notes  []Saved
+
+	shrunk    int64 // when shrink was last called, monotonic
+	notesPeak int   // the most notes taken at once since then
 }
 
 // NewTable returns an empty table that counts what moves from now on. now must
@@ -59,7 +62,7 @@ func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Timesta
 	return &Table{
 		options: o, timeouts: t, sink: sink,
 		index: newIndex(), ended: newEnded(), left: newLeftOut(),
-		began: now, dump: 1, baseline: true,
+		began: now, shrunk: now.Mono, dump: 1, baseline: true,
 		dumps: [3]conntrack.Timestamp{now, now, now},
 	}
 }
