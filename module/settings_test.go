@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/BurntSushi/toml"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 )
@@ -52,7 +52,9 @@ func flatten(values map[string]any, prefix string, table map[string]any) {
 		switch v := value.(type) {
 		case map[string]any:
 			flatten(values, prefix+key+".", v)
-		case []any:
+		case []map[string]any: // as TOML has it
+			flatten(values, prefix+key+".*.", v[0])
+		case []any: // as JSON has it
 			if first, isTable := v[0:min(1, len(v))], prefix == ""; isTable {
 				flatten(values, prefix+key+".*.", first[0].(map[string]any))
 				continue
@@ -147,18 +149,51 @@ func TestSettingsAreTaken(t *testing.T) {
 }
 
 func taken(t *testing.T, program string, file any, inline bool) {
-	var text bytes.Buffer
-	if err := toml.NewEncoder(&text).SetTablesInline(inline).Encode(whole(file)); err != nil {
+	text, err := toml.Marshal(whole(file))
+	if inline {
+		text, err = inlineTables(whole(file).(map[string]any)), nil
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "conntally.toml")
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(program, "run", "--check-config", "--config", path).CombinedOutput()
 	if err != nil || string(out) != path+": ok\n" {
-		t.Errorf("%v: %s\n%s", err, out, &text)
+		t.Errorf("%v: %s\n%s", err, out, text)
 	}
+}
+
+// inlineTables returns TOML without a single header.
+func inlineTables(file map[string]any) []byte {
+	var text bytes.Buffer
+	for key, value := range file {
+		fmt.Fprintf(&text, "%s = %s\n", key, inlineValue(value))
+	}
+	return text.Bytes()
+}
+
+func inlineValue(value any) string {
+	var parts []string
+	switch v := value.(type) {
+	case map[string]any:
+		for key := range v {
+			parts = append(parts, key+" = "+inlineValue(v[key]))
+		}
+		return "{ " + strings.Join(parts, ", ") + " }"
+	case []any:
+		for i := range v {
+			parts = append(parts, inlineValue(v[i]))
+		}
+		return "[ " + strings.Join(parts, ", ") + " ]"
+	}
+	text, err := json.Marshal(value) // texts, numbers and booleans are the same in TOML
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 // whole gives numbers that JSON has made floats of their kind back.

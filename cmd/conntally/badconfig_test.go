@@ -13,38 +13,38 @@ import (
 // badFiles are files and all that is said of them, FILE standing for the name.
 var badFiles = []struct{ text, want string }{
 	// No TOML.
-	{"[flow", "FILE:1: [flow: expected ']' to close table name"},
-	{"[flow]\nnat", "FILE:2: nat: expected '=' after key"},
-	{"[flow]\nnat = ", "FILE:2: nat =: expected value, not end of input"},
-	{"[flow]\nnat = wire", "FILE:2: nat = wire: unexpected character U+0077 'w' at start of value"},
-	{"[flow]\n\nmax_flows = 010", "FILE:3: max_flows = 010: integers cannot have leading zeroes"},
-	{"[flow]\nnat = \"wire\" biflow = true", "FILE:2: nat = \"wire\" biflow = true: expected newline but got U+0062 'b'"},
-	{"\x00", "FILE:1: ?: invalid character at start of key: U+0000"},
-	{"[log]\nlevel = \"\xff\"", "FILE:2: level = \"\ufffd\": invalid UTF-8 character in basic string"},
-	{"[log]\nlevel = \"info", "FILE:2: level = \"info: unterminated basic string"},
+	{"[flow", "FILE:1: [flow: expected '.' or ']' to end table name, but got '\\x00' instead"},
+	{"[flow]\nnat", "FILE:2: nat: unexpected EOF; expected key separator '='"},
+	{"[flow]\nnat = ", "FILE:2: nat =: unexpected EOF; expected value"},
+	{"[flow]\nnat = wire", "FILE:2: nat = wire: expected value but found \"wire\" instead"},
+	{"[flow]\n\nmax_flows = 010", "FILE:3: max_flows = 010: Invalid integer \"010\": cannot have leading zeroes"},
+	{"[flow]\nnat = \"wire\" biflow = true", "FILE:2: nat = \"wire\" biflow = true: expected a top-level item to end with a newline, comment, or EOF, but got 'b' instead"},
+	{"\x00", "FILE:1: ?: files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"},
+	{"[log]\nlevel = \"\xff\"", "FILE:2: level = \"\ufffd\": invalid UTF-8 byte: 0xff"},
+	{"[log]\nlevel = \"info", "FILE:2: level = \"info: unexpected EOF; expected '\"'"},
 
 	// No such table or key.
-	{"[flows]\nnat = \"wire\"", "FILE:1: [flows]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
-	{"[collector]\naddress = \"192.0.2.1:2055\"", "FILE:1: [collector]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
-	{"[[flow]]", "FILE:1: [[flow]]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
-	{"[flow.timeouts]", "FILE:1: [flow.timeouts]: unknown table; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
-	{"active_timeout = \"60s\"", "FILE:1: active_timeout = \"60s\": unknown key; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[flows]\nnat = \"wire\"", "FILE:1: [flows]: unknown key; did you mean [flow]? want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+	{"[collector]\naddress = \"192.0.2.1:2055\"", "FILE:1: [collector]: want tables [[collector]]"},
+	{"[[flow]]", "FILE:1: [[flow]]: want a table [flow]"},
+	{"[flow.timeouts]", "FILE:1: [flow.timeouts]: unknown key; want one of active_timeout, idle_timeout, nat, max_flows, state_directory, route_mark, biflow, nat_events, extra_fields"},
+	{"active_timeout = \"60s\"", "FILE:1: active_timeout = \"60s\": unknown key; did you mean [flow] active_timeout? want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
 	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n[[collector]]\nhost = \"192.0.2.1\"", "FILE:4: [[collector]] #2 host = \"192.0.2.1\": unknown key; want one of address, protocol, source, max_datagram"},
-	{"[metrics]\nListen = \"\"", "FILE:2: [metrics] Listen = \"\": unknown key; want one of listen, pprof"},
-	{"[log]\nlevel.console = \"info\"", "FILE:2: [log] level.console = \"info\": unknown key; want one of level, format"},
+	{"[metrics]\nListen = \"\"", "FILE:2: [metrics] Listen = \"\": unknown key; did you mean listen? want one of listen, pprof"},
+	{"[log]\nlevel.console = \"info\"", "FILE:2: [log.level]: want a single value"},
 	{"log = { colour = true }", "FILE:1: [log] colour = true: unknown key; want one of level, format"},
 
 	// Twice.
-	{"[log]\nlevel = \"info\"\nlevel = \"warn\"", "FILE:3: [log] level = \"warn\": again, line 2 has it already"},
-	{"[log]\n[flow]\n[log]\nlevel = \"info\"", "FILE:3: [log]: again, it begins in line 1 already"},
-	{"log.level = \"info\"\n[log]\nlevel = \"info\"", "FILE:2: [log]: again, it begins in line 1 already"},
-	{"collector = [{ address = \"192.0.2.1:2055\" }]\n[[collector]]", "FILE:2: [[collector]]: again, line 1 has all of them"},
+	{"[log]\nlevel = \"info\"\nlevel = \"warn\"", "FILE:3: level = \"warn\": Key 'log.level' has already been defined."},
+	{"[log]\n[flow]\n[log]\nlevel = \"info\"", "FILE:3: [log]: Key 'log' has already been defined."},
+	{"log.level = \"info\"\n[log]\nlevel = \"info\"", "FILE:3: level = \"info\": Key 'log.level' has already been defined."},
+	{"collector = [{ address = \"192.0.2.1:2055\" }]\n[[collector]]", "FILE:2: [[collector]]: Key 'collector' was already created and cannot be used as an array."},
 	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n\n[[collector]]\naddress = \"192.0.2.1:2055\"", "FILE:5: [[collector]] #2 address = \"192.0.2.1:2055\": named twice with this protocol, see #1"},
 
 	// Tables and lists.
-	{"flow = 1", "FILE:1: flow = 1: want a table [flow], once"},
-	{"collector = { address = \"192.0.2.1:2055\" }", "FILE:1: collector = { address = \"192.0.2.1:2055\" }: want tables [[collector]]"},
-	{"collector = [1]", "FILE:1: collector = [1]: want tables [[collector]]"},
+	{"flow = 1", "FILE:1: flow = 1: want a table [flow]"},
+	{"collector = { address = \"192.0.2.1:2055\" }", "FILE:1: [collector]: want tables [[collector]]"},
+	{"collector = [1]", "FILE:1: collector = 1: want a table [[collector]]"},
 	{"[log]\nlevel = []", "FILE:2: [log] level = []: want a single value"},
 	{"[flow]\nextra_fields = \"vlan\"", "FILE:2: [flow] extra_fields = \"vlan\": want a list, such as [...]"},
 	{"[flow]\nextra_fields = [\"vlan\",\n\"mac\"]", "FILE:3: [flow] extra_fields = \"mac\": want \"flow_id\", \"vlan\" or \"source_mac\""},
@@ -73,7 +73,7 @@ var badFiles = []struct{ text, want string }{
 	{"[flow]\nnat = \"some\"", "FILE:2: [flow] nat = \"some\": want \"endpoints\" or \"wire\""},
 	{"[flow]\nmax_flows = -1", "FILE:2: [flow] max_flows = -1: want a whole number from 0 to 2000000000"},
 	{"[flow]\nmax_flows = 1.5", "FILE:2: [flow] max_flows = 1.5: want a whole number from 0 to 2000000000"},
-	{"[flow]\nmax_flows = 99999999999999999999", "FILE:2: [flow] max_flows = 99999999999999999999: want a whole number from 0 to 2000000000"},
+	{"[flow]\nmax_flows = 99999999999999999999", "FILE:2: max_flows = 99999999999999999999: 99999999999999999999 is out of range for int64"},
 	{"[flow]\nstate_directory = false", "FILE:2: [flow] state_directory = false: want text in quotes"},
 	{"[flow]\nbiflow = \"yes\"", "FILE:2: [flow] biflow = \"yes\": want true or false"},
 	{"[flow]\nroute_mark = 1", "FILE:2: [flow] route_mark = 1: want true or false"},
@@ -82,7 +82,7 @@ var badFiles = []struct{ text, want string }{
 	{"[conntrack]\npoll_interval = \"1ms\"", "FILE:2: [conntrack] poll_interval = \"1ms\": want \"auto\" or a duration from 100ms to 24h, such as \"10s\""},
 	{"[conntrack]\nmax_cpu = 0", "FILE:2: [conntrack] max_cpu = 0: want a number from 0.01 to 100"},
 	{"[conntrack]\nmax_cpu = nan", "FILE:2: [conntrack] max_cpu = nan: want a number from 0.01 to 100"},
-	{"[conntrack]\nmax_cpu = +inf", "FILE:2: [conntrack] max_cpu = +inf: want a number from 0.01 to 100"},
+	{"[conntrack]\nmax_cpu = +inf", "FILE:2: [conntrack] max_cpu = inf: want a number from 0.01 to 100"},
 	{"[conntrack]\nmax_cpu = \"1%\"", "FILE:2: [conntrack] max_cpu = \"1%\": want a number from 0.01 to 100"},
 	{"[conntrack]\nreceive_buffer = \"16MB\"", "FILE:2: [conntrack] receive_buffer = \"16MB\": want a size up to \"1024MiB\", such as \"512KiB\" or \"16MiB\""},
 	{"[conntrack]\nreceive_buffer = \"9999999KiB\"", "FILE:2: [conntrack] receive_buffer = \"9999999KiB\": want a size up to \"1024MiB\", such as \"512KiB\" or \"16MiB\""},
@@ -118,14 +118,23 @@ var badFiles = []struct{ text, want string }{
 	// All at once, and no end of them.
 	{"[log]\nlevel = 1\nformat = 2\n[flow]\nnat = 3", "FILE:2: [log] level = 1: want \"debug\", \"info\", \"warn\" or \"error\"\n" +
 		"FILE:3: [log] format = 2: want \"auto\", \"console\", \"journald\" or \"json\"\nFILE:5: [flow] nat = 3: want \"endpoints\" or \"wire\""},
-	{strings.Repeat("x=1\n", 25), manyUnknown() + "FILE: and 5 more"},
+	{manyUnknown(25), unknownKeys(20) + "FILE: and 5 more"},
 }
 
-// manyUnknown is what is said of as many unknown keys as are told.
-func manyUnknown() string {
+// manyUnknown is a file with unknown keys.
+func manyUnknown(keys int) string {
 	var b strings.Builder
-	for line := range 20 {
-		fmt.Fprintf(&b, "FILE:%d: x = 1: unknown key; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]\n", line+1)
+	for i := range keys {
+		fmt.Fprintf(&b, "x%d = 1\n", i)
+	}
+	return b.String()
+}
+
+// unknownKeys is what is said of the first ones of those.
+func unknownKeys(keys int) string {
+	var b strings.Builder
+	for i := range keys {
+		fmt.Fprintf(&b, "FILE:%d: x%d = 1: unknown key; want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]\n", i+1, i)
 	}
 	return b.String()
 }

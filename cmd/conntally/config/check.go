@@ -8,9 +8,8 @@ import (
 	"unicode"
 )
 
-// check looks at what a value's own type can't tell. It calls wrong with the struct
-// and the key concerned.
-func (c *Config) check(wrong func(table any, key, text string)) {
+// Check implements tomlfile.Checker.
+func (c *Config) Check(wrong func(table any, key, text string)) {
 	type exporter struct {
 		address  Address
 		protocol Protocol

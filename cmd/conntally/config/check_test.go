@@ -1,6 +1,10 @@
 package config
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/conntally/conntally/cmd/internal/tomlfile"
+)
 
 // What can't be sent from its source is refused, where that can be known.
 func TestFamilies(t *testing.T) {
@@ -19,7 +23,7 @@ func TestFamilies(t *testing.T) {
 		{"[::ffff:192.0.2.10]:2055", "2001:db8::1", `FILE:3: [[collector]] #1 source = "2001:db8::1": want an IPv4 address, as the collector's is`},
 	} {
 		got := ""
-		if err := Default().parse("FILE", []byte("[[collector]]\naddress = \""+c.address+"\"\nsource = \""+c.source+"\"\n")); err != nil {
+		if err := tomlfile.Decode("FILE", []byte("[[collector]]\naddress = \""+c.address+"\"\nsource = \""+c.source+"\"\n"), Default()); err != nil {
 			got = err.Error()
 		}
 		if got != c.want {

@@ -103,6 +103,9 @@ func NewCollector(address string) Collector {
 	return Collector{Address: Address(address), MaxDatagram: defaultDatagram}
 }
 
+// SetDefaults implements tomlfile.Defaulter.
+func (c *Collector) SetDefaults() { *c = NewCollector("") }
+
 // Poll is the poll interval as configured, else the default or a shorter timeout:
 // nothing can be exported more often than it is read.
 func (c *Config) Poll() time.Duration {

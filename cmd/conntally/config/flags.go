@@ -35,7 +35,7 @@ func Load(parse func(bind func(*flag.FlagSet)) error) (*Config, Args, error) {
 // recheck checks again, for flags may have brought together what doesn't fit.
 func (c *Config) recheck() error {
 	var found []error
-	c.check(func(table any, key, text string) {
+	c.Check(func(table any, key, text string) {
 		for i := range c.Collectors {
 			if table == &c.Collectors[i] {
 				key = fmt.Sprintf("collector #%d %s", i+1, key)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/conntally/conntally/cmd/internal/tomlfile"
 )
 
 // FuzzParse: whatever a file holds, it is refused with lines that say where, or what
@@ -22,7 +24,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("[[filter]]\naction='include'\nmarks=[\"0x1/0xf\",1]\nports=[1,'2-3']\n[[filter]]\nnetworks=['::/0']"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := Default()
-		if err := c.parse("f.toml", data); err != nil {
+		if err := tomlfile.Decode("f.toml", data, c); err != nil {
 			checkMessage(t, err.Error(), 1+strings.Count(string(data), "\n"))
 			return
 		}

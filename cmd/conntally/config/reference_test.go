@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/conntally/conntally/cmd/internal/tomlfile"
 )
 
 //go:generate go test -run ^TestDocumented$ -update .
@@ -35,7 +37,7 @@ func whole(t *testing.T) string {
 func mustParse(t *testing.T, text string) *Config {
 	t.Helper()
 	c := Default()
-	if err := c.parse("test.toml", []byte(text)); err != nil {
+	if err := tomlfile.Decode("test.toml", []byte(text), c); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -68,11 +70,11 @@ func TestReferenceIsComplete(t *testing.T) {
 			if name == "" {
 				t.Errorf("%s.%s has no key", s, f.Name)
 			}
-			switch {
-			case isTable(f.Type):
-				keys(label(name, f.Type), f.Type)
-			case isList(f.Type):
-				keys(label(name, f.Type), f.Type.Elem())
+			switch label := tomlfile.Label(name, f.Type); {
+			case strings.HasPrefix(label, "[["):
+				keys(label, f.Type.Elem())
+			case strings.HasPrefix(label, "["):
+				keys(label, f.Type)
 			default:
 				line := regexp.MustCompile(`(?m)^` + name + ` +=.*\S +# \S.*$`)
 				if n := len(line.FindAllString(tableOf(whole(t), table), -1)); n != 1 {
