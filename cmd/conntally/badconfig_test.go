@@ -47,7 +47,7 @@ var badFiles = []struct{ text, want string }{
 	{"collector = [1]", "FILE:1: collector = 1: want a table [[collector]]"},
 	{"[log]\nlevel = []", "FILE:2: [log] level = []: want a single value"},
 	{"[flow]\nextra_fields = \"vlan\"", "FILE:2: [flow] extra_fields = \"vlan\": want a list, such as [...]"},
-	{"[flow]\nextra_fields = [\"vlan\",\n\"mac\"]", "FILE:3: [flow] extra_fields = \"mac\": want \"flow_id\", \"vlan\" or \"source_mac\""},
+	{"[flow]\nextra_fields = [\"vlan\",\n\"max\"]", "FILE:3: [flow] extra_fields = \"max\": want \"flow_id\", \"vlan\", \"mac\", \"zone\" or \"source_mac\""},
 
 	// Collectors.
 	{"\n[[collector]]\nprotocol = \"ipfix\"", "FILE:2: [[collector]] #1 address: is missing: want HOST:PORT"},
