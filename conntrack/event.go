@@ -35,7 +35,7 @@ type Tuple struct {
 	Proto            uint8 // IP protocol number
 }
 
-// IsICMP tells whether DstPort holds an ICMP or ICMPv6 type and code.
+// IsICMP reports whether DstPort holds an ICMP or ICMPv6 type and code.
 func (t *Tuple) IsICMP() bool { return t.Proto == ProtoICMP || t.Proto == ProtoICMPv6 }
 
 // Counters are cumulative over the life of an entry: layer 3 bytes with the IP

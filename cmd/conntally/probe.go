@@ -77,11 +77,11 @@ func (p *probe) run(ctx context.Context) error {
 	if p.reader.Reliable() {
 		guarded, end := context.WithCancel(context.WithoutCancel(ctx)) // while it stops, too
 		defer end()
-		go p.reader.Guard(guarded, guardPatience)
+		go p.reader.Watchdog(guarded, guardPatience)
 	}
 	p.reliable = p.reader.Reliable()
 	p.apply = p.table.Apply // bound once
-	p.reader.Between = func() { p.between(ctx) }
+	p.reader.OnChunk = func() { p.between(ctx) }
 
 	p.pacer.hurry = true
 	p.dump()

@@ -27,7 +27,7 @@ type attrs struct {
 	err       error
 }
 
-// step goes to the next attribute and tells whether there is one.
+// step goes to the next attribute and reports whether there is one.
 func (a *attrs) step() bool {
 	if a.next >= a.end || a.err != nil {
 		return false

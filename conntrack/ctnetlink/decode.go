@@ -10,7 +10,7 @@ import (
 // nfgenmsg header, into e. It leaves Kind, At and Portid alone and keeps no
 // part of b. The error is ErrMalformed; e is then as it was.
 func Decode(b []byte, e *conntrack.Event) error {
-	var l layout
+	var l shape
 	if err := l.learn(b); err != nil {
 		return err
 	}
@@ -18,19 +18,19 @@ func Decode(b []byte, e *conntrack.Event) error {
 	return nil
 }
 
-// decoder decodes like Decode and remembers the layouts that it has met.
+// decoder decodes like Decode and remembers the shapes that it has met.
 type decoder struct {
-	layouts [layoutSlots]layoutWays
+	shapes [shapeSlots]shapePair
 }
 
-const layoutSlots = 64 // by length
+const shapeSlots = 64 // by length
 
-// layoutWays holds two layouts of a length, the newer first: an end with a mark is as
+// shapePair holds two shapes of a length, the newer first: an end with a mark is as
 // long as one with a timeout.
-type layoutWays [2]*layout
+type shapePair [2]*shape
 
 func (d *decoder) decode(b []byte, e *conntrack.Event) error {
-	ways := &d.layouts[len(b)/4%layoutSlots]
+	ways := &d.shapes[len(b)/4%shapeSlots]
 	for _, l := range ways {
 		if l != nil && l.recognizes(b) {
 			l.read(b, e)
@@ -40,10 +40,10 @@ func (d *decoder) decode(b []byte, e *conntrack.Event) error {
 	return ways.learn(b, e)
 }
 
-// learn reads b the long way, and keeps its layout in place of the older one.
-func (ways *layoutWays) learn(b []byte, e *conntrack.Event) error {
+// learn reads b the long way, and keeps its shape in place of the older one.
+func (ways *shapePair) learn(b []byte, e *conntrack.Event) error {
 	if ways[1] == nil {
-		ways[1] = new(layout)
+		ways[1] = new(shape)
 	}
 	l := ways[1]
 	if err := l.learn(b); err != nil {
@@ -55,8 +55,8 @@ func (ways *layoutWays) learn(b []byte, e *conntrack.Event) error {
 	return nil
 }
 
-// read reads a message of this layout.
-func (l *layout) read(b []byte, e *conntrack.Event) {
+// read reads a message of this shape.
+func (l *shape) read(b []byte, e *conntrack.Event) {
 	l.orig.read(b, &e.Orig)
 	l.reply.read(b, &e.Reply)
 	l.counters[conntrack.Original].read(b, &e.Counters[conntrack.Original])

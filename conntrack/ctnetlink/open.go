@@ -48,8 +48,8 @@ func buckets() int {
 	return n
 }
 
-// Reliable tells whether the kernel repeats what it can't deliver: as asked for, until
-// Guard ends it.
+// Reliable reports whether the kernel repeats what it can't deliver: as asked for, until
+// Watchdog ends it.
 func (r *Reader) Reliable() bool { return r.options.Reliable }
 
 // ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
@@ -67,7 +67,7 @@ func (r *Reader) ReceiveBuffer() int {
 }
 
 // Reopen replaces the event socket of a Reader that Open returned, after an error.
-// What ended meanwhile went unseen. Reliable delivery that Guard has ended stays so.
+// What ended meanwhile went unseen. Reliable delivery that Watchdog has ended stays so.
 func (r *Reader) Reopen() error {
 	fresh, err := openEvents(r.options)
 	if err != nil {
@@ -77,8 +77,8 @@ func (r *Reader) Reopen() error {
 	defer r.mu.Unlock()
 	_ = r.events.Close() // broken, or closed already
 	r.events, r.drops = fresh, 0
-	r.pulse.drops.Store(0)
-	if r.pulse.stalled.Load() {
+	r.heartbeat.drops.Store(0)
+	if r.heartbeat.stalled.Load() {
 		return fresh.forgo()
 	}
 	return nil

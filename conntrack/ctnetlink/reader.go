@@ -32,12 +32,12 @@ const dumpPatience = 5 * time.Second
 const waitLimit = 8192
 
 // Reader reads one network namespace's conntrack. Its methods belong to one
-// goroutine, but for Interrupt, Lost and Guard; others may read Stats.
+// goroutine, but for Interrupt, Lost and Watchdog; others may read Stats.
 type Reader struct {
 	Stats Stats
-	// Between, where set, is called between two chunks of a dump: the place
+	// OnChunk, where set, is called between two chunks of a dump: the place
 	// to pause, and to do what can't wait.
-	Between func()
+	OnChunk func()
 	// Buckets, where set, returns the size of the kernel's hash table, 0 where that
 	// isn't known.
 	Buckets func() int
@@ -56,7 +56,7 @@ type Reader struct {
 	backlog           bool // the last Wait left events unread
 	opened            bool // by Open: can be opened again
 	abandoned         bool // the last dump failed, and the kernel may not be done with it
-	pulse             pulse
+	heartbeat         heartbeat
 }
 
 var _ conntrack.Source = (*Reader)(nil)
@@ -105,7 +105,7 @@ func (r *Reader) countDrops(stalled bool) {
 	if r.options.Reliable {
 		repeated := n
 		if stalled {
-			repeated = r.pulse.drops.Load()
+			repeated = r.heartbeat.drops.Load()
 		}
 		r.Stats.Repeated.Add(uint64(repeated - r.drops))
 		r.drops = repeated
@@ -121,9 +121,9 @@ func (r *Reader) Wait(wait time.Duration, fn func(*conntrack.Event)) error {
 	err := r.drain(wait, fn)
 	r.Stats.Destroys.Add(r.destroys)
 	r.destroys = 0
-	stalled := r.options.Reliable && r.pulse.stalled.Load()
+	stalled := r.options.Reliable && r.heartbeat.stalled.Load()
 	r.countDrops(stalled)
-	r.pulse.work()
+	r.heartbeat.work()
 	if stalled {
 		r.options.Reliable = false
 		r.Stats.Stalls.Add(1)
@@ -157,7 +157,7 @@ func (r *Reader) drain(wait time.Duration, fn func(*conntrack.Event)) error {
 	return nil
 }
 
-// Backlog tells whether the last Wait had to leave off: more has ended than one hands on.
+// Backlog reports whether the last Wait had to leave off: more has ended than one hands on.
 func (r *Reader) Backlog() bool { return r.backlog }
 
 // recv reads one datagram. A reader that waits for it is not stuck.
@@ -165,9 +165,9 @@ func (r *Reader) recv(wait time.Duration) ([]byte, error) {
 	if wait <= 0 {
 		return r.events.Recv(0)
 	}
-	r.pulse.rest()
+	r.heartbeat.rest()
 	b, err := r.events.Recv(wait)
-	r.pulse.work()
+	r.heartbeat.work()
 	return b, err
 }
 
@@ -228,8 +228,8 @@ func (r *Reader) dump(fn func(*conntrack.Event)) error {
 		if err != nil {
 			return fmt.Errorf("conntrack dump: %w", err)
 		}
-		if r.Between != nil && !done {
-			r.Between()
+		if r.OnChunk != nil && !done {
+			r.OnChunk()
 		}
 		if err := r.Wait(0, fn); err != nil {
 			return err
@@ -258,7 +258,7 @@ func (r *Reader) ask() error {
 	return r.dumps.Send(r.request)
 }
 
-// chunk decodes one datagram of a dump and tells whether it was the last.
+// chunk decodes one datagram of a dump and reports whether it was the last.
 func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err error) {
 	r.event.At = r.clock()
 	for len(b) > 0 {

@@ -22,7 +22,7 @@ const (
 type socket struct {
 	file   *os.File // unknown to Go's poller
 	raw    syscall.RawConn
-	waiter *waiter
+	poller *poller
 
 	buffers  [][]byte
 	iovecs   []unix.Iovec
@@ -70,14 +70,14 @@ func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*soc
 		file.Close()
 		return nil, err
 	}
-	if s.waiter, err = newWaiter(); err != nil {
+	if s.poller, err = newPoller(); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// dial opens a netlink socket that Go's poller doesn't know: see waiter.
+// dial opens a netlink socket that Go's poller doesn't know: see poller.
 func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *socket) await(patience time.Duration) error {
 
 func (s *socket) wait(fd uintptr) {
 	s.fd = int(fd)
-	s.ended = s.waiter.wait(s.fd, s.patience, s.getBound)
+	s.ended = s.poller.wait(s.fd, s.patience, s.getBound)
 }
 
 // get is try during a wait.
@@ -161,7 +161,7 @@ func (s *socket) get(uintptr) (done bool) {
 }
 
 // Interrupt lets a waiting Recv return as at its deadline.
-func (s *socket) Interrupt() { s.waiter.interrupt() }
+func (s *socket) Interrupt() { s.poller.interrupt() }
 
 func (s *socket) try(fd uintptr) {
 	for {
@@ -231,4 +231,4 @@ func (s *socket) Send(b []byte) error {
 }
 
 // Close implements Socket, and ends a Recv under way.
-func (s *socket) Close() error { return errors.Join(s.file.Close(), s.waiter.close()) }
+func (s *socket) Close() error { return errors.Join(s.file.Close(), s.poller.close()) }

@@ -11,5 +11,5 @@ type Stats struct {
 	Overruns  atomic.Uint64 // times that the event socket said ENOBUFS
 	Drops     atomic.Uint64 // DESTROY events that the kernel dropped: its buffer was full
 	Repeated  atomic.Uint64 // DESTROY events that found it full and are repeated: delivery was reliable
-	Stalls    atomic.Uint64 // times that Guard ended reliable delivery
+	Stalls    atomic.Uint64 // times that Watchdog ended reliable delivery
 }

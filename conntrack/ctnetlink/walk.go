@@ -55,7 +55,7 @@ const (
 )
 
 // message walks over the attributes of a message.
-func (l *layout) message(a attrs) error {
+func (l *shape) message(a attrs) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaTupleOrig:
@@ -87,7 +87,7 @@ func (l *layout) message(a attrs) error {
 }
 
 // tuple also takes the zone of an entry that has one in this direction alone.
-func (l *layout) tuple(a attrs, t *tupleOffsets, zone *offset) error {
+func (l *shape) tuple(a attrs, t *tupleOffsets, zone *offset) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaTupleIP:
@@ -101,7 +101,7 @@ func (l *layout) tuple(a attrs, t *tupleOffsets, zone *offset) error {
 	return a.err
 }
 
-func (l *layout) addresses(a attrs, t *tupleOffsets) error {
+func (l *shape) addresses(a attrs, t *tupleOffsets) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaIPv4Src:
@@ -126,7 +126,7 @@ func (t *tupleOffsets) address(a *attrs, at *addrOffset, family uint8) {
 	a.value(&at.at, width)
 }
 
-func (l *layout) ports(a attrs, t *tupleOffsets) error {
+func (l *shape) ports(a attrs, t *tupleOffsets) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaProtoNum:
@@ -144,7 +144,7 @@ func (l *layout) ports(a attrs, t *tupleOffsets) error {
 	return a.err
 }
 
-func (l *layout) counter(a attrs, c *counterOffsets) error {
+func (l *shape) counter(a attrs, c *counterOffsets) error {
 	l.counted = true
 	for l.step(&a) {
 		switch a.typ {
@@ -157,7 +157,7 @@ func (l *layout) counter(a attrs, c *counterOffsets) error {
 	return a.err
 }
 
-func (l *layout) timestamp(a attrs) error {
+func (l *shape) timestamp(a attrs) error {
 	for l.step(&a) {
 		switch a.typ {
 		case ctaTimestampStart:
@@ -169,7 +169,7 @@ func (l *layout) timestamp(a attrs) error {
 	return a.err
 }
 
-func (l *layout) protoinfo(outer attrs) error {
+func (l *shape) protoinfo(outer attrs) error {
 	for l.step(&outer) {
 		if outer.typ == 0 || outer.typ > ctaProtoinfoLast {
 			continue

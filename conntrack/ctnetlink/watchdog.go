@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// guardTick is how often Guard looks.
-const guardTick = 250 * time.Millisecond
+// watchdogTick is how often Watchdog looks.
+const watchdogTick = 250 * time.Millisecond
 
-// pulse is what a watchdog sees of a reader.
-type pulse struct {
+// heartbeat is what a watchdog sees of a reader.
+type heartbeat struct {
 	beats   atomic.Uint64 // grows with all that the reader does
 	resting atomic.Bool   // it waits for events
 	stalled atomic.Bool   // the watchdog has ended reliable delivery
 	drops   atomic.Uint32 // of the event socket by then
 }
 
-func (p *pulse) rest() { p.resting.Store(true) }
+func (p *heartbeat) rest() { p.resting.Store(true) }
 
-func (p *pulse) work() {
+func (p *heartbeat) work() {
 	p.resting.Store(false)
 	p.beats.Add(1)
 }
 
-// Guard watches over a reliable Reader until ctx is done: once the reader has been
+// Watchdog watches over a reliable Reader until ctx is done: once the reader has been
 // busy without reading for patience, it ends reliable delivery. The kernel then
 // drops what waits to be reported, before it fills the table, and each loss is
-// counted. Guard counts its own ticks, so a process that was stopped as a whole
+// counted. Watchdog counts its own ticks, so a process that was stopped as a whole
 // isn't blamed.
-func (r *Reader) Guard(ctx context.Context, patience time.Duration) {
-	ticker := time.NewTicker(guardTick)
+func (r *Reader) Watchdog(ctx context.Context, patience time.Duration) {
+	ticker := time.NewTicker(watchdogTick)
 	defer ticker.Stop()
 	stuck, last := time.Duration(0), uint64(0)
 	for {
@@ -39,12 +39,12 @@ func (r *Reader) Guard(ctx context.Context, patience time.Duration) {
 			return
 		case <-ticker.C:
 		}
-		beats := r.pulse.beats.Load()
-		if r.pulse.resting.Load() || beats != last {
+		beats := r.heartbeat.beats.Load()
+		if r.heartbeat.resting.Load() || beats != last {
 			stuck, last = 0, beats
 			continue
 		}
-		if stuck += guardTick; stuck >= patience {
+		if stuck += watchdogTick; stuck >= patience {
 			r.abort()
 			return
 		}
@@ -56,11 +56,11 @@ func (r *Reader) abort() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.events.(*socket)
-	if !ok || r.pulse.stalled.Load() {
+	if !ok || r.heartbeat.stalled.Load() {
 		return
 	}
 	_ = s.forgo() // fails on a closed one only
 	drops, _ := s.dropsNow()
-	r.pulse.drops.Store(drops)
-	r.pulse.stalled.Store(true)
+	r.heartbeat.drops.Store(drops)
+	r.heartbeat.stalled.Store(true)
 }

@@ -2,7 +2,7 @@
 // the calling thread's network namespace.
 //
 //	/proc/sys/net/netfilter/*  -> ReadSysctl, Settings, Enable, ReadTimeouts
-//	/proc/net/netlink, sockets -> Listeners: who else is told of events
+//	/proc/net/netlink, sockets -> Subscribers: who else receives events
 //	nfnetlink                  -> Available; Tracking, Track; Flowtables
 //	any dump                   -> TakeCensus: how many entries are counted, or offloaded
 //

@@ -59,11 +59,11 @@ func dropNetAdmin(t *testing.T) {
 	must(t, unix.Capset(&header, &data[0]))
 }
 
-// TestRealListeners meets the events' sockets of this process alone.
-func TestRealListeners(t *testing.T) {
+// TestSubscribersAreThisProcess finds the event sockets of this process alone.
+func TestSubscribersAreThisProcess(t *testing.T) {
 	labtest.EnterNamespace(t)
-	if got := listeners(t); len(got) != 0 {
-		t.Fatalf("where nobody listens: %+v", got)
+	if got := subscribers(t); len(got) != 0 {
+		t.Fatalf("where nobody subscribes: %+v", got)
 	}
 	open := func(reliable bool) *ctnetlink.Reader {
 		r, err := ctnetlink.Open(ctnetlink.Options{ReceiveBuffer: 1 << 16, Reliable: reliable}, conntrack.SystemClock())
@@ -71,7 +71,7 @@ func TestRealListeners(t *testing.T) {
 		return r
 	}
 	plain, reliable := open(false), open(true)
-	got := listeners(t)
+	got := subscribers(t)
 	if len(got) != 2 || got[0].Reliable == got[1].Reliable || got[0].Inode == got[1].Inode {
 		t.Errorf("a plain and a reliable one: %+v", got)
 	}
@@ -82,15 +82,15 @@ func TestRealListeners(t *testing.T) {
 		}
 	}
 	must(t, reliable.Close())
-	if got := listeners(t); len(got) != 1 || got[0].Reliable {
+	if got := subscribers(t); len(got) != 1 || got[0].Reliable {
 		t.Errorf("after the reliable one's end: %+v", got)
 	}
 	must(t, plain.Close())
 }
 
-func listeners(t *testing.T) []kernel.Listener {
+func subscribers(t *testing.T) []kernel.Subscriber {
 	t.Helper()
-	got, err := kernel.Listeners()
+	got, err := kernel.Subscribers()
 	must(t, err)
 	return got
 }

@@ -38,7 +38,7 @@ type Setting struct {
 	Err  error // why it is not as wanted
 }
 
-// Changed tells whether Enable had to turn the setting on.
+// Changed reports whether Enable had to turn the setting on.
 func (s Setting) Changed() bool { return s.Err == nil && s.Was != s.Want }
 
 // Command returns what an administrator types to mend it.

@@ -21,7 +21,7 @@ import (
 // other rule asks for it. The chain is in no hook: the mention alone counts.
 const TrackRule = "nft 'table inet conntally { chain track { ct state new; }; }'"
 
-// Tracking tells whether the kernel tracks connections in the calling thread's
+// Tracking reports whether the kernel tracks connections in the calling thread's
 // network namespace: it sends a datagram to itself on loopback and looks for
 // its entry. Rules and counts prove nothing.
 func Tracking() (bool, error) {

@@ -141,15 +141,15 @@ func outcomes() []outcome {
 		{"buffer", "", "", "", user},
 
 		{"listeners", OK, "nobody else", "", nil},
-		{"listeners", OK, "conntally runs (pid 7)", "", listening(kernel.Listener{PID: 7, Program: "conntally", Reliable: true})},
+		{"listeners", OK, "conntally runs (pid 7)", "", listening(kernel.Subscriber{PID: 7, Program: "conntally", Reliable: true})},
 		{"listeners", OK, "conntally runs (pid 7)", "",
-			listening(kernel.Listener{PID: 7, Program: "conntally"}, kernel.Listener{PID: 7, Program: "conntally"})},
-		{"listeners", Warn, "conntally runs 3 times", "kill 8 9", listening(kernel.Listener{PID: 9, Program: "conntally"},
-			kernel.Listener{PID: 7, Program: "conntally"}, kernel.Listener{PID: 8, Program: "conntally"})},
-		{"listeners", OK, "ulogd (pid 3) listens too", "", listening(kernel.Listener{PID: 3, Program: "ulogd"})},
-		{"listeners", OK, "a program listens too", "", listening(kernel.Listener{})},
-		{"listeners", Warn, "conntrackd (pid 4), a program asked for reliable", "", listening(kernel.Listener{PID: 4, Program: "conntrackd", Reliable: true},
-			kernel.Listener{Reliable: true}, kernel.Listener{PID: 3, Program: "ulogd"})},
+			listening(kernel.Subscriber{PID: 7, Program: "conntally"}, kernel.Subscriber{PID: 7, Program: "conntally"})},
+		{"listeners", Warn, "conntally runs 3 times", "kill 8 9", listening(kernel.Subscriber{PID: 9, Program: "conntally"},
+			kernel.Subscriber{PID: 7, Program: "conntally"}, kernel.Subscriber{PID: 8, Program: "conntally"})},
+		{"listeners", OK, "ulogd (pid 3) listens too", "", listening(kernel.Subscriber{PID: 3, Program: "ulogd"})},
+		{"listeners", OK, "a program listens too", "", listening(kernel.Subscriber{})},
+		{"listeners", Warn, "conntrackd (pid 4), a program asked for reliable", "", listening(kernel.Subscriber{PID: 4, Program: "conntrackd", Reliable: true},
+			kernel.Subscriber{Reliable: true}, kernel.Subscriber{PID: 3, Program: "ulogd"})},
 		{"listeners", "", "", "", unloaded},
 
 		{"clock", OK, "is synchronised", "", nil},
@@ -183,7 +183,7 @@ func flowtables(list ...kernel.Flowtable) func(*Facts) {
 	return func(f *Facts) { f.Census.Flowtables = list }
 }
 
-func listening(list ...kernel.Listener) func(*Facts) {
+func listening(list ...kernel.Subscriber) func(*Facts) {
 	return func(f *Facts) { f.Listeners = list }
 }
 

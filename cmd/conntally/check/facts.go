@@ -31,7 +31,7 @@ type Facts struct {
 	Tracking  *Tracking
 	Census    *Census
 	Buffer    *Buffer
-	Listeners []kernel.Listener
+	Listeners []kernel.Subscriber
 	Clock     Clock
 
 	Collectors []Reached

@@ -44,7 +44,7 @@ func listeners(f *Facts) Result {
 	return ok("nobody else listens to conntrack")
 }
 
-func name(l kernel.Listener) string {
+func name(l kernel.Subscriber) string {
 	if l.PID == 0 {
 		return "a program"
 	}

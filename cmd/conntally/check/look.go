@@ -34,7 +34,7 @@ func Look(ctx context.Context, w Wanted) *Facts {
 func (f *Facts) conntrack(ctx context.Context) {
 	f.Entries, _ = kernel.ReadSysctl("count")
 	f.Settings = kernel.Settings()
-	f.Listeners, _ = kernel.Listeners()
+	f.Listeners, _ = kernel.Subscribers()
 	if f.Answer = kernel.Available(); f.Answer != nil {
 		return
 	}

@@ -24,8 +24,8 @@ func strange() []outcome {
 		{"", "", "", "", unreachable(failed("dial", unix.ENETUNREACH))},
 		{"", "", "", "", func(f *Facts) { f.Collectors[0].Address = host }},
 		{"", "", "", "", func(f *Facts) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
-		{"", "", "", "", listening(kernel.Listener{PID: 1 << 22, Program: nasty, Reliable: true})},
-		{"", "", "", "", listening(kernel.Listener{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
+		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: nasty, Reliable: true})},
+		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
 		{"", "", "", "", func(f *Facts) {
 			f.Root, f.Answer, f.Wanted.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
 		}},

@@ -43,9 +43,10 @@ func (r *realKernel) reliable(buffer int) *ctnetlink.Reader {
 	return reader
 }
 
-// TestRealGuard: a reliable reader that stalls keeps what has ended in the kernel's
-// table, until the watchdog ends reliable delivery. What is lost by that is counted.
-func TestRealGuard(t *testing.T) {
+// TestWatchdogEndsReliableDeliveryOfStalledReader: a reliable reader that stalls keeps
+// what has ended in the kernel's table, until the watchdog ends reliable delivery. What is
+// lost by that is counted.
+func TestWatchdogEndsReliableDeliveryOfStalledReader(t *testing.T) {
 	const flows = 20_000
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
@@ -65,7 +66,7 @@ func TestRealGuard(t *testing.T) {
 	guarded, cancel := context.WithCancel(r.ctx)
 	defer cancel()
 	guardEnds := make(chan struct{})
-	go func() { defer close(guardEnds); reader.Guard(guarded, time.Second) }()
+	go func() { defer close(guardEnds); reader.Watchdog(guarded, time.Second) }()
 	r.untilEntries(func(n int) bool { return n < 100 })
 	<-guardEnds
 	close(stall)
@@ -90,13 +91,13 @@ func TestRealGuard(t *testing.T) {
 	lossless(2 * flows)
 }
 
-// TestRealGuardPatience: a reader that waits, or works, isn't stuck.
-func TestRealGuardPatience(t *testing.T) {
+// TestWatchdogSparesReaderThatWaitsOrWorks: a reader that waits, or works, isn't stuck.
+func TestWatchdogSparesReaderThatWaitsOrWorks(t *testing.T) {
 	r := newReal(t)
 	reader := r.reliable(1 << 20)
 	guarded, cancel := context.WithCancel(r.ctx)
 	guardEnds := make(chan struct{})
-	go func() { defer close(guardEnds); reader.Guard(guarded, time.Second) }()
+	go func() { defer close(guardEnds); reader.Watchdog(guarded, time.Second) }()
 	must(t, reader.Wait(2*time.Second, unexpected(t))) // twice its patience
 	for begin := time.Now(); time.Since(begin) < 2*time.Second; {
 		must(t, reader.Dump(func(*conntrack.Event) {}))
@@ -109,9 +110,9 @@ func TestRealGuardPatience(t *testing.T) {
 	}
 }
 
-// TestRealGuardReopen: where the socket breaks while the reader is stuck, the new one is
+// TestReopenedSocketStaysUnreliable: where the socket breaks while the reader is stuck, the new one is
 // not reliable either, since nobody watches over it any more.
-func TestRealGuardReopen(t *testing.T) {
+func TestReopenedSocketStaysUnreliable(t *testing.T) {
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
 	reader := r.reliable(64 << 10)
@@ -119,7 +120,7 @@ func TestRealGuardReopen(t *testing.T) {
 	if reader.Wait(0, unexpected(t)) == nil {
 		t.Fatal("a closed socket is read")
 	}
-	reader.Guard(r.ctx, time.Second) // until it ends reliable delivery, for nobody reads
+	reader.Watchdog(r.ctx, time.Second) // until it ends reliable delivery, for nobody reads
 	must(t, reader.Reopen())
 	must(t, r.Flood(r.ctx, lab.FloodFlow{Flows: 2000, Size: 32}))
 	must(t, r.Router.Flush())

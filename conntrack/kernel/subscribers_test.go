@@ -19,7 +19,7 @@ const procNetlink = `sk               Eth Pid        Groups   Rmem     Wmem     
 0000000000000005 12  5          ffffffff 0        0        0     2        0        15 
 `
 
-func TestParseListeners(t *testing.T) {
+func TestParseSubscribers(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		want []uint64
@@ -31,7 +31,7 @@ func TestParseListeners(t *testing.T) {
 		{"0 12 1 4 0 0 0 0 0 -1", nil},
 	} {
 		var got []uint64
-		for _, l := range parseListeners(c.text) {
+		for _, l := range parseSubscribers(c.text) {
 			got = append(got, l.Inode)
 		}
 		if !slices.Equal(got, c.want) {
@@ -40,10 +40,10 @@ func TestParseListeners(t *testing.T) {
 	}
 }
 
-func FuzzParseListeners(f *testing.F) {
+func FuzzParseSubscribers(f *testing.F) {
 	f.Add(procNetlink)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, l := range parseListeners(text) {
+		for _, l := range parseSubscribers(text) {
 			if l.PID != 0 || l.Reliable || l.Program != "" {
 				t.Errorf("%+v", l)
 			}

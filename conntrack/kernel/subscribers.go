@@ -16,16 +16,16 @@ import (
 // /proc/net/netlink shows memberships: group n is bit n-1.
 const conntrackGroups = 0x7
 
-// Listener is a socket that is told of conntrack's events.
-type Listener struct {
+// Subscriber is a socket that receives conntrack's events.
+type Subscriber struct {
 	Inode    uint64
 	PID      int    // of a process that holds it, 0 where that can't be seen
 	Program  string // its name, at most 15 bytes; "" likewise
 	Reliable bool   // the kernel keeps ended entries until this socket took them
 }
 
-// Listeners lists those of the calling thread's network namespace.
-func Listeners() ([]Listener, error) {
+// Subscribers lists those of the calling thread's network namespace.
+func Subscribers() ([]Subscriber, error) {
 	f, err := os.Open("/proc/thread-self/net/netlink")
 	if err != nil {
 		return nil, err
@@ -35,25 +35,25 @@ func Listeners() ([]Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	listeners := parseListeners(string(text))
-	if len(listeners) == 0 {
+	subscribers := parseSubscribers(string(text))
+	if len(subscribers) == 0 {
 		return nil, nil
 	}
 	reliable, _ := reliableSockets() // a kernel without netlink_diag doesn't tell
 	holders := socketHolders()
-	for i := range listeners {
-		l := &listeners[i]
+	for i := range subscribers {
+		l := &subscribers[i]
 		l.Reliable = slices.Contains(reliable, l.Inode)
 		if l.PID = holders[l.Inode]; l.PID != 0 {
 			l.Program = programName(l.PID)
 		}
 	}
-	return listeners, nil
+	return subscribers, nil
 }
 
-// parseListeners reads /proc/net/netlink (netlink_native_seq_show): address,
+// parseSubscribers reads /proc/net/netlink (netlink_native_seq_show): address,
 // protocol, port id, groups in hexadecimal, five more, inode.
-func parseListeners(text string) (listeners []Listener) {
+func parseSubscribers(text string) (subscribers []Subscriber) {
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 10 || fields[1] != strconv.Itoa(unix.NETLINK_NETFILTER) {
@@ -62,10 +62,10 @@ func parseListeners(text string) (listeners []Listener) {
 		groups, err := strconv.ParseUint(fields[3], 16, 32)
 		inode, err2 := strconv.ParseUint(fields[9], 10, 64)
 		if err == nil && err2 == nil && groups&conntrackGroups != 0 {
-			listeners = append(listeners, Listener{Inode: inode})
+			subscribers = append(subscribers, Subscriber{Inode: inode})
 		}
 	}
-	return listeners
+	return subscribers
 }
 
 // socketHolders maps the inodes of sockets to one of the processes that hold them,

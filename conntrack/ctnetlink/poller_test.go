@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipe returns a waiter and the ends of a pipe.
-func pipe(t *testing.T) (w *waiter, from, to int) {
+// pipe returns a poller and the ends of a pipe.
+func pipe(t *testing.T) (w *poller, from, to int) {
 	t.Helper()
-	w, err := newWaiter()
+	w, err := newPoller()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,8 +24,8 @@ func pipe(t *testing.T) (w *waiter, from, to int) {
 	return w, ends[0], ends[1]
 }
 
-// stirs tells whether the waiter has Go's poller wake a thread now.
-func (w *waiter) stirs(t *testing.T) bool {
+// wakesPoller reports whether the poller has Go's poller wake a thread now.
+func (w *poller) wakesPoller(t *testing.T) bool {
 	t.Helper()
 	var n int
 	var err error
@@ -42,15 +42,15 @@ func send(t *testing.T, fd int) {
 	}
 }
 
-// TestWaiterRests: what arrives while nobody waits wakes nobody, and is there when
+// TestPollerSleepsWhileNobodyWaits: what arrives while nobody waits wakes nobody, and is there when
 // somebody does.
-func TestWaiterRests(t *testing.T) {
+func TestPollerSleepsWhileNobodyWaits(t *testing.T) {
 	w, from, to := pipe(t)
 	read := func(uintptr) bool { _, err := unix.Read(from, make([]byte, 1)); return err == nil }
 	for range 3 {
 		send(t, to)
-		if w.stirs(t) {
-			t.Error("it stirs though nobody waits")
+		if w.wakesPoller(t) {
+			t.Error("it wakes a thread though nobody waits")
 		}
 		if err := w.wait(from, time.Hour, read); err != nil {
 			t.Error(err)
@@ -58,7 +58,7 @@ func TestWaiterRests(t *testing.T) {
 		stirred, sent := make(chan struct{}), make(chan struct{})
 		send(t, to)
 		go func() {
-			for !w.stirs(t) { // until somebody waits
+			for !w.wakesPoller(t) { // until somebody waits
 				time.Sleep(time.Millisecond)
 			}
 			close(stirred)
@@ -84,8 +84,7 @@ func TestWaiterRests(t *testing.T) {
 	}
 }
 
-// TestWaiterAllocates nothing.
-func TestWaiterAllocates(t *testing.T) {
+func TestPollerAllocatesNothing(t *testing.T) {
 	w, from, to := pipe(t)
 	b := make([]byte, 1)
 	read := func(uintptr) bool { _, err := unix.Read(from, b); return err == nil }
@@ -99,8 +98,8 @@ func TestWaiterAllocates(t *testing.T) {
 	}
 }
 
-// TestSocketUnknown to Go's poller, which is said by its having no deadlines.
-func TestSocketUnknown(t *testing.T) {
+// TestSocketIsUnknownToGoPoller: that it has no deadlines says so.
+func TestSocketIsUnknownToGoPoller(t *testing.T) {
 	s, err := openSocket(0, 1, dumpBuffer, plain)
 	if err != nil {
 		t.Skip(err)

@@ -10,22 +10,22 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// FuzzRemembering holds that what was decoded before changes nothing.
-func FuzzRemembering(f *testing.F) {
+// FuzzKnownShapes holds that what was decoded before changes nothing.
+func FuzzKnownShapes(f *testing.F) {
 	for _, c := range entries {
 		b := conntracktest.AppendAttributes(nil, &c.event)
 		f.Add(b, b)
 		f.Add(b, appended())
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		decode := ctnetlink.Remembering()
+		decode := ctnetlink.CachingDecoder()
 		for _, b := range [...][]byte{first, second, first, second} {
 			sameAsAlone(t, decode, b)
 		}
 	})
 }
 
-// sameAsAlone tells whether b could be read, and fails where decode disagrees with
+// sameAsAlone reports whether b could be read, and fails where decode disagrees with
 // a decoder that has met nothing.
 func sameAsAlone(t *testing.T, decode func([]byte, *conntrack.Event) error, b []byte) bool {
 	t.Helper()
@@ -37,10 +37,10 @@ func sameAsAlone(t *testing.T, decode func([]byte, *conntrack.Event) error, b []
 	return alone == nil
 }
 
-// TestRemembering changes some octets of messages whose layouts are known.
-func TestRemembering(t *testing.T) {
+// TestKnownShapesDecodeAsUnknownOnes changes some octets of messages whose shapes are known.
+func TestKnownShapesDecodeAsUnknownOnes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	decode, good := ctnetlink.Remembering(), 0
+	decode, good := ctnetlink.CachingDecoder(), 0
 	for range 2000 {
 		for _, c := range entries {
 			b := conntracktest.AppendAttributes(nil, &c.event)

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter waits for a descriptor. Go's poller has whatever arrives at a descriptor
+// poller waits for a descriptor. Go's poller has whatever arrives at a descriptor
 // that it knows wake a thread, also while nobody waits: with netlink that is once for
 // each event, as long as the program lets events gather. So the poller is given an
 // epoll instance instead, which holds the descriptor during a wait only.
-type waiter struct {
+type poller struct {
 	file        *os.File // the epoll instance
 	raw         syscall.RawConn
 	interrupted atomic.Bool
@@ -23,7 +23,7 @@ type waiter struct {
 	control func(epoll uintptr) // bound once, as all that a wait calls: it allocates nothing
 }
 
-func newWaiter() (*waiter, error) {
+func newPoller() (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -32,7 +32,7 @@ func newWaiter() (*waiter, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &waiter{file: os.NewFile(uintptr(fd), "epoll")}
+	w := &poller{file: os.NewFile(uintptr(fd), "epoll")}
 	if w.raw, err = w.file.SyscallConn(); err != nil {
 		w.file.Close()
 		return nil, err
@@ -47,7 +47,7 @@ func newWaiter() (*waiter, error) {
 // something has arrived at fd. The wait ends with os.ErrDeadlineExceeded after d, or by
 // interrupt. The order of deadline and flag matters: interrupt does the two the other
 // way round.
-func (w *waiter) wait(fd int, d time.Duration, try func(uintptr) bool) error {
+func (w *poller) wait(fd int, d time.Duration, try func(uintptr) bool) error {
 	if err := w.file.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
@@ -58,12 +58,12 @@ func (w *waiter) wait(fd int, d time.Duration, try func(uintptr) bool) error {
 		return err
 	}
 	err := w.raw.Read(try)
-	_ = w.ctl(unix.EPOLL_CTL_DEL, fd) // fails where the waiter was closed
+	_ = w.ctl(unix.EPOLL_CTL_DEL, fd) // fails where the poller was closed
 	w.interrupted.Store(false)
 	return err
 }
 
-func (w *waiter) ctl(op, fd int) error {
+func (w *poller) ctl(op, fd int) error {
 	w.op, w.fd = op, fd
 	if err := w.raw.Control(w.control); err != nil {
 		return err
@@ -72,9 +72,9 @@ func (w *waiter) ctl(op, fd int) error {
 }
 
 // interrupt ends a wait under way, or else the next. Any goroutine may call it.
-func (w *waiter) interrupt() {
+func (w *poller) interrupt() {
 	w.interrupted.Store(true)
-	_ = w.file.SetReadDeadline(time.Unix(1, 0)) // fails on a closed waiter only
+	_ = w.file.SetReadDeadline(time.Unix(1, 0)) // fails on a closed poller only
 }
 
-func (w *waiter) close() error { return w.file.Close() }
+func (w *poller) close() error { return w.file.Close() }

@@ -2,13 +2,13 @@ package ctnetlink
 
 import "encoding/binary"
 
-// layout says where in a message the values are. The kernel writes entries of a
+// shape says where in a message the values are. The kernel writes entries of a
 // kind all alike: the same attributes in the same order (ctnetlink_fill_info,
 // ctnetlink_conntrack_event). So a message whose attribute headers are those of an
 // earlier one is read at known places instead of walked over.
-type layout struct {
+type shape struct {
 	length int // of the message, octets
-	known  int // lines, 0 where a message of this layout won't be recognized
+	known  int // lines, 0 where a message of this shape won't be recognized
 	lines  [maxLines]line
 
 	orig, reply      tupleOffsets
@@ -41,7 +41,7 @@ type addrOffset struct {
 }
 
 // line is 32 octets of a message, of which those under the mask, attribute headers,
-// make the layout. Four words at a time are compared in half the time of one by one.
+// make the shape. Four words at a time are compared in half the time of one by one.
 type line struct{ want, mask [4]uint64 }
 
 const (
@@ -51,8 +51,8 @@ const (
 	maxMessage = 1<<16 - 1 // more than the kernel's, and what an offset can hold
 )
 
-// recognizes tells whether b is of this layout.
-func (l *layout) recognizes(b []byte) bool {
+// recognizes reports whether b is of this shape.
+func (l *shape) recognizes(b []byte) bool {
 	if len(b) != l.length || l.known == 0 {
 		return false
 	}
@@ -69,8 +69,8 @@ func (l *layout) recognizes(b []byte) bool {
 }
 
 // learn walks over b and puts down where its values are. The error is ErrMalformed.
-func (l *layout) learn(b []byte) error {
-	*l = layout{length: len(b)}
+func (l *shape) learn(b []byte) error {
+	*l = shape{length: len(b)}
 	if len(b) > maxMessage {
 		return ErrMalformed
 	}
@@ -87,10 +87,10 @@ func (l *layout) learn(b []byte) error {
 }
 
 // lineAt is where line i begins. The last one may overlap the one before.
-func (l *layout) lineAt(i int) int { return min(i*lineLen, l.length-lineLen) }
+func (l *shape) lineAt(i int) int { return min(i*lineLen, l.length-lineLen) }
 
-// step goes to the next attribute and makes its header a part of the layout.
-func (l *layout) step(a *attrs) bool {
+// step goes to the next attribute and makes its header a part of the shape.
+func (l *shape) step(a *attrs) bool {
 	if !a.step() {
 		return false
 	}
