@@ -30,7 +30,7 @@ buildGoModule (finalAttrs: {
   };
 
   # Of what `go mod vendor` writes: make vendor-hash.
-  vendorHash = "sha256-ohbsA86+rD/CGnD0uas6EwNBeTAPXT01yNEfC0m5kGM=";
+  vendorHash = "sha256-AcNExixWfbicOMuwq/J15Yml6D3Zysj0in3OJjA/CmA=";
 
   env.CGO_ENABLED = 0;
   tags = [ "nethttpomithttp2" ]; # metrics don't need it
