@@ -5,14 +5,16 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
-// serveMetrics serves them until ctx is done, where they are wanted.
-func (p *probe) serveMetrics(ctx context.Context, c *config.Config) error {
+// serveMetrics serves them until ctx is done, where they are wanted. wait returns once the
+// last page is sent.
+func (p *probe) serveMetrics(ctx context.Context, c *config.Config) (wait func(), err error) {
 	if c.Metrics.Listen == "" {
-		return nil
+		return func() {}, nil
 	}
 	o := monitor.Options{Address: string(c.Metrics.Listen), Pprof: c.Metrics.Pprof}
 	return monitor.Serve(ctx, o, p.sources(), p.log)
@@ -24,6 +26,6 @@ func (p *probe) sources() *monitor.Sources {
 		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
 		Neighbours: p.content.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
-		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl,
+		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Server: httpserver.New(p.log),
 	}
 }

@@ -23,7 +23,7 @@ func (l *loop) serves() func(path string) (code int, text string) {
 	l.t.Helper()
 	c := config.Default()
 	c.Metrics.Listen = config.Listen(freePort(l.t))
-	if err := l.serveMetrics(l.t.Context(), c); err != nil {
+	if _, err := l.serveMetrics(l.t.Context(), c); err != nil {
 		l.t.Fatal(err)
 	}
 	return func(path string) (int, string) {

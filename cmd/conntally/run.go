@@ -70,9 +70,11 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	go p.reloader(args, c, printed, end).run(ctx, hangups, interactive)
-	if err := p.serveMetrics(ctx, c); err != nil {
+	served, err := p.serveMetrics(ctx, c)
+	if err != nil {
 		return err
 	}
+	defer func() { end(); served() }()
 	return p.run(ctx)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/conntally/conntally/export"
@@ -48,7 +49,7 @@ func TestMetricsDoc(t *testing.T) {
 	}
 }
 
-// listing tells all metrics, a table for each part of the pipeline.
+// listing lists all metrics, a table for each part of the pipeline.
 func listing() []byte {
 	s := newSources()
 	var b bytes.Buffer
@@ -61,17 +62,31 @@ func listing() []byte {
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.routeRows()},
 		{"Neighbours: with `extra_fields = [\"source_mac\"]`", s.neighbourRows()},
-		{"Conditions", []row{conditionRow()}},
+		{"Conditions", conditionRows(false)},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
 		{"State and configuration", s.probeRows()},
-		{"The process", slices.Concat([]row{buildRow()}, goRows(), s.processRows())},
+		{"The process", slices.Concat(buildRows(), goRows())},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | |\n|---|---|---|\n", part.title)
 		for _, r := range part.rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, r.kind(), r.help)
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, strings.ToLower(r.kind().ToDTO().String()), r.help)
 		}
 	}
+	for _, f := range processFamilies(s) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), f.GetHelp())
+	}
 	return b.Bytes()
+}
+
+// processFamilies returns the metrics that are the library's own.
+func processFamilies(s *Sources) []*dto.MetricFamily {
+	families, err := s.gatherer().Gather()
+	if err != nil {
+		panic(err)
+	}
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+		return !strings.HasPrefix(f.GetName(), "process_")
+	})
 }
 
 // names are all metrics that there are.

@@ -14,7 +14,7 @@ import (
 func (s *Sources) Handler(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	links := []string{"/metrics", "/healthz"}
-	mux.HandleFunc("GET /metrics", s.serveMetrics)
+	mux.Handle("GET /metrics", s.metricsHandler())
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	if profiles {
 		links = append(links, "/debug/pprof/")
@@ -24,11 +24,6 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.index(w, links) })
 	return mux
-}
-
-func (s *Sources) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", contentType)
-	s.write(w)
 }
 
 // serveHealth answers 200 while the probe works, else 503 and why it doesn't: its loop

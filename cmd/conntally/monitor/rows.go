@@ -7,45 +7,64 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/conntally/conntally/export"
 )
 
-// row is a metric as it is now. A name that ends in _total is a counter, any other a
-// gauge.
+// row is a metric and how it is read. A name that ends in _total is a counter, any other
+// a gauge. A value that is not known is NaN, and left out.
 type row struct {
 	name, help string
-	value      float64
+	value      func() float64
 }
 
-func (r *row) kind() string {
+func (r *row) kind() prometheus.ValueType {
 	if strings.HasSuffix(r.name, "_total") {
-		return "counter"
+		return prometheus.CounterValue
 	}
-	return "gauge"
+	return prometheus.GaugeValue
 }
 
-func count(v *atomic.Uint64) float64  { return float64(v.Load()) }
-func seconds(v *atomic.Int64) float64 { return time.Duration(v.Load()).Seconds() }
+func count(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
+func gauge(v *atomic.Int64) func() float64  { return func() float64 { return float64(v.Load()) } }
 
-// buildRow has labels.
-func buildRow() row {
-	return row{"conntally_build_info", "The version, as labels `version` and `goversion`; always 1.", 1}
+// seconds reads a duration kept in nanoseconds.
+func seconds(v *atomic.Int64) func() float64 {
+	return func() float64 { return time.Duration(v.Load()).Seconds() }
 }
 
-// conditionRow has a label.
-func conditionRow() row {
-	return row{"conntally_condition", "1 while a condition of docs/check.md holds, else 0; by the label `condition`.", 0}
+// buildRows have labels.
+func buildRows() []row {
+	return []row{{
+		"conntally_build_info", "The version, as labels `version` and `goversion`; always 1.",
+		func() float64 { return 1 },
+	}}
 }
 
-// kernelRows are of the kernel's table, as far as it can be asked.
-func (s *Sources) kernelRows() (rows []row) {
-	if n, err := s.Sysctl("count"); err == nil {
-		rows = append(rows, row{"conntally_conntrack_entries", "Connections in the kernel's table (nf_conntrack_count).", float64(n)})
+// conditionRows have a label.
+func conditionRows(holds bool) []row {
+	return []row{{
+		"conntally_condition", "1 while a condition of docs/check.md holds, else 0; by the label `condition`.",
+		func() float64 { return map[bool]float64{true: 1}[holds] },
+	}}
+}
+
+// kernelRows are of the kernel's table.
+func (s *Sources) kernelRows() []row {
+	sysctl := func(name string) func() float64 {
+		return func() float64 {
+			n, err := s.Sysctl(name)
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(n)
+		}
 	}
-	if n, err := s.Sysctl("max"); err == nil {
-		rows = append(rows, row{"conntally_conntrack_entries_limit", "Connections that the kernel's table may have (nf_conntrack_max).", float64(n)})
+	return []row{
+		{"conntally_conntrack_entries", "Connections in the kernel's table (nf_conntrack_count).", sysctl("count")},
+		{"conntally_conntrack_entries_limit", "Connections that the kernel's table may have (nf_conntrack_max).", sysctl("max")},
 	}
-	return rows
 }
 
 func (s *Sources) conntrackRows() []row {
@@ -57,7 +76,7 @@ func (s *Sources) conntrackRows() []row {
 		{"conntally_conntrack_stalls_total", "Times that reliable delivery was ended because reading stalled.", count(&c.Stalls)},
 		{"conntally_conntrack_overruns_total", "Times that the kernel said it had dropped events.", count(&c.Overruns)},
 		{"conntally_conntrack_reopened_total", "Event sockets that had to be opened again.", count(&p.Reopened)},
-		{"conntally_conntrack_receive_buffer_bytes", "The event socket's buffer in force; the kernel reports twice what was set.", float64(p.ReceiveBuffer.Load())},
+		{"conntally_conntrack_receive_buffer_bytes", "The event socket's buffer in force; the kernel reports twice what was set.", gauge(&p.ReceiveBuffer)},
 		{"conntally_conntrack_malformed_total", "Kernel messages that could not be decoded.", count(&c.Malformed)},
 		{"conntally_conntrack_poll_interval_seconds", "Time between two dumps in force: stretched if they would take more CPU than max_cpu.", seconds(&p.Interval)},
 		{"conntally_conntrack_dumps_total", "Complete dumps.", count(&c.Dumps)},
@@ -66,7 +85,7 @@ func (s *Sources) conntrackRows() []row {
 		{"conntally_conntrack_dump_entries_total", "Live connections read from dumps.", count(&c.Entries)},
 		{"conntally_conntrack_dump_seconds_total", "Time that dumps took, pauses included.", seconds(&p.DumpTime)},
 		{"conntally_conntrack_dump_cpu_seconds_total", "CPU spent in dumps, user and system.", seconds(&p.DumpCPU)},
-		{"conntally_conntrack_last_dump_age_seconds", "Since the last whole dump, or since the start where there was none.", s.dumpAge()},
+		{"conntally_conntrack_last_dump_age_seconds", "Since the last whole dump, or since the start where there was none.", s.dumpAge},
 	}
 }
 
@@ -78,7 +97,7 @@ func (s *Sources) dumpAge() float64 {
 func (s *Sources) flowRows() []row {
 	f := s.Flow
 	return []row{
-		{"conntally_flows", "Connections in the flow table.", float64(f.Flows.Load())},
+		{"conntally_flows", "Connections in the flow table.", gauge(&f.Flows)},
 		{"conntally_records_total", "Flow records made.", count(&f.Records)},
 		{"conntally_flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", count(&f.Baselined)},
 		{"conntally_flows_restored_total", "Connections that an earlier run has exported in part.", count(&f.Restored)},
@@ -97,6 +116,7 @@ func (s *Sources) probeRows() []row {
 	return []row{
 		{"conntally_state_errors_total", "Writes of the state file that failed: a restart would not be exact.", count(&p.StateErrors)},
 		{"conntally_config_reloads_total", "Times that the configuration was read again.", count(&p.Reloads)},
+		{"conntally_http_panics_total", "Faults of this program while it served metrics or health: none is expected.", count(&s.Server.Stats.Panics)},
 		{"conntally_config_refused", "1 if the last reload was refused and the old configuration is in force, else 0.", count(&p.Refused)},
 	}
 }
@@ -121,7 +141,7 @@ func (s *Sources) neighbourRows() []row {
 		return nil
 	}
 	return []row{
-		{"conntally_neighbours", "Hosts whose Ethernet address is known, those included that left in the last hour.", float64(n.Known.Load())},
+		{"conntally_neighbours", "Hosts whose Ethernet address is known, those included that left in the last hour.", gauge(&n.Known)},
 		{"conntally_neighbour_failures_total", "Readings of the tables of neighbours that failed and are tried again.", count(&n.Failures)},
 	}
 }
@@ -145,23 +165,20 @@ func collectorRows(c *export.CollectorStats) []row {
 	}
 }
 
-// goRows are of the language's runtime, under the names that its users know.
+// goRows are of the language's runtime, under the names that its users know. The library
+// has twenty more, which nobody looks at on a router.
 func goRows() []row {
-	samples := []metrics.Sample{
-		{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
+	sample := func(name string) func() float64 {
+		return func() float64 {
+			s := []metrics.Sample{{Name: name}}
+			metrics.Read(s)
+			return float64(s[0].Value.Uint64())
+		}
 	}
-	metrics.Read(samples)
-	value := func(i int) float64 { return float64(samples[i].Value.Uint64()) }
 	return []row{
-		{"go_goroutines", "Goroutines.", value(0)},
-		{"go_memstats_heap_alloc_bytes", "Heap in use by objects, those included that nobody needs any more.", value(1)},
-		{"go_gc_cycles_total", "Garbage collections.", value(2)},
+		{"go_goroutines", "Goroutines.", sample("/sched/goroutines:goroutines")},
+		{"go_memstats_heap_alloc_bytes", "Heap in use by objects, those included that nobody needs any more.",
+			sample("/memory/classes/heap/objects:bytes")},
+		{"go_gc_cycles_total", "Garbage collections.", sample("/gc/cycles/total:gc-cycles")},
 	}
-}
-
-// began is the start as the system clock tells it now. A router without a battery
-// sets that clock after the start.
-func (s *Sources) began() float64 {
-	now := s.Clock()
-	return math.Round(time.Duration(now.Wall - (now.Mono - s.Began)).Seconds())
 }

@@ -1,13 +1,10 @@
 // Package monitor tells Prometheus what the pipeline counts, and a service monitor
-// whether it works.
-//
-// The text format is written by hand: it is two lines about a metric and one per
-// value, while the usual library makes the program a third larger and needs as much
-// memory as all the rest. That library reads and judges the page in the tests.
+// whether it works. In: counters of the pipeline. Out: /metrics and /healthz.
 package monitor
 
 import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
@@ -27,6 +24,7 @@ type Sources struct {
 	Conditions func() []condition.Condition // that hold
 	Collectors func() []*export.Collector   // those of now
 
+	Server *httpserver.Server
 	Clock  conntrack.Clock
 	Began  int64                          // when the program did, monotonic
 	Sysctl func(name string) (int, error) // of conntrack, as kernel.ReadSysctl

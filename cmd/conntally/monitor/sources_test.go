@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
@@ -35,16 +38,12 @@ func newSources(collectors ...string) *Sources {
 		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
-		Clock:      clock, Began: 100 * second,
+		Clock:      clock, Began: 100 * second, Server: httpserver.New(zap.NewNop()),
 		Sysctl: func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
 	}
 }
 
-func pageOf(s *Sources) []byte {
-	var b bytes.Buffer
-	s.write(&b)
-	return b.Bytes()
-}
+func pageOf(s *Sources) []byte { return get(s, "/metrics").Body.Bytes() }
 
 // parsed is what Prometheus makes of a page.
 func parsed(t *testing.T, page []byte) monitortest.Families {
@@ -83,8 +82,9 @@ func TestEverythingIsTold(t *testing.T) {
 	s := newSources("192.0.2.1:2055")
 	at := map[float64]string{}
 	number(t, &s.Collectors()[0].Stats, at)
+	number(t, &s.Server.Stats, at)
 	for _, stats := range reflect.ValueOf(s).Elem().Fields() {
-		if stats.Kind() == reflect.Pointer {
+		if stats.Kind() == reflect.Pointer && stats.Interface() != s.Server {
 			number(t, stats.Interface(), at)
 		}
 	}
@@ -196,19 +196,47 @@ func TestTimes(t *testing.T) {
 	if v := value(t, s, "conntally_conntrack_last_dump_age_seconds"); v != 3 {
 		t.Errorf("after a dump %v", v)
 	}
-	if v := value(t, s, "process_start_time_seconds"); v != 1_700_000_100 {
-		t.Errorf("began %v", v)
-	}
 }
 
 func TestProcess(t *testing.T) {
-	s := newSources()
+	families := parsed(t, pageOf(newSources()))
 	for name, least := range map[string]float64{
 		"process_cpu_seconds_total": 0, "process_resident_memory_bytes": 1 << 20, "process_virtual_memory_bytes": 1 << 21,
-		"process_open_fds": 3, "process_max_fds": 16, "go_goroutines": 2, "go_memstats_heap_alloc_bytes": 1 << 10,
+		"process_open_fds": 3, "process_max_fds": 16, "process_start_time_seconds": 1_700_000_000,
+		"go_goroutines": 2, "go_memstats_heap_alloc_bytes": 1 << 10, "go_gc_cycles_total": 0,
 	} {
-		if v := value(t, s, name); !(v >= least) {
-			t.Errorf("%s %v", name, v)
+		if v, found := families.Value(name); !found || !(v >= least) {
+			t.Errorf("%s %v %v", name, v, found)
 		}
+	}
+	for name := range families {
+		if strings.Contains(name, "_network_") {
+			t.Errorf("%s is of the whole router", name)
+		}
+	}
+}
+
+// TestCollectorPanics: a fault in what one metric is read from is counted, and the
+// others are still shown.
+func TestCollectorPanics(t *testing.T) {
+	s := newSources()
+	s.Sysctl = func(string) (int, error) { panic("a fault") }
+	families := parsed(t, pageOf(s))
+	if _, found := families.Value("conntally_flows"); !found {
+		t.Error("the flows are missing, too")
+	}
+	if n := value(t, s, "conntally_http_panics_total"); n == 0 {
+		t.Error("not counted")
+	}
+}
+
+// TestDuplicateCollectors: what can't be shown twice doesn't hide the rest.
+func TestDuplicateCollectors(t *testing.T) {
+	families := parsed(t, pageOf(newSources("192.0.2.1:2055", "192.0.2.1:2055", "192.0.2.2:2055")))
+	if n := len(families["conntally_export_datagrams_total"].GetMetric()); n != 2 {
+		t.Errorf("%d collectors, want 2", n)
+	}
+	if _, found := families.Value("conntally_flows"); !found {
+		t.Error("the flows are missing, too")
 	}
 }

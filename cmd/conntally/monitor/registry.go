@@ -1,0 +1,132 @@
+package monitor
+
+import (
+	"math"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
+	"github.com/conntally/conntally/export"
+)
+
+// metricsHandler answers with all metrics as they are then. Pages are not compressed: a
+// compressor takes a megabyte, and a page has a few kilobytes. A metric that can't be
+// shown doesn't hide the others.
+func (s *Sources) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{
+		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError, DisableCompression: true,
+	})
+}
+
+// gatherer collects all metrics.
+func (s *Sources) gatherer() prometheus.Gatherer {
+	all := []prometheus.Collector{s.buildInfo(), s.conditionCollector(), s.exportCollector(), processCollector()}
+	for _, rows := range [][]row{
+		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(), s.probeRows(), goRows(),
+	} {
+		all = append(all, newCollector(rows, func(show func([]row, ...string)) { show(rows) }))
+	}
+	r := prometheus.NewRegistry()
+	for _, c := range all {
+		r.MustRegister(guarded{c, s.Server})
+	}
+	return withoutNetwork(r)
+}
+
+// guarded keeps a collector that panics from ending the program: a registry runs them in
+// goroutines of its own.
+type guarded struct {
+	prometheus.Collector
+	server *httpserver.Server
+}
+
+// Collect implements prometheus.Collector.
+func (g guarded) Collect(ch chan<- prometheus.Metric) {
+	defer g.server.Recover()
+	g.Collector.Collect(ch)
+}
+
+// collector shows rows, once for each set of label values.
+type collector struct {
+	descs []*prometheus.Desc
+	each  func(show func(rows []row, labelValues ...string))
+}
+
+// newCollector returns a collector of metrics like these. each shows those of now.
+func newCollector(like []row, each func(show func([]row, ...string)), labels ...string) *collector {
+	c := &collector{each: each}
+	for _, r := range like {
+		c.descs = append(c.descs, prometheus.NewDesc(r.name, r.help, labels, nil))
+	}
+	return c
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.each(func(rows []row, labelValues ...string) {
+		for i := range rows {
+			if v := rows[i].value(); !math.IsNaN(v) {
+				ch <- prometheus.MustNewConstMetric(c.descs[i], rows[i].kind(), v, labelValues...)
+			}
+		}
+	})
+}
+
+func (s *Sources) buildInfo() prometheus.Collector {
+	rows := buildRows()
+	each := func(show func([]row, ...string)) { show(rows, s.Version, runtime.Version()) }
+	return newCollector(rows, each, "version", "goversion")
+}
+
+// conditionCollector shows of each condition whether it holds.
+func (s *Sources) conditionCollector() prometheus.Collector {
+	each := func(show func([]row, ...string)) {
+		holding := s.Conditions()
+		for _, d := range condition.Definitions() {
+			holds := slices.ContainsFunc(holding, func(c condition.Condition) bool { return c.ID == d.ID })
+			show(conditionRows(holds), string(d.ID))
+		}
+	}
+	return newCollector(conditionRows(false), each, "condition")
+}
+
+// exportCollector shows the metrics of each collector of flows.
+func (s *Sources) exportCollector() prometheus.Collector {
+	each := func(show func([]row, ...string)) {
+		for _, c := range s.Collectors() {
+			show(collectorRows(&c.Stats), strings.ToValidUTF8(c.Target.Address, "?"), c.Target.Protocol.String())
+		}
+	}
+	return newCollector(collectorRows(new(export.CollectorStats)), each, "collector", "protocol")
+}
+
+// processCollector shows what all exporters show of themselves.
+func processCollector() prometheus.Collector {
+	return collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+}
+
+// withoutNetwork leaves out process_network_*, which on a router is not the program's
+// traffic but all of the router's own.
+func withoutNetwork(g prometheus.Gatherer) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := g.Gather()
+		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+			return strings.HasPrefix(f.GetName(), "process_network_")
+		}), err
+	})
+}

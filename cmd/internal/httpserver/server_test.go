@@ -1,0 +1,318 @@
+package httpserver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// hello is a handler with a fault.
+func hello() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello "+r.URL.Path) })
+	mux.HandleFunc("/fault", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half a resp")
+		panic("a fault")
+	})
+	return mux
+}
+
+// serving serves a handler at a port of loopback until the end of the test.
+func serving(t *testing.T, s *Server, handler http.Handler) (address string) {
+	t.Helper()
+	l, err := Listen(t.Context(), "127.0.0.1:0", zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l, handler) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestRequests sends what clients may send.
+func TestRequests(t *testing.T) {
+	address := serving(t, New(zap.NewNop()), hello())
+	much := "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 3*maxHeader) + "\r\n\r\n"
+	for _, c := range []struct{ request, response, body string }{
+		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n", "hello /"},
+		{"GET /x HTTP/1.0\r\n\r\n", "HTTP/1.0 200 OK\r\n", "hello /x"},
+		{"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n", ""},
+		{"GET /../x HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 307 Temporary Redirect\r\n", "<a"},
+		{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n", "Method"},
+		{"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", "Method"},
+		{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", "Method"},
+		{"GET\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "400"},
+		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", "400"}, // TLS
+		{much, "HTTP/1.1 431 Request Header Fields Too Large\r\n", "431"},
+	} {
+		got := exchange(t, address, c.request)
+		head, body, _ := strings.Cut(got, "\r\n\r\n")
+		if !strings.HasPrefix(head, c.response) || !strings.HasPrefix(body, c.body) || (body != "") != (c.body != "") {
+			t.Errorf("%.40q...: %q, want %q", c.request, got, c.response)
+		}
+	}
+}
+
+// exchange sends a request and returns all that comes back.
+func exchange(t *testing.T, address, request string) string {
+	t.Helper()
+	conn := dial(t, address)
+	defer conn.Close()
+	_, _ = io.WriteString(conn, request)             // a request too long is not read to its end
+	_ = conn.(*net.TCPConn).CloseWrite()             // it may be closed already
+	response, _ := io.ReadAll(bufio.NewReader(conn)) // a reset comes after the response
+	return string(response)
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestHandlerPanics: the server goes on, the fault is counted and logged, and nobody takes
+// the half response for a whole one.
+func TestHandlerPanics(t *testing.T) {
+	core, logged := observer.New(zapcore.DebugLevel)
+	s := New(zap.New(core))
+	address := serving(t, s, hello())
+	for i := range 3 {
+		if response, err := http.Get("http://" + address + "/fault"); err == nil {
+			body, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if err == nil {
+				t.Errorf("a half response looks whole: %q", body)
+			}
+		}
+		if got := s.Stats.Panics.Load(); got != uint64(i+1) {
+			t.Errorf("%d faults counted after %d", got, i+1)
+		}
+		if got := exchange(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.Contains(got, "hello") {
+			t.Errorf("after a fault: %q", got)
+		}
+	}
+	entries := logged.FilterLevelExact(zapcore.ErrorLevel).All()
+	if len(entries) != 3 || entries[0].ContextMap()["panic"] != "a fault" ||
+		!strings.Contains(entries[0].ContextMap()["stack"].(string), "server_test.go") || logged.Len() != 3 {
+		t.Errorf("logged %v", logged.All())
+	}
+}
+
+// TestRecover: what a handler starts can be kept from ending the program.
+func TestRecover(t *testing.T) {
+	s := New(zap.NewNop())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer s.Recover()
+		panic("a fault")
+	}()
+	<-done
+	if s.Stats.Panics.Load() != 1 {
+		t.Error("not counted")
+	}
+}
+
+// pipes is a listener of connections in memory, for which time can be passed.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// TestSlowClients: whoever dawdles is given up after a time, and not before.
+func TestSlowClients(t *testing.T) {
+	for name, c := range map[string]struct {
+		sends string
+		after time.Duration
+	}{
+		"says nothing":               {"", readTimeout},
+		"stops in the request":       {"GET / HTTP/1.1\r\nHost:", readTimeout},
+		"asks and doesn't read":      {"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n", writeTimeout},
+		"asks nothing more":          {"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", idleTimeout},
+		"doesn't send what it says ": {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", readTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { slowClient(t, c.sends, c.after) })
+		})
+	}
+}
+
+func slowClient(t *testing.T, sends string, after time.Duration) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	listener, ended := make(pipes), make(chan error, 1)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for err := error(nil); err == nil && r.URL.Path == "/endless"; {
+			_, err = w.Write(make([]byte, 1<<10))
+		}
+	})
+	go func() { ended <- New(zap.NewNop()).Serve(ctx, listener, handler) }()
+	ours, theirs := net.Pipe()
+	closed := make(chan struct{})
+	listener <- noticing{theirs, closed}
+	began := time.Now()
+	if _, err := io.WriteString(ours, sends); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(sends, "endless") {
+		go func() { _, _ = io.Copy(io.Discard, ours) }()
+	}
+	<-closed
+	if took := time.Since(began); took < after || took > after+time.Second {
+		t.Errorf("given up after %v, want %v", took, after)
+	}
+	ours.Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// noticing is a connection of which it is noticed that it is closed.
+type noticing struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (n noticing) Close() error {
+	select {
+	case <-n.closed:
+	default:
+		close(n.closed)
+	}
+	return n.Conn.Close()
+}
+
+// TestMaxConnections: of many clients at once no more are served at a time than may be,
+// and in the end all.
+func TestMaxConnections(t *testing.T) {
+	const clients = 3 * maxConnections
+	var now, most, asked atomic.Int64
+	release := make(chan struct{})
+	address := serving(t, New(zap.NewNop()), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		if asked.Add(1) == maxConnections {
+			close(release)
+		}
+		<-release
+		now.Add(-1)
+		_, _ = io.WriteString(w, "hello")
+	}))
+	responses := make(chan string, clients)
+	for range clients {
+		conn := dial(t, address)
+		go func() {
+			_, _ = io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+			response, _ := io.ReadAll(conn)
+			responses <- string(response)
+		}()
+	}
+	for range clients {
+		if got := <-responses; !strings.Contains(got, "hello") {
+			t.Errorf("%q", got)
+		}
+	}
+	if most.Load() != maxConnections {
+		t.Errorf("%d served at a time, want %d", most.Load(), maxConnections)
+	}
+}
+
+// TestEnd: a response under way is sent, one that hangs is given up, and the port is free.
+func TestEnd(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		l, err := Listen(t.Context(), "127.0.0.1:0", zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		asked, free, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- New(zap.NewNop()).Serve(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(asked)
+				<-r.Context().Done() // the end reaches the handler
+				if hangs {
+					<-free
+				}
+				_, _ = io.WriteString(w, "whole")
+			}))
+		}()
+		conn := dial(t, l.Addr().String())
+		if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		close(free)
+		if got, _ := io.ReadAll(conn); strings.Contains(string(got), "whole") == hangs {
+			t.Errorf("hangs %v: %q", hangs, got)
+		}
+		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			conn.Close()
+			t.Error("the port is still open")
+		}
+	}
+}
+
+// exhausted is a listener that fails so often, then is closed.
+type exhausted struct {
+	net.Listener
+	failures int
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	if l.failures == 0 {
+		return nil, net.ErrClosed
+	}
+	l.failures--
+	return nil, syscall.ENOMEM
+}
+
+// TestAcceptFails: what goes on failing neither ends the server nor takes the processor.
+func TestAcceptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		l := &retryListener{Listener: &exhausted{failures: 3}, log: zap.NewNop()}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 3*retryDelay {
+			t.Errorf("three failures in %v", took)
+		}
+	})
+}
