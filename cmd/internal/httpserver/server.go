@@ -41,8 +41,8 @@ type Stats struct {
 // New returns a server that logs its own failures.
 func New(log *zap.Logger) *Server { return &Server{log: log} }
 
-// Recover, deferred, keeps a panic from ending the program: it is logged and counted.
-// Goroutines started by a handler need it; handlers themselves have it.
+// Recover keeps a panic from ending the program where it is deferred: it is logged and
+// counted. Goroutines started by a handler need it; handlers themselves have it.
 func (s *Server) Recover() {
 	if v := recover(); v != nil {
 		s.report(v)
