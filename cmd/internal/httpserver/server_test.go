@@ -216,38 +216,43 @@ func (n noticing) Close() error {
 
 // TestMaxConnections: of many clients at once no more are served at a time than may be,
 // and in the end all.
-func TestMaxConnections(t *testing.T) {
+func TestMaxConnections(t *testing.T) { synctest.Test(t, maxConnectionsAtATime) }
+
+func maxConnectionsAtATime(t *testing.T) {
 	const clients = 3 * maxConnections
-	var now, asked atomic.Int64
-	var tooMany atomic.Bool
+	ctx, cancel := context.WithCancel(t.Context())
+	listener, ended := make(pipes), make(chan error, 1)
+	var asked atomic.Int64
 	release := make(chan struct{})
-	address := serving(t, New(zap.NewNop()), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if now.Add(1) > maxConnections {
-			tooMany.Store(true)
-		}
-		if asked.Add(1) == maxConnections {
-			close(release)
-		}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
 		<-release
-		now.Add(-1)
 		_, _ = io.WriteString(w, "hello")
-	}))
+	})
+	go func() { ended <- New(zap.NewNop()).Serve(ctx, listener, handler) }()
 	responses := make(chan string, clients)
 	for range clients {
-		conn := dial(t, address)
 		go func() {
-			_, _ = io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
-			response, _ := io.ReadAll(conn)
+			ours, theirs := net.Pipe()
+			listener <- theirs
+			_, _ = io.WriteString(ours, "GET / HTTP/1.0\r\n\r\n")
+			response, _ := io.ReadAll(ours)
 			responses <- string(response)
 		}()
 	}
+	synctest.Wait() // until nothing more happens
+	if n := asked.Load(); n != maxConnections {
+		t.Errorf("%d served at a time, want %d", n, maxConnections)
+	}
+	close(release)
 	for range clients {
 		if got := <-responses; !strings.Contains(got, "hello") {
 			t.Errorf("%q", got)
 		}
 	}
-	if tooMany.Load() {
-		t.Errorf("more than %d were served at a time", maxConnections)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
