@@ -12,7 +12,7 @@ NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 export CGO_ENABLED = 0
 export GO
 
-.PHONY: build install uninstall demo test unit lint fuzz bench bench-quick bench-instructions tools clean \
+.PHONY: build install uninstall demo test soak unit lint fuzz bench bench-quick bench-instructions tools clean \
 	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
 
 build: ## the program, ./conntally
@@ -33,6 +33,10 @@ demo: build ## a NAT router in network namespaces, real traffic, the flows
 test: tools ## all tests, against the real kernel and real collectors
 	$(GO) vet ./...
 	$(GO) test -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
+
+SOAK = 10m
+soak: tools ## five collectors and a LAN's noise for SOAK; every byte is to arrive at each
+	CONNTALLY_SOAK=$(SOAK) $(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -v -timeout 0 -run '^TestCollectors$$' ./cmd/conntally
 
 unit: ## the tests that need no root
 	$(GO) test ./...

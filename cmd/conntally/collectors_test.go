@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/noise"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -33,18 +35,50 @@ type record struct {
 	packets, bytes uint64
 }
 
-// TestCollectors: of several hundred mixed flows every byte arrives once, at each
-// collector, by each protocol.
+// soakVariable sets how long TestCollectors goes on, such as "10m"; without it, for one
+// round of traffic. make soak sets it.
+const soakVariable = "CONNTALLY_SOAK"
+
+const (
+	soakRound = 5 * time.Second // one round begins after another
+	soakNoise = 50              // events per second
+)
+
+func soakTime(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv(soakVariable)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", soakVariable, err)
+	}
+	return d
+}
+
+// TestCollectors: of rounds of several hundred mixed flows each, and the noise beside
+// them, every byte arrives once, at each of five collectors, by each protocol.
 func TestCollectors(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, map[string]string{
+	soak := soakTime(t)
+	r := newRigWith(t, lab.Options{Internet: internet(), Sysctls: map[string]string{
+		"net/netfilter/nf_conntrack_acct":                  "1",
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2",
 		"net/netfilter/nf_conntrack_tcp_timeout_close":     "2",
 		"net/netfilter/nf_conntrack_udp_timeout":           "3",
 		"net/netfilter/nf_conntrack_udp_timeout_stream":    "3",
 		"net/netfilter/nf_conntrack_icmp_timeout":          "2",
 		"net/netfilter/nf_conntrack_icmpv6_timeout":        "2",
-	})
+	}})
+	var cancel context.CancelFunc
+	r.ctx, cancel = context.WithTimeout(t.Context(), soak+patience)
+	t.Cleanup(cancel)
+	if err := r.Observe(); err != nil {
+		t.Fatal(err)
+	}
+	// The name of a collector is looked up before all is counted.
+	r.nft("table inet nameless { chain output { type filter hook output priority raw; udp dport 53 drop; }; }")
 	watch := r.oracle()
 	s := r.sink()
 	collectors := []collector{
@@ -53,24 +87,84 @@ func TestCollectors(t *testing.T) {
 	}
 	p := r.probe("--config", r.config(s, collectors))
 
-	flows, left := r.mixedTraffic()
+	flows, left, events := r.soak(soak)
 	watch.untilEnded(r, flows-left)
-	forwarded, err := r.Settle(r.ctx)
-	if err != nil {
+	if err := r.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	r.stop(p)
-	want := watch.all(r)
+	want, passed := r.tallies()
 	records := s.all()
-	t.Logf("%d connections, %d records", flows, len(records))
+	t.Logf("%d connections and %d events of noise, %d records: %v", flows, events, len(records), passed)
 
 	if flows < 200 {
 		t.Errorf("%d flows", flows)
 	}
-	allArrived(t, "the embedded collector", fromDecode(records), want, forwarded)
+	allArrived(t, "the embedded collector", fromDecode(records), want, passed)
 	for _, c := range collectors {
-		allArrived(t, c.name+" by "+c.protocol, c.read(len(records)), want, forwarded)
+		allArrived(t, c.name+" by "+c.protocol, c.read(len(records)), want, passed)
 	}
+}
+
+// internet returns addresses of the server that default routes lead to.
+func internet() []netip.Addr {
+	return []netip.Addr{
+		netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8:200::9"),
+	}
+}
+
+// soak sends mixed traffic for some time, at least once, with noise beside it. It returns
+// how many connections there were, how many of them are left open, and how many events of
+// noise.
+func (r *rig) soak(long time.Duration) (flows, left, events int) {
+	r.t.Helper()
+	source, err := noise.New(r.Lab, internet()[0], 1)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() {
+		if err := source.Close(); err != nil {
+			r.t.Error(err)
+		}
+	}()
+	ctx, quiet := context.WithCancel(r.ctx)
+	defer quiet()
+	var beside errgroup.Group
+	beside.Go(func() (err error) { events, err = source.Run(ctx, soakNoise); return err })
+	for begin, next := time.Now(), time.Duration(0); next == 0 || next < long; next += soakRound {
+		if err := lab.WaitUntil(r.ctx, begin.Add(next)); err != nil {
+			r.t.Fatal(err)
+		}
+		n, open := r.mixedTraffic()
+		flows, left = flows+n, left+open
+	}
+	quiet()
+	if err := beside.Wait(); err != nil {
+		r.t.Error(err)
+	}
+	return flows, left, events
+}
+
+// tallies are of what the router's rules counted: by flow, and by protocol.
+func (r *rig) tallies() (flows tally, classes map[lab.Class]lab.Count) {
+	r.t.Helper()
+	passed, err := r.Observed()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	flows, classes = tally{}, map[lab.Class]lab.Count{}
+	for p, c := range passed {
+		flows.add(flowKey{p.Proto, p.From.Addr(), p.To.Addr(), p.From.Port(), p.To.Port()}, c.Packets, c.Bytes)
+		class := lab.Class{Family: unix.AF_INET, Proto: p.Proto}
+		if p.From.Addr().Is6() {
+			class.Family = unix.AF_INET6
+		}
+		sum := classes[class]
+		sum.Packets += c.Packets
+		sum.Bytes += c.Bytes
+		classes[class] = sum
+	}
+	return flows, classes
 }
 
 // allArrived compares records with the last counters of all entries, flow by flow, and
@@ -230,6 +324,7 @@ func fromGoflow2(t *testing.T, file string) (records []record) {
 	protocols := map[string]uint8{
 		"TCP": unix.IPPROTO_TCP, "UDP": unix.IPPROTO_UDP,
 		"ICMP": unix.IPPROTO_ICMP, "IPv6-ICMP": unix.IPPROTO_ICMPV6,
+		"IGMP": unix.IPPROTO_IGMP, "GRE": unix.IPPROTO_GRE, "ESP": unix.IPPROTO_ESP, "experimental": experimental,
 	}
 	for objects := json.NewDecoder(f); ; {
 		var o struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// flowKey names one direction of a connection by its two real ends. ICMP flows
-// between the same ends are one.
+// flowKey names one direction of a connection by its two real ends. Flows between the
+// same ends by a protocol without ports, such as ICMP, are one.
 type flowKey struct {
 	proto            uint8
 	src, dst         netip.Addr
@@ -27,7 +27,9 @@ func (t tally) add(k flowKey, packets, bytes uint64) {
 	if packets == 0 {
 		return
 	}
-	if k.proto == unix.IPPROTO_ICMP || k.proto == unix.IPPROTO_ICMPV6 {
+	switch k.proto {
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
+	default:
 		k.srcPort, k.dstPort = 0, 0
 	}
 	c := t[k]
