@@ -50,7 +50,9 @@ func newContent(ctx context.Context, c *config.Config, routes *route.Resolver, c
 			r.InputVLAN, r.OutputVLAN = routes.VLAN(r.Input), routes.VLAN(r.Output)
 		}
 		if hosts != nil {
-			r.SrcMAC = hosts.MAC(&r.Src)
+			// Each as it is on the way in and out: translation shows there.
+			r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
+			r.DstMAC = hosts.MAC(&r.PostDst, r.Output, r.At.Mono)
 		}
 	}
 	return ct, nil

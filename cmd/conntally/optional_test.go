@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ protocol = "netflow9"
 [flow]
 biflow = true
 nat_events = true
-extra_fields = ["flow_id", "vlan", "source_mac"]
+extra_fields = ["flow_id", "vlan", "mac", "zone"]
 active_timeout = "5s"
 idle_timeout = "4s"
 [conntrack]
@@ -89,7 +90,7 @@ func countPairs(flows []decode.Flow) (n int) {
 	return n
 }
 
-// checkMACs wants the client's Ethernet address where it is the source.
+// checkMACs wants the client's Ethernet address where it is the source or the destination.
 func (r *rig) checkMACs(flows []decode.Flow) {
 	r.t.Helper()
 	var mac [6]byte
@@ -103,16 +104,22 @@ func (r *rig) checkMACs(flows []decode.Flow) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	seen := 0
+	isClient := func(a netip.Addr) bool { return a.String() == lab.ClientIPv4 || a.String() == lab.ClientIPv6 }
+	up, down := 0, 0
 	for _, f := range flows {
-		if src := f.Src.String(); src == lab.ClientIPv4 || src == lab.ClientIPv6 {
-			if seen++; f.SrcMAC != mac {
+		if isClient(f.Src) {
+			if up++; f.SrcMAC != mac {
 				r.t.Errorf("%v comes from %x, want %x", f.Src, f.SrcMAC, mac)
 			}
 		}
+		if isClient(f.Dst) {
+			if down++; f.DstMAC != mac {
+				r.t.Errorf("what is for %v goes to %x, want %x", f.Dst, f.DstMAC, mac)
+			}
+		}
 	}
-	if seen == 0 {
-		r.t.Error("nothing comes from the client")
+	if up == 0 || down == 0 {
+		r.t.Errorf("%d flows from the client, %d to it", up, down)
 	}
 }
 

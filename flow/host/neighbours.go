@@ -2,31 +2,32 @@ package host
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"net/netip"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
 const (
-	// readInterval is well below the time for which the kernel keeps a neighbour
-	// that is silent (gc_stale_time, 60 s), and below that from a first packet to a
-	// first record (an idle timeout, or that of the connection).
-	readInterval = 10 * time.Second
-	// remembered is for how long a neighbour counts that is gone: connections end
-	// after their hosts have left.
-	remembered = time.Hour
-	// most bounds what is remembered.
-	most = 1 << 16
+	// readInterval is how often all neighbours are read, in case that notifications are not
+	// the whole truth.
+	readInterval = time.Minute
+	// readPause is the least time between two such readings.
+	readPause = time.Second
+	// bufferSize holds some 800 notifications. If they are more, all neighbours are read.
+	bufferSize = 1 << 20
+	// drainMost is how many are taken in at once at most: who waits for a MAC address waits
+	// for that.
+	drainMost = 1024
 )
-
-// MAC is an Ethernet address; the zero MAC is none.
-type MAC [6]byte
 
 // NeighbourStats counts what Neighbours does. Any goroutine may read it.
 type NeighbourStats struct {
@@ -35,120 +36,215 @@ type NeighbourStats struct {
 }
 
 // Neighbours knows the Ethernet addresses of the hosts on the router's own networks:
-// the kernel's tables of ARP and IPv6 neighbour discovery, and those that left lately.
+// the kernel's tables of ARP and IPv6 neighbour discovery, and those that left lately. The
+// kernel tells of each change at once.
 type Neighbours struct {
 	Stats NeighbourStats
 
-	clock    conntrack.Clock
-	list     func() ([]rtnetlink.NeighMessage, error)
-	seen     map[conntrack.Addr]sighting
-	last     int64 // when the tables were read before, monotonic
-	madeRoom bool  // this reading has
-	known    atomic.Pointer[map[conntrack.Addr]MAC]
-}
+	clock   conntrack.Clock
+	list    func() ([]rtnetlink.NeighMessage, error)
+	receive func(b []byte) (n int, err error) // a datagram of notifications, or EAGAIN
+	conns   []interface{ Close() error }
+	events  *netlink.Conn // nil in tests
+	raw     syscall.RawConn
 
-// sighting is a neighbour and when it was last there, monotonic.
-type sighting struct {
-	mac MAC
-	at  int64
+	mu      sync.Mutex // guards what follows
+	table   table
+	buffer  []byte
+	drained int64 // when notifications were last read, monotonic
+	missed  bool  // the kernel had to drop some
+	listing bool  // all are being read; notifications wait until that is taken in
 }
 
 // OpenNeighbours reads the tables of the calling thread's network namespace.
 func OpenNeighbours(clock conntrack.Clock) (*Neighbours, error) {
-	conn, err := rtnetlink.Dial(nil)
+	lists, err := rtnetlink.Dial(nil)
 	if err != nil {
 		return nil, err
 	}
-	n := newNeighbours(clock, conn.Neigh.List)
+	events, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: unix.RTMGRP_NEIGH})
+	if err != nil {
+		return nil, errors.Join(err, lists.Close())
+	}
+	_ = events.SetReadBuffer(bufferSize) // a smaller one will do
+	n := newNeighbours(clock, lists.Neigh.List)
+	n.events, n.conns = events, append(n.conns, events, lists)
+	if n.raw, err = events.SyscallConn(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.receive = receiver(n.raw)
 	if err := n.read(); err != nil {
-		conn.Close()
-		return nil, err
+		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
 func newNeighbours(clock conntrack.Clock, list func() ([]rtnetlink.NeighMessage, error)) *Neighbours {
-	n := &Neighbours{clock: clock, list: list, seen: map[conntrack.Addr]sighting{}}
-	n.known.Store(&map[conntrack.Addr]MAC{})
-	return n
+	return &Neighbours{
+		clock: clock, list: list, table: newTable(), buffer: make([]byte, 1<<15),
+		receive: func([]byte) (int, error) { return 0, unix.EAGAIN },
+	}
 }
 
-// Follow reads the tables again and again until ctx is done.
+// receiver returns what reads from a socket without waiting. It is bound once: nothing is
+// allocated per call.
+func receiver(raw syscall.RawConn) func([]byte) (int, error) {
+	var (
+		buffer []byte
+		n      int
+		err    error
+	)
+	read := func(fd uintptr) { n, _, err = unix.Recvfrom(int(fd), buffer, unix.MSG_DONTWAIT) }
+	return func(b []byte) (int, error) {
+		buffer = b
+		if failed := raw.Control(read); failed != nil {
+			return 0, failed
+		}
+		return n, err
+	}
+}
+
+// Close closes the sockets. Follow must have ended.
+func (n *Neighbours) Close() (err error) {
+	for _, c := range n.conns {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+// Follow takes in changes until ctx is done.
 func (n *Neighbours) Follow(ctx context.Context) {
-	ticker := time.NewTicker(readInterval)
-	defer ticker.Stop()
+	stop := context.AfterFunc(ctx, func() { _ = n.events.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	for {
-		select {
-		case <-ctx.Done():
+		_ = n.events.SetReadDeadline(time.Now().Add(readInterval))
+		if ctx.Err() != nil {
 			return
-		case <-ticker.C:
+		}
+		// It returns when some were missed, at the deadline, and where the socket fails.
+		_ = n.raw.Read(func(uintptr) (done bool) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.drain()
+			return n.missed
+		})
+		if ctx.Err() != nil {
+			return
 		}
 		if n.read() != nil {
 			n.Stats.Failures.Add(1)
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(readPause):
+		}
 	}
 }
 
-// MAC returns the Ethernet address of a neighbour. Any goroutine may call it.
-func (n *Neighbours) MAC(a *conntrack.Addr) MAC { return (*n.known.Load())[*a] }
+// MAC returns the Ethernet address by which an interface reaches a, where that is a
+// neighbour. What the kernel knew at a moment of the monotonic clock is taken into
+// account. Any goroutine may call it, and it doesn't block.
+func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	mac := n.table.mac(a, index)
+	if mac == (MAC{}) && n.drained < at {
+		n.drain()
+		mac = n.table.mac(a, index)
+	}
+	return mac
+}
 
-// read takes in the tables as they are now.
+// read takes in the tables as they are now. Notifications that come meanwhile wait: each
+// is newer than the reading, or repeats it.
 func (n *Neighbours) read() error {
+	n.mu.Lock()
+	n.listing, n.missed = true, false
+	n.mu.Unlock()
 	all, err := n.list()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.listing = false
 	if err != nil {
+		n.missed = true
 		return err
 	}
 	now := n.clock().Mono
-	n.madeRoom = false
 	for i := range all {
-		if a, mac, ok := neighbour(&all[i]); ok {
-			n.see(a, sighting{mac, now})
-		}
+		n.apply(&all[i], now)
 	}
-	n.publish(now)
-	n.last = now
+	n.table.endReading(now)
+	n.drain()
+	n.Stats.Known.Store(int64(len(n.table.all)))
 	return nil
 }
 
-// see remembers a sighting, if there is room.
-func (n *Neighbours) see(a conntrack.Addr, s sighting) {
-	_, known := n.seen[a]
-	if !known && len(n.seen) >= most && !n.madeRoom {
-		n.makeRoom()
+// drain takes in the notifications that are there. It doesn't wait.
+func (n *Neighbours) drain() {
+	if n.listing {
+		return
 	}
-	if known || len(n.seen) < most {
-		n.seen[a] = s
-	}
-}
-
-// makeRoom forgets those that are gone, were it a moment ago: whoever makes up
-// neighbours must not keep out those that are there. Once per reading is enough.
-func (n *Neighbours) makeRoom() {
-	n.madeRoom = true
-	maps.DeleteFunc(n.seen, func(_ conntrack.Addr, s sighting) bool { return s.at < n.last })
-}
-
-// publish forgets those that are gone for good, and shows the others.
-func (n *Neighbours) publish(now int64) {
-	known := make(map[conntrack.Addr]MAC, len(n.seen))
-	for a, s := range n.seen {
-		if now-s.at > int64(remembered) {
-			delete(n.seen, a)
-			continue
+	now := n.clock().Mono
+	n.drained = now
+	for range drainMost {
+		size, err := n.receive(n.buffer)
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			n.missed = true
+		case err == nil:
+			n.take(n.buffer[:size], now)
+		case !errors.Is(err, unix.EINTR):
+			n.Stats.Known.Store(int64(len(n.table.all)))
+			return
 		}
-		known[a] = s.mac
 	}
-	n.known.Store(&known)
-	n.Stats.Known.Store(int64(len(known)))
 }
 
-// neighbour reads an entry whose Ethernet address is known.
-func neighbour(m *rtnetlink.NeighMessage) (a conntrack.Addr, mac MAC, ok bool) {
-	const unresolved = unix.NUD_INCOMPLETE | unix.NUD_FAILED | unix.NUD_NOARP
-	if m.Attributes == nil || m.State&unresolved != 0 || len(m.Attributes.LLAddress) != len(mac) {
-		return a, mac, false
+// take takes in a datagram of notifications.
+func (n *Neighbours) take(b []byte, now int64) {
+	messages, err := syscall.ParseNetlinkMessage(b)
+	if err != nil {
+		n.missed = true // all are read instead
+	}
+	for _, m := range messages {
+		var neigh rtnetlink.NeighMessage
+		switch {
+		case m.Header.Type != unix.RTM_NEWNEIGH && m.Header.Type != unix.RTM_DELNEIGH:
+			continue
+		case neigh.UnmarshalBinary(m.Data) != nil:
+			n.missed = true
+			continue
+		case m.Header.Type == unix.RTM_DELNEIGH:
+			neigh.State = unix.NUD_FAILED
+		}
+		n.apply(&neigh, now)
+	}
+}
+
+// apply takes over what the kernel says of a neighbour.
+func (n *Neighbours) apply(m *rtnetlink.NeighMessage, now int64) {
+	if m.Attributes == nil {
+		return
 	}
 	ip, ok := netip.AddrFromSlice(m.Attributes.Address)
+	if !ok { // of a bridge's ports
+		return
+	}
+	a := conntrack.AddrFrom(ip)
+	if mac, ok := macOf(m); ok {
+		n.table.set(a, m.Index, mac, now)
+	} else {
+		n.table.leave(&a, m.Index, now)
+	}
+}
+
+// macOf returns the Ethernet address of a neighbour that has one.
+func macOf(m *rtnetlink.NeighMessage) (mac MAC, ok bool) {
+	const unresolved = unix.NUD_INCOMPLETE | unix.NUD_FAILED | unix.NUD_NOARP
+	if m.State&unresolved != 0 || len(m.Attributes.LLAddress) != len(mac) {
+		return mac, false
+	}
 	copy(mac[:], m.Attributes.LLAddress)
-	return conntrack.AddrFrom(ip), mac, ok && mac != MAC{}
+	return mac, mac != MAC{}
 }

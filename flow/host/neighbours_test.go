@@ -1,9 +1,11 @@
 package host
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -15,19 +17,72 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// lan is the ifIndex of the tests' interface.
+const lan = 3
+
 func address(s string) *conntrack.Addr {
 	a := conntrack.AddrFrom(netip.MustParseAddr(s))
 	return &a
 }
 
 func entry(addr, mac string, state uint16) rtnetlink.NeighMessage {
-	ip := netip.MustParseAddr(addr)
+	return entryOn(lan, netip.MustParseAddr(addr), mac, state)
+}
+
+func entryOn(index uint32, ip netip.Addr, mac string, state uint16) rtnetlink.NeighMessage {
 	hw, err := net.ParseMAC(mac)
 	if err != nil {
 		hw = nil
 	}
-	return rtnetlink.NeighMessage{State: state, Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(), LLAddress: hw}}
+	return rtnetlink.NeighMessage{
+		Index: index, State: state, Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(), LLAddress: hw},
+	}
 }
+
+// kernel is a table of neighbours and the notifications of its changes.
+type kernel struct {
+	now     conntrack.Timestamp
+	table   []rtnetlink.NeighMessage
+	err     error    // of reading the table
+	pending [][]byte // notifications; nil is an overrun
+	asked   int      // how often notifications were read
+}
+
+func newFake() (*Neighbours, *kernel) {
+	k := &kernel{now: conntrack.Timestamp{Mono: int64(time.Hour)}}
+	n := newNeighbours(func() conntrack.Timestamp { return k.now }, func() ([]rtnetlink.NeighMessage, error) { return k.table, k.err })
+	n.receive = k.receive
+	return n, k
+}
+
+func (k *kernel) receive(b []byte) (int, error) {
+	k.asked++
+	if len(k.pending) == 0 {
+		return 0, unix.EAGAIN
+	}
+	first := k.pending[0]
+	if k.pending = k.pending[1:]; first == nil {
+		return 0, unix.ENOBUFS
+	}
+	return copy(b, first), nil
+}
+
+// notify queues a notification.
+func (k *kernel) notify(typ uint16, m rtnetlink.NeighMessage) {
+	if m.Attributes.LLAddress == nil {
+		m.Attributes.LLAddress = net.HardwareAddr{} // the encoder wants one
+	}
+	body, err := m.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	b = append(b, make([]byte, 10)...)
+	k.pending = append(k.pending, append(b, body...))
+}
+
+func (n *Neighbours) lookup(a string) MAC { return n.MAC(address(a), lan, n.clock().Mono+1) }
 
 func TestWhoIsANeighbour(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
@@ -48,17 +103,26 @@ func TestWhoIsANeighbour(t *testing.T) {
 		{"no address yet", entry("192.0.2.1", "00:00:00:00:00:00", unix.NUD_REACHABLE), "192.0.2.1", MAC{}},
 		{"not Ethernet", entry("192.0.2.1", "02:00:00:00:00:01:02:03", unix.NUD_REACHABLE), "192.0.2.1", MAC{}},
 		{"no attributes", rtnetlink.NeighMessage{State: unix.NUD_REACHABLE}, "192.0.2.1", MAC{}},
+		{"a bridge's port", rtnetlink.NeighMessage{State: unix.NUD_REACHABLE, Attributes: &rtnetlink.NeighAttributes{LLAddress: mac[:]}},
+			"192.0.2.1", MAC{}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			n := newNeighbours(conntrack.SystemClock(), func() ([]rtnetlink.NeighMessage, error) {
-				return []rtnetlink.NeighMessage{c.entry}, nil
-			})
+			n, k := newFake()
+			k.table = []rtnetlink.NeighMessage{c.entry}
 			if err := n.read(); err != nil {
 				t.Fatal(err)
 			}
-			if got := n.MAC(address(c.of)); got != c.want {
-				t.Errorf("%v, want %v", got, c.want)
+			if got := n.lookup(c.of); got != c.want {
+				t.Errorf("read: %v, want %v", got, c.want)
+			}
+			if c.entry.Attributes == nil || c.entry.Attributes.Address == nil {
+				return
+			}
+			n, k = newFake()
+			k.notify(unix.RTM_NEWNEIGH, c.entry)
+			if got := n.lookup(c.of); got != c.want {
+				t.Errorf("told: %v, want %v", got, c.want)
 			}
 		})
 	}
@@ -67,80 +131,162 @@ func TestWhoIsANeighbour(t *testing.T) {
 // TestRemembered: one that left is remembered for an hour, one that changed its
 // Ethernet address has the new one, and a failure changes nothing.
 func TestRemembered(t *testing.T) {
-	var now conntrack.Timestamp
-	var table []rtnetlink.NeighMessage
-	var failure error
-	n := newNeighbours(func() conntrack.Timestamp { return now }, func() ([]rtnetlink.NeighMessage, error) { return table, failure })
+	first, second := entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), entry("192.0.2.1", "02:00:00:00:00:02", unix.NUD_REACHABLE)
 	steps := []struct {
 		after time.Duration
-		table []rtnetlink.NeighMessage
+		typ   uint16
+		entry rtnetlink.NeighMessage
 		err   error
 		want  MAC
 	}{
-		{0, nil, nil, MAC{}},
-		{time.Minute, []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE)}, nil, MAC{2, 0, 0, 0, 0, 1}},
-		{time.Minute, []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:02", unix.NUD_REACHABLE)}, nil, MAC{2, 0, 0, 0, 0, 2}},
-		{time.Minute, nil, errors.New("interrupted"), MAC{2, 0, 0, 0, 0, 2}},
-		{58 * time.Minute, nil, nil, MAC{2, 0, 0, 0, 0, 2}},
-		{2 * time.Minute, nil, nil, MAC{}},
+		{0, 0, rtnetlink.NeighMessage{}, nil, MAC{}},
+		{time.Minute, unix.RTM_NEWNEIGH, first, nil, MAC{2, 0, 0, 0, 0, 1}},
+		{time.Minute, unix.RTM_NEWNEIGH, second, nil, MAC{2, 0, 0, 0, 0, 2}},
+		{time.Minute, 0, rtnetlink.NeighMessage{}, errors.New("interrupted"), MAC{2, 0, 0, 0, 0, 2}},
+		{time.Hour, 0, second, nil, MAC{2, 0, 0, 0, 0, 2}}, // it is still there
+		{time.Minute, unix.RTM_DELNEIGH, second, nil, MAC{2, 0, 0, 0, 0, 2}},
+		{58 * time.Minute, 0, rtnetlink.NeighMessage{}, nil, MAC{2, 0, 0, 0, 0, 2}},
+		{3 * time.Minute, 0, rtnetlink.NeighMessage{}, nil, MAC{}},
 	}
-	for i, s := range steps {
-		now.Mono += int64(s.after)
-		table, failure = s.table, s.err
-		if err := n.read(); !errors.Is(err, s.err) {
-			t.Fatal(err)
-		}
-		if got := n.MAC(address("192.0.2.1")); got != s.want {
-			t.Errorf("step %d: %v, want %v", i, got, s.want)
+	for _, notified := range []bool{true, false} {
+		n, k := newFake()
+		for i, s := range steps {
+			k.now.Mono += int64(s.after)
+			k.table, k.err = nil, s.err
+			if s.entry.Attributes != nil && s.typ != unix.RTM_DELNEIGH {
+				k.table = []rtnetlink.NeighMessage{s.entry}
+			}
+			if notified && s.typ != 0 {
+				k.notify(s.typ, s.entry)
+				n.lookup("192.0.2.1")
+			}
+			if err := n.read(); !errors.Is(err, s.err) {
+				t.Fatal(err)
+			}
+			if got := n.lookup("192.0.2.1"); got != s.want {
+				t.Errorf("notified %t: step %d: %v, want %v", notified, i, got, s.want)
+			}
 		}
 	}
 }
 
+// TestOneAddressBehindTwoInterfaces: customers may have the same addresses.
+func TestOneAddressBehindTwoInterfaces(t *testing.T) {
+	n, k := newFake()
+	ip, a := netip.MustParseAddr("192.0.2.1"), address("192.0.2.1")
+	k.table = []rtnetlink.NeighMessage{entryOn(3, ip, "02:00:00:00:00:03", unix.NUD_REACHABLE)}
+	if err := n.read(); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.MAC(a, 0, 0); got != (MAC{2, 0, 0, 0, 0, 3}) {
+		t.Errorf("behind an unknown interface: %v", got)
+	}
+	k.notify(unix.RTM_NEWNEIGH, entryOn(4, ip, "02:00:00:00:00:04", unix.NUD_STALE))
+	n.lookup("198.51.100.1")
+	for index, want := range []MAC{{}, {}, {}, {2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 4}, {}} {
+		if got := n.MAC(a, uint32(index), 0); got != want {
+			t.Errorf("behind interface %d: %v, want %v", index, got, want)
+		}
+	}
+}
+
+// TestOverrun: what the kernel could not tell is read, and not before.
+func TestOverrun(t *testing.T) {
+	n, k := newFake()
+	k.pending = [][]byte{nil}
+	k.table = []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE)}
+	if n.lookup("192.0.2.1"); !n.missed {
+		t.Fatal("not noticed")
+	}
+	if err := n.read(); err != nil || n.missed {
+		t.Fatal(err, n.missed)
+	}
+	if got := n.lookup("192.0.2.1"); got == (MAC{}) {
+		t.Error("not read")
+	}
+}
+
+// TestHostile: what can't be decoded changes nothing and has all read.
+func TestHostile(t *testing.T) {
+	n, k := newFake()
+	k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE))
+	whole := k.pending[0]
+	k.pending = nil
+	for size := unix.SizeofNlMsghdr; size < len(whole); size++ {
+		n.missed, k.pending = false, [][]byte{whole[:size]}
+		if got := n.lookup("192.0.2.1"); got != (MAC{}) || !n.missed {
+			t.Errorf("%d of %d B: %v, missed %t", size, len(whole), got, n.missed)
+		}
+	}
+}
+
+// TestAsksOncePerReading: ends without a neighbour cost one system call for all records
+// of a moment.
+func TestAsksOncePerReading(t *testing.T) {
+	n, k := newFake()
+	for range 100 {
+		n.MAC(address("198.51.100.1"), lan, k.now.Mono)
+	}
+	if k.asked != 1 {
+		t.Errorf("asked %d times", k.asked)
+	}
+}
+
 // TestBounded: somebody who makes up neighbours fills neither the memory nor the room for
-// those that are there.
+// those that are there and talk, whether the kernel keeps the invented ones or not.
 func TestBounded(t *testing.T) {
-	var now conntrack.Timestamp
-	ip, there := netip.MustParseAddr("10.0.0.0"), "192.0.2.1"
-	const perReading = 10_000
-	n := newNeighbours(func() conntrack.Timestamp { return now }, func() ([]rtnetlink.NeighMessage, error) {
-		all := make([]rtnetlink.NeighMessage, perReading)
-		for i := range all {
-			all[i] = entry(ip.String(), "02:00:00:00:00:01", unix.NUD_REACHABLE)
-			ip = ip.Next()
+	for _, deleted := range []bool{true, false} {
+		n, k := newFake()
+		for i := range byte(10) {
+			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, i}), "02:00:00:00:00:02", unix.NUD_REACHABLE))
 		}
-		return append(all, entry(there, "02:00:00:00:00:02", unix.NUD_REACHABLE)), nil
-	})
-	for i := range 20 {
-		if i == 10 {
-			there = "192.0.2.2" // one that comes and another that leaves
+		invented := netip.MustParseAddr("10.0.0.0")
+		for i := range 100_000 {
+			if i%500 == 0 {
+				k.now.Mono += int64(time.Second)
+				for real := range byte(10) { // that talk
+					a := conntrack.AddrFrom(netip.AddrFrom4([4]byte{192, 0, 2, real}))
+					if got := n.MAC(&a, lan, k.now.Mono); got != (MAC{2, 0, 0, 0, 0, 2}) {
+						t.Fatalf("deleted %t: after %d made-up neighbours, %d is at %v", deleted, i, real, got)
+					}
+				}
+			}
+			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, invented, "02:00:00:00:00:01", unix.NUD_STALE))
+			if deleted {
+				k.notify(unix.RTM_DELNEIGH, entryOn(lan, invented, "02:00:00:00:00:01", unix.NUD_STALE))
+			}
+			invented = invented.Next()
+			n.lookup("198.51.100.1")
+			if len(n.table.all) > most || len(n.table.first) > most {
+				t.Fatalf("%d neighbours", len(n.table.all))
+			}
 		}
-		now.Mono += int64(readInterval)
-		if err := n.read(); err != nil {
-			t.Fatal(err)
-		}
-		if got := n.Stats.Known.Load(); got > most || got < perReading {
-			t.Errorf("reading %d: %d are remembered, of at most %d", i, got, most)
-		}
-		if got, last := n.MAC(address(there)), n.MAC(address(ip.Prev().String())); got != (MAC{2, 0, 0, 0, 0, 2}) || last == (MAC{}) {
-			t.Errorf("reading %d: %s is at %v, the last one at %v", i, there, got, last)
+		k.now.Mono += int64(time.Second) // a new one finds room
+		k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.99", "02:00:00:00:00:03", unix.NUD_REACHABLE))
+		if got := n.lookup("192.0.2.99"); got != (MAC{2, 0, 0, 0, 0, 3}) {
+			t.Errorf("deleted %t: a new one is at %v", deleted, got)
 		}
 	}
 }
 
 func TestLookUpAllocatesNothing(t *testing.T) {
-	n := newNeighbours(conntrack.SystemClock(), func() ([]rtnetlink.NeighMessage, error) {
-		return []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE)}, nil
-	})
+	n, k := newFake()
+	k.table = []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE)}
 	if err := n.read(); err != nil {
 		t.Fatal(err)
 	}
-	a := address("192.0.2.1")
-	if allocs := testing.AllocsPerRun(100, func() { n.MAC(a) }); allocs != 0 {
+	here, elsewhere := address("192.0.2.1"), address("198.51.100.1")
+	allocs := testing.AllocsPerRun(100, func() {
+		k.now.Mono++
+		n.MAC(here, lan, k.now.Mono)
+		n.MAC(elsewhere, lan, k.now.Mono)
+	})
+	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 }
 
-// TestRealNeighbours reads a router's tables.
+// TestRealNeighbours reads a router's tables, and is told at once of one that comes.
 func TestRealNeighbours(t *testing.T) {
 	l := labtest.New(t, lab.Options{})
 	want := map[string]MAC{}
@@ -162,9 +308,19 @@ func TestRealNeighbours(t *testing.T) {
 	if err := l.Router.Do(func() (err error) { n, err = OpenNeighbours(conntrack.SystemClock()); return err }); err != nil {
 		t.Fatal(err)
 	}
+	defer n.Close()
 	for a, mac := range want {
-		if got := n.MAC(address(a)); got != mac || mac == (MAC{}) {
+		if got := n.MAC(address(a), 0, 0); got != mac || mac == (MAC{}) {
 			t.Errorf("%s: %v, want %v", a, got, mac)
+		}
+	}
+	for _, a := range []string{"192.168.77.99", "2001:db8:77::99"} {
+		cmd := exec.Command("ip", "neigh", "add", a, "lladdr", "02:00:00:00:00:99", "dev", "lan0")
+		if err := l.Router.Do(cmd.Run); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.MAC(address(a), 0, conntrack.SystemClock()().Mono); got != (MAC{2, 0, 0, 0, 0, 0x99}) {
+			t.Errorf("%s: %v right after it came", a, got)
 		}
 	}
 }

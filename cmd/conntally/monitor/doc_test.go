@@ -61,7 +61,7 @@ func listing() []byte {
 		{"Reading conntrack", s.conntrackRows()},
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.routeRows()},
-		{"Neighbours: with `extra_fields = [\"source_mac\"]`", s.neighbourRows()},
+		{"Neighbours: with `extra_fields = [\"mac\"]`", s.neighbourRows()},
 		{"Conditions", conditionRows(false)},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
 		{"State and configuration", s.probeRows()},

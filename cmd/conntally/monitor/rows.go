@@ -134,7 +134,7 @@ func (s *Sources) routeRows() []row {
 	}
 }
 
-// neighbourRows are of what `source_mac` needs to know.
+// neighbourRows are of what `mac` needs to know.
 func (s *Sources) neighbourRows() []row {
 	n := s.Neighbours
 	if n == nil {
