@@ -22,6 +22,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/notify"
+	"github.com/conntally/conntally/cmd/internal/notify/notifytest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -150,7 +151,7 @@ const (
 
 // A reader that hangs gives no signs of life, and the service manager ends it.
 func TestWatchdog(t *testing.T) {
-	s := supervise(t, watchdogPeriod)
+	s := notifytest.New(t, watchdogPeriod)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asProgram+"="+hangingProbe)
 	var stderr bytes.Buffer
@@ -163,13 +164,13 @@ func TestWatchdog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill() //nolint:errcheck // it has ended, where all is well
-	s.until(notify.Ready)
+	s.Until(notify.Ready)
 	for range 3 {
-		s.until("WATCHDOG=1")
+		s.Until("WATCHDOG=1")
 	}
 	stdin.Close() // from here on it hangs
 	signs := 0
-	for ; s.hears(watchdogPeriod) != nil; signs++ {
+	for ; s.Receive(watchdogPeriod) != nil; signs++ {
 		if signs > 3 {
 			t.Fatal("signs of life from a probe whose reader hangs")
 		}
@@ -217,7 +218,7 @@ func (s *hangingSocket) Recv(wait time.Duration) ([]byte, error) {
 
 // TestService: the whole program on a real kernel, as a service.
 func TestService(t *testing.T) {
-	s := supervise(t, time.Second)
+	s := notifytest.New(t, time.Second)
 	r := newRig(t, nil)
 	var server *net.UDPConn
 	err := r.Router.Do(func() (err error) { server, err = listenLoopback(); return err })
@@ -226,18 +227,18 @@ func TestService(t *testing.T) {
 	}
 	defer server.Close()
 	p := r.start(os.Args[0], "run", "--collector", server.LocalAddr().String())
-	s.until(notify.Ready)
+	s.Until(notify.Ready)
 	expectTemplates(t, server)
-	s.until("WATCHDOG=1")
+	s.Until("WATCHDOG=1")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if lines := s.until("RELOADING=1"); slices.Contains(lines, notify.Ready) {
+	if lines := s.Until("RELOADING=1"); slices.Contains(lines, notify.Ready) {
 		t.Errorf("ready before it reloads: %q", lines)
 	}
-	s.until(notify.Ready)
+	s.Until(notify.Ready)
 	r.stop(p)
-	if lines := s.until(notify.Stopping); slices.Contains(lines, notify.Ready) {
+	if lines := s.Until(notify.Stopping); slices.Contains(lines, notify.Ready) {
 		t.Errorf("ready twice: %q", lines)
 	}
 }
