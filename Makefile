@@ -101,7 +101,7 @@ vendor-hash: ## the hash of the dependencies, into module/package.nix
 	.ci/vendor-hash write
 
 tools: $(TOOLS)/goflow2
-	.ci/need nfcapd:nfdump nfacctd:pmacct tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
+	.ci/need nfcapd:nfdump nfacctd:pmacct promtool:prometheus tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
 		conntrack:conntrack sysctl:procps
 
 $(TOOLS)/goflow2:

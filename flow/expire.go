@@ -72,6 +72,9 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 
 func (t *Table) vanish(en *entry, now conntrack.Timestamp) {
 	t.Stats.Vanished.Add(1)
+	if en.key.Start == 0 || en.key.Start >= t.began.Wall { // an older one may report no end
+		t.Stats.Unreported.Add(1)
+	}
 	t.exportNoted(en, restReason(en), now)
 	h := t.index.hash(&en.key)
 	t.hasEnded(&en.key, h, &en.last, now)

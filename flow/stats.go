@@ -13,6 +13,8 @@ type Stats struct {
 	Duplicates atomic.Uint64 // ends reported twice
 	Stale      atomic.Uint64 // dump entries whose end was already known
 	Rewound    atomic.Uint64 // counters that went down: zeroed by another program, or a new connection
+	Zeroed     atomic.Uint64 // those of them that another program has zeroed: the connection is the same
 	Vanished   atomic.Uint64 // entries that went without a DESTROY event
+	Unreported atomic.Uint64 // those among them that began after the table
 	Full       atomic.Uint64 // sightings of entries that the table had no room for
 }

@@ -296,6 +296,8 @@ func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
 		t.Stats.Rewound.Add(1)
 		if en.key.Start == 0 {
 			t.succeed(en, e)
+		} else {
+			t.Stats.Zeroed.Add(1)
 		}
 	}
 	moved = en.count(&e.Counters)

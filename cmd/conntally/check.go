@@ -46,6 +46,7 @@ const shellBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 // wanted is what the check needs of the configuration.
 func wanted(c *config.Config, file string) check.Wanted {
 	w := check.Wanted{
+		File:          file != "",
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Track: c.Conntrack.Track,
 		Command: "conntally check",
 	}

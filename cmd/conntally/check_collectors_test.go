@@ -50,7 +50,7 @@ func TestCheckUnreachable(t *testing.T) {
 		path := r.config("[[collector]]\naddress = \"" + c.address + "\"\n" + c.more + "\n")
 		got := r.check(c.from, "collector", "--config", path)
 		r.want(got, check.Fail, c.want)
-		if got.Mend != "" || !strings.HasPrefix(got.Text, c.address) {
+		if got.Fix != "" || !strings.HasPrefix(got.Text, c.address) {
 			t.Errorf("%+v", got)
 		}
 	}

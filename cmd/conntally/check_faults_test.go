@@ -17,9 +17,9 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// TestCheckMends makes faults for real, has them found, does what is said, and has
+// TestCheckFixes makes faults for real, has them found, does what is said, and has
 // them gone.
-func TestCheckMends(t *testing.T) {
+func TestCheckFixes(t *testing.T) {
 	r := newCheckedRig(t)
 	set := func(name, value string) func() error {
 		return func() error { return r.Router.Sysctl(sysctlPrefix+name, value) }
@@ -47,12 +47,12 @@ func TestCheckMends(t *testing.T) {
 		}
 		found := r.check(c.in, c.name)
 		r.want(found, c.status, "")
-		r.mend(c.in, found)
+		r.fix(c.in, found)
 		r.want(r.check(c.in, c.name), check.OK, "")
 	}
 }
 
-// TestCheckFullTable mends what is the machine's, and puts it back.
+// TestCheckFullTable fixes what is the machine's, and puts it back.
 func TestCheckFullTable(t *testing.T) {
 	r := newCheckedRig(t)
 	most := keepSysctl(t, "/proc/sys/net/netfilter/nf_conntrack_max")
@@ -61,8 +61,50 @@ func TestCheckFullTable(t *testing.T) {
 	}
 	found := r.check(r.Router, "table")
 	r.want(found, check.Warn, " connections, 8")
-	r.mend(nil, found)
+	r.fix(nil, found)
 	r.want(r.check(r.Router, "table"), check.OK, "")
+}
+
+// TestCheckBridge looks where frames are bridged, with a sysfs of that namespace.
+func TestCheckBridge(t *testing.T) {
+	r := newCheckedRig(t)
+	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil {
+		t.Skip("br_netfilter is not loaded")
+	}
+	look := func() check.Result {
+		script := "mount -t sysfs sysfs /sys && exec conntally check --json"
+		return r.result("bridge", r.Router, exec.Command(need(t, "unshare"), "--mount", "sh", "-c", script))
+	}
+	r.shell(r.Router, "sysctl -qw net.bridge.bridge-nf-call-iptables=1; ip link add name b type bridge")
+	for _, port := range []string{"p", "q"} {
+		r.want(look(), check.OK, "")
+		r.shell(r.Router, "ip link add name "+port+" master b type veth peer name "+port+"2")
+	}
+	found := look()
+	r.want(found, check.Warn, "conntrack sees frames that are only bridged")
+	r.fix(r.Router, found)
+	r.want(look(), check.OK, "")
+}
+
+// TestCheckZeroing has a process of nlbwmon's name.
+func TestCheckZeroing(t *testing.T) {
+	r := newCheckedRig(t)
+	sleep, err := os.ReadFile(need(t, "sleep"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(r.bin, "nlbwmon"), sleep, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.start(filepath.Join(r.bin, "nlbwmon"), "60")
+	r.want(r.check(r.Router, "listeners"), check.Fail, fmt.Sprintf("zero: what they counted since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
+}
+
+// TestCheckNoCollector looks at a file that has none.
+func TestCheckNoCollector(t *testing.T) {
+	r := newCheckedRig(t)
+	r.want(r.check(r.Router, "collector", "--config", r.config("")), check.Warn, "no collector is configured")
+	r.want(r.check(r.Router, "collector"), "", "")
 }
 
 // TestCheckBuffer looks where SO_RCVBUFFORCE is refused: in a user namespace.
@@ -79,8 +121,8 @@ func TestCheckBuffer(t *testing.T) {
 		return r.result("buffer", nil, cmd)
 	}
 	found := look()
-	r.want(found, check.Warn, "the kernel grants")
-	r.mend(nil, found)
+	r.want(found, check.Warn, "smaller than receive_buffer")
+	r.fix(nil, found)
 	r.want(look(), check.OK, "")
 	r.want(r.check(r.Router, "buffer"), check.OK, "16 MiB") // where it isn't refused
 }
@@ -92,8 +134,8 @@ func TestCheckRights(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	found := r.result("rights", r.Router, cmd)
 	r.want(found, check.Warn, "no CAP_NET_ADMIN")
-	found.Mend += " --json"
-	r.want(r.result("rights", r.Router, exec.Command("sh", "-c", found.Mend)), check.OK, "")
+	found.Fix += " --json"
+	r.want(r.result("rights", r.Router, exec.Command("sh", "-c", found.Fix)), check.OK, "")
 	if err := r.Router.Sysctl(sysctlPrefix+"acct", "0"); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +143,7 @@ func TestCheckRights(t *testing.T) {
 	again.SysProcAttr = cmd.SysProcAttr
 	found = r.result("acct", r.Router, again)
 	r.want(found, check.Fail, "")
-	r.mend(r.Router, found)
+	r.fix(r.Router, found)
 	r.want(r.check(r.Router, "acct"), check.OK, "")
 }
 
@@ -119,9 +161,9 @@ func TestCheckListeners(t *testing.T) {
 	second := start()
 	found := r.check(r.Router, "listeners")
 	r.want(found, check.Warn, "2 times")
-	r.mend(r.Router, found)
+	r.fix(r.Router, found)
 	for _, p := range []*process{first, second} {
-		if strings.HasSuffix(found.Mend, " "+strconv.Itoa(p.cmd.Process.Pid)) {
+		if strings.HasSuffix(found.Fix, " "+strconv.Itoa(p.cmd.Process.Pid)) {
 			if err := <-p.exited; err != nil {
 				t.Errorf("killed: %v\n%s", err, p)
 			}

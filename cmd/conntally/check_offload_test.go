@@ -40,7 +40,7 @@ func TestCheckFlowtable(t *testing.T) {
 	})
 	found := r.check(r.Router, "offload")
 	r.want(found, check.Fail, "flowtable without counter, fast f:")
-	r.mend(r.Router, found)
+	r.fix(r.Router, found)
 	r.want(r.check(r.Router, "offload"), check.OK, "1 connection is offloaded, and counted")
 	cancel()
 	if err := traffic.Wait(); err != nil {

@@ -107,12 +107,12 @@ func (r *checkedRig) result(name string, in *lab.Namespace, cmd *exec.Cmd) (foun
 	return found
 }
 
-// mend runs the command of a result as a shell does.
-func (r *checkedRig) mend(in *lab.Namespace, result check.Result) {
+// fix runs the command of a result as a shell does.
+func (r *checkedRig) fix(in *lab.Namespace, result check.Result) {
 	r.t.Helper()
-	r.t.Logf("%s: %s\nmend: %s", result.Status, result.Text, result.Mend)
-	if _, complaint, code := r.run(in, exec.Command("sh", "-c", result.Mend)); code != 0 {
-		r.t.Errorf("%s: exit code %d: %s", result.Mend, code, &complaint)
+	r.t.Logf("%s: %s\nfix: %s", result.Status, result.Text, result.Fix)
+	if _, complaint, code := r.run(in, exec.Command("sh", "-c", result.Fix)); code != 0 {
+		r.t.Errorf("%s: exit code %d: %s", result.Fix, code, &complaint)
 	}
 }
 

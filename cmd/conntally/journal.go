@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -33,27 +33,26 @@ func stateDirectory(c *config.Config) string {
 type journal struct {
 	file  *state.File
 	table *flow.Table
-	log   *zap.Logger
-	fails bool // the last write failed, which was said
 
-	failures *atomic.Uint64
+	// report is called with each result of writing the file.
+	report func(error)
 }
 
 // openJournal lets the table go on where the last life stopped. Without a usable
 // file conntally runs as well, so that is a warning.
-func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, failures *atomic.Uint64, log *zap.Logger) *journal {
+func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger) *journal {
 	if directory == "" {
 		return nil
 	}
 	id, err := state.Here()
 	if err != nil {
-		log.Warn("no exact restart: can't tell this boot from others", zap.Error(err))
+		report(fmt.Errorf("can't tell this boot from others: %w", err))
 		return nil
 	}
 	path := filepath.Join(directory, stateFile)
 	file, restored, err := state.Open(path, id, now.Wall)
 	if err != nil {
-		log.Warn("no exact restart: can't keep a state file", zap.Error(err))
+		report(err)
 		return nil
 	}
 	switch {
@@ -66,7 +65,7 @@ func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, f
 		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Saved)))
 	}
 	table.Restore(restored.Began, restored.Saved)
-	return &journal{file: file, table: table, log: log, failures: failures}
+	return &journal{file: file, table: table, report: report}
 }
 
 // write notes what was exported since the last write. A kill between this and the
@@ -95,15 +94,4 @@ func (j *journal) close() {
 	}
 	j.report(j.file.Replace(j.table.Saved()))
 	j.file.Close()
-}
-
-// report says that writing fails, once until it works again.
-func (j *journal) report(err error) {
-	if err != nil {
-		j.failures.Add(1)
-	}
-	if err != nil && !j.fails {
-		j.log.Warn("the state file can't be written: a restart would not be exact", zap.Error(err))
-	}
-	j.fails = err != nil
 }

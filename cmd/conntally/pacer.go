@@ -40,7 +40,7 @@ type pacer struct {
 	stats *monitor.Probe
 	work  int64 // since the last pause
 
-	stretched bool // polls are, and that was said
+	stretched bool // polls are, as isStretched said last
 }
 
 func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *monitor.Probe) *pacer {
@@ -66,11 +66,11 @@ func (p *pacer) interval() time.Duration { return max(p.poll, p.dear()) }
 // dear is how long a dump is to be paid off.
 func (p *pacer) dear() time.Duration { return time.Duration(float64(p.cost) / p.maxCPU) }
 
-// news tells whether polls have become stretched, or aren't any more.
-func (p *pacer) news() bool {
-	was := p.stretched
-	p.stretched = p.interval() > p.poll+p.poll/2 || was && p.interval() > p.poll
-	return p.stretched != was
+// isStretched reports whether polls are: once they are half as long again, until they are
+// as long as wanted.
+func (p *pacer) isStretched() bool {
+	p.stretched = p.interval() > p.poll+p.poll/2 || p.stretched && p.interval() > p.poll
+	return p.stretched
 }
 
 func (p *pacer) due(now conntrack.Timestamp) bool { return now.Mono >= p.next }

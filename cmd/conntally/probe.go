@@ -53,7 +53,7 @@ type probe struct {
 	summary  summary
 
 	conditions *condition.Tracker
-	readKernel func() *condition.Kernel
+	readKernel func(condition.Ask) *condition.Kernel
 	observed   observed
 }
 
@@ -80,7 +80,10 @@ func (p *probe) run(ctx context.Context) error {
 		go p.reader.Watchdog(guarded, guardPatience)
 	}
 	p.reliable = p.reader.Reliable()
-	p.apply = p.table.Apply // bound once
+	p.apply = func(e *conntrack.Event) { // bound once
+		p.observed.entries.Count(e)
+		p.table.Apply(e)
+	}
 	p.reader.OnChunk = func() { p.between(ctx) }
 
 	p.pacer.hurry = true
@@ -143,23 +146,25 @@ func (p *probe) alive(now int64) (due int64) {
 	return min(p.manager.Alive(now), now+int64(monitor.LoopRest))
 }
 
-// lookStalled says where reliable delivery has ended.
+// lookStalled raises a condition where reliable delivery has ended.
 func (p *probe) lookStalled() {
 	if p.reliable && !p.reader.Reliable() {
 		p.reliable = false
-		p.log.Warn("reading stalled: reliable delivery ended, so that the router doesn't refuse connections",
-			zap.Duration("patience", guardPatience))
+		p.conditions.Raise(p.clock(), condition.Condition{
+			ID: condition.ReliableEnded, Detail: "for " + guardPatience.String(),
+		})
 	}
 }
 
-// reopen mends a broken event socket.
+// reopen replaces a broken event socket.
 func (p *probe) reopen(err error) error {
-	p.log.Warn("reading events failed, opening the socket again", zap.Error(err))
 	if again := p.reader.Reopen(); again != nil {
 		return fmt.Errorf("%w; and again: %w", err, again)
 	}
 	p.Stats.Reopened.Add(1)
-	p.Stats.ReceiveBuffer.Store(int64(p.reader.ReceiveBuffer()))
+	now := p.clock()
+	p.conditions.Raise(now, condition.Condition{ID: condition.SocketReopened, Detail: err.Error()})
+	p.observeBuffer(now, p.reader.ReceiveBuffer())
 	p.pacer.soon() // what ended meanwhile is missing from the next dump
 	time.Sleep(reopenRest)
 	return nil
@@ -178,7 +183,6 @@ func (p *probe) between(ctx context.Context) {
 // dump reads the counters of all living entries. A dump that fails is tried again
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
 func (p *probe) dump() {
-	p.prepare()
 	p.observeKernel(p.clock())
 	p.table.SetTimeouts(kernel.ReadTimeouts())
 	p.table.SetMaxFlows(maxFlows(p.config))
@@ -192,41 +196,31 @@ func (p *probe) dump() {
 	}
 	switch {
 	case err == nil:
-		p.conditions.Clear(now, condition.DumpFailed, "")
 		p.table.EndDump(now)
+		p.observeDump(now)
 		p.Stats.Dumped.Store(now.Mono)
 	case !errors.Is(err, conntrack.ErrPartial):
-		p.Stats.FailedDumps.Add(1)
-		p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
+		p.dumpFailed(now, err)
 	}
 	p.commit(now) // a dump's records have no more company to wait for
 	p.journal.tidy()
 	p.pacer.end(now)
-	if p.pacer.news() {
-		p.log.Info("polls are stretched while they would take more CPU than max_cpu",
-			zap.Bool("stretched", p.pacer.stretched), zap.Stringer("poll_interval", p.pacer.interval()))
-	}
-}
-
-// prepare prepares the kernel where conntrack was missing at the start, once it is there.
-func (p *probe) prepare() {
-	if !p.prepared && hasConntrack() {
-		prepareKernel(p.log)
-		p.prepared = true
-	}
+	p.hold(now, p.pacer.isStretched(), condition.Condition{
+		ID: condition.PollsStretched, Detail: "to " + p.pacer.interval().String(),
+	})
 }
 
 // dumpTwice dumps again where the kernel resized its table meanwhile.
 func (p *probe) dumpTwice() error {
 	err := p.dumpOnce()
 	if errors.Is(err, conntrack.ErrPartial) {
-		p.log.Info("the kernel resized its table during a dump: it was read again")
 		err = p.dumpOnce()
 	}
 	return err
 }
 
 func (p *probe) dumpOnce() error {
+	p.observed.entries.Reset()
 	err := p.reader.Dump(p.apply)
 	if errors.Is(err, conntrack.ErrPartial) {
 		p.Stats.DiscardedDumps.Add(1)

@@ -122,7 +122,7 @@ func (p *probe) takePlan() {
 				zap.Strings("problems", strings.Split(next.err.Error(), "\n")))
 			p.conditions.Raise(p.clock(), condition.Condition{ID: condition.ConfigRefused})
 		} else {
-			p.conditions.Clear(p.clock(), condition.ConfigRefused, "")
+			p.conditions.Clear(condition.ConfigRefused, "")
 			p.reconfigure(&next)
 		}
 		if p.ready {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
@@ -102,7 +102,10 @@ func printHere(c *config.Config, stdout io.Writer) (finish func(), err error) {
 
 // explain puts in front of a refusal of the kernel what it wants.
 func explain(err error) error {
-	if errors.Is(err, os.ErrPermission) {
+	switch {
+	case errors.Is(err, unix.EPROTONOSUPPORT): // of socket(2)
+		return fmt.Errorf("nfnetlink is not loaded, and could not be: %s (%w)", condition.Modprobe, err)
+	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("this takes CAP_NET_ADMIN, which root has and a service can be given: %w", err)
 	}
 	return err
@@ -120,8 +123,11 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 		return nil, err
 	}
 	_ = kernel.Available() // loads what is missing: else there are no settings yet
-	prepared := hasConntrack()
-	prepareKernel(log)
+	p := &probe{
+		config: c, plans: make(chan plan, 1), reader: reader, clock: clock, log: log,
+		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
+	}
+	p.observeKernel(clock())
 	routes, err := route.Open(route.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
@@ -133,21 +139,17 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 	collectors := openCollectors(ctx, targets(c.Collectors, content.Optional), clock, log)
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
-	p := &probe{
-		config: c, plans: make(chan plan, 1), prepared: prepared, began: began.Wall,
-		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
-		reader: reader, routes: routes, exporter: exporter, clock: clock, log: log, content: content,
-	}
+	p.routes, p.exporter, p.content, p.began = routes, exporter, content, began.Wall
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), p.sinks, began)
-	if p.journal = openJournal(state, p.table, began, &p.Stats.StateErrors, log); p.journal != nil {
+	if p.journal = openJournal(state, p.table, began, p.stateWritten, log); p.journal != nil {
 		exporter.Commit = p.commit
 	}
 	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
 	p.collectors.Store(&collectors)
 	buffer := reader.ReceiveBuffer()
 	p.Stats.Turned.Store(began.Mono)
-	p.Stats.ReceiveBuffer.Store(int64(buffer))
+	p.observeBuffer(began, buffer)
 	p.pacer = newPacer(c.Poll(), c.Conntrack.MaxCPU/100, buffer, &p.Stats)
 	return p, nil
 }
@@ -177,33 +179,6 @@ func maxFlows(c *config.Config) int {
 	}
 	n, _ := kernel.ReadSysctl("max") // unknown: no bound but the kernel's
 	return n
-}
-
-// hasConntrack tells whether the kernel has it already. It may lack other settings than
-// this for good.
-func hasConntrack() bool {
-	_, err := kernel.ReadSysctl("acct")
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// prepareKernel turns on what accounting needs, and says what it can't.
-func prepareKernel(log *zap.Logger) {
-	for _, s := range kernel.Enable() {
-		switch {
-		case s.Err != nil:
-			log.Warn("can't turn on accounting in the kernel", zap.String("setting", s.Name),
-				zap.Error(s.Err), zap.String("mend", s.Command()))
-		case s.Changed():
-			log.Info("turned on in the kernel; connections that are already open are not counted",
-				zap.String("setting", s.Name), zap.Int("was", s.Was))
-		}
-	}
-	if on, err := kernel.Tracking(); err != nil {
-		log.Debug("can't tell whether connections are tracked", zap.Error(err))
-	} else if n, _ := kernel.ReadSysctl("count"); !on && n == 0 { // a rule may exempt loopback
-		log.Warn("the kernel tracks no connections: no rule asks for it; use --track or a rule",
-			zap.String("mend", kernel.TrackRule))
-	}
 }
 
 // openPatience is for all names together: events wait meanwhile.

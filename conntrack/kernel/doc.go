@@ -4,7 +4,7 @@
 //	/proc/sys/net/netfilter/*  -> ReadSysctl, Settings, Enable, ReadTimeouts
 //	/proc/net/netlink, sockets -> Subscribers: who else receives events
 //	nfnetlink                  -> Available; Tracking, Track; Flowtables
-//	any dump                   -> TakeCensus: how many entries are counted, or offloaded
+//	any dump                   -> CountEntries: how many entries are counted, or offloaded
 //
 // Connections themselves are read by conntrack/ctnetlink.
 package kernel

@@ -13,7 +13,9 @@ import (
 const (
 	nftaFlowtableTable = 1
 	nftaFlowtableName  = 2
+	nftaFlowtableHook  = 3
 	nftaFlowtableFlags = 7
+	nftaHookPriority   = 2   // NFTA_FLOWTABLE_HOOK_PRIORITY
 	nftFlowtableHW     = 0x1 // NFT_FLOWTABLE_HW_OFFLOAD
 	nftFlowtableCount  = 0x2 // NFT_FLOWTABLE_COUNTER, since Linux 5.7
 )
@@ -24,6 +26,7 @@ type Flowtable struct {
 	Table, Name string
 	Hardware    bool // it has the hardware forward
 	Counter     bool // what it forwards is counted
+	Priority    int  // of its hook, ingress
 }
 
 // Command returns what an administrator types to have it count, or "" for names
@@ -37,7 +40,9 @@ func (f Flowtable) Command() string {
 	if f.Hardware { // the kernel refuses to change it
 		flags = "flags offload; " + flags
 	}
-	return fmt.Sprintf(`nft add flowtable %s %s %s "{ %s }"`, families[f.Family], f.Table, f.Name, flags)
+	// nft 1.1 wants the hook, and the kernel the table's own priority.
+	return fmt.Sprintf(`nft add flowtable %s %s %s "{ hook ingress priority %d; %s }"`,
+		families[f.Family], f.Table, f.Name, f.Priority, flags)
 }
 
 func isName(s string) bool {
@@ -90,6 +95,15 @@ func decodeFlowtable(b []byte) (Flowtable, error) {
 			f.Table = a.String()
 		case nftaFlowtableName:
 			f.Name = a.String()
+		case nftaFlowtableHook:
+			a.Nested(func(hook *netlink.AttributeDecoder) error {
+				for hook.Next() {
+					if hook.Type() == nftaHookPriority {
+						f.Priority = int(int32(hook.Uint32()))
+					}
+				}
+				return nil
+			})
 		case nftaFlowtableFlags:
 			flags := a.Uint32()
 			f.Hardware, f.Counter = flags&nftFlowtableHW != 0, flags&nftFlowtableCount != 0

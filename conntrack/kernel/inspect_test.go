@@ -105,7 +105,7 @@ func TestRealLook(t *testing.T) {
 	must(t, l.Router.Sysctl("net/netfilter/nf_conntrack_acct", "1"))
 	must(t, l.Router.Fill(100, 200))
 	must(t, l.Router.Do(func() error {
-		c, err := kernel.TakeCensus(ctnetlink.Look)
+		c, err := kernel.CountEntries(ctnetlink.Look)
 		if c.Entries != 300 || c.Uncounted != 100 || c.Offloaded != 0 {
 			t.Errorf("%d entries, %d uncounted, %d offloaded", c.Entries, c.Uncounted, c.Offloaded)
 		}
@@ -117,7 +117,7 @@ func TestRealLook(t *testing.T) {
 	}))
 }
 
-func TestCensusOfOffloaded(t *testing.T) {
+func TestEntryStatsOfOffloaded(t *testing.T) {
 	for name, c := range map[string]struct {
 		offloaded, moving, ended int
 		moved, met               int
@@ -136,7 +136,7 @@ func TestCensusOfOffloaded(t *testing.T) {
 		for i := range c.offloaded {
 			keys = append(keys, k.Create(client(100+i, conntrack.Offload)))
 		}
-		before := census(t, k)
+		before := countEntries(t, k)
 		for _, key := range keys[:c.moving] {
 			k.Count(key, conntrack.Reply, 1, 100)
 		}
@@ -144,7 +144,8 @@ func TestCensusOfOffloaded(t *testing.T) {
 			k.Destroy(key)
 		}
 		k.Count(plain, conntrack.Original, 1, 100) // not offloaded
-		moved, met := census(t, k).Moved(before)
+		after := countEntries(t, k)
+		moved, met := after.Moved(&before)
 		if before.Entries != 3+c.offloaded || before.Offloaded != c.offloaded || moved != c.moved || met != c.met {
 			t.Errorf("%s: of %d entries %d offloaded; %d of %d moved", name, before.Entries, before.Offloaded, moved, met)
 		}
@@ -159,17 +160,17 @@ func client(i int, status conntrack.Status) conntrack.Event {
 	}}
 }
 
-func census(t *testing.T, k *conntracktest.Kernel) kernel.Census {
+func countEntries(t *testing.T, k *conntracktest.Kernel) kernel.EntryStats {
 	t.Helper()
-	c, err := kernel.TakeCensus(k.Reader().Dump)
+	c, err := kernel.CountEntries(k.Reader().Dump)
 	must(t, err)
 	return c
 }
 
-func TestCensusFails(t *testing.T) {
+func TestEntryStatsOfFailedDump(t *testing.T) {
 	k := conntracktest.New()
 	k.FailDump(unix.EPERM)
-	if _, err := kernel.TakeCensus(k.Reader().Dump); !errors.Is(err, unix.EPERM) {
+	if _, err := kernel.CountEntries(k.Reader().Dump); !errors.Is(err, unix.EPERM) {
 		t.Errorf("error %v", err)
 	}
 }

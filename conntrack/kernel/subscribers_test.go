@@ -95,20 +95,39 @@ func TestDecodeFlowtable(t *testing.T) {
 		a.String(nftaFlowtableTable, "filter")
 		a.String(nftaFlowtableName, "fast")
 	}
+	hook := func(a *netlink.AttributeEncoder, priority int32) {
+		a.Nested(nftaFlowtableHook, func(hook *netlink.AttributeEncoder) error {
+			hook.ByteOrder = binary.BigEndian
+			hook.Uint32(1, 0) // NFTA_FLOWTABLE_HOOK_NUM: ingress
+			hook.Int32(nftaHookPriority, priority)
+			return nil
+		})
+	}
 	for _, c := range []struct {
 		message []byte
 		want    Flowtable
 		command string
 	}{
-		{encode(1, named), Flowtable{Family: 1, Table: "filter", Name: "fast"}, "nft add flowtable inet filter fast \"{ counter; }\""},
+		{encode(1, named), Flowtable{Family: 1, Table: "filter", Name: "fast"},
+			"nft add flowtable inet filter fast \"{ hook ingress priority 0; counter; }\""},
+		{encode(1, func(a *netlink.AttributeEncoder) {
+			named(a)
+			hook(a, 10)
+		}), Flowtable{Family: 1, Table: "filter", Name: "fast", Priority: 10},
+			"nft add flowtable inet filter fast \"{ hook ingress priority 10; counter; }\""},
+		{encode(1, func(a *netlink.AttributeEncoder) {
+			hook(a, -150)
+			named(a)
+		}), Flowtable{Family: 1, Table: "filter", Name: "fast", Priority: -150},
+			"nft add flowtable inet filter fast \"{ hook ingress priority -150; counter; }\""},
 		{encode(2, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 1})
-		}), Flowtable{Family: 2, Table: "filter", Name: "fast", Hardware: true}, "nft add flowtable ip filter fast \"{ flags offload; counter; }\""},
+		}), Flowtable{Family: 2, Table: "filter", Name: "fast", Hardware: true}, "nft add flowtable ip filter fast \"{ hook ingress priority 0; flags offload; counter; }\""},
 		{encode(10, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 3})
-		}), Flowtable{Family: 10, Table: "filter", Name: "fast", Hardware: true, Counter: true}, "nft add flowtable ip6 filter fast \"{ flags offload; counter; }\""},
+		}), Flowtable{Family: 10, Table: "filter", Name: "fast", Hardware: true, Counter: true}, "nft add flowtable ip6 filter fast \"{ hook ingress priority 0; flags offload; counter; }\""},
 	} {
 		got, err := decodeFlowtable(c.message)
 		if err != nil || got != c.want || got.Command() != c.command {

@@ -25,6 +25,12 @@ const TrackRule = "nft 'table inet conntally { chain track { ct state new; }; }'
 // network namespace: it sends a datagram to itself on loopback and looks for
 // its entry. Rules and counts prove nothing.
 func Tracking() (bool, error) {
+	return withLoopback(tracked)
+}
+
+// withLoopback sends a datagram to itself and then calls try with its address, while no
+// other socket can have it.
+func withLoopback(try func(self netip.AddrPort) (bool, error)) (bool, error) {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return false, err
@@ -35,7 +41,7 @@ func Tracking() (bool, error) {
 	if err := echo(conn, self); err != nil {
 		return false, fmt.Errorf("loopback probe: %w", err)
 	}
-	return tracked(self)
+	return try(self)
 }
 
 // echo sends a datagram from conn to itself.
@@ -52,16 +58,21 @@ func echo(conn *net.UDPConn, self netip.AddrPort) error {
 
 // tracked asks for the entry of a datagram from self to self.
 func tracked(self netip.AddrPort) (bool, error) {
-	err := ask(nfMessage(msgGetEntry, 0, unix.AF_INET, func(a *netlink.AttributeEncoder) {
-		a.Nested(aTupleOrig, func(tuple *netlink.AttributeEncoder) error {
-			encodeUDP(tuple, self)
-			return nil
-		})
-	}))
+	err := ask(loopbackMessage(msgGetEntry, self))
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// loopbackMessage names the entry of a datagram from self to self.
+func loopbackMessage(typ uint16, self netip.AddrPort) netlink.Message {
+	return nfMessage(typ, 0, unix.AF_INET, func(a *netlink.AttributeEncoder) {
+		a.Nested(aTupleOrig, func(tuple *netlink.AttributeEncoder) error {
+			encodeUDP(tuple, self)
+			return nil
+		})
+	})
 }
 
 func encodeUDP(tuple *netlink.AttributeEncoder, self netip.AddrPort) {

@@ -2,14 +2,15 @@ package check
 
 import (
 	"net/netip"
-	"time"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
 // Wanted is what the configuration asks for.
 type Wanted struct {
+	File          bool // there is a configuration file
 	Collectors    []export.Target
 	ReceiveBuffer int    // bytes
 	Track         bool   // conntally has connections tracked itself
@@ -19,49 +20,37 @@ type Wanted struct {
 // Facts is what was found. A pointer is nil where there was no looking.
 type Facts struct {
 	Wanted Wanted
+	*condition.Kernel
 
-	Release  string // of the kernel, as uname -r has it
-	Root     bool
-	Loaded   error // why nf_conntrack's settings can't be read
-	Answer   error // kernel.Available's
-	Settings []kernel.Setting
-	Entries  int // of the table
-	Max      int
+	Release string // of the kernel, as uname -r has it
+	Root    bool
 
-	Tracking  *Tracking
-	Census    *Census
+	Ends      *Ends
+	Dump      *Dump
 	Buffer    *Buffer
 	Listeners []kernel.Subscriber
-	Clock     Clock
+	Zeroing   []string // programs that run and are known to zero counters
 
 	Collectors []Reached
 }
 
-// Tracking is the answer of kernel.Tracking.
-type Tracking struct {
-	On  bool
-	Err error
+// Ends is the answer of kernel.ReportsEnds.
+type Ends struct {
+	Reported bool
+	Err      error
 }
 
-// Census is what two looks at the table have shown.
-type Census struct {
-	kernel.Census     // the first
-	Moved, Met    int // of the offloaded entries, at the second
-	Flowtables    []kernel.Flowtable
-	Err           error
+// Dump is what two dumps of the table have shown.
+type Dump struct {
+	kernel.EntryStats     // of the first
+	Moved, Met        int // of the offloaded entries, at the second
+	Err               error
 }
 
-// Buffer is what ctnetlink.ReceiveBuffer grants.
+// Buffer is what kernel.ReceiveBuffer grants.
 type Buffer struct {
 	Granted int
 	Err     error
-}
-
-// Clock is the system's.
-type Clock struct {
-	Now     time.Time
-	Synced  bool
-	Systemd bool // runs the machine
 }
 
 // Reached is what came of export.Knock.

@@ -6,10 +6,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-func kernelVersion(f *Facts) Result {
+func release(f *Facts) Result {
 	var major, minor int
 	if n, _ := fmt.Sscanf(f.Release, "%d.%d", &major, &minor); n != 2 {
 		return warn("", "%q is no version of Linux that conntally knows", f.Release)
@@ -26,17 +27,10 @@ func kernelVersion(f *Facts) Result {
 	return ok("Linux %s", f.Release)
 }
 
-// modprobe loads nf_conntrack, too.
-const modprobe = "modprobe nf_conntrack_netlink"
-
 func modules(f *Facts) Result {
 	switch {
-	case f.Loaded != nil:
-		return fail(modprobe, "nf_conntrack is not loaded: nothing is tracked")
 	case errors.Is(f.Answer, unix.EPERM):
 		return ok("nf_conntrack is loaded")
-	case errors.Is(f.Answer, kernel.ErrNotLoaded):
-		return fail(modprobe, "nf_conntrack_netlink is not loaded: what is tracked can't be read")
 	case f.Answer != nil:
 		return fail("", "conntrack doesn't answer: %v", f.Answer)
 	}
@@ -57,44 +51,51 @@ func rights(f *Facts) Result {
 	return ok("CAP_NET_ADMIN is there")
 }
 
-func acct(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_acct", func(s kernel.Setting) Result {
-		if s.Was == 0 {
-			return fail(s.Command(), "nf_conntrack_acct is 0: no packets or bytes are counted")
-		}
-		return ok("packets and bytes are counted")
-	})
-}
-
-func timestamp(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_timestamp", func(s kernel.Setting) Result {
-		if s.Was == 0 {
-			return warn(s.Command(), "nf_conntrack_timestamp is 0: flows begin when first seen")
-		}
-		return ok("the kernel notes when connections begin and end")
-	})
-}
-
-func events(f *Facts) Result {
-	return setting(f, "net.netfilter.nf_conntrack_events", func(s kernel.Setting) Result {
-		switch s.Was {
-		case 0:
-			return fail(s.Command(), "nf_conntrack_events is 0: no end is reported, and what moved since the last poll is lost")
-		case s.Want:
-			return ok("the end of each connection is reported")
-		}
-		return warn(s.Command(), "nf_conntrack_events is %d: connections that begin while conntally doesn't run end unreported", s.Was)
-	})
-}
-
-func setting(f *Facts, name string, judge func(kernel.Setting) Result) Result {
-	for _, s := range f.Settings {
-		if s.Name == name && s.Err != nil {
+// setting judges a setting of which no condition holds.
+func setting(name, good string) func(*Facts) Result {
+	return func(f *Facts) Result {
+		switch s := f.setting(name); {
+		case s == nil:
+			return Result{}
+		case s.Err != nil:
 			return fail("", "%s can't be read: %v", s.Name, s.Err)
 		}
-		if s.Name == name {
-			return judge(s)
+		return ok("%s", good)
+	}
+}
+
+// setting returns one of the kernel's settings, nil where it wasn't looked at.
+func (f *Facts) setting(name string) *kernel.Setting {
+	for i := range f.Settings {
+		if f.Settings[i].Name == "net.netfilter.nf_conntrack_"+name {
+			return &f.Settings[i]
 		}
 	}
-	return Result{}
+	return nil
 }
+
+// events judges what came of an end that was made to be reported.
+func events(f *Facts) Result {
+	r := setting("events", "an end of a connection was made, and reported")(f)
+	switch {
+	case r.Status != OK:
+		return r
+	case f.Ends == nil:
+		return ok("the end of each connection is reported, says nf_conntrack_events")
+	case f.Ends.Err != nil:
+		return ok("the end of each connection is reported, says nf_conntrack_events; it can't be tried: %v", f.Ends.Err)
+	}
+	return r
+}
+
+func bridge(f *Facts) Result {
+	if f.Loaded != nil {
+		return Result{}
+	}
+	return ok("conntrack sees no frames that are only bridged")
+}
+
+func clock(*Facts) Result { return ok("the clock is synchronised") }
+
+// fixedByRun reports whether `conntally run` ends a condition by itself, as configured.
+func (f *Facts) fixedByRun(id condition.ID) bool { return id == condition.NotTracked && f.Wanted.Track }

@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,4 +51,18 @@ func name(l kernel.Subscriber) string {
 		return "a program"
 	}
 	return fmt.Sprintf("%s (pid %d)", l.Program, l.PID)
+}
+
+// zeroing are the programs, as processes, that are known to set conntrack's counters to zero.
+const zeroing = "nlbwmon"
+
+// programs returns the processes of a name.
+func programs(wanted string) (found []string) {
+	files, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is a good one
+	for _, file := range files {
+		if b, _ := os.ReadFile(file); strings.TrimSpace(string(b)) == wanted { // it may have ended
+			found = append(found, fmt.Sprintf("%s (pid %s)", wanted, filepath.Base(filepath.Dir(file))))
+		}
+	}
+	return found
 }

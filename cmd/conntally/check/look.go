@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/conntrack/kernel"
@@ -19,10 +20,10 @@ import (
 const offloadWatch = 3 * time.Second
 
 // Look reads the machine, in the calling thread's network namespace but for the
-// collectors, and changes nothing.
+// collectors. It changes no setting; one entry of its own comes and goes.
 func Look(ctx context.Context, w Wanted) *Facts {
-	f := &Facts{Wanted: w, Release: release(), Root: os.Geteuid() == 0, Clock: readClock()}
-	f.Max, f.Loaded = kernel.ReadSysctl("max")
+	f := &Facts{Wanted: w, Release: unameRelease(), Root: os.Geteuid() == 0}
+	f.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true, Flowtables: true})
 	if f.Loaded == nil {
 		f.conntrack(ctx)
 	}
@@ -32,37 +33,32 @@ func Look(ctx context.Context, w Wanted) *Facts {
 
 // conntrack looks where nf_conntrack is loaded: else a look would load it.
 func (f *Facts) conntrack(ctx context.Context) {
-	f.Entries, _ = kernel.ReadSysctl("count")
-	f.Settings = kernel.Settings()
 	f.Listeners, _ = kernel.Subscribers()
-	if f.Answer = kernel.Available(); f.Answer != nil {
+	f.Zeroing = programs(zeroing)
+	if f.Answer != nil {
 		return
 	}
-	on, err := kernel.Tracking()
-	f.Tracking = &Tracking{on, err}
+	reported, err := kernel.ReportsEnds()
+	f.Ends = &Ends{reported, err}
 	granted, err := ctnetlink.ReceiveBuffer(f.Wanted.ReceiveBuffer)
 	f.Buffer = &Buffer{granted, err}
-	f.Census = takeCensus(ctx)
+	f.Dump = countEntries(ctx)
 }
 
-func takeCensus(ctx context.Context) *Census {
-	first, err := kernel.TakeCensus(ctnetlink.Look)
-	c := &Census{Census: first, Err: err}
-	if err != nil {
-		return c
-	}
-	c.Flowtables, _ = kernel.Flowtables() // none without nftables
-	if first.Offloaded == 0 {
-		return c
+func countEntries(ctx context.Context) *Dump {
+	first, err := kernel.CountEntries(ctnetlink.Look)
+	d := &Dump{EntryStats: first, Err: err}
+	if err != nil || first.Offloaded == 0 {
+		return d
 	}
 	select {
 	case <-ctx.Done():
 	case <-time.After(offloadWatch):
 	}
-	second, err := kernel.TakeCensus(ctnetlink.Look)
-	c.Moved, c.Met = second.Moved(first)
-	c.Err = err
-	return c
+	second, err := kernel.CountEntries(ctnetlink.Look)
+	d.Moved, d.Met = second.Moved(&first)
+	d.Err = err
+	return d
 }
 
 // knock tries all collectors at once.
@@ -79,21 +75,10 @@ func knock(ctx context.Context, targets []export.Target) []Reached {
 	return reached
 }
 
-func release() string {
+func unameRelease() string {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return ""
 	}
 	return unix.ByteSliceToString(u.Release[:])
-}
-
-func readClock() Clock {
-	var t unix.Timex // asks, and sets nothing
-	state, err := unix.Adjtimex(&t)
-	_, noSystemd := os.Stat("/run/systemd/system") // sd_booted(3)
-	return Clock{
-		Now:     time.Now(),
-		Synced:  err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0,
-		Systemd: noSystemd == nil,
-	}
 }

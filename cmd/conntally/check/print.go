@@ -13,8 +13,8 @@ import (
 const (
 	width       = 80
 	textColumn  = 17
-	mendColumn  = 6
-	mendLabel   = "mend: "
+	fixColumn   = 6
+	fixLabel    = "fix: "
 	statusWidth = 4
 	nameWidth   = 9
 )
@@ -29,8 +29,8 @@ func Print(w io.Writer, results []Result, colour bool) {
 		indent := strings.Repeat(" ", textColumn)
 		text := strings.Join(wrap(r.Text, width-textColumn), "\n"+indent)
 		fmt.Fprintf(w, "%s  %-*s  %s\n", status, nameWidth, r.Name, text)
-		if r.Mend != "" {
-			fmt.Fprintf(w, "%*s%s%s\n", mendColumn, "", mendLabel, fold(r.Mend))
+		if r.Fix != "" {
+			fmt.Fprintf(w, "%*s%s%s\n", fixColumn, "", fixLabel, fold(r.Fix))
 		}
 	}
 	fmt.Fprintln(w, summary(results))
@@ -39,12 +39,21 @@ func Print(w io.Writer, results []Result, colour bool) {
 func summary(results []Result) string {
 	fails, warns := Count(results, Fail), Count(results, Warn)
 	switch {
+	case fails > 0 && warns > 0:
+		return "Not ready: " + plural(fails, "failure") + ", " + plural(warns, "warning")
 	case fails > 0:
-		return fmt.Sprintf("Not ready: fail %d, warn %d.", fails, warns)
+		return "Not ready: " + plural(fails, "failure")
 	case warns > 0:
-		return fmt.Sprintf("Ready, but for warn %d.", warns)
+		return "Ready (" + plural(warns, "warning") + ")"
 	}
-	return "Ready."
+	return "Ready"
+}
+
+func plural(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return fmt.Sprintf("%d %s", n, of)
 }
 
 // PrintJSON prints results as one array of objects.
@@ -104,7 +113,7 @@ func harmless(r rune) rune {
 // outside of single quotes: the next line continues it in the first column.
 func fold(command string) string {
 	var b strings.Builder
-	for room := width - mendColumn - len(mendLabel); len(command) > room; room = width {
+	for room := width - fixColumn - len(fixLabel); len(command) > room; room = width {
 		b.WriteString(command[:room-1] + "\\\n")
 		command = command[room-1:]
 	}

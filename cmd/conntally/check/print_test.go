@@ -73,9 +73,9 @@ func TestFold(t *testing.T) {
 
 const printed = `ok    kernel     Linux 6.1.0-49-amd64
 fail  acct       nf_conntrack_acct is 0: no packets or bytes are counted
-      mend: sysctl -w net.netfilter.nf_conntrack_acct=1
+      fix: sysctl -w net.netfilter.nf_conntrack_acct=1
 warn  clock      the clock isn't synchronised: flows may be dated wrong; chrony
-                 or another NTP client sets it
+                 or another NTP client synchronises it
 `
 
 func few() []Result {
@@ -95,7 +95,7 @@ func TestPrint(t *testing.T) {
 	var out, coloured bytes.Buffer
 	results := few()
 	Print(&out, results, false)
-	if want := printed + "Not ready: fail 1, warn 1.\n"; out.String() != want {
+	if want := printed + "Not ready: 1 failure, 1 warning\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
 	Print(&coloured, results, true)
@@ -104,9 +104,9 @@ func TestPrint(t *testing.T) {
 		t.Errorf("coloured: %q", &coloured)
 	}
 	for want, results := range map[string][]Result{
-		"Ready.\n":                   {{Status: OK}},
-		"Ready, but for warn 1.\n":   {{Status: OK}, {Status: Warn}},
-		"Not ready: fail 1, warn 0.": {{Status: Fail}},
+		"Ready\n":                {{Status: OK}},
+		"Ready (1 warning)\n":    {{Status: OK}, {Status: Warn}},
+		"Not ready: 1 failure\n": {{Status: Fail}},
 	} {
 		var out bytes.Buffer
 		Print(&out, results, false)
@@ -127,13 +127,15 @@ func TestJSON(t *testing.T) {
     "name": "kernel",
     "status": "ok",
     "text": "Linux 6.1.0-49-amd64",
-    "mend": ""
+    "fix": "",
+    "condition": ""
   },
   {
     "name": "acct",
     "status": "fail",
     "text": "nf_conntrack_acct is 0: no packets or bytes are counted",
-    "mend": "sysctl -w net.netfilter.nf_conntrack_acct=1"
+    "fix": "sysctl -w net.netfilter.nf_conntrack_acct=1",
+    "condition": "acct_off"
   }
 ]
 `
@@ -151,7 +153,7 @@ func TestJSON(t *testing.T) {
 		}
 		for _, row := range rows {
 			sound := row["status"] == "ok" || row["status"] == "warn" || row["status"] == "fail"
-			if len(row) != 4 || row["name"] == "" || !sound || row["text"] == "" || row["status"] == "ok" && row["mend"] != "" {
+			if len(row) != 5 || row["name"] == "" || !sound || row["text"] == "" || row["status"] == "ok" && row["fix"] != "" {
 				t.Errorf("%q", row)
 			}
 		}

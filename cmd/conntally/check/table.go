@@ -2,75 +2,76 @@ package check
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
+// ofReading returns the conditions that trying to read conntrack has shown.
+func (f *Facts) ofReading() (list []condition.Condition) {
+	add := func(holds bool, id condition.ID, format string, args ...any) {
+		if holds {
+			list = append(list, condition.Condition{ID: id, Detail: fmt.Sprintf(format, args...)})
+		}
+	}
+	if d := f.Dump; d != nil {
+		add(d.Err != nil, condition.DumpFailed, "%v", d.Err)
+		if d.Err == nil && f.isOn("acct") { // else new ones come all the time
+			list = append(list, condition.OfEntries(&d.EntryStats)...)
+		}
+		list = append(list, condition.Frozen(d.Met, d.Moved)...)
+	}
+	add(f.Ends != nil && f.Ends.Err == nil && !f.Ends.Reported && f.isOn("events"), condition.EndsMissing,
+		"one was made, and none was reported")
+	add(len(f.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(f.Zeroing, ", "))
+	add(f.Wanted.File && len(f.Wanted.Collectors) == 0, condition.NoCollector, "")
+	if b, want := f.Buffer, f.Wanted.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
+		list = append(list, condition.Condition{
+			ID:     condition.BufferSmall,
+			Detail: fmt.Sprintf("%s of %s: holds %d events", size(b.Granted), size(want), 2*b.Granted/eventCharge),
+			Fix:    fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
+		})
+	}
+	return list
+}
+
+// isOn reports whether a setting is known not to be 0.
+func (f *Facts) isOn(name string) bool {
+	s := f.setting(name)
+	return s != nil && s.Err == nil && s.Was != 0
+}
+
 func tracking(f *Facts) Result {
-	t := f.Tracking
 	switch {
-	case t == nil:
+	case f.Loaded != nil || f.Answer != nil:
 		return Result{}
-	case t.Err != nil:
-		return warn("", "can't tell whether connections are tracked: %v", t.Err)
-	case t.On:
+	case f.Tracked == condition.TrackingOn:
 		return ok("connections are tracked")
-	case f.Wanted.Track:
+	case f.Tracked == condition.TrackingOff: // and track = true
 		return ok("no rule has connections tracked; conntally will (track = true)")
-	case f.Entries > 0:
+	case f.Tracked == condition.TrackingDoubted:
 		return warn(kernel.TrackRule, "loopback isn't tracked, where that is tried out, and %s in the table: a rule exempts loopback, or none asks for tracking any more", connections(f.Entries))
 	}
-	return fail(kernel.TrackRule, "no rule has connections tracked: nothing can be exported")
+	return warn("", "whether connections are tracked can't be tried out")
 }
 
-// counters looks for entries that are older than nf_conntrack_acct=1. While it is
-// off, new ones come all the time, and flushing mends nothing.
 func counters(f *Facts) Result {
-	c := f.Census
-	switch {
-	case c == nil:
+	if f.Dump == nil || !f.isOn("acct") {
 		return Result{}
-	case c.Err != nil:
-		return fail("", "the table can't be read: %v", c.Err)
-	case acct(f).Status != OK:
-		return Result{}
-	case c.Uncounted == 0:
-		return ok("connections without counters: 0 of %d", c.Entries)
 	}
-	return warn("conntrack -F", "%d of %d connections are older than nf_conntrack_acct=1 and uncounted until they end. The command forgets all connections at once: some may break", c.Uncounted, c.Entries)
+	return ok("connections without counters: 0 of %d", f.Dump.Entries)
 }
 
-// offload looks for what a flowtable forwards past the counters.
 func offload(f *Facts) Result {
-	c := f.Census
-	if c == nil || c.Err != nil {
-		return Result{}
-	}
-	silent := slices.DeleteFunc(slices.Clone(c.Flowtables), func(t kernel.Flowtable) bool { return t.Counter })
+	d := f.Dump
 	switch {
-	case len(silent) > 0:
-		return uncounting(silent)
-	case c.Met > 0 && c.Moved == 0:
-		return warn("", "%s offloaded, and no counter moved in %v: they rest, or the hardware doesn't count", connections(c.Offloaded), offloadWatch)
-	case c.Offloaded > 0:
-		return ok("%s offloaded, and counted", connections(c.Offloaded))
+	case d == nil || d.Err != nil:
+		return Result{}
+	case d.Offloaded > 0:
+		return ok("%s offloaded, and counted", connections(d.Offloaded))
 	}
 	return ok("no connection is offloaded")
-}
-
-// uncounting is of flowtables that lack a counter.
-func uncounting(tables []kernel.Flowtable) Result {
-	var names, commands []string
-	for _, t := range tables {
-		names, commands = append(names, t.Table+" "+t.Name), append(commands, t.Command())
-	}
-	mend := strings.Join(commands, " && ")
-	if slices.Contains(commands, "") {
-		mend = ""
-	}
-	return fail(mend, "flowtable without counter, %s: what it forwards is not counted", strings.Join(names, ", "))
 }
 
 func connections(n int) string {
@@ -80,16 +81,9 @@ func connections(n int) string {
 	return fmt.Sprintf("%d connections are", n)
 }
 
-// tableFull is what part of nf_conntrack_max, in percent, is too much.
-const tableFull = 80
-
 func table(f *Facts) Result {
 	if f.Loaded != nil || f.Max <= 0 { // 0 is no limit
 		return Result{}
-	}
-	if percent := f.Entries * 100 / f.Max; percent >= tableFull {
-		return warn(fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*f.Max),
-			"%d of %d connections, %d %%: a full table refuses new ones", f.Entries, f.Max, percent)
 	}
 	return ok("%d connections of %d at most", f.Entries, f.Max)
 }
@@ -103,12 +97,9 @@ func buffer(f *Facts) Result {
 	case b == nil:
 		return Result{}
 	case b.Err != nil:
-		return warn("", "can't tell how large a receive buffer may be: %v", b.Err)
-	case b.Granted < want:
-		return warn(fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
-			"receive_buffer is %s, the kernel grants %s: %d ends at once, more are lost", size(want), size(b.Granted), 2*b.Granted/eventCharge)
+		return warn("", "how large a receive buffer may be can't be tried out: %v", b.Err)
 	}
-	return ok("the receive buffer may be %s: %d ends at once", size(want), 2*want/eventCharge)
+	return ok("receive buffer %s: holds %d events", size(want), 2*want/eventCharge)
 }
 
 func size(n int) string {
@@ -122,3 +113,6 @@ func size(n int) string {
 	}
 	return fmt.Sprintf("%d B", n)
 }
+
+// noCollector: without a file there is no telling, and each that there is has its own line.
+func noCollector(*Facts) Result { return Result{} }

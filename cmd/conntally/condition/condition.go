@@ -29,9 +29,11 @@ type Definition struct {
 	Message string
 	// Meaning is what it does to the export, for the documentation.
 	Meaning string
-	// Fix is the command that ends the condition, as far as it is the same
-	// everywhere; else what to do. A Condition may have a better one.
+	// Fix is the command that ends the condition, where it is the same everywhere. A
+	// Condition may have one of its own.
 	Fix string
+	// Advice is what to do where no command does it.
+	Advice string
 	// Alert is the name of the alert rule.
 	Alert string
 	// Check is the line of `conntally check` that looks for it; "" where only a running
@@ -58,8 +60,31 @@ type Condition struct {
 	Subject  string    `json:"subject"` // which collector, setting or flowtable; "" where there is only one
 	Message  string    `json:"message"`
 	Detail   string    `json:"detail"` // how many, or the system's own words
-	Fix      string    `json:"fix"`
+	Fix      string    `json:"fix"`    // the command that ends it; "" where there is none
+	Advice   string    `json:"advice"` // what to do then
 	Since    time.Time `json:"since"`
+}
+
+// complete adds to c what its definition says.
+func (d *Definition) complete(c Condition) Condition {
+	c.Severity, c.Message = d.Severity, d.Message
+	if c.Fix == "" {
+		c.Fix = d.Fix
+	}
+	if c.Fix == "" {
+		c.Advice = d.Advice
+	}
+	return c
+}
+
+// Complete returns a condition that holds with what its definition says.
+func Complete(c Condition) Condition {
+	for _, d := range Definitions() {
+		if d.ID == c.ID {
+			return d.complete(c)
+		}
+	}
+	panic("condition: no definition of " + string(c.ID))
 }
 
 // String returns what there is to say in one line.

@@ -1,47 +1,242 @@
 package condition
 
-import "github.com/conntally/conntally/conntrack/kernel"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
-// Kernel is what the kernel says of itself, in the calling thread's network namespace.
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/kernel"
+)
+
+// Kernel is what the kernel says of itself when it is asked, in the calling thread's
+// network namespace.
 type Kernel struct {
-	Settings []kernel.Setting
+	Loaded          error // why nf_conntrack's settings can't be read
+	Answer          error // kernel.Available's, where asked
+	Settings        []kernel.Setting
+	Restored        []kernel.Setting // those of them that Enable has turned on
+	Entries, Max    int              // of its table
+	Tracked         Tracked
+	Flowtables      []kernel.Flowtable // none without nftables
+	BridgeNetfilter bool
+	Clock           Clock
 }
 
-// ReadKernel reads it.
-func ReadKernel() *Kernel {
-	return &Kernel{Settings: kernel.Settings()}
+// Tracked is whether connections are tracked.
+type Tracked uint8
+
+// Whether they are.
+const (
+	TrackingUnknown Tracked = iota // it wasn't tried, or can't be
+	TrackingOn
+	TrackingOff
+	TrackingDoubted // loopback isn't, where that was tried; but there are connections
+)
+
+// Clock is the system's.
+type Clock struct {
+	Now     time.Time
+	Synced  bool
+	Systemd bool // runs the machine
+}
+
+// Ask is what to ask the kernel for besides its settings.
+type Ask struct {
+	Enable     bool // turn on what counting depends on
+	Available  bool // does it let conntrack be read?
+	Tracking   bool // is a datagram on loopback tracked?
+	Flowtables bool // which loads nftables
+}
+
+// ReadKernel asks the kernel.
+func ReadKernel(ask Ask) *Kernel {
+	k := &Kernel{Clock: readClock(), BridgeNetfilter: bridgeNetfilter()}
+	if _, k.Loaded = kernel.ReadSysctl("acct"); k.Loaded != nil {
+		// A container may hide the settings. Asking loads the module where it may.
+		if k.Loaded = os.ErrNotExist; ask.Enable {
+			k.Loaded = kernel.Available()
+		}
+		return k
+	}
+	k.Max, _ = kernel.ReadSysctl("max") // 0 is no limit, or none that is known
+	k.Entries, _ = kernel.ReadSysctl("count")
+	k.Settings = kernel.Settings()
+	if ask.Enable {
+		k.enable()
+	}
+	if ask.Available {
+		k.Answer = kernel.Available()
+	}
+	if ask.Tracking && k.Answer == nil {
+		k.Tracked = tracking(k.Entries)
+	}
+	if ask.Flowtables {
+		k.Flowtables, _ = kernel.Flowtables()
+	}
+	return k
+}
+
+// enable turns on the settings that are off.
+func (k *Kernel) enable() {
+	k.Settings = kernel.Enable()
+	for i := range k.Settings {
+		if s := &k.Settings[i]; s.Changed() {
+			k.Restored = append(k.Restored, *s)
+			s.Was = s.Want
+		}
+	}
+}
+
+func tracking(entries int) Tracked {
+	on, err := kernel.Tracking()
+	switch {
+	case err != nil:
+		return TrackingUnknown
+	case on:
+		return TrackingOn
+	case entries > 0: // a rule may exempt loopback
+		return TrackingDoubted
+	}
+	return TrackingOff
+}
+
+func readClock() Clock {
+	var t unix.Timex // asks, and sets nothing
+	state, err := unix.Adjtimex(&t)
+	_, noSystemd := os.Stat("/run/systemd/system") // sd_booted(3)
+	return Clock{
+		Now:     time.Now(),
+		Synced:  err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0,
+		Systemd: noSystemd == nil,
+	}
+}
+
+// bridgeNetfilter reports whether bridged IP packets pass through netfilter's hooks, and
+// whether there is a bridge with two ports, of which one could forward to the other.
+func bridgeNetfilter() bool {
+	on := slices.ContainsFunc([]string{"iptables", "ip6tables"}, func(name string) bool {
+		b, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-" + name)
+		return err == nil && strings.TrimSpace(string(b)) == "1"
+	})
+	if !on {
+		return false
+	}
+	ports, _ := filepath.Glob("/sys/class/net/*/brport/bridge") // the pattern is a good one
+	return len(ports) >= 2
 }
 
 // OfKernel lists the conditions that a Kernel tells of.
-func OfKernel() []ID { return []ID{AcctOff, TimestampOff, EventsOff, EventsAuto} }
+func OfKernel() []ID {
+	return []ID{
+		ConntrackMissing, NetlinkMissing, AcctOff, TimestampOff, EventsOff, EventsAuto, NotTracked,
+		FlowtableSilent, KernelTableFull, BridgeNetfilter, ClockUnset, ClockUnsynced,
+	}
+}
 
 // Conditions returns those of OfKernel that hold.
 func (k *Kernel) Conditions() []Condition {
-	var list []Condition
+	list := k.ofClock()
+	if k.BridgeNetfilter {
+		list = append(list, Condition{ID: BridgeNetfilter})
+	}
+	switch {
+	case k.Loaded != nil:
+		return append(list, Condition{ID: ConntrackMissing})
+	case errors.Is(k.Answer, kernel.ErrNotLoaded):
+		list = append(list, Condition{ID: NetlinkMissing})
+	}
+	list = append(list, k.ofSettings()...)
+	if k.Tracked == TrackingOff {
+		list = append(list, Condition{ID: NotTracked})
+	}
+	return append(append(list, k.ofFlowtables()...), k.ofTable()...)
+}
+
+// ofSettings returns the conditions of settings that are not as wanted. One that this
+// kernel lacks is none.
+func (k *Kernel) ofSettings() (list []Condition) {
 	for _, s := range k.Settings {
-		if id := ofSetting(&s); id != "" {
-			list = append(list, Condition{ID: id})
+		if s.Was == s.Want || errors.Is(s.Err, os.ErrNotExist) {
+			continue
+		}
+		c := Condition{ID: EventsAuto, Fix: s.Command()}
+		switch {
+		case strings.HasSuffix(s.Name, "_acct"):
+			c.ID = AcctOff
+		case strings.HasSuffix(s.Name, "_timestamp"):
+			c.ID = TimestampOff
+		case s.Was == 0:
+			c.ID = EventsOff
+		}
+		if s.Err != nil {
+			c.Detail = s.Err.Error()
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func (k *Kernel) ofFlowtables() (list []Condition) {
+	for _, t := range k.Flowtables {
+		if !t.Counter {
+			list = append(list, Condition{ID: FlowtableSilent, Subject: t.Table + " " + t.Name, Fix: t.Command()})
 		}
 	}
 	return list
 }
 
-// ofSetting returns the condition of a setting that isn't as wanted. One that this kernel
-// lacks, or that can't be read, is none.
-func ofSetting(s *kernel.Setting) ID {
-	if s.Err != nil || s.Was == s.Want {
-		return ""
+// tableFull is what part of nf_conntrack_max, in percent, is too much.
+const tableFull = 80
+
+func (k *Kernel) ofTable() []Condition {
+	if k.Max <= 0 || k.Entries*100/k.Max < tableFull { // 0 is no limit
+		return nil
 	}
-	switch s.Name {
-	case "net.netfilter.nf_conntrack_acct":
-		return AcctOff
-	case "net.netfilter.nf_conntrack_timestamp":
-		return TimestampOff
-	case "net.netfilter.nf_conntrack_events":
-		if s.Was != 0 {
-			return EventsAuto
-		}
-		return EventsOff
+	return []Condition{{
+		ID:     KernelTableFull,
+		Detail: fmt.Sprintf("%d of %d connections, %d %%", k.Entries, k.Max, k.Entries*100/k.Max),
+		Fix:    fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*k.Max),
+	}}
+}
+
+// firstYear is before this program was written: an earlier clock was never set.
+const firstYear = 2020
+
+func (k *Kernel) ofClock() []Condition {
+	var c Condition
+	switch {
+	case k.Clock.Now.Year() < firstYear:
+		c.ID, c.Detail = ClockUnset, "it says "+k.Clock.Now.Format(time.DateOnly)
+	case !k.Clock.Synced:
+		c.ID = ClockUnsynced
+	default:
+		return nil
 	}
-	return ""
+	if k.Clock.Systemd {
+		c.Fix = "timedatectl set-ntp true"
+	}
+	return []Condition{c}
+}
+
+// OfEntries returns the conditions that the entries of a dump tell of.
+func OfEntries(s *kernel.EntryStats) []Condition {
+	if s.Uncounted == 0 {
+		return nil
+	}
+	return []Condition{{ID: Uncounted, Detail: fmt.Sprintf("%d of %d", s.Uncounted, s.Entries)}}
+}
+
+// Frozen returns the condition of offloaded entries, of which met were seen twice and moved
+// counted something in between.
+func Frozen(met, moved int) []Condition {
+	if met == 0 || moved > 0 {
+		return nil
+	}
+	return []Condition{{ID: OffloadFrozen, Detail: fmt.Sprintf("%d of them", met)}}
 }

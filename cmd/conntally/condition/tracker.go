@@ -52,7 +52,8 @@ func NewTracker(log *zap.Logger) *Tracker {
 }
 
 // Raise says that c holds at now. ID, and Subject where there are several, name it;
-// Severity, Message and Since are not looked at, and an empty Fix is the definition's.
+// Severity, Message and Since are not looked at; the definition has them, and what else is
+// empty.
 // The log has it at once, and once a minute while it lasts.
 func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	d, known := t.definitions[c.ID]
@@ -67,10 +68,9 @@ func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 		h = &held{logged: now.Mono - int64(repeatAfter)}
 		t.held[k] = h
 	}
-	c.Severity, c.Message, c.Since = d.Severity, d.Message, h.Since
-	if c.Fix == "" {
-		c.Fix = d.Fix
-	}
+	since := h.Since
+	c = d.complete(c)
+	c.Since = since
 	if !h.holds {
 		c.Since, h.holds, h.told = time.Unix(0, now.Wall), true, false
 	}
@@ -78,8 +78,8 @@ func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	t.write(h, now.Mono)
 }
 
-// Clear says that a condition doesn't hold at now. Subject is that of Raise.
-func (t *Tracker) Clear(now conntrack.Timestamp, id ID, subject string) {
+// Clear says that a condition doesn't hold any more. Subject is that of Raise.
+func (t *Tracker) Clear(id ID, subject string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if h := t.held[key{id, subject}]; h != nil {
@@ -109,7 +109,7 @@ func (t *Tracker) Tick(now conntrack.Timestamp) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.sorted() {
-		if t.definitions[h.ID].Event && now.Mono-h.raised >= int64(EventLasts) {
+		if t.definitions[h.ID].Event && h.holds && now.Mono-h.raised >= int64(EventLasts) {
 			t.clear(h)
 		}
 		if h.holds {
@@ -127,11 +127,10 @@ func (t *Tracker) write(h *held, mono int64) {
 	}
 	h.logged, h.told = mono, true
 	fields := t.name(h)
-	if h.Detail != "" {
-		fields = append(fields, zap.String("detail", h.Detail))
-	}
-	if h.Fix != "" {
-		fields = append(fields, zap.String("fix", h.Fix))
+	for _, f := range []struct{ key, text string }{{"detail", h.Detail}, {"fix", h.Fix}, {"advice", h.Advice}} {
+		if f.text != "" {
+			fields = append(fields, zap.String(f.key, f.text))
+		}
 	}
 	t.log.Warn(h.Message, fields...)
 }
@@ -150,6 +149,18 @@ func (t *Tracker) name(h *held) []zap.Field {
 		fields = append(fields, zap.String(t.definitions[h.ID].Subjects, h.Subject))
 	}
 	return fields
+}
+
+// Holds reports whether a condition holds, of any subject.
+func (t *Tracker) Holds(id ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, h := range t.held {
+		if k.id == id && h.holds {
+			return true
+		}
+	}
+	return false
 }
 
 // Snapshot returns what holds, in the list's order and then by subject.

@@ -70,9 +70,9 @@ func TestLastingConditionIsLoggedOnceAMinute(t *testing.T) {
 		f.pass(time.Second)
 		f.says("warn " + line + fix)
 	}
-	f.Clear(f.now, AcctOff, "")
+	f.Clear(AcctOff, "")
 	f.says("info over: " + line)
-	f.Clear(f.now, AcctOff, "")
+	f.Clear(AcctOff, "")
 	f.pass(time.Hour)
 	f.says()
 	if len(f.held) != 0 {
@@ -86,7 +86,7 @@ func TestConditionThatComesAndGoes(t *testing.T) {
 	for range 600 {
 		f.raise(AcctOff, "")
 		f.pass(time.Second / 2)
-		f.Clear(f.now, AcctOff, "")
+		f.Clear(AcctOff, "")
 		f.pass(time.Second / 2)
 	}
 	warnings, ends := 0, 0
@@ -106,7 +106,7 @@ func TestEventEndsByItself(t *testing.T) {
 	f := newFixture(t)
 	f.raise(EventsLost, "7 ends")
 	f.says("warn ends of connections were lost: the receive buffer was full condition=events_lost" +
-		" detail=7 ends fix=a larger `receive_buffer`, or `reliable = true`")
+		" detail=7 ends advice=a larger receive_buffer, or reliable = true")
 	f.pass(EventLasts - 1)
 	if len(f.Snapshot()) != 1 {
 		t.Error("ended early")
@@ -139,7 +139,7 @@ func TestSubjects(t *testing.T) {
 	}
 	f.raise(TimestampOff, "")
 	f.Observe(f.now, []Condition{{ID: AcctOff, Subject: "a"}, {ID: AcctOff, Subject: "b"}}, AcctOff)
-	f.Clear(f.now, AcctOff, "nobody")
+	f.Clear(AcctOff, "nobody")
 	var got []string
 	for _, c := range f.Snapshot() {
 		got = append(got, string(c.ID)+":"+c.Subject)
@@ -174,7 +174,7 @@ func TestTrackerIsForAnyGoroutine(t *testing.T) {
 	f := newFixture(t)
 	var all sync.WaitGroup
 	for _, do := range []func(){
-		func() { f.raise(AcctOff, "") }, func() { f.Clear(f.now, AcctOff, "") }, func() { f.Tick(f.now) },
+		func() { f.raise(AcctOff, "") }, func() { f.Clear(AcctOff, "") }, func() { f.Tick(f.now) },
 		func() { f.Observe(f.now, nil, AcctOff) }, func() { _ = Err(f.Snapshot()) },
 	} {
 		all.Go(func() {

@@ -106,7 +106,9 @@ func (s *Sources) flowRows() []row {
 		{"conntally_flows_duplicate_total", "Ends that the kernel reported twice.", count(&f.Duplicates)},
 		{"conntally_flows_stale_total", "Connections in a dump whose end was known already.", count(&f.Stale)},
 		{"conntally_flows_rewound_total", "Counters that went down.", count(&f.Rewound)},
+		{"conntally_flows_zeroed_total", "Those among them that another program has set to zero: the connection is the same.", count(&f.Zeroed)},
 		{"conntally_flows_vanished_total", "Connections that went without an event.", count(&f.Vanished)},
+		{"conntally_flows_unreported_total", "Those among them that began after conntally.", count(&f.Unreported)},
 		{"conntally_flows_full_total", "Sightings of connections that the table had no room for.", count(&f.Full)},
 	}
 }

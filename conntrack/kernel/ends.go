@@ -1,0 +1,112 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
+	endPatience  = time.Second
+)
+
+// ReportsEnds reports whether the kernel reports the end of a connection: it subscribes,
+// sends a datagram to itself on loopback, deletes the entry of that and waits for the event.
+// The error is ErrNotTracked where loopback isn't tracked, and this can't be tried.
+func ReportsEnds() (bool, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	if err := conn.JoinGroup(groupDestroy); err != nil {
+		return false, err
+	}
+	return withLoopback(func(self netip.AddrPort) (bool, error) {
+		// The request is acknowledged: a DELETE has no other answer.
+		request := loopbackMessage(msgDelEntry, self)
+		request.Header.Flags |= netlink.Acknowledge
+		switch err := ask(request); {
+		case errors.Is(err, unix.ENOENT):
+			return false, ErrNotTracked
+		case err != nil:
+			return false, fmt.Errorf("deleting an entry of its own: %w", err)
+		}
+		return ends(conn, self)
+	})
+}
+
+// ErrNotTracked says that datagrams on loopback aren't tracked.
+var ErrNotTracked = errors.New("loopback isn't tracked")
+
+// ends waits for the end of the entry of a datagram from self to self.
+func ends(conn *netlink.Conn, self netip.AddrPort) (bool, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(endPatience)); err != nil {
+		return false, err
+	}
+	for {
+		messages, err := conn.Receive()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return false, nil
+		case errors.Is(err, unix.ENOBUFS): // many others end
+			continue
+		case err != nil:
+			return false, err
+		}
+		for i := range messages {
+			if isOf(&messages[i], self) {
+				return true, nil
+			}
+		}
+	}
+}
+
+// isOf reports whether a message tells of the datagram from self to self: its first
+// attribute is the original tuple, encoded as encodeUDP does.
+func isOf(m *netlink.Message, self netip.AddrPort) bool {
+	if len(m.Data) < nfgenmsgLen {
+		return false
+	}
+	a, err := netlink.NewAttributeDecoder(m.Data[nfgenmsgLen:])
+	if err != nil {
+		return false
+	}
+	found := false
+	for a.Next() {
+		if a.Type() == aTupleOrig {
+			a.Nested(func(tuple *netlink.AttributeDecoder) error {
+				found = isSelf(tuple, self)
+				return nil
+			})
+		}
+	}
+	return found
+}
+
+func isSelf(tuple *netlink.AttributeDecoder, self netip.AddrPort) bool {
+	var address, port bool
+	for tuple.Next() {
+		part := tuple.Type()
+		tuple.Nested(func(a *netlink.AttributeDecoder) error {
+			for a.Next() {
+				switch {
+				case part == aTupleIP && a.Type() == aIPv4Src:
+					from, _ := netip.AddrFromSlice(a.Bytes())
+					address = from == self.Addr()
+				case part == aTupleProto && a.Type() == aProtoSrcPort:
+					b := a.Bytes()
+					port = len(b) == 2 && uint16(b[0])<<8|uint16(b[1]) == self.Port()
+				}
+			}
+			return nil
+		})
+	}
+	return address && port
+}

@@ -1,0 +1,67 @@
+package kernel
+
+import (
+	"github.com/conntally/conntally/conntrack"
+)
+
+// watched bounds how many offloaded entries an EntryStats keeps counters of.
+const watched = 1000
+
+// EntryStats says how many entries of a table are accounted, and how.
+type EntryStats struct {
+	Entries   int // that live
+	Uncounted int // older than nf_conntrack_acct=1, but for loopback's
+	Offloaded int // that a flowtable forwards
+
+	counters map[conntrack.Key][2]conntrack.Counters // of offloaded ones, up to watched
+}
+
+// CountEntries counts what dump shows: ctnetlink.Look, or a Reader's Dump.
+func CountEntries(dump func(func(*conntrack.Event)) error) (s EntryStats, err error) {
+	err = dump(s.Count)
+	return s, err
+}
+
+// Reset forgets all, so that another dump can be counted.
+func (s *EntryStats) Reset() {
+	clear(s.counters)
+	*s = EntryStats{counters: s.counters}
+}
+
+// Count counts one entry of a dump; ends of connections don't count.
+func (s *EntryStats) Count(e *conntrack.Event) {
+	if e.Kind != conntrack.Live {
+		return
+	}
+	s.Entries++
+	if !e.Counted {
+		if !e.Orig.Src.IsLoopback() { // they are not exported
+			s.Uncounted++
+		}
+		return
+	}
+	if e.Status&(conntrack.Offload|conntrack.HWOffload) == 0 {
+		return
+	}
+	s.Offloaded++
+	if s.counters == nil {
+		s.counters = map[conntrack.Key][2]conntrack.Counters{}
+	}
+	if len(s.counters) < watched {
+		s.counters[e.Key()] = e.Counters
+	}
+}
+
+// Moved returns how many of the offloaded entries that both dumps have shown have
+// counted packets in between.
+func (s *EntryStats) Moved(before *EntryStats) (moved, met int) {
+	for key, was := range before.counters {
+		if now, ok := s.counters[key]; ok {
+			met++
+			if now != was {
+				moved++
+			}
+		}
+	}
+	return moved, met
+}
