@@ -29,36 +29,51 @@ type Path [2]Hop
 
 // RouteResolver finds the paths of connections.
 type RouteResolver interface {
-	// Path returns the path of e's connection as routes are now.
+	// Path returns the path of e's connection as routes are now: 0 for what is not
+	// known.
 	Path(e *conntrack.Event) Path
-	// Version returns a number that changes whenever Path may answer
-	// differently, and since when it stands, of the monotonic clock.
-	Version() (number uint32, since int64)
+	// Version returns a number that changes whenever Path may answer differently.
+	Version() uint32
+	// Changed returns when the first and the last change of routes after a version
+	// came, of those that may have led e's connection from one path to another. Times
+	// are of the monotonic clock.
+	Changed(version uint32, e *conntrack.Event, before, now Path) (first, last int64)
 }
 
 // route finds the path of a flow that begins.
 func (t *Table) route(en *entry, e *conntrack.Event) {
 	if t.options.Routes != nil {
-		en.version, _ = t.options.Routes.Version() // first: Path may be newer, never older
+		en.version = t.options.Routes.Version() // first: Path may be newer, never older
 		en.path = t.options.Routes.Path(e)
 	}
 }
 
-// reroute finds the path anew where it may have changed before the last packet
+// reroute finds the path again where it may have changed before the last packet
 // passed. What passed before went the old way, above all the end of connections
-// that end because their interface went away.
+// that end because their interface went away: these take the new path only if it can't
+// have come later.
 func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	if t.options.Routes == nil {
 		return
 	}
-	version, since := t.options.Routes.Version()
-	if version == en.version || en.moved < since+timerDoubt {
+	version := t.options.Routes.Version()
+	if version == en.version {
 		return
 	}
-	en.version = version
+	path := en.path
 	for d, hop := range t.options.Routes.Path(e) {
 		if hop != 0 { // nor does the way end where no route leads any more
-			en.path[d] = hop
+			path[d] = hop
 		}
 	}
+	if path != en.path {
+		since, last := t.options.Routes.Changed(en.version, e, en.path, path)
+		if e.Kind == conntrack.Destroyed {
+			since = last
+		}
+		if en.moved < since+timerDoubt {
+			return // the next record may have moved since
+		}
+	}
+	en.version, en.path = version, path
 }

@@ -17,7 +17,11 @@ type fakeRoutes struct {
 
 func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 
-func (l *fakeRoutes) Version() (uint32, int64) { return l.version, l.since }
+func (l *fakeRoutes) Version() uint32 { return l.version }
+
+func (l *fakeRoutes) Changed(uint32, *conntrack.Event, Path, Path) (first, last int64) {
+	return l.since, l.since
+}
 
 // change sends all another way from now on.
 func (l *fakeRoutes) change(p Path, now conntrack.Timestamp) {
@@ -143,8 +147,8 @@ func TestRouteChange(t *testing.T) {
 	h.pass(30 * time.Second)
 	l.change(Path{NewHop(lan, false), NewHop(wan2, true)}, h.now)
 	h.dump(old)
-	if l.asked != 1 {
-		t.Errorf("a poll asked for a path: %d times in all", l.asked)
+	if l.asked != 2 {
+		t.Errorf("asked %d times, by a flow that began and a record of it", l.asked)
 	}
 	h.leaves("at rest since before the change", wan)
 	h.pass(2 * time.Second)

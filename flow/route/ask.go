@@ -1,28 +1,44 @@
 package route
 
-// ask asks for the route to an end, once as long as routes stay as they are. class
-// is of the sender, 0 where it makes no difference. Where a sender has no such
-// route it returns false and remembers nothing: others of its class may have one.
-func (r *Resolver) ask(to *end, class uint64, q *query) bool {
-	k := key{to.atom, class, q.in, q.mark}
-	if s := r.cache.find(&k); s.kind != untold {
+import (
+	"errors"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// ask asks for the route to an end that packets of a sender take, nil for anybody's.
+// The answer is remembered as long as routes stay as they are, for all addresses that
+// are routed as these two are.
+func (r *Resolver) ask(to, sender *end, q query) answer {
+	v := r.seen
+	q.to = to.addr
+	k := key{to: to.atom, mark: q.mark, prefix: q.prefix}
+	if sender != nil {
+		q.from = sender.addr
+		k.from, k.in = sender.atom, q.in
+		if v.byFlow {
+			return r.lookUp(&q)
+		}
+	}
+	if a, known := r.cache.find(&k); known {
 		r.hits++
-		to.answer = s.answer
-		return true
+		return a
 	}
-	a := r.lookUp(q)
-	if a.kind == nowhere && class != 0 {
-		return false
+	a := r.lookUp(&q)
+	if a.kind > nowhere || a.kind == nowhere && sender == nil { // what refuses one sender may take others
+		r.cache.add(&k, a)
 	}
-	r.cache.add(&k, a)
-	to.answer = a
-	return true
+	return a
 }
 
-// lookUp asks the kernel.
+// lookUp asks the kernel. The kind is unknown where it couldn't be asked.
 func (r *Resolver) lookUp(q *query) answer {
 	r.Stats.Lookups.Add(1)
 	kind, index, err := r.fib.lookUp(q)
+	if errors.Is(err, errSocket) {
+		r.Stats.Failures.Add(1)
+		return answer{}
+	}
 	if err != nil {
 		r.Stats.Unreachable.Add(1)
 	}
@@ -30,4 +46,13 @@ func (r *Resolver) lookUp(q *query) answer {
 		return answer{kind, r.seen.hop(index)}
 	}
 	return answer{kind: kind}
+}
+
+// portsTowards returns the protocol and ports of packets to an end, by which rules and next
+// hops may choose.
+func portsTowards(e *conntrack.Event, to *end) conntrack.Tuple {
+	if to.addr == &e.Reply.Src { // before SNAT and behind DNAT
+		return conntrack.Tuple{Proto: e.Orig.Proto, SrcPort: e.Orig.SrcPort, DstPort: e.Reply.SrcPort}
+	}
+	return conntrack.Tuple{Proto: e.Orig.Proto, SrcPort: e.Reply.SrcPort, DstPort: e.Orig.SrcPort}
 }

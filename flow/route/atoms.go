@@ -3,16 +3,22 @@ package route
 import "slices"
 
 // atoms cuts all addresses at the edges of all networks that a route or a rule
-// names. Between two edges every address is routed alike, so that one look-up
-// serves for all: most of the Internet, for most routers.
+// names, and at those that the kernel itself distinguishes. Between two edges every
+// address is routed alike, so that one look-up serves for all: most of the Internet,
+// for most routers.
 type atoms struct {
-	edges []number // in order, none twice; the first address of all is implied
+	edges []number // in order, none twice, never written to; the first address of all is implied
+	added []number // not in edges yet
 	fine  bool     // there are too many: every address is by itself
 }
 
-// mostEdges bounds what is kept of the routes, at 16 B each. More come with full
-// tables of the Internet.
-const mostEdges = 1 << 14
+const (
+	// mostEdges bounds what is kept of the routes, at 16 B each. More come with full
+	// tables of the Internet.
+	mostEdges = 1 << 14
+	// mostAdded is how many edges are merged at once.
+	mostAdded = 1 << 12
+)
 
 // add cuts at the edges of a network.
 func (a *atoms) add(p *prefix) {
@@ -20,20 +26,31 @@ func (a *atoms) add(p *prefix) {
 		return
 	}
 	first, behind := p.edges()
-	a.cut(first)
-	a.cut(behind)
-	if len(a.edges) > mostEdges {
+	for _, n := range [...]number{first, behind} {
+		if _, known := slices.BinarySearchFunc(a.edges, n, number.compare); !known {
+			a.added = append(a.added, n)
+		}
+	}
+	if len(a.added) >= mostAdded {
+		a.merge()
+	}
+}
+
+// merge makes edges of what was added. Views have the old ones.
+func (a *atoms) merge() {
+	if len(a.added) == 0 {
+		return
+	}
+	edges := append(slices.Clone(a.edges), a.added...)
+	slices.SortFunc(edges, number.compare)
+	edges = slices.Compact(edges)
+	*a = atoms{edges: edges, added: a.added[:0]}
+	if len(edges) > mostEdges {
 		*a = atoms{fine: true}
 	}
 }
 
-func (a *atoms) cut(n number) {
-	if at, known := slices.BinarySearchFunc(a.edges, n, number.compare); !known {
-		a.edges = slices.Insert(a.edges, at, n)
-	}
-}
-
-// of returns the first address that is routed as n is.
+// of returns the first address that is routed as n is, once all are merged.
 func (a *atoms) of(n number) number {
 	if a.fine {
 		return n

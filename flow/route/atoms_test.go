@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-func prefixOf(s string) prefix {
+func parsePrefix(s string) prefix {
 	p := netip.MustParsePrefix(s)
 	bits := uint8(p.Bits())
 	if p.Addr().Is4() {
@@ -28,10 +28,11 @@ func TestAtoms(t *testing.T) {
 	var a atoms
 	var all []prefix
 	for _, s := range networks {
-		p := prefixOf(s)
+		p := parsePrefix(s)
 		all = append(all, p)
 		a.add(&p)
 	}
+	a.merge()
 	if !slices.IsSortedFunc(a.edges, number.compare) {
 		t.Fatal("edges are not in order")
 	}
@@ -87,6 +88,7 @@ func TestTooManyRoutes(t *testing.T) {
 		p := prefix{conntrack.Addr{10: 0xff, 11: 0xff, 12: byte(i >> 16), 13: byte(i >> 8), 14: byte(i)}, 120}
 		a.add(&p)
 	}
+	a.merge()
 	if !a.fine || len(a.edges) != 0 {
 		t.Errorf("fine %t, %d edges", a.fine, len(a.edges))
 	}
@@ -97,7 +99,7 @@ func TestTooManyRoutes(t *testing.T) {
 
 func TestNarrow(t *testing.T) {
 	for s, want := range map[string]bool{"0.0.0.0/0": false, "::/0": false, "0.0.0.0/1": true, "::/1": true, "10.0.0.1/32": true, "::1/128": true} {
-		if p := prefixOf(s); p.narrow() != want {
+		if p := parsePrefix(s); p.narrow() != want {
 			t.Errorf("%s: %t", s, p.narrow())
 		}
 	}

@@ -31,7 +31,7 @@ func BenchmarkPath(b *testing.B) {
 	}
 	b.Run("each address by itself", func(b *testing.B) {
 		r := newRouter(b, "", Options{})
-		r.resolver.watcher.state.atoms = atoms{fine: true} // no change comes: nobody else writes it
+		r.resolver.watcher.state.policy.atoms = atoms{fine: true} // no change comes: nobody else writes it
 		r.resolver.publish()
 		benchmarkPath(b, r.resolver)
 	})

@@ -5,57 +5,66 @@ import (
 	"math/bits"
 )
 
-// key is what an answer depends on.
+// key is what an answer depends on: a question, in which the addresses are the first
+// ones of their atoms.
 type key struct {
-	to    number // the first of the addresses that are routed alike
-	class uint64 // of the sender
-	in    uint32
-	mark  uint32
+	to, from number // from is 0 where it makes no difference who sends
+	in       uint32
+	mark     uint32
+	prefix   bool // it is asked for the prefix of the route
 }
 
 // cache remembers answers: a hash table with open addressing and linear probing,
 // without pointers, so that the garbage collector passes it by.
 type cache struct {
-	slots []slot // a power of two; one of kind untold is empty
+	slots []slot // a power of two
 	used  int
+	epoch uint32    // slots of another one are empty
 	seed  [2]uint64 // strangers choose addresses
 }
 
 type slot struct {
 	key
 	answer
+	epoch uint32
 }
 
 const (
 	fewSlots  = 1 << 8
-	mostSlots = 1 << 17 // three quarters of which are used, at 40 B each
+	mostSlots = 1 << 16 // three quarters of which are used, at 56 B each
 )
 
 func newCache() cache {
 	seed := maphash.MakeSeed()
 	return cache{
-		slots: make([]slot, fewSlots),
-		seed:  [2]uint64{maphash.Comparable(seed, 0), maphash.Comparable(seed, 1)},
+		slots: make([]slot, fewSlots), epoch: 1,
+		seed: [2]uint64{maphash.Comparable(seed, 0), maphash.Comparable(seed, 1)},
 	}
 }
 
-// find returns the slot of k, or the empty one where it belongs.
-func (c *cache) find(k *key) *slot {
+// find returns the answer to k, if it is known.
+func (c *cache) find(k *key) (a answer, known bool) {
+	s := c.slot(k)
+	return s.answer, s.epoch == c.epoch
+}
+
+// slot returns the slot of k, or the empty one where it belongs.
+func (c *cache) slot(k *key) *slot {
 	mask := uint64(len(c.slots) - 1)
 	for i := c.hash(k) & mask; ; i = (i + 1) & mask {
-		if s := &c.slots[i]; s.kind == untold || s.key == *k {
+		if s := &c.slots[i]; s.epoch != c.epoch || s.key == *k {
 			return s
 		}
 	}
 }
 
-// add remembers the answer to what find doesn't know. A full cache begins anew: what is
+// add remembers the answer to what find doesn't know. A full cache is emptied: what is
 // in use comes back at one look-up each.
 func (c *cache) add(k *key, a answer) {
 	if 4*(c.used+1) > 3*len(c.slots) {
 		c.grow()
 	}
-	*c.find(k) = slot{*k, a}
+	*c.slot(k) = slot{*k, a, c.epoch}
 	c.used++
 }
 
@@ -67,18 +76,27 @@ func (c *cache) grow() {
 	old := c.slots
 	c.slots = make([]slot, 2*len(old))
 	for i := range old {
-		if old[i].kind != untold {
-			*c.find(&old[i].key) = old[i]
+		if old[i].epoch == c.epoch {
+			*c.slot(&old[i].key) = old[i]
 		}
 	}
 }
 
+// clear forgets all answers, at no cost: routes may change many times a second.
 func (c *cache) clear() {
-	clear(c.slots)
 	c.used = 0
+	if c.epoch++; c.epoch == 0 {
+		clear(c.slots)
+		c.epoch = 1
+	}
 }
 
 func (c *cache) hash(k *key) uint64 {
-	high, low := bits.Mul64(k.to.low^k.class^c.seed[0], k.to.high^uint64(k.in)<<32^uint64(k.mark)^c.seed[1])
+	low := k.to.low ^ bits.RotateLeft64(k.from.low, 29) ^ uint64(k.in)
+	high := k.to.high ^ bits.RotateLeft64(k.from.high, 29) ^ uint64(k.mark)<<32
+	if k.prefix {
+		high ^= 1 << 63
+	}
+	high, low = bits.Mul64(low^c.seed[0], high^c.seed[1])
 	return high ^ low
 }

@@ -2,13 +2,18 @@ package route
 
 import (
 	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
 
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
-// device is what a link message tells of a network interface.
+// device is what a link message says of a network interface.
 type device struct {
 	index   uint32
 	name    string
@@ -21,61 +26,73 @@ type device struct {
 	vlan    uint16
 }
 
-// decodeDevice reads struct ifinfomsg and what follows. ok is false for what tells
-// of a bridge's ports and other families, and of wireless events: these lack all else
-// (rtnetlink_ifinfo_prep).
-func decodeDevice(m *message) (d device, ok bool, err error) {
-	a := m.attributes(unix.SizeofIfInfomsg)
-	if a.err != nil || m.body[0] != unix.AF_UNSPEC {
-		return d, false, a.err
+// decodeDevice reads a link message. ok is false for the messages of bridge ports and
+// other families, and for wireless events: these lack all else (rtnetlink_ifinfo_prep).
+func decodeDevice(body []byte) (d device, ok bool, err error) {
+	if len(body) < unix.SizeofIfInfomsg {
+		return d, false, errMalformed
 	}
-	d.arp = binary.NativeEndian.Uint16(m.body[2:])
-	d.index = binary.NativeEndian.Uint32(m.body[4:])
-	d.carries = binary.NativeEndian.Uint32(m.body[8:]) & (unix.IFF_UP | unix.IFF_LOWER_UP)
-	elsewhere := false
-	for a.next() {
-		switch a.typ {
-		case unix.IFLA_IFNAME:
-			d.name = a.text()
-		case unix.IFLA_IFALIAS:
-			d.alias = a.text()
-		case unix.IFLA_LINK:
-			d.parent = a.u32()
-		case unix.IFLA_LINK_NETNSID:
-			elsewhere = true
-		case unix.IFLA_WIRELESS:
-			return d, false, nil
-		case unix.IFLA_MASTER:
-			d.master = a.u32()
-		case unix.IFLA_LINKINFO:
-			if err := d.decodeInfo(a.nested()); err != nil {
-				return d, false, err
-			}
+	if body[0] != unix.AF_UNSPEC {
+		return d, false, nil
+	}
+	var m rtnetlink.LinkMessage
+	if err := m.UnmarshalBinary(body); err != nil {
+		return d, false, err
+	}
+	d = device{index: m.Index, arp: m.Type, carries: m.Flags & (unix.IFF_UP | unix.IFF_LOWER_UP)}
+	if a := m.Attributes; a != nil {
+		d.name, d.parent = a.Name, a.Type // the library's name for IFLA_LINK
+		d.alias, d.master = valueOf(a.Alias), valueOf(a.Master)
+		if err := d.addKind(a.Info); err != nil {
+			return d, false, err
 		}
 	}
-	if elsewhere {
-		d.parent = 0
-	}
-	return d, a.err == nil, a.err
+	ok = true
+	err = eachAttribute(body[unix.SizeofIfInfomsg:], func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
+		case unix.IFLA_WIRELESS:
+			ok = false
+		case unix.IFLA_LINK_NETNSID:
+			d.parent = 0
+		}
+	})
+	return d, ok && err == nil, err
 }
 
-func (d *device) decodeInfo(a attributes) error {
-	for a.next() {
-		switch a.typ {
-		case unix.IFLA_INFO_KIND:
-			d.kind = a.text()
-		case unix.IFLA_INFO_DATA:
-			if d.kind != "vlan" { // kind goes first
-				continue
-			}
-			for v := a.nested(); v.next(); {
-				if v.typ == unix.IFLA_VLAN_ID {
-					d.vlan = v.u16()
-				}
-			}
-		}
+// addKind adds the kind of an interface and the id of a VLAN.
+func (d *device) addKind(info *rtnetlink.LinkInfo) error {
+	if info == nil {
+		return nil
 	}
-	return a.err
+	d.kind = info.Kind
+	data, ok := info.Data.(*rtnetlink.LinkData)
+	if d.kind != "vlan" || !ok {
+		return nil
+	}
+	return eachAttribute(data.Data, func(a *netlink.AttributeDecoder) {
+		if a.Type() == unix.IFLA_VLAN_ID {
+			d.vlan = a.Uint16()
+		}
+	})
+}
+
+// eachAttribute reads the attributes that rtnetlink leaves out.
+func eachAttribute(b []byte, read func(a *netlink.AttributeDecoder)) error {
+	a, err := netlink.NewAttributeDecoder(b)
+	if err != nil {
+		return err
+	}
+	for a.Next() {
+		read(a)
+	}
+	return a.Err()
+}
+
+func valueOf[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // address is one of an interface's.
@@ -85,29 +102,44 @@ type address struct {
 	index uint32
 }
 
-// decodeAddress reads struct ifaddrmsg and what follows.
-func decodeAddress(m *message) (ad address, err error) {
-	a := m.attributes(unix.SizeofIfAddrmsg)
-	if a.err != nil {
-		return ad, a.err
+func decodeAddress(body []byte) (ad address, err error) {
+	var m rtnetlink.AddressMessage
+	if err := m.UnmarshalBinary(body); err != nil {
+		return ad, err
 	}
-	ad.bits, ad.index = m.body[1], binary.NativeEndian.Uint32(m.body[4:])
-	local := false
-	for a.next() {
-		switch {
-		case a.typ == unix.IFA_LOCAL: // IFA_ADDRESS is the peer's then
-			ad.addr, local = a.address(), true
-		case a.typ == unix.IFA_ADDRESS && !local:
-			ad.addr = a.address()
-		}
+	ad.bits, ad.index = m.PrefixLength, m.Index
+	if m.Attributes == nil {
+		return ad, errMalformed
 	}
-	return ad, a.err
+	ip := m.Attributes.Local // where there is one, Address is the peer's
+	if ip == nil {
+		ip = m.Attributes.Address
+	}
+	ad.addr, err = addrOf(ip)
+	return ad, err
+}
+
+func addrOf(ip net.IP) (conntrack.Addr, error) {
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return conntrack.Addr{}, errMalformed
+	}
+	return conntrack.AddrFrom(a), nil
 }
 
 // prefix is a network, an IPv4 one in its mapped form: bits of at least 96.
 type prefix struct {
 	addr conntrack.Addr
 	bits uint8 // of 128
+}
+
+// prefixOf returns a network of a family, all its addresses where there is no ip.
+func prefixOf(family, bits uint8, ip net.IP) (p prefix, err error) {
+	p = everything(family, bits)
+	if ip != nil {
+		p.addr, err = addrOf(ip)
+	}
+	return p, err
 }
 
 // route is what matters of a route: not where exactly it leads.
@@ -121,7 +153,7 @@ type route struct {
 // widest is how long the prefix of a default route may be: some come in halves.
 const widest = 3
 
-// isDefault tells routes to all the world, or to an eighth of it.
+// isDefault reports whether a route is to all the world, or to an eighth of it.
 func (r *route) isDefault() bool {
 	bits := r.to.bits
 	if isMapped(&r.to.addr) && bits >= mappedBits {
@@ -130,81 +162,122 @@ func (r *route) isDefault() bool {
 	return r.unicast && bits <= widest
 }
 
-// decodeRoute reads struct rtmsg and what follows. ok is false for other families
-// than IPv4 and IPv6.
-func decodeRoute(m *message) (r route, ok bool, err error) {
-	a := m.attributes(unix.SizeofRtMsg)
-	if a.err != nil || !isIP(m.body[0]) {
-		return r, false, a.err
+// decodeRoute reads a unicast route message.
+func decodeRoute(body []byte) (r route, err error) {
+	var m rtnetlink.RouteMessage
+	if err := m.UnmarshalBinary(body); err != nil {
+		return r, err
 	}
-	r.to, r.from = everything(m.body[0], m.body[1]), everything(m.body[0], m.body[2])
-	r.unicast = m.body[7] == unix.RTN_UNICAST
-	for a.next() {
-		switch a.typ {
-		case unix.RTA_DST:
-			r.to.addr = a.address()
+	var source net.IP
+	err = eachAttribute(body[unix.SizeofRtMsg:], func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
 		case unix.RTA_SRC:
-			r.from.addr = a.address()
-		case unix.RTA_OIF:
-			r.out = append(r.out, a.u32())
-		case unix.RTA_MULTIPATH:
-			r.decodeNextHops(&a)
+			source = a.Bytes()
 		case rtaNHID:
 			r.object = true
 		}
+	})
+	if err != nil {
+		return r, err
 	}
-	return r, a.err == nil, a.err
+	to, err := prefixOf(m.Family, m.DstLength, m.Attributes.Dst)
+	from, err2 := prefixOf(m.Family, m.SrcLength, source)
+	r.to, r.from, r.unicast = to, from, m.Type == unix.RTN_UNICAST
+	if m.Attributes.OutIface != 0 {
+		r.out = append(r.out, m.Attributes.OutIface)
+	}
+	for i := range m.Attributes.Multipath {
+		r.out = append(r.out, m.Attributes.Multipath[i].Hop.IfIndex)
+	}
+	return r, errors.Join(err, err2)
 }
 
 // rtaNHID is RTA_NH_ID of linux/rtnetlink.h.
 const rtaNHID = 30
 
-// decodeNextHops reads a list of struct rtnexthop.
-func (r *route) decodeNextHops(a *attributes) {
-	for b := a.value; len(b) >= unix.SizeofRtNexthop; {
+// stream is what the packets of one multicast source to one group are.
+type stream struct{ from, to conntrack.Addr }
+
+// multicastRoute is how the kernel forwards a stream.
+type multicastRoute struct {
+	stream
+	table uint32
+	in    uint32
+	out   []uint32 // in the kernel's order
+}
+
+// decodeMulticastRoute reads a message of the families RTNL_FAMILY_IPMR and
+// RTNL_FAMILY_IP6MR (mr_fill_mroute). The library can't: it takes RTA_EXPIRES for 32 bits.
+func decodeMulticastRoute(body []byte) (r multicastRoute, err error) {
+	family := uint8(unix.AF_INET)
+	if body[0] == familyIP6MR {
+		family = unix.AF_INET6
+	}
+	r.from, r.to = everything(family, 0).addr, everything(family, 0).addr
+	err2 := eachAttribute(body[unix.SizeofRtMsg:], func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
+		case unix.RTA_SRC:
+			r.from, err = addrOf(a.Bytes())
+		case unix.RTA_DST:
+			r.to, err = addrOf(a.Bytes())
+		case unix.RTA_TABLE:
+			r.table = a.Uint32()
+		case unix.RTA_IIF:
+			r.in = a.Uint32()
+		case unix.RTA_MULTIPATH:
+			a.Do(r.addOutputs)
+		}
+	})
+	return r, errors.Join(err, err2)
+}
+
+// addOutputs reads a list of struct rtnexthop.
+func (r *multicastRoute) addOutputs(b []byte) error {
+	for len(b) > 0 {
+		if len(b) < unix.SizeofRtNexthop {
+			return errMalformed
+		}
 		length := int(binary.NativeEndian.Uint16(b))
 		if length < unix.SizeofRtNexthop || length > len(b) {
-			a.err = errMalformed
-			return
+			return errMalformed
 		}
 		r.out = append(r.out, binary.NativeEndian.Uint32(b[4:]))
 		b = b[min(align4(length), len(b)):]
 	}
+	return nil
 }
 
-// rule is what matters of a policy rule: by what of a packet, other than its mark, it
-// chooses.
+// The families of multicast routes, RTNL_FAMILY_* of linux/rtnetlink.h.
+const (
+	familyIPMR  = 128
+	familyIP6MR = 129
+)
+
+// rule is by what of a packet, other than its mark, a policy rule chooses.
 type rule struct {
 	to, from prefix
-	in       string // interface, "" is any
+	input    bool // the interface that it comes in by, or the VRF of that one
+	ports    bool // its protocol or ports
 }
 
-// decodeRule reads struct fib_rule_hdr, which is laid out as struct rtmsg, and what
-// follows.
-func decodeRule(m *message) (r rule, ok bool, err error) {
-	a := m.attributes(unix.SizeofRtMsg)
-	if a.err != nil || !isIP(m.body[0]) {
-		return r, false, a.err
-	}
-	r.to, r.from = everything(m.body[0], m.body[1]), everything(m.body[0], m.body[2])
-	for a.next() {
-		switch a.typ {
-		case fraDst:
-			r.to.addr = a.address()
-		case fraSrc:
-			r.from.addr = a.address()
-		case fraIIFName:
-			r.in = a.text()
+// decodeRule reads a rule message. Rules that the library can't read choose by
+// anything.
+func decodeRule(body []byte) (r rule, err error) {
+	var m rtnetlink.RuleMessage
+	if err := m.UnmarshalBinary(body); err != nil {
+		if len(body) < unix.SizeofRtMsg {
+			return r, err
 		}
+		return rule{to: everything(body[0], 0), from: everything(body[0], 0), input: true, ports: true}, nil
 	}
-	return r, a.err == nil, a.err
+	a := valueOf(m.Attributes)
+	to, err := prefixOf(m.Family, m.DstLength, valueOf(a.Dst))
+	from, err2 := prefixOf(m.Family, m.SrcLength, valueOf(a.Src))
+	return rule{
+		to: to, from: from,
+		input: a.IIFName != nil || valueOf(a.L3MDev) != 0,
+		ports: a.IPProto != nil || a.SPortRange != nil || a.DPortRange != nil,
+	}, errors.Join(err, err2)
 }
-
-// Attributes of linux/fib_rules.h.
-const (
-	fraDst     = 1
-	fraSrc     = 2
-	fraIIFName = 3
-)
 
 func isIP(family uint8) bool { return family == unix.AF_INET || family == unix.AF_INET6 }

@@ -3,6 +3,7 @@ package route
 import (
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // kernel is a fake one that speaks rtnetlink in bytes. Its objects are the messages
@@ -24,13 +26,13 @@ type kernel struct {
 	asked int
 
 	events chan any // a datagram or an error
-	closed chan struct{}
+	dials  int      // sockets that were opened
 }
 
 func newKernel() *kernel {
 	k := &kernel{
 		objects: map[uint16][][]byte{}, fails: map[uint16][]error{},
-		events: make(chan any, 100), closed: make(chan struct{}),
+		events: make(chan any, 100),
 	}
 	k.route = func(conntrack.Addr, conntrack.Addr, uint32, uint32) (unix.Errno, uint8, uint32) {
 		return unix.ENETUNREACH, 0, 0
@@ -51,7 +53,7 @@ func (k *kernel) open(t *testing.T, o Options) *Resolver {
 	if o.Clock == nil {
 		o.Clock = conntrack.SystemClock()
 	}
-	l, err := newResolver(o, &eventSocket{k}, &requestSocket{kernel: k}, &requestSocket{kernel: k})
+	l, err := open(o, k.dial)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,22 @@ func (k *kernel) open(t *testing.T, o Options) *Resolver {
 	return l
 }
 
+// dial opens a socket of either kind.
+func (k *kernel) dial(groups uint32) (ctnetlink.Socket, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.dials++
+	if groups != 0 {
+		return &eventSocket{k, make(chan struct{})}, nil
+	}
+	return &requestSocket{kernel: k}, nil
+}
+
 // eventSocket hands out notifications.
-type eventSocket struct{ *kernel }
+type eventSocket struct {
+	*kernel
+	closed chan struct{}
+}
 
 func (s *eventSocket) Recv(wait time.Duration) ([]byte, error) {
 	var timeout <-chan time.Time
@@ -87,9 +103,13 @@ func (s *eventSocket) Close() error      { close(s.closed); return nil }
 type requestSocket struct {
 	*kernel
 	answers []any
+	broken  error
 }
 
 func (s *requestSocket) Send(b []byte) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, _, err := nextMessage(b)
@@ -111,6 +131,9 @@ func (s *requestSocket) Send(b []byte) error {
 	}
 	for _, object := range s.objects[m.typ] {
 		o, _, _ := nextMessage(object)
+		if family := m.body[0]; family != 0 && o.body[0] != family {
+			continue
+		}
 		s.answers = append(s.answers, encode(o.typ, unix.NLM_F_MULTI, m.seq, o.body))
 	}
 	s.answers = append(s.answers, encode(unix.NLMSG_DONE, unix.NLM_F_MULTI, m.seq, make([]byte, 4)))
@@ -123,9 +146,9 @@ func (s *requestSocket) answer(m *message) []byte {
 	for a := m.attributes(unix.SizeofRtMsg); a.next(); {
 		switch a.typ {
 		case unix.RTA_DST:
-			to = a.address()
+			to = addressOf(a.value)
 		case unix.RTA_SRC:
-			from = a.address()
+			from = addressOf(a.value)
 		case unix.RTA_IIF:
 			in = a.u32()
 		case unix.RTA_MARK:
@@ -215,4 +238,9 @@ func routeMessage(typ uint16, to string, bits uint8, out ...uint32) []byte {
 		body = appendBytes(body, unix.RTA_MULTIPATH, hops)
 	}
 	return encode(typ, 0, 0, body)
+}
+
+func addressOf(b []byte) conntrack.Addr {
+	a, _ := netip.AddrFromSlice(b)
+	return conntrack.AddrFrom(a)
 }

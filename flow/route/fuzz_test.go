@@ -13,29 +13,30 @@ import (
 // FuzzNotifications: whatever a datagram holds, it is taken in or counted, and what is
 // known then can be used.
 func FuzzNotifications(f *testing.F) {
-	k := smallKernel()
-	for _, objects := range k.objects {
+	small := smallKernel()
+	for _, objects := range small.objects {
 		for _, o := range objects {
 			f.Add(o)
 		}
 	}
 	f.Add(routeMessage(unix.RTM_NEWROUTE, "10.0.0.0", 8, 4, 5))
-	f.Add(encode(unix.RTM_NEWRULE, 0, 0, appendU32([]byte{0: unix.AF_INET, 2: 24, 11: 0}, fraSrc, 0x01020304)))
+	f.Add(encode(unix.RTM_NEWRULE, 0, 0, appendU32([]byte{0: unix.AF_INET, 2: 24, 11: 0}, unix.FRA_SRC, 0x01020304)))
 	f.Add(linkMessage(unix.RTM_NEWLINK, 20, "v", nested(unix.IFLA_LINKINFO, appendText(nil, unix.IFLA_INFO_KIND, "vlan"), nested(unix.IFLA_INFO_DATA, appendU32(nil, unix.IFLA_VLAN_ID, 7)))))
 	out, self := connection{from: client, to: server}.event(), connection{from: "fe80::1", to: "ff02::1"}.event()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		w := watcher{state: newState(), stats: new(Stats)}
+		k := newKernel()
+		l := &Resolver{options: Options{Clock: conntrack.SystemClock()}, fib: newFIB(&requestSocket{kernel: k}, k.dial), cache: newCache()}
+		w := &l.watcher
+		w.state, w.stats, w.clock = newState(), &l.Stats, conntrack.SystemClock()
 		w.take(b)
 		w.take(b) // the second time it is known
-		l := &Resolver{options: Options{Clock: conntrack.SystemClock()}, fib: newFIB(&requestSocket{kernel: newKernel()}), cache: newCache()}
-		l.watcher = w
 		l.publish()
 		for _, e := range []*conntrack.Event{out, self} {
 			if p := l.Path(e); p[0].Index() == 0 && p[1].Index() == 0 {
 				t.Errorf("no interface at all: %v", p)
 			}
 		}
-		if n := len(w.state.atoms.edges); n > 2*len(b) {
+		if n := len(w.state.policy.atoms.edges); n > 2*len(kernelClasses)+2*len(b) {
 			t.Errorf("%d edges of %d bytes", n, len(b))
 		}
 	})
@@ -48,8 +49,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(encode(unix.NLMSG_DONE, unix.NLM_F_MULTI, 1, make([]byte, 4)))
 	to := addr(server)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fib := newFIB(&scripted{answer: b})
-		if kind, out, _ := fib.lookUp(&query{to: &to}); kind == untold || kind == unicast && out == 0 {
+		fib := newFIB(&scripted{answer: b}, newKernel().dial)
+		if kind, out, _ := fib.lookUp(&query{to: &to}); kind == unknown || kind == unicast && out == 0 {
 			t.Errorf("kind %d by %d", kind, out)
 		}
 	})

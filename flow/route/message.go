@@ -5,8 +5,6 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/conntally/conntally/conntrack"
 )
 
 // errMalformed is a message that contradicts its own lengths.
@@ -92,45 +90,12 @@ func (a *attributes) next() bool {
 	return true
 }
 
-func (a *attributes) nested() attributes { return attributes{rest: a.value} }
-
-func (a *attributes) u16() uint16 {
-	if len(a.value) < 2 {
-		a.err = errMalformed
-		return 0
-	}
-	return binary.NativeEndian.Uint16(a.value)
-}
-
 func (a *attributes) u32() uint32 {
 	if len(a.value) < 4 {
 		a.err = errMalformed
 		return 0
 	}
 	return binary.NativeEndian.Uint32(a.value)
-}
-
-// text reads a string, with or without the NUL at its end.
-func (a *attributes) text() string {
-	b := a.value
-	if n := len(b); n > 0 && b[n-1] == 0 {
-		b = b[:n-1]
-	}
-	return string(b)
-}
-
-// address reads an IPv4 or IPv6 address.
-func (a *attributes) address() (addr conntrack.Addr) {
-	switch len(a.value) {
-	case 4:
-		addr[10], addr[11] = 0xff, 0xff
-		copy(addr[12:], a.value)
-	case 16:
-		copy(addr[:], a.value)
-	default:
-		a.err = errMalformed
-	}
-	return addr
 }
 
 // beginMessage begins a request in b, and endMessage fills in its length.
@@ -153,9 +118,12 @@ func appendU32(b []byte, typ uint16, v uint32) []byte {
 	return binary.NativeEndian.AppendUint32(b, v)
 }
 
-// appendBytes adds an attribute whose length is a multiple of four.
 func appendBytes(b []byte, typ uint16, v []byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(attrHeaderLen+len(v)))
 	b = binary.NativeEndian.AppendUint16(b, typ)
-	return append(b, v...)
+	b = append(b, v...)
+	for range align4(len(v)) - len(v) {
+		b = append(b, 0)
+	}
+	return b
 }

@@ -3,6 +3,8 @@ package route
 import (
 	"encoding/binary"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow"
 )
@@ -12,6 +14,8 @@ type end struct {
 	addr *conntrack.Addr
 	atom number // the first of the addresses that are routed alike
 	answer
+	asked  query // for that answer
+	others bool  // it is for packets from the other end, else for anybody's
 }
 
 func (v *view) end(addr *conntrack.Addr) end {
@@ -23,25 +27,41 @@ func (v *view) end(addr *conntrack.Addr) end {
 // One end is taken to be within: the one that opened the connection, or what a
 // forwarded port leads to; and if it is behind an uplink, the other. The route to the
 // end without is that of a packet from within, with the connection's mark. Where
-// there are several uplinks, the address of ours that a peer talks to tells more
+// there are several uplinks, the address of ours that a peer talks to says more
 // than routes do: it belongs to one of them.
 func (r *Resolver) Path(e *conntrack.Event) flow.Path {
 	r.look()
+	path := r.path(e)
+	r.Stats.Hits.Add(r.hits)
+	r.hits = 0
+	return path
+}
+
+func (r *Resolver) path(e *conntrack.Event) flow.Path {
 	if isLinkLocal(&e.Orig.Src) || isLinkLocal(&e.Reply.Src) {
 		return within(r.seen.neighbours(e))
 	}
-	opener, peer := r.seen.end(&e.Orig.Src), r.seen.end(&e.Reply.Src)
-	inner, outer := &opener, &peer
+	ends := [2]end{r.seen.end(&e.Orig.Src), r.seen.end(&e.Reply.Src)}
+	opener, peer := &ends[0], &ends[1]
+	if isGroup(peer.addr) {
+		return within(r.toGroup(opener, peer))
+	}
+	inner, outer := opener, peer
 	if e.Orig.Dst != e.Reply.Src {
 		inner, outer = outer, inner
 	}
-	r.find(inner, outer, e.Mark&r.marks)
-	r.Stats.Hits.Add(r.hits)
-	r.hits = 0
-	path := flow.Path{r.seen.towards(&opener, &peer), r.seen.towards(&peer, &opener)}
+	r.find(inner, outer, e)
+	path := flow.Path{r.seen.towards(opener, peer), r.seen.towards(peer, opener)}
+	if path[0].Uplink() && path[1].Uplink() && !translated(e) && r.byDefault(opener, peer, e) && r.byDefault(peer, opener, e) {
+		return flow.Path{} // bridged: nothing is routed from the Internet to the Internet
+	}
 	r.seen.correct(&path[conntrack.Original], &e.Orig.Dst)
 	r.seen.correct(&path[conntrack.Reply], &e.Reply.Dst)
 	return within(path)
+}
+
+func translated(e *conntrack.Event) bool {
+	return e.Orig.Src != e.Reply.Dst || e.Orig.Dst != e.Reply.Src
 }
 
 // within lets what has no interface at all pass by lo: what the router says to
@@ -54,46 +74,97 @@ func within(path flow.Path) flow.Path {
 }
 
 // find asks for the routes to both ends.
-func (r *Resolver) find(inner, outer *end, mark uint32) {
+func (r *Resolver) find(inner, outer *end, e *conntrack.Event) {
 	r.plain(inner)
 	if inner.hop.Uplink() {
 		inner, outer = outer, inner
 		r.plain(inner)
 	}
-	r.from(inner, outer, mark)
-	r.from(outer, inner, 0)
+	r.from(inner, outer, e, e.Mark&r.marks)
+	r.from(outer, inner, e, 0)
 }
 
 // plain asks for the route to an end, whoever sends.
-func (r *Resolver) plain(to *end) {
-	switch {
-	case to.kind != untold:
-	case isUnspecified(to.addr):
-		to.kind = nowhere
-	default:
-		r.ask(to, 0, &query{to: to.addr})
+func (r *Resolver) plain(to *end) { r.anybodys(to, 0) }
+
+// anybodys asks for the route of packets with a mark.
+func (r *Resolver) anybodys(to *end, mark uint32) {
+	if isUnspecified(to.addr) || isGroup(to.addr) {
+		to.answer = answer{kind: nowhere}
+		return
+	}
+	to.asked, to.others = query{mark: mark}, false
+	to.answer = r.ask(to, nil, to.asked)
+}
+
+// from asks for the route that packets of the sender take. Where the sender has no such
+// route, anybody's counts: the reverse path filter may be what refuses it.
+func (r *Resolver) from(sender, to *end, e *conntrack.Event, mark uint32) {
+	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !isGroup(to.addr) {
+		q := query{mark: mark}
+		if v.byFlow {
+			r.ports = portsTowards(e, to)
+			q.ports = &r.ports
+		}
+		switch sender.kind {
+		case unicast:
+			q.in = sender.hop.Index()
+			fallthrough
+		case local:
+			a := r.ask(to, sender, q)
+			if a.kind > nowhere {
+				to.answer, to.asked, to.others = a, q, true
+				return
+			}
+		}
+	}
+	if mark != 0 || to.kind == unknown {
+		r.anybodys(to, mark)
 	}
 }
 
-// from asks for the route that packets of the sender take.
-func (r *Resolver) from(sender, to *end, mark uint32) {
-	q := query{to: to.addr, mark: mark}
-	class := uint64(0)
+// byDefault reports whether it is a default route alone that leads to an end.
+func (r *Resolver) byDefault(to, other *end, e *conntrack.Event) bool {
+	q := to.asked
+	q.prefix = true
+	if !to.others {
+		other = nil
+	}
+	if q.ports != nil {
+		r.ports = portsTowards(e, to)
+	}
+	return r.ask(to, other, q).kind == defaultRoute
+}
+
+// toGroup returns the path of a multicast or broadcast. The kernel has no unicast route
+// for groups; it routes them by streams, or delivers them to whoever joined.
+func (r *Resolver) toGroup(sender, to *end) (path flow.Path) {
+	r.plain(sender)
+	routed, ok := r.seen.multicast[stream{*sender.addr, *to.addr}]
+	if !ok {
+		anybody := everything(unix.AF_INET6, 0)
+		if isMapped(to.addr) {
+			anybody = everything(unix.AF_INET, 0)
+		}
+		routed = r.seen.multicast[stream{anybody.addr, *to.addr}]
+	}
 	switch sender.kind {
 	case unicast:
-		q.from, q.in = sender.addr, sender.hop.Index()
-		class = r.seen.class(sender.addr, q.in)
+		if path = routed; routed[conntrack.Original] == 0 {
+			path[conntrack.Original] = sender.hop
+		}
 	case local:
-		q.from = sender.addr
-		class = r.seen.class(sender.addr, loopback)
+		path[conntrack.Reply] = routed[conntrack.Reply]
+		if path[conntrack.Reply] == 0 {
+			path[conntrack.Reply] = r.seen.hop(r.seen.owners[*sender.addr])
+		}
+		if path[conntrack.Reply] == 0 {
+			path[conntrack.Reply] = r.lookUp(&query{to: to.addr, from: sender.addr}).hop
+		}
+	default:
+		path = routed
 	}
-	if class == 0 && mark == 0 {
-		r.plain(to)
-		return
-	}
-	if class == 0 || !r.ask(to, class, &q) {
-		r.ask(to, 0, &query{to: to.addr, mark: mark})
-	}
+	return path
 }
 
 // towards returns the interface by which packets from the other end leave.
@@ -116,12 +187,12 @@ func (v *view) correct(hop *flow.Hop, ours *conntrack.Addr) {
 		return
 	}
 	n := numberOf(ours)
-	if at := upTo(v.telling, n); at > 0 && v.telling[at-1] == n {
-		*hop = v.told[at-1]
+	if at := upTo(v.uplinkAddresses, n); at > 0 && v.uplinkAddresses[at-1] == n {
+		*hop = v.uplinkHops[at-1]
 	}
 }
 
-// neighbours returns the path between link-local addresses. They are never
+// neighbours is the path of what link-local addresses say to each other: it is never
 // forwarded, so the interface is that of the end that is ours.
 func (v *view) neighbours(e *conntrack.Event) (path flow.Path) {
 	opener, ours := v.owners[e.Orig.Src]
@@ -136,8 +207,17 @@ func (v *view) neighbours(e *conntrack.Event) (path flow.Path) {
 	return path
 }
 
-// isLinkLocal tells fe80::/10.
+// isLinkLocal reports whether an address is of fe80::/10.
 func isLinkLocal(a *conntrack.Addr) bool { return a[0] == 0xfe && a[1]&0xc0 == 0x80 }
+
+// isGroup reports whether an address is a multicast one or 255.255.255.255. The broadcast
+// address of a network has a route like any other.
+func isGroup(a *conntrack.Addr) bool {
+	if isMapped(a) {
+		return a[12]&0xf0 == 0xe0 || binary.BigEndian.Uint32(a[12:]) == 1<<32-1
+	}
+	return a[0] == 0xff
+}
 
 func isUnspecified(a *conntrack.Addr) bool {
 	return *a == conntrack.Addr{} || isMapped(a) && binary.BigEndian.Uint32(a[12:]) == 0

@@ -26,6 +26,7 @@ type requests struct {
 	seq     uint32
 	request []byte
 	message message // of an answer, being handed out
+	broken  bool    // the socket failed: what came isn't an answer of the kernel
 }
 
 // begin begins a request.
@@ -38,6 +39,7 @@ func (r *requests) begin(typ, flags uint16) {
 // only inside fn.
 func (r *requests) ask(fn func(m *message)) error {
 	if err := r.socket.Send(endMessage(r.request)); err != nil {
+		r.broken = true
 		return err
 	}
 	interrupted := false
@@ -47,6 +49,7 @@ func (r *requests) ask(fn func(m *message)) error {
 			continue
 		}
 		if err != nil {
+			r.broken = !errors.Is(err, ctnetlink.ErrMalformed)
 			return err
 		}
 		done, err := r.answer(b, &interrupted, fn)
@@ -81,13 +84,15 @@ func (r *requests) answer(b []byte, interrupted *bool, fn func(m *message)) (don
 }
 
 // dump hands fn all objects of one kind, RTM_GETLINK and the like, some perhaps
-// twice. A kernel without CONFIG_IP_MULTIPLE_TABLES has no rules and can't be asked
-// for them (net/core/rtnetlink.c, rtnetlink_rcv_msg).
-func (r *requests) dump(typ uint16, fn func(m *message)) error {
+// twice, of one family or of any (0). A kernel without CONFIG_IP_MULTIPLE_TABLES has no
+// rules and can't be asked for them; one without multicast routing answers with the
+// objects of all families (net/core/rtnetlink.c, rtnetlink_rcv_msg).
+func (r *requests) dump(typ uint16, family uint8, fn func(m *message)) error {
 	err := errInterrupted
 	for i := 0; i < attempts && errors.Is(err, errInterrupted); i++ {
 		r.begin(typ, unix.NLM_F_DUMP)
-		r.request = append(r.request, make([]byte, unix.SizeofIfInfomsg)...) // fits for all kinds; family 0 is any
+		r.request = append(r.request, family)
+		r.request = append(r.request, make([]byte, unix.SizeofIfInfomsg-1)...) // fits for all kinds
 		if typ == unix.RTM_GETLINK {
 			r.request = appendU32(r.request, unix.IFLA_EXT_MASK, skipStats)
 		}

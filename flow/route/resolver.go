@@ -3,7 +3,6 @@ package route
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,8 +22,8 @@ type Options struct {
 	Renamed func()
 }
 
-// Resolver implements flow.RouteResolver: it knows the interfaces and asks the kernel for routes. Path belongs to one
-// goroutine, all else to any.
+// Resolver implements flow.RouteResolver: it knows the interfaces and asks the kernel
+// for routes. Path belongs to one goroutine, all else to any.
 type Resolver struct {
 	Stats Stats
 
@@ -39,39 +38,38 @@ type Resolver struct {
 	seen  *view // that cache is from
 	fib   *fib
 	cache cache
-	hits  uint64 // of the present path
+	hits  uint64          // of the present path
+	ports conntrack.Tuple // of the present question
 }
+
+// dial opens a socket to rtnetlink that has joined multicast groups.
+type dial func(groups uint32) (ctnetlink.Socket, error)
 
 // Open reads what there is in the network namespace of the calling thread, and
 // follows it until Close.
 func Open(o Options) (*Resolver, error) {
+	return open(o, func(groups uint32) (ctnetlink.Socket, error) { return openSocket(groups) })
+}
+
+func open(o Options, dial dial) (*Resolver, error) {
 	var sockets []ctnetlink.Socket
-	for _, g := range []uint32{groups(), 0, 0} {
-		s, err := openSocket(g)
+	for _, g := range []uint32{groups(), 0, 0} { // the groups first: what changes while all is read comes behind
+		s, err := dial(g)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("rtnetlink: %w", err), closeAll(sockets))
 		}
 		sockets = append(sockets, s)
 	}
-	l, err := newResolver(o, sockets[0], sockets[1], sockets[2])
-	if err != nil {
-		return nil, errors.Join(err, closeAll(sockets))
-	}
-	return l, nil
-}
-
-// newResolver has events joined the groups: what changes while all is read comes behind.
-func newResolver(o Options, events, dumps, routes ctnetlink.Socket) (*Resolver, error) {
 	r := &Resolver{
-		options: o, fib: newFIB(routes), cache: newCache(),
+		options: o, fib: newFIB(sockets[2], dial), cache: newCache(),
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	if o.Mark {
 		r.marks = ^uint32(0)
 	}
-	r.watcher = watcher{events: events, dumps: requests{socket: dumps}, clock: o.Clock, stats: &r.Stats, lost: true}
+	r.watcher = watcher{events: sockets[0], dumps: requests{socket: sockets[1]}, dial: dial, clock: o.Clock, stats: &r.Stats, lost: true}
 	if err := r.watcher.read(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, closeAll(sockets))
 	}
 	r.publish()
 	go r.watch()
@@ -81,7 +79,7 @@ func newResolver(o Options, events, dumps, routes ctnetlink.Socket) (*Resolver, 
 // Close ends the watching.
 func (r *Resolver) Close() error {
 	close(r.closing)
-	err := r.watcher.events.Close()
+	err := r.watcher.close()
 	<-r.done
 	return errors.Join(err, r.watcher.dumps.socket.Close(), r.fib.socket.Close())
 }
@@ -98,35 +96,32 @@ func closeAll(sockets []ctnetlink.Socket) error {
 func (r *Resolver) watch() {
 	defer close(r.done)
 	for {
-		rest := breath
+		pause := breath
+		r.watcher.version = r.view.Load().version + 1
 		if err := r.watcher.next(); err != nil {
 			r.Stats.Failures.Add(1)
-			r.watcher.lost, rest = true, errorBreath
+			r.watcher.broken, pause = true, errorBreath
 		} else {
 			r.publish()
 		}
 		select {
 		case <-r.closing:
 			return
-		case <-time.After(rest):
+		case <-time.After(pause):
 		}
 	}
 }
 
 // publish makes what is known now the view.
 func (r *Resolver) publish() {
-	fresh, renamed := r.watcher.state.view(), true
-	fresh.since = r.options.Clock().Mono
-	if old := r.view.Load(); old != nil {
-		fresh.version, fresh.names = old.version+1, old.names
-		renamed = !slices.Equal(old.interfaces, fresh.interfaces)
-		r.Stats.Changes.Add(1)
+	before := r.view.Load()
+	v := r.watcher.state.view(before)
+	r.view.Store(v)
+	if before == nil {
+		return
 	}
-	if renamed {
-		fresh.names++
-	}
-	r.view.Store(fresh)
-	if renamed && fresh.version > 0 && r.options.Renamed != nil {
+	r.Stats.Changes.Add(1)
+	if v.names != before.names && r.options.Renamed != nil {
 		r.options.Renamed()
 	}
 }
@@ -140,9 +135,11 @@ func (r *Resolver) look() {
 }
 
 // Version implements flow.RouteResolver.
-func (r *Resolver) Version() (number uint32, since int64) {
-	v := r.view.Load()
-	return v.version, v.since
+func (r *Resolver) Version() uint32 { return r.view.Load().version }
+
+// Changed implements flow.RouteResolver.
+func (r *Resolver) Changed(version uint32, e *conntrack.Event, before, now flow.Path) (first, last int64) {
+	return r.watcher.changes.between(version, e, before, now)
 }
 
 // Interfaces returns all interfaces by index, which the caller must not change,

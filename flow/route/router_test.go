@@ -111,7 +111,7 @@ func (r *router) awaitLocal(addresses ...string) {
 		r.t.Fatal(err)
 	}
 	defer s.Close()
-	own := newFIB(s)
+	own := newFIB(s, nil)
 	for _, a := range addresses {
 		to := addr(a)
 		r.await(a+" has no route", func() bool {

@@ -12,115 +12,91 @@ import (
 // view is what is known at one time. It never changes.
 type view struct {
 	version uint32
-	since   int64 // monotonic
 	names   uint32
 
+	atoms    atoms
+	bySender bool
+	byFlow   bool
+	*description
+}
+
+// description is what a view knows of the router's interfaces.
+type description struct {
 	interfaces []flow.Interface // by index
 	owners     map[conntrack.Addr]uint32
 	uplinks    map[uint32]bool
-	// Addresses of ours that belong to one uplink alone, in order, and to which:
-	// they tell which one their connections go by.
-	telling []number
-	told    []flow.Hop
-	choice
-}
-
-// choice is by what else than an address and a mark the router chooses routes.
-type choice struct {
-	atoms     atoms
-	sources   []network
-	inputs    []uint32 // interfaces
-	own       bool     // a rule is for what the router sends itself
-	multipath bool
+	multicast  map[stream]flow.Path
+	// Addresses of ours that belong to one uplink alone, in order, and the uplink of
+	// each: it is the one that their connections go by.
+	uplinkAddresses []number
+	uplinkHops      []flow.Hop
 }
 
 // loopback is the index of lo in every network namespace (LOOPBACK_IFINDEX).
 const loopback = 1
 
-// view makes one of what is known now. number and time are to be filled in.
-func (s *state) view() *view {
+// view makes one of what is known now, with the description of the one before where
+// that is as it was.
+func (s *state) view(before *view) *view {
+	s.policy.atoms.merge()
 	v := &view{
-		interfaces: s.interfaces(), owners: s.owners(), uplinks: maps.Clone(s.uplinks),
-		choice: choice{
-			atoms:     atoms{edges: slices.Clone(s.atoms.edges), fine: s.atoms.fine || s.multipath},
-			multipath: s.multipath,
-		},
+		atoms:    atoms{edges: s.policy.atoms.edges, fine: s.policy.atoms.fine || s.policy.byFlow},
+		bySender: s.policy.bySender, byFlow: s.policy.byFlow,
 	}
-	for i := range s.sources {
-		v.sources = append(v.sources, s.sources[i].network())
+	if before != nil {
+		v.version, v.names, v.description = before.version+1, before.names, before.description
 	}
-	for _, name := range s.inputs {
-		if index, ok := v.index(name); ok {
-			v.inputs = append(v.inputs, index)
-			v.own = v.own || index == loopback
-		}
+	if s.redescribe {
+		v.description = s.description()
+		s.redescribe = false
 	}
-	v.tell()
+	if before == nil || !slices.Equal(before.interfaces, v.interfaces) {
+		v.names++
+	}
 	return v
 }
 
-// tell finds the addresses of the uplinks.
-func (v *view) tell() {
+func (s *state) description() *description {
+	d := &description{
+		interfaces: s.interfaces(), owners: s.owners(), uplinks: maps.Clone(s.policy.uplinks),
+		multicast: make(map[stream]flow.Path, len(s.multicast)),
+	}
+	for _, r := range s.multicast {
+		d.multicast[r.stream] = flow.Path{d.hop(r.in), d.hop(r.out[0])}
+	}
 	of := map[number]flow.Hop{}
-	for addr, index := range v.owners {
-		if v.uplinks[index] {
-			of[numberOf(&addr)] = v.hop(index)
+	for addr, index := range d.owners {
+		if d.uplinks[index] {
+			of[numberOf(&addr)] = d.hop(index)
 		}
 	}
-	v.telling = slices.SortedFunc(maps.Keys(of), number.compare)
-	for _, n := range v.telling {
-		v.told = append(v.told, of[n])
+	d.uplinkAddresses = slices.SortedFunc(maps.Keys(of), number.compare)
+	for _, n := range d.uplinkAddresses {
+		d.uplinkHops = append(d.uplinkHops, of[n])
 	}
+	return d
 }
 
 // index returns the index of an interface.
-func (v *view) index(name string) (uint32, bool) {
-	for i := range v.interfaces {
-		if v.interfaces[i].Name == name {
-			return v.interfaces[i].Index, true
+func (d *description) index(name string) (uint32, bool) {
+	for i := range d.interfaces {
+		if d.interfaces[i].Name == name {
+			return d.interfaces[i].Index, true
 		}
 	}
 	return 0, false
 }
 
 // of returns an interface, or the zero one where there is none of this index.
-func (v *view) of(index uint32) (none flow.Interface) {
-	at, ok := slices.BinarySearchFunc(v.interfaces, index, func(i flow.Interface, index uint32) int {
+func (d *description) of(index uint32) (none flow.Interface) {
+	at, ok := slices.BinarySearchFunc(d.interfaces, index, func(i flow.Interface, index uint32) int {
 		return cmp.Compare(i.Index, index)
 	})
 	if !ok {
 		return none
 	}
-	return v.interfaces[at]
+	return d.interfaces[at]
 }
 
 // hop makes a Hop of an interface.
-func (v *view) hop(index uint32) flow.Hop { return flow.NewHop(index, v.uplinks[index]) }
-
-// class numbers packets by what a rule or a route chooses by, other than destination
-// and mark: those of one class are routed alike. Class 0 is routed as what nothing
-// is known of.
-func (c *choice) class(from *conntrack.Addr, in uint32) (class uint64) {
-	add := func(n uint64) { class = (class ^ n) * 0x9e3779b97f4a7c15 }
-	if len(c.sources) > 0 || c.multipath {
-		n := numberOf(from)
-		for i := range c.sources {
-			if c.sources[i].has(n) {
-				add(uint64(i) + 1)
-			}
-		}
-		if c.multipath {
-			add(n.high ^ 1<<33)
-			add(n.low ^ 1<<34)
-		}
-	}
-	for i, index := range c.inputs {
-		if index == in {
-			add(^uint64(i))
-		}
-	}
-	if c.own && in != loopback {
-		add(1 << 32)
-	}
-	return class
-}
+func (d *description) hop(index uint32) flow.Hop { return flow.NewHop(index, d.uplinks[index]) }

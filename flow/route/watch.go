@@ -2,7 +2,9 @@ package route
 
 import (
 	"errors"
+	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +18,8 @@ func groups() (mask uint32) {
 	for _, group := range []uint{
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
-		unix.RTNLGRP_NEXTHOP,
+		unix.RTNLGRP_NEXTHOP, unix.RTNLGRP_IPV4_MROUTE, unix.RTNLGRP_IPV6_MROUTE,
+		unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF,
 	} {
 		mask |= 1 << (group - 1)
 	}
@@ -24,24 +27,30 @@ func groups() (mask uint32) {
 }
 
 const (
-	// Changes come in bursts. The first is heeded at once, those that follow
+	// Changes come in bursts. The first is taken in at once, those that follow
 	// together.
 	breath = 20 * time.Millisecond
 	burst  = 1000 // datagrams
 
-	readShare   = 20          // reading anew takes at most one in so many parts of the time
+	readShare   = 50          // reading anew takes at most one in so many parts of the time
 	readRetry   = time.Second // after a reading that failed
 	errorBreath = time.Second
 )
 
-// watcher follows the notifications. It belongs to one goroutine.
+// watcher follows the notifications. All but close belongs to one goroutine.
 type watcher struct {
-	state  state
-	events ctnetlink.Socket
-	dumps  requests
-	clock  conntrack.Clock
-	stats  *Stats
+	state   state
+	changes changeLog
+	mu      sync.Mutex // of events, while it is replaced
+	events  ctnetlink.Socket
+	closed  bool
+	dumps   requests
+	dial    dial
+	clock   conntrack.Clock
+	stats   *Stats
+	version uint32 // that present changes become
 
+	broken   bool  // events is of no more use
 	outdated bool  // the policy is to be read
 	lost     bool  // and all else
 	readAt   int64 // not before, monotonic
@@ -50,16 +59,46 @@ type watcher struct {
 // next waits for changes and takes them in. It returns when routes may have changed.
 // An error is of the socket, which is of no more use.
 func (w *watcher) next() error {
+	if w.broken {
+		if err := w.reopen(); err != nil {
+			return err
+		}
+	}
 	for {
 		moved, err := w.collect(w.wait())
 		if err != nil {
 			return err
 		}
-		moved = w.mend() || moved
+		moved = w.reread() || moved
 		if moved {
 			return nil
 		}
 	}
+}
+
+// reopen replaces a broken socket. What it would have brought is read.
+func (w *watcher) reopen() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return net.ErrClosed
+	}
+	s, err := w.dial(groups())
+	if err != nil {
+		return err
+	}
+	w.events.Close()
+	w.events, w.broken, w.lost = s, false, true
+	w.stats.Reopened.Add(1)
+	return nil
+}
+
+// close ends next.
+func (w *watcher) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	return w.events.Close()
 }
 
 // wait returns how long to wait for notifications.
@@ -83,6 +122,7 @@ func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 		case errors.Is(err, unix.ENOBUFS), errors.Is(err, ctnetlink.ErrMalformed):
 			w.stats.Overruns.Add(1)
 			w.lost, moved = true, true
+			w.note(effect{changed: true})
 		default:
 			return moved, err
 		}
@@ -97,35 +137,49 @@ func (w *watcher) take(b []byte) (moved bool) {
 		m, rest, err := nextMessage(b)
 		if err != nil {
 			w.stats.Malformed.Add(1)
+			w.lost = true
 			return moved
 		}
-		e := w.apply(&w.state, &m)
-		moved = moved || e != 0
-		w.outdated = w.outdated || e&outdated != 0
+		e, err := w.apply(&w.state, &m)
+		w.lost = w.lost || err != nil
+		moved = moved || e.changed
+		w.outdated = w.outdated || e.outdated
+		w.note(e)
 		b = rest
 	}
 	return moved
 }
 
-func (w *watcher) apply(s *state, m *message) effect {
+func (w *watcher) apply(s *state, m *message) (effect, error) {
 	e, err := s.apply(m)
 	if err != nil {
 		w.stats.Malformed.Add(1)
 	}
-	return e
+	return e, err
 }
 
-// mend reads what can't be known from notifications, where that is due, and tells
+// note remembers a change.
+func (w *watcher) note(e effect) {
+	if e.changed {
+		w.changes.add(change{e.scope, w.version, w.clock().Mono})
+	}
+}
+
+// reread reads what can't be known from notifications, where that is due, and reports
 // whether it has.
-func (w *watcher) mend() bool {
+func (w *watcher) reread() bool {
 	began := w.clock().Mono
 	if !w.outdated && !w.lost || began < w.readAt {
 		return false
 	}
+	lost := w.lost
 	if err := w.read(); err != nil {
 		w.stats.Failures.Add(1)
 		w.readAt = began + int64(readRetry)
 		return false
+	}
+	if lost {
+		w.note(effect{changed: true})
 	}
 	w.readAt = began + readShare*(w.clock().Mono-began)
 	return true
@@ -133,19 +187,36 @@ func (w *watcher) mend() bool {
 
 // read reads the policy, and all else where notifications were lost.
 func (w *watcher) read() error {
-	fresh := newState()
-	kinds := []uint16{unix.RTM_GETRULE, unix.RTM_GETROUTE}
-	if w.lost {
-		kinds = append(kinds, unix.RTM_GETLINK, unix.RTM_GETADDR)
+	if w.dumps.broken {
+		s, err := w.dial(0)
+		if err != nil {
+			return err
+		}
+		w.dumps.socket.Close()
+		w.dumps = requests{socket: s}
+		w.stats.Reopened.Add(1)
 	}
-	for _, kind := range kinds {
-		if err := w.dumps.dump(kind, func(m *message) { w.apply(&fresh, m) }); err != nil {
+	fresh := newState()
+	take := func(m *message) { _, _ = w.apply(&fresh, m) } // counted
+	kinds := []objects{{unix.RTM_GETRULE, 0}, {unix.RTM_GETROUTE, 0}}
+	if w.lost {
+		kinds = append(kinds, objects{unix.RTM_GETROUTE, familyIPMR}, objects{unix.RTM_GETROUTE, familyIP6MR},
+			objects{unix.RTM_GETLINK, 0}, objects{unix.RTM_GETADDR, 0})
+	}
+	for _, k := range kinds {
+		if err := w.dumps.dump(k.request, k.family, take); err != nil {
 			return err
 		}
 	}
 	if !w.lost {
-		fresh.devices, fresh.addresses = w.state.devices, w.state.addresses
+		fresh.devices, fresh.addresses, fresh.multicast = w.state.devices, w.state.addresses, w.state.multicast
 	}
 	w.state, w.lost, w.outdated = fresh, false, false
 	return nil
+}
+
+// objects are what one dump shows.
+type objects struct {
+	request uint16
+	family  uint8 // 0 is any
 }
