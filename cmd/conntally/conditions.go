@@ -41,16 +41,20 @@ type observed struct {
 // counters are those whose growth is a condition.
 type counters struct {
 	lost, repeated, overflow, zeroed, malformed, reopened, stalls, resized uint64
-	missed, ended                                                          uint64
+	missed, ended, unprinted                                               uint64
 }
 
 func (p *probe) counters() counters {
 	c, f := &p.reader.Stats, &p.table.Stats
-	return counters{
+	n := counters{
 		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.Full.Load(), zeroed: f.Zeroed.Load(),
 		malformed: c.Malformed.Load(), reopened: p.Stats.Reopened.Load(), stalls: c.Stalls.Load(),
 		resized: p.Stats.DiscardedDumps.Load(), missed: f.Unreported.Load(), ended: c.Destroys.Load(),
 	}
+	if p.printer != nil {
+		n.unprinted = p.printer.Stats.Missed.Load()
+	}
+	return n
 }
 
 // observeCounters raises the conditions that counters tell of, each observeInterval.
@@ -64,6 +68,7 @@ func (p *probe) observeCounters(now conntrack.Timestamp) {
 	p.happened(now, condition.TableFull, is.overflow-was.overflow, "sightings of connections without room")
 	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters went down")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
+	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
 	p.happened(now, condition.TableResized, is.resized-was.resized, "dumps")
 	p.conditions.Tick(now)
 }

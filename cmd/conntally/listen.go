@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"time"
 
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -29,11 +29,11 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	fmt.Fprintf(stderr, "listening on %s for NetFlow v9 and IPFIX\n", s.Address())
 
 	out := &output{Writer: stdout}
-	show := printer(out, *asJSON)
+	printer := print.New(out, *asJSON)
 	faults := faultLog{out: stderr}
 	err = s.serve(func(m decode.Message, err error) {
 		faults.report(m.Exporter, err)
-		if show(&m); out.err != nil {
+		if printer.Message(&m); out.err != nil {
 			s.Close()
 		}
 	})
@@ -56,37 +56,6 @@ func (o *output) Write(b []byte) (n int, err error) {
 		o.err = err
 	}
 	return n, err
-}
-
-// printer returns a function that prints what a message holds.
-func printer(w io.Writer, asJSON bool) func(*decode.Message) {
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		return func(m *decode.Message) { encodeAll(encoder, m) }
-	}
-	header := false
-	return func(m *decode.Message) {
-		if !header && len(m.Flows)+len(m.NATEvents) > 0 {
-			fmt.Fprintf(w, flowLine, flowHeader...)
-			header = true
-		}
-		for i := range m.Flows {
-			fmt.Fprintf(w, flowLine, flowColumns(&m.Flows[i])...)
-		}
-		for i := range m.NATEvents {
-			fmt.Fprintf(w, flowLine, natColumns(&m.NATEvents[i])...)
-		}
-	}
-}
-
-// encodeAll needn't look for errors: see output.
-func encodeAll(encoder *json.Encoder, m *decode.Message) {
-	for i := range m.Flows {
-		_ = encoder.Encode(newJSONFlow(&m.Flows[i]))
-	}
-	for i := range m.NATEvents {
-		_ = encoder.Encode(newJSONNATEvent(m.Exporter, &m.NATEvents[i]))
-	}
 }
 
 // faultLog reports bad datagrams, at most one a second: anybody may send them.

@@ -22,10 +22,14 @@ func (p *probe) serveMetrics(ctx context.Context, c *config.Config) (wait func()
 
 // sources is what the metrics are read from.
 func (p *probe) sources() *monitor.Sources {
-	return &monitor.Sources{
+	s := &monitor.Sources{
 		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
 		Neighbours: p.content.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
 		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Server: httpserver.New(p.log),
 	}
+	if p.printer != nil {
+		s.Print = &p.printer.Stats
+	}
+	return s
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -30,6 +31,7 @@ type probe struct {
 	table    *flow.Table
 	sinks    flow.Sinks
 	exporter *export.Exporter // one of them
+	printer  *print.Sink      // one of them where there is no collector; nil: never
 	content  content
 	clock    conntrack.Clock
 	log      *zap.Logger
@@ -89,7 +91,7 @@ func (p *probe) run(ctx context.Context) error {
 	p.pacer.hurry = true
 	p.dump()
 	p.pacer.hurry = false
-	p.exporter.Tick(ctx, p.clock())
+	p.tickSinks(ctx, p.clock())
 	p.summary.begin(p)
 	for ctx.Err() == nil {
 		p.announce()
@@ -101,7 +103,7 @@ func (p *probe) run(ctx context.Context) error {
 			p.dump()
 		}
 		p.lookStalled()
-		p.exporter.Tick(ctx, p.clock())
+		p.tickSinks(ctx, p.clock())
 		p.summary.tick(p)
 		p.observeCounters(p.clock())
 		if err := p.wait(); err != nil {
@@ -128,7 +130,7 @@ func (p *probe) announce() {
 // fast it lets them gather: one wake-up serves many.
 func (p *probe) wait() error {
 	now := p.clock().Mono
-	due := min(p.exporter.Due(p.pacer.next), p.summary.due, p.alive(now))
+	due := min(p.sinksDue(p.pacer.next), p.summary.due, p.alive(now))
 	before := p.reader.Stats.Destroys.Load()
 	err := p.reader.Wait(max(time.Duration(due-now), time.Millisecond), p.apply)
 	if err != nil {
@@ -173,7 +175,7 @@ func (p *probe) reopen(err error) error {
 // between is called between the chunks of a dump.
 func (p *probe) between(ctx context.Context) {
 	now := p.clock()
-	p.exporter.Tick(ctx, now)
+	p.tickSinks(ctx, now)
 	p.alive(now.Mono)
 	if ctx.Err() == nil {
 		p.pacer.pause(p.clock)
@@ -228,12 +230,6 @@ func (p *probe) dumpOnce() error {
 	return err
 }
 
-// commit writes down what was exported, then has all sinks hand it on.
-func (p *probe) commit(now conntrack.Timestamp) {
-	p.journal.write()
-	p.sinks.Flush(now)
-}
-
 // stop exports what moved up to now.
 func (p *probe) stop() error {
 	p.manager.Tell(notify.Stopping)
@@ -247,14 +243,8 @@ func (p *probe) stop() error {
 	}
 	now := p.clock()
 	p.table.Flush(now)
-	p.commit(now)
-	p.exporter.Close(now)
-	p.journal.close()
-	log, unsent := p.log.Info, p.totals().unsent-p.summary.last.unsent
-	if unsent > 0 { // which no summary tells any more
-		log = p.log.Warn
-	}
-	log("stopped", zap.Uint64("records", p.table.Stats.Records.Load()), zap.Uint64("unsent_records", unsent))
+	p.closeSinks(now)
+	p.summary.end(p)
 	if err != nil {
 		return fmt.Errorf("the last reading failed, its bytes are missing: %w", err)
 	}

@@ -21,9 +21,9 @@ import (
 // take long. The probe's own goroutine then changes over.
 type reloader struct {
 	args    []string
-	started *config.Config     // what the program began with
-	inForce *config.Config     // what the probe has, or is about to have
-	here    []config.Collector // the embedded one, where there was no other
+	started *config.Config // what the program began with
+	inForce *config.Config // what the probe has, or is about to have
+	prints  bool           // where there is no collector
 
 	log   *zap.Logger
 	clock conntrack.Clock
@@ -39,17 +39,12 @@ type plan struct {
 	err    error
 }
 
-// reloader returns what reloads p, which has c in force. Where flows are printed, the
-// embedded collector is the only one in c.
-func (p *probe) reloader(args []string, c *config.Config, printed bool, end func()) *reloader {
-	r := &reloader{
-		args: args, started: c, inForce: c, log: p.log, clock: p.clock,
+// reloader returns what reloads p, which has c in force.
+func (p *probe) reloader(args []string, c *config.Config, end func()) *reloader {
+	return &reloader{
+		args: args, started: c, inForce: c, prints: p.printer != nil, log: p.log, clock: p.clock,
 		plans: p.plans, wake: p.reader.Interrupt, end: end,
 	}
-	if printed {
-		r.here = c.Collectors
-	}
-	return r
 }
 
 // run reloads at each hangup until ctx is done. One that means what its name says, the
@@ -88,13 +83,10 @@ func hasTerminal() bool {
 // plan reads the file and opens the collectors that are new.
 func (r *reloader) plan(ctx context.Context) plan {
 	c, _, err := loadConfig(r.args, io.Discard)
-	if err == nil && len(c.Collectors) == 0 {
-		c.Collectors = r.here
-	}
 	switch {
 	case err != nil:
 		return plan{err: err}
-	case len(c.Collectors) == 0:
+	case len(c.Collectors) == 0 && !r.prints:
 		return plan{err: errors.New("there is no [[collector]] any more: to print flows, start anew")}
 	}
 	fresh := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
@@ -136,7 +128,9 @@ func (p *probe) takePlan() {
 // under the old configuration is exported under the new one.
 func (p *probe) reconfigure(next *plan) {
 	c, now := next.config, p.clock()
+	p.commit(now) // to the sinks that there are
 	p.config = c
+	p.chooseSinks()
 	was := p.exporter.Collectors
 	list := arrange(targets(c.Collectors, p.content.Optional), slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)

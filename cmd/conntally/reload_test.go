@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
 )
 
 // reloading is a probe and a file that it is reloaded from.
@@ -54,7 +56,7 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })
 	r.probe.log, r.level, r.ready, r.apply = log, level, true, r.table.Apply
 	r.probe.plans = make(chan plan, 1)
-	r.reloader = r.probe.reloader(args, c, false, nil)
+	r.reloader = r.probe.reloader(args, c, nil)
 	return r
 }
 
@@ -243,16 +245,25 @@ func TestReloadKeepsFlags(t *testing.T) {
 
 // Where flows are printed, they go on being printed for want of a collector.
 func TestReloadWhilePrinting(t *testing.T) {
-	a, here := listener(t), listener(t)
-	r := newReloading(t, collectorSection(here))
-	r.reloader = r.probe.reloader(r.args, r.started, true, nil)
+	a := listener(t)
+	r := newReloading(t, "")
+	r.printTo(io.Discard)
+	r.reloader = r.probe.reloader(r.args, r.started, nil)
+	prints := func() bool { return slices.Contains(r.sinks, flow.Sink(r.printer)) }
+	if !prints() {
+		t.Fatal("nothing is printed")
+	}
+	r.sinks.Export(&flow.Pair{{At: r.probe.clock(), Packets: 1, Bytes: 100}})
 	r.reload(collectorSection(a))
-	if r.exporter.Collectors[0].Target.Address != a {
-		t.Error("no change to a collector")
+	if prints() || len(r.exporter.Collectors) != 1 || r.exporter.Collectors[0].Target.Address != a {
+		t.Errorf("no change to a collector: %v", r.sinks)
 	}
 	r.reload("")
-	if r.exporter.Collectors[0].Target.Address != here {
-		t.Error("no change back to printing")
+	if !prints() || len(r.exporter.Collectors) != 0 {
+		t.Errorf("no change back to printing: %v", r.sinks)
+	}
+	if err := r.printer.Close(patience); err != nil || r.printer.Stats.Printed.Load() != 1 {
+		t.Errorf("%d records were printed before the change, want 1: %v", r.printer.Stats.Printed.Load(), err)
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
-	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/filter"
 	"github.com/conntally/conntally/flow/route"
@@ -45,15 +44,6 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 
-	printed := len(c.Collectors) == 0
-	if printed {
-		log.Info("no collector is configured: flows are printed to the standard output")
-		finish, err := printHere(c, stdout)
-		if err != nil {
-			return err
-		}
-		defer finish()
-	}
 	if c.Conntrack.Track {
 		tracking, err := kernel.Track()
 		if err != nil {
@@ -67,37 +57,19 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	defer p.close()
 	p.level = level
+	if len(c.Collectors) == 0 {
+		log.Info("no collector is configured: flows are printed to the standard output")
+		p.printTo(stdout)
+	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	go p.reloader(args, c, printed, end).run(ctx, hangups, interactive)
+	go p.reloader(args, c, end).run(ctx, hangups, interactive)
 	served, err := p.serveMetrics(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { end(); served() }()
 	return p.run(ctx)
-}
-
-// printHere exports to an embedded collector that prints each flow. finish waits
-// until all that was exported is printed.
-func printHere(c *config.Config, stdout io.Writer) (finish func(), err error) {
-	s, err := newServer("127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	c.Collectors = []config.Collector{config.NewCollector(s.Address())}
-	out := printer(stdout, false)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.serve(func(m decode.Message, _ error) { out(&m) })
-	}()
-	return func() {
-		if s.Finish() != nil {
-			s.Close()
-		}
-		<-done
-	}, nil
 }
 
 // explain puts in front of a refusal of the kernel what it wants.
@@ -141,7 +113,7 @@ func newProbe(ctx context.Context, c *config.Config, state string, log *zap.Logg
 	began := clock()
 	p.routes, p.exporter, p.content, p.began = routes, exporter, content, began.Wall
 	p.sinks = flow.Sinks{exporter}
-	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), p.sinks, began)
+	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
 	if p.journal = openJournal(state, p.table, began, p.stateWritten, log); p.journal != nil {
 		exporter.Commit = p.commit
 	}

@@ -20,7 +20,7 @@ type summary struct {
 
 // totals are the counters that the summary tells the growth of.
 type totals struct {
-	ended, records, dumps, lost, vanished, duplicates, unsent uint64
+	ended, records, dumps, lost, vanished, duplicates, unsent, unprinted uint64
 }
 
 func (p *probe) totals() totals {
@@ -31,6 +31,9 @@ func (p *probe) totals() totals {
 	}
 	for _, c := range p.exporter.Collectors {
 		t.unsent += c.Stats.Unsent.Load()
+	}
+	if p.printer != nil {
+		t.unprinted = p.printer.Stats.Missed.Load()
 	}
 	return t
 }
@@ -48,7 +51,7 @@ func (s *summary) tick(p *probe) {
 	}
 	now, was := p.totals(), s.last
 	log := p.log.Debug
-	if now.lost != was.lost || now.unsent != was.unsent {
+	if now.lost != was.lost || now.unsent != was.unsent || now.unprinted != was.unprinted {
 		log = p.log.Warn
 	}
 	log("last minute",
@@ -56,9 +59,24 @@ func (s *summary) tick(p *probe) {
 		zap.Uint64("ended", now.ended-was.ended), zap.Uint64("records", now.records-was.records),
 		zap.Uint64("dumps", now.dumps-was.dumps), zap.Uint64("lost_events", now.lost-was.lost),
 		zap.Uint64("vanished", now.vanished-was.vanished), zap.Uint64("duplicates", now.duplicates-was.duplicates),
-		zap.Uint64("unsent_records", now.unsent-was.unsent), zap.Stringer("poll_interval", p.pacer.interval()))
+		zap.Uint64("unsent_records", now.unsent-was.unsent), zap.Uint64("unprinted_records", now.unprinted-was.unprinted),
+		zap.Stringer("poll_interval", p.pacer.interval()))
 	p.manager.Tell(notify.Status(fmt.Sprintf("%d connections; in the last minute %d ended, %d records, %d events lost",
 		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records, now.lost-was.lost)))
 	s.due = p.clock().Mono + int64(summaryInterval)
 	s.last = now
+}
+
+// end tells how the program ended, and what was lost since the last summary.
+func (s *summary) end(p *probe) {
+	now, was := p.totals(), s.last
+	log := p.log.Info
+	if now.unsent != was.unsent || now.unprinted != was.unprinted {
+		log = p.log.Warn
+	}
+	fields := []zap.Field{zap.Uint64("records", now.records), zap.Uint64("unsent_records", now.unsent-was.unsent)}
+	if p.printer != nil {
+		fields = append(fields, zap.Uint64("unprinted_records", now.unprinted-was.unprinted))
+	}
+	log("stopped", fields...)
 }

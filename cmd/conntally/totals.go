@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export/decode"
 )
@@ -21,10 +22,11 @@ import (
 func printFlows(w io.Writer, flows []decode.Flow) {
 	slices.SortStableFunc(flows, func(a, b decode.Flow) int { return a.Start.Compare(b.Start) })
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := strings.Repeat("%s\t", len(flowHeader)-1) + "%s\n"
-	fmt.Fprintf(tw, line, flowHeader...)
+	header := print.Header()
+	line := strings.Repeat("%s\t", len(header)-1) + "%s\n"
+	fmt.Fprintf(tw, line, header...)
 	for i := range flows {
-		fmt.Fprintf(tw, line, flowColumns(&flows[i])...)
+		fmt.Fprintf(tw, line, print.Columns(&flows[i])...)
 	}
 	tw.Flush()
 }
@@ -105,5 +107,5 @@ func className(c lab.Class) string {
 	if c.Family == unix.AF_INET6 {
 		family = "IPv6"
 	}
-	return family + " " + protocolName(c.Proto)
+	return family + " " + print.Protocol(c.Proto)
 }

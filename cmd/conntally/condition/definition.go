@@ -31,6 +31,7 @@ const (
 	ClockUnset       ID = "clock_unset"
 	ClockUnsynced    ID = "clock_unsynchronised"
 	NoCollector      ID = "no_collector"
+	NotPrinted       ID = "not_printed"
 	StateFailed      ID = "state_file_failed"
 	ConfigRefused    ID = "config_refused"
 )
@@ -219,6 +220,12 @@ func ofService() []Definition {
 			Message: "no collector is configured: a service exports nothing",
 			Meaning: "flows are printed to the standard output, which a service's log has or nobody",
 			Advice:  "a [[collector]] in the configuration",
+		},
+		{
+			ID: NotPrinted, Severity: Failing, Event: true, Alert: "ConntallyNotPrinted",
+			Message: "flows were not printed: the standard output is read too slowly, or can't be written",
+			Meaning: "these flows are missing from what is printed",
+			Advice:  "a faster reader, or a [[collector]]",
 		},
 		{
 			ID: StateFailed, Severity: Warning, Alert: "ConntallyNoExactRestart",

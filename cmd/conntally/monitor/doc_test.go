@@ -62,6 +62,7 @@ func listing() []byte {
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.routeRows()},
 		{"Neighbours: with `extra_fields = [\"mac\"]`", s.neighbourRows()},
+		{"Printing: without a collector", s.printRows()},
 		{"Conditions", conditionRows(false)},
 		{"Each collector: labels `collector` and `protocol`", collectorRows(new(export.CollectorStats))},
 		{"State and configuration", s.probeRows()},

@@ -30,7 +30,7 @@ func (s *Sources) metricsHandler() http.Handler {
 func (s *Sources) gatherer() prometheus.Gatherer {
 	all := []prometheus.Collector{s.buildInfo(), s.conditionCollector(), s.exportCollector(), processCollector()}
 	for _, rows := range [][]row{
-		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(), s.probeRows(), goRows(),
+		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(), s.printRows(), s.probeRows(), goRows(),
 	} {
 		all = append(all, newCollector(rows, func(show func([]row, ...string)) { show(rows) }))
 	}

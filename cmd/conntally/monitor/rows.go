@@ -148,6 +148,19 @@ func (s *Sources) neighbourRows() []row {
 	}
 }
 
+// printRows are of what is printed.
+func (s *Sources) printRows() []row {
+	p := s.Print
+	if p == nil {
+		return nil
+	}
+	return []row{
+		{"conntally_print_records_total", "Flow records printed.", count(&p.Printed)},
+		{"conntally_print_missed_records_total", "Flow records not printed: the reader of the standard output was too slow, or writing failed.", count(&p.Missed)},
+		{"conntally_print_errors_total", "Writes to the standard output that failed.", count(&p.Errors)},
+	}
+}
+
 // collectorRows are the metrics that each collector has, with its labels.
 func collectorRows(c *export.CollectorStats) []row {
 	return []row{

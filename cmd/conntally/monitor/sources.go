@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -20,6 +21,7 @@ type Sources struct {
 	Flow       *flow.Stats
 	Routes     *route.Stats
 	Neighbours *host.NeighbourStats // nil: they are not read
+	Print      *print.Stats         // nil: nothing is printed
 	Probe      *Probe
 	Conditions func() []condition.Condition // that hold
 	Collectors func() []*export.Collector   // those of now

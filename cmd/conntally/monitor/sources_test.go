@@ -13,6 +13,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -35,7 +36,7 @@ func newSources(collectors ...string) *Sources {
 	}
 	return &Sources{
 		Version: "v1.2.3", Conntrack: new(ctnetlink.Stats), Flow: new(flow.Stats), Routes: new(route.Stats),
-		Neighbours: new(host.NeighbourStats), Probe: new(Probe),
+		Neighbours: new(host.NeighbourStats), Print: new(print.Stats), Probe: new(Probe),
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
 		Clock:      clock, Began: 100 * second, Server: httpserver.New(zap.NewNop()),

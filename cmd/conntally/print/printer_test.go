@@ -1,4 +1,4 @@
-package main
+package print
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func TestPrinter(t *testing.T) {
 	}
 	for _, c := range cases {
 		var out bytes.Buffer
-		printer(&out, c.json)(&m)
+		New(&out, c.json).Message(&m)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if len(lines) != len(c.want) {
 			t.Fatalf("%d lines:\n%s", len(lines), &out)

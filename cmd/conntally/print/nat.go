@@ -1,4 +1,4 @@
-package main
+package print
 
 import (
 	"fmt"
@@ -9,14 +9,14 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// natColumns returns what became of a translation as flowHeader names it.
+// natColumns returns what became of a translation in the columns of Header.
 func natColumns(e *decode.NATEvent) []any {
 	shown := decode.Flow{
 		Src: e.Src, SrcPort: e.SrcPort, Dst: e.Dst, DstPort: e.DstPort,
 		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort, PostDst: e.PostDst, PostDstPort: e.PostDstPort,
 	}
 	return []any{
-		timeOfDay(e.Observed), protocolName(e.Protocol),
+		timeOfDay(e.Observed), Protocol(e.Protocol),
 		endpoint(e.Src, e.SrcPort), endpoint(e.Dst, e.DstPort), translation(&shown), "", "", "", natEvent(e.Event),
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package print
 
 import (
 	"fmt"
@@ -11,14 +11,16 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// flowLine formats the columns of a flow that is printed by itself.
-const flowLine = "%-12s  %-7s  %-22s  %-22s  %-22s  %8s  %10s  %9s  %s\n"
+// line formats the columns of a flow that is printed by itself.
+const line = "%-12s  %-7s  %-22s  %-22s  %-22s  %8s  %10s  %9s  %s\n"
 
-// flowHeader names the columns.
-var flowHeader = []any{"START", "PROTO", "FROM", "TO", "NAT", "PACKETS", "BYTES", "DURATION", "END"}
+// Header returns the names of the columns.
+func Header() []any {
+	return []any{"START", "PROTO", "FROM", "TO", "NAT", "PACKETS", "BYTES", "DURATION", "END"}
+}
 
-// flowColumns returns a flow as flowHeader names it.
-func flowColumns(f *decode.Flow) []any {
+// Columns returns a flow in the columns of Header.
+func Columns(f *decode.Flow) []any {
 	return []any{
 		timeOfDay(f.Start), protocolColumn(f),
 		endpoint(f.Src, f.SrcPort), endpoint(f.Dst, f.DstPort), translation(f),
@@ -46,14 +48,15 @@ func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), '
 
 // protocolColumn names the protocol, and of ICMP the type and code.
 func protocolColumn(f *decode.Flow) string {
-	name := protocolName(f.Protocol)
+	name := Protocol(f.Protocol)
 	if f.Protocol == conntrack.ProtoICMP || f.Protocol == conntrack.ProtoICMPv6 {
 		return fmt.Sprintf("%s %d/%d", name, f.ICMPType, f.ICMPCode)
 	}
 	return name
 }
 
-func protocolName(n uint8) string {
+// Protocol names an IP protocol, or has its number.
+func Protocol(n uint8) string {
 	switch n {
 	case conntrack.ProtoICMP:
 		return "icmp"

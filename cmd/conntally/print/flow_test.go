@@ -1,4 +1,4 @@
-package main
+package print
 
 import (
 	"bytes"
@@ -24,12 +24,12 @@ func TestTimesNotSaid(t *testing.T) {
 	}
 	for _, c := range cases {
 		f := decode.Flow{Start: c.start, End: c.end}
-		columns := flowColumns(&f)
+		columns := Columns(&f)
 		if start, took := columns[0], columns[7]; start != c.wantStart || took != c.wantTook {
 			t.Errorf("%v to %v: start %q, duration %q, want %q, %q", c.start, c.end, start, took, c.wantStart, c.wantTook)
 		}
 		var out bytes.Buffer
-		printer(&out, true)(&decode.Message{Flows: []decode.Flow{f}})
+		New(&out, true).Message(&decode.Message{Flows: []decode.Flow{f}})
 		for key, want := range map[string]bool{`"start":`: c.jsonStart, `"end":`: c.jsonEnd} {
 			if got := strings.Contains(out.String(), key); got != want {
 				t.Errorf("%v to %v: %s is there: %v: %s", c.start, c.end, key, got, &out)
@@ -40,7 +40,7 @@ func TestTimesNotSaid(t *testing.T) {
 		t.Errorf("a translation without time began at %q", at)
 	}
 	var out bytes.Buffer
-	printer(&out, true)(&decode.Message{NATEvents: []decode.NATEvent{{}}})
+	New(&out, true).Message(&decode.Message{NATEvents: []decode.NATEvent{{}}})
 	if strings.Contains(out.String(), "observed") {
 		t.Errorf("a translation without time: %s", &out)
 	}

@@ -1,0 +1,176 @@
+package print
+
+import (
+	"bufio"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+const (
+	// Delay is how long a record waits at most for others.
+	Delay = time.Second
+
+	queueMost = 1 << 16 // records that wait to be printed, at some 200 B each
+	keepMost  = 1 << 12 // of a queue that is empty, this much room is kept
+
+	idle = int64(1<<63 - 1) // there is nothing to flush
+)
+
+// Stats counts what a Sink prints. Any goroutine may read it.
+type Stats struct {
+	Printed atomic.Uint64 // records
+	Missed  atomic.Uint64 // records that were not printed: the reader was too slow, or writing failed
+	Errors  atomic.Uint64 // writes that failed
+}
+
+// Sink is a flow.Sink that prints each record. A goroutine of its own writes: when the
+// reader of its output is slow, records wait, and those that find the queue full are
+// counted and not printed.
+type Sink struct {
+	Stats Stats
+
+	taken []flow.Record // since the last Flush
+	flush int64         // when they are due, of the monotonic clock
+
+	waiting atomic.Int64 // records taken and neither printed nor missed
+	mu      sync.Mutex
+	queue   []flow.Record // flushed, to be printed
+	wake    chan struct{} // something was flushed, or the end was
+	ended   bool
+	done    chan struct{} // closed when all is printed after the end
+	failure error         // of the last write
+}
+
+// NewSink returns a Sink that prints to out, and starts its goroutine.
+func NewSink(out io.Writer) *Sink {
+	s := &Sink{flush: idle, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.write(out)
+	return s
+}
+
+// Export implements flow.Sink.
+func (s *Sink) Export(p *flow.Pair) {
+	for d := range p {
+		if r := &p[d]; r.Moved() || r.NAT != 0 {
+			s.take(r)
+		}
+	}
+}
+
+func (s *Sink) take(r *flow.Record) {
+	if s.waiting.Load() >= queueMost {
+		s.Stats.Missed.Add(1)
+		return
+	}
+	if len(s.taken) == 0 {
+		s.flush = r.At.Mono + int64(Delay)
+	}
+	s.waiting.Add(1)
+	s.taken = append(s.taken, *r)
+}
+
+// Due returns when Flush is next to be called, of the monotonic clock, but at the
+// latest what it is given.
+func (s *Sink) Due(latest int64) int64 { return min(latest, s.flush) }
+
+// Flush implements flow.Sink.
+func (s *Sink) Flush(conntrack.Timestamp) {
+	if len(s.taken) == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.queue = append(s.queue, s.taken...)
+	s.mu.Unlock()
+	s.taken, s.flush = emptied(s.taken), idle
+	s.signal()
+}
+
+// emptied returns the room of a queue for the next records, unless it is large.
+func emptied(queue []flow.Record) []flow.Record {
+	if cap(queue) > keepMost {
+		return nil
+	}
+	return queue[:0]
+}
+
+func (s *Sink) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close waits until what was flushed is printed, as long as each patience sees some of it
+// printed. The rest counts as missed. It returns why the last write failed, if it did.
+// No other method may be called after it.
+func (s *Sink) Close(patience time.Duration) error {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.signal()
+	for before := int64(-1); s.waiting.Load() != before; {
+		before = s.waiting.Load()
+		select {
+		case <-s.done:
+		case <-time.After(patience):
+		}
+	}
+	s.Stats.Missed.Add(uint64(s.waiting.Load()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failure
+}
+
+// write prints what is flushed until the end.
+func (s *Sink) write(out io.Writer) {
+	defer close(s.done)
+	buffer := bufio.NewWriterSize(out, 1<<14)
+	printer := New(buffer, false)
+	var batch []flow.Record
+	for more := true; more; {
+		<-s.wake
+		s.mu.Lock()
+		batch, s.queue = s.queue, batch
+		more = !s.ended
+		s.mu.Unlock()
+		s.print(batch, buffer, printer, out)
+		batch = emptied(batch)
+	}
+}
+
+// printMost is how many records are printed at a time.
+const printMost = 64
+
+func (s *Sink) print(batch []flow.Record, buffer *bufio.Writer, printer *Printer, out io.Writer) {
+	for len(batch) > 0 {
+		some := batch[:min(len(batch), printMost)]
+		batch = batch[len(some):]
+		for i := range some {
+			printer.record(&some[i])
+		}
+		err := buffer.Flush()
+		if err != nil {
+			buffer.Reset(out)
+		}
+		s.count(len(some), err)
+	}
+}
+
+// count counts n records that were printed, or not because of err.
+func (s *Sink) count(n int, err error) {
+	if err == nil {
+		s.Stats.Printed.Add(uint64(n))
+	} else {
+		s.Stats.Errors.Add(1)
+		s.Stats.Missed.Add(uint64(n))
+	}
+	s.waiting.Add(-int64(n))
+	s.mu.Lock()
+	s.failure = err
+	s.mu.Unlock()
+}

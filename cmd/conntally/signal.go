@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// firstSignal returns a context that the first SIGINT or SIGTERM ends, so that the
+// program ends in order. A second one kills it, whatever hangs: from then on signals are
+// the kernel's to handle.
+func firstSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		signal.Stop(signals)
+		select {
+		case second := <-signals: // it came before Stop
+			_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
+		default:
+		}
+	}()
+	return ctx
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/print"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
+
+// printTo has flows printed to out as long as there is no collector.
+func (p *probe) printTo(out io.Writer) {
+	p.printer = print.NewSink(out)
+	p.chooseSinks()
+}
+
+// chooseSinks returns to printing where the configuration has no collector any more, and
+// ends it where it has one.
+func (p *probe) chooseSinks() {
+	p.sinks = flow.Sinks{p.exporter}
+	if p.printer != nil && len(p.config.Collectors) == 0 {
+		p.sinks = append(p.sinks, p.printer)
+	}
+}
+
+// tickSinks does what sinks have to do at now.
+func (p *probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
+	p.exporter.Tick(ctx, now)
+	if p.printer != nil && p.printer.Due(now.Mono+1) <= now.Mono {
+		p.commit(now)
+	}
+}
+
+// sinksDue returns when tickSinks has work, of the monotonic clock, but at the latest
+// what it is given.
+func (p *probe) sinksDue(latest int64) int64 {
+	if p.printer != nil {
+		latest = p.printer.Due(latest)
+	}
+	return p.exporter.Due(latest)
+}
+
+// commit writes down what was exported, then has all sinks hand it on.
+func (p *probe) commit(now conntrack.Timestamp) {
+	p.journal.write()
+	p.sinks.Flush(now)
+}
+
+// closeSinks hands on what is left, and waits for the printing. Nothing is read any more
+// by then: a reader that doesn't read keeps the router from accepting connections.
+func (p *probe) closeSinks(now conntrack.Timestamp) {
+	p.commit(now)
+	p.exporter.Close(now)
+	p.journal.close()
+	if p.printer == nil {
+		return
+	}
+	p.reader.Close()
+	if err := p.printer.Close(stopPatience); err != nil {
+		p.log.Warn("flows could not be printed", zap.Error(err))
+	}
+}
