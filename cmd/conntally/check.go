@@ -10,6 +10,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/probe"
 )
 
 // runCheck is `conntally check`.
@@ -35,7 +36,7 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		check.Print(stdout, results, colourful(stdout))
 	}
 	if check.Count(results, check.Fail) > 0 {
-		return errSaid
+		return errReported
 	}
 	return nil
 }
@@ -53,7 +54,7 @@ func wanted(c *config.Config, file string) check.Wanted {
 	if strings.Trim(file, shellBytes) == "" && file != "" {
 		w.Command += " --config " + file
 	}
-	w.Collectors = targets(c.Collectors, optional(c))
+	w.Collectors = probe.Targets(c)
 	return w
 }
 

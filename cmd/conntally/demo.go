@@ -13,6 +13,7 @@ import (
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/export/decode"
 )
@@ -117,12 +118,12 @@ func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		d.stopped <- d.lab.Router.Do(func() error {
-			p, err := newProbe(ctx, c, "", logging.New(stderr, logging.FormatAuto, zapcore.WarnLevel))
+			p, err := probe.New(ctx, probe.Options{Config: c, Version: version, Log: logging.New(stderr, logging.FormatAuto, zapcore.WarnLevel)})
 			if err != nil {
 				return err
 			}
-			defer p.close()
-			return p.run(ctx)
+			defer p.Close()
+			return p.Run(ctx)
 		})
 	}()
 }

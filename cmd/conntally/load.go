@@ -21,8 +21,8 @@ func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, e
 	return c, a, nil
 }
 
-// sayGood is the answer to --check-config.
-func sayGood(a config.Args, stdout io.Writer) error {
+// reportConfigOK is the answer to --check-config.
+func reportConfigOK(a config.Args, stdout io.Writer) error {
 	what := a.File
 	if what == "" {
 		what = "flags"

@@ -44,8 +44,8 @@ func commands() []command {
 	}
 }
 
-// errSaid is a failure that the output tells already.
-var errSaid = errors.New("failed")
+// errReported is a failure that the output tells already.
+var errReported = errors.New("failed")
 
 // errUsage marks errors of whoever typed the command or wrote the configuration.
 var errUsage = errors.New("usage")
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	case errors.Is(err, flag.ErrHelp):
 		return exitDone
-	case errors.Is(err, errSaid):
+	case errors.Is(err, errReported):
 		return exitFail
 	}
 	sayFailure(stderr, args, err)

@@ -13,8 +13,6 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(asProgram) {
 	case "":
 		os.Exit(m.Run())
-	case hangingProbe:
-		runHangingProbe()
 	default:
 		main()
 	}

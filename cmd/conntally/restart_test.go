@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -108,7 +109,7 @@ func TestCorruptState(t *testing.T) {
 	s := r.sink()
 	dir := t.TempDir()
 	t.Logf("state in %s", dir)
-	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("not a state file, but of some length: "+strings.Repeat("x", 200)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, probe.StateFile), []byte("not a state file, but of some length: "+strings.Repeat("x", 200)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nstate_directory = %q\n", s.Address(), dir)
@@ -117,7 +118,7 @@ func TestCorruptState(t *testing.T) {
 	if !strings.Contains(p.String(), "refused") {
 		t.Errorf("no word of the refused file:\n%s", p)
 	}
-	if _, err := os.Stat(filepath.Join(dir, stateFile+".refused")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, probe.StateFile+".refused")); err != nil {
 		t.Error(err)
 	}
 	r.stop(p)

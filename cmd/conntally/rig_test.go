@@ -252,6 +252,11 @@ func configFile(t *testing.T, text string) string {
 	return path
 }
 
+// collectorSection is the section of one at some port.
+func collectorSection(address string) string {
+	return fmt.Sprintf("[[collector]]\naddress = %q\n", address)
+}
+
 // need skips the test where a program is not installed.
 func need(t *testing.T, program string) string {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/probe"
 )
 
 // nobody is a user without any rights of its own.
@@ -61,7 +62,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if strings.Contains(log, "WARN") {
 		t.Errorf("warnings:\n%s", log)
 	}
-	if _, err := os.Stat(filepath.Join(state, stateFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(state, probe.StateFile)); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -12,11 +12,12 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// content is what is exported beside the plain records, from the start of the
+// recordOptions is what is exported beside the plain records, from the start of the
 // program on.
-type content struct {
+type recordOptions struct {
 	export.Optional
-	describe   func(*flow.Record) // adds what only routes and neighbours know; or nil
+	describe   func(*flow.Record)    // adds what only routes and neighbours know; or nil
+	follow     func(context.Context) // keeps up with neighbours; or nil
 	neighbours *host.NeighbourStats
 }
 
@@ -30,9 +31,9 @@ func optional(c *config.Config) export.Optional {
 	}
 }
 
-// newContent prepares what records are described by.
-func newContent(ctx context.Context, c *config.Config, routes *route.Resolver, clock conntrack.Clock) (content, error) {
-	ct := content{Optional: optional(c)}
+// newRecordOptions prepares what records are described by.
+func newRecordOptions(c *config.Config, routes *route.Resolver, clock conntrack.Clock) (recordOptions, error) {
+	ct := recordOptions{Optional: optional(c)}
 	if !ct.VLAN && !ct.MAC {
 		return ct, nil
 	}
@@ -43,7 +44,7 @@ func newContent(ctx context.Context, c *config.Config, routes *route.Resolver, c
 			return ct, err
 		}
 		ct.neighbours = &hosts.Stats
-		go hosts.Follow(ctx)
+		ct.follow = hosts.Follow
 	}
 	ct.describe = func(r *flow.Record) {
 		if ct.VLAN {

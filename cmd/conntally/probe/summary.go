@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ type totals struct {
 	ended, records, dumps, lost, vanished, duplicates, unsent, unprinted uint64
 }
 
-func (p *probe) totals() totals {
+func (p *Probe) totals() totals {
 	t := totals{
 		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(), lost: p.reader.Lost(),
 		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.Vanished.Load(),
@@ -38,14 +38,14 @@ func (p *probe) totals() totals {
 	return t
 }
 
-func (s *summary) begin(p *probe) {
+func (s *summary) begin(p *Probe) {
 	s.due = p.clock().Mono + int64(summaryInterval)
 	s.last = p.totals()
 }
 
 // tick tells the service manager where a minute has passed, and the log where that
 // has seen losses.
-func (s *summary) tick(p *probe) {
+func (s *summary) tick(p *Probe) {
 	if p.clock().Mono < s.due {
 		return
 	}
@@ -68,7 +68,7 @@ func (s *summary) tick(p *probe) {
 }
 
 // end tells how the program ended, and what was lost since the last summary.
-func (s *summary) end(p *probe) {
+func (s *summary) end(p *Probe) {
 	now, was := p.totals(), s.last
 	log := p.log.Info
 	if now.unsent != was.unsent || now.unprinted != was.unprinted {

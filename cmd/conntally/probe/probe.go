@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
@@ -22,30 +23,30 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// probe drives the pipeline: one goroutine reads, counts and exports.
-type probe struct {
+// Probe drives the pipeline: one goroutine reads, counts and exports.
+type Probe struct {
 	Stats monitor.Probe
 
-	reader   *ctnetlink.Reader
-	routes   *route.Resolver
-	table    *flow.Table
-	sinks    flow.Sinks
-	exporter *export.Exporter // one of them
-	printer  *print.Sink      // one of them where there is no collector; nil: never
-	content  content
-	clock    conntrack.Clock
-	log      *zap.Logger
-	pacer    *pacer
-	reliable bool // delivery was, when last looked
-	journal  *journal
-	manager  manager
-	ready    bool
-	level    zap.AtomicLevel // of log
+	reader        *ctnetlink.Reader
+	routes        *route.Resolver
+	table         *flow.Table
+	sinks         flow.Sinks
+	exporter      *export.Exporter // one of them
+	printer       *print.Sink      // one of them where there is no collector; nil: never
+	recordOptions recordOptions
+	clock         conntrack.Clock
+	log           *zap.Logger
+	pacer         *pacer
+	reliable      bool // delivery was, when last looked
+	checkpointer  *checkpointer
+	manager       manager
+	ready         bool
 
-	config     *config.Config // in force
-	began      int64          // ns since 1970
-	plans      chan plan      // changed configurations
-	prepared   bool           // the kernel is
+	options    Options
+	config     *config.Config     // in force
+	began      int64              // ns since 1970
+	reloads    chan reloadRequest // changed configurations
+	prepared   bool               // the kernel is
 	collectors atomic.Pointer[[]*export.Collector]
 	goneUnsent uint64 // records that collectors which are gone missed
 
@@ -72,8 +73,32 @@ const (
 	stopPatience  = 5 * time.Second        // for what has ended by then
 )
 
-// run works until ctx is done, then exports what is pending.
-func (p *probe) run(ctx context.Context) error {
+// Run reads until ctx is done, then exports what is pending. Its loop stays on the calling
+// goroutine: the network namespace of its thread is the one that is read. All other tasks
+// end with the loop, and the loop ends in order when one of them fails.
+func (p *Probe) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	tasks, ctx := errgroup.WithContext(ctx)
+	served, err := p.serveMetrics(ctx, p.config)
+	if err != nil {
+		return err
+	}
+	if p.options.Load != nil {
+		r := p.reloader()
+		tasks.Go(func() error { r.run(ctx); return nil })
+	}
+	if p.recordOptions.follow != nil {
+		tasks.Go(func() error { p.recordOptions.follow(ctx); return nil })
+	}
+	err = p.loop(ctx)
+	cancel()
+	served()
+	return errors.Join(err, tasks.Wait())
+}
+
+// loop is the one goroutine that reads, counts and exports.
+func (p *Probe) loop(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.reader.Interrupt)
 	defer stop()
 	if p.reader.Reliable() {
@@ -95,7 +120,7 @@ func (p *probe) run(ctx context.Context) error {
 	p.summary.begin(p)
 	for ctx.Err() == nil {
 		p.announce()
-		p.takePlan()
+		p.takeReload()
 		if p.reader.Lost() != p.lost {
 			p.pacer.soon()
 		}
@@ -115,7 +140,7 @@ func (p *probe) run(ctx context.Context) error {
 
 // announce says once that the probe works: a dump was read, and templates are sent
 // where a collector can be reached.
-func (p *probe) announce() {
+func (p *Probe) announce() {
 	if p.ready || p.reader.Stats.Dumps.Load() == 0 {
 		return
 	}
@@ -128,7 +153,7 @@ func (p *probe) announce() {
 
 // wait reads what ends until something else is due. Where events come thick and
 // fast it lets them gather: one wake-up serves many.
-func (p *probe) wait() error {
+func (p *Probe) wait() error {
 	now := p.clock().Mono
 	due := min(p.sinksDue(p.pacer.next), p.summary.due, p.alive(now))
 	before := p.reader.Stats.Destroys.Load()
@@ -143,13 +168,13 @@ func (p *probe) wait() error {
 }
 
 // alive shows that the loop turns, and returns until when it is to do so again.
-func (p *probe) alive(now int64) (due int64) {
+func (p *Probe) alive(now int64) (due int64) {
 	p.Stats.Turned.Store(now)
 	return min(p.manager.Alive(now), now+int64(monitor.LoopRest))
 }
 
 // lookStalled raises a condition where reliable delivery has ended.
-func (p *probe) lookStalled() {
+func (p *Probe) lookStalled() {
 	if p.reliable && !p.reader.Reliable() {
 		p.reliable = false
 		p.conditions.Raise(p.clock(), condition.Condition{
@@ -159,7 +184,7 @@ func (p *probe) lookStalled() {
 }
 
 // reopen replaces a broken event socket.
-func (p *probe) reopen(err error) error {
+func (p *Probe) reopen(err error) error {
 	if again := p.reader.Reopen(); again != nil {
 		return fmt.Errorf("%w; and again: %w", err, again)
 	}
@@ -173,7 +198,7 @@ func (p *probe) reopen(err error) error {
 }
 
 // between is called between the chunks of a dump.
-func (p *probe) between(ctx context.Context) {
+func (p *Probe) between(ctx context.Context) {
 	now := p.clock()
 	p.tickSinks(ctx, now)
 	p.alive(now.Mono)
@@ -184,7 +209,7 @@ func (p *probe) between(ctx context.Context) {
 
 // dump reads the counters of all living entries. A dump that fails is tried again
 // at the next poll; nothing is lost by it, since the kernel keeps counting.
-func (p *probe) dump() {
+func (p *Probe) dump() {
 	p.observeKernel(p.clock())
 	p.table.SetTimeouts(kernel.ReadTimeouts())
 	p.table.SetMaxFlows(maxFlows(p.config))
@@ -205,7 +230,7 @@ func (p *probe) dump() {
 		p.dumpFailed(now, err)
 	}
 	p.commit(now) // a dump's records have no more company to wait for
-	p.journal.tidy()
+	p.checkpointer.tidy()
 	p.pacer.end(now)
 	p.hold(now, p.pacer.isStretched(), condition.Condition{
 		ID: condition.PollsStretched, Detail: "to " + p.pacer.interval().String(),
@@ -213,7 +238,7 @@ func (p *probe) dump() {
 }
 
 // dumpTwice dumps again where the kernel resized its table meanwhile.
-func (p *probe) dumpTwice() error {
+func (p *Probe) dumpTwice() error {
 	err := p.dumpOnce()
 	if errors.Is(err, conntrack.ErrPartial) {
 		err = p.dumpOnce()
@@ -221,7 +246,7 @@ func (p *probe) dumpTwice() error {
 	return err
 }
 
-func (p *probe) dumpOnce() error {
+func (p *Probe) dumpOnce() error {
 	p.observed.entries.Reset()
 	err := p.reader.Dump(p.apply)
 	if errors.Is(err, conntrack.ErrPartial) {
@@ -231,7 +256,7 @@ func (p *probe) dumpOnce() error {
 }
 
 // stop exports what moved up to now.
-func (p *probe) stop() error {
+func (p *Probe) stop() error {
 	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
 	err := p.dumpTwice()
@@ -251,5 +276,5 @@ func (p *probe) stop() error {
 	return nil
 }
 
-// close gives up what the kernel keeps for us.
-func (p *probe) close() error { return errors.Join(p.routes.Close(), p.reader.Close()) }
+// Close gives up what the kernel keeps for us.
+func (p *Probe) Close() error { return errors.Join(p.routes.Close(), p.reader.Close()) }

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // serveMetrics serves them until ctx is done, where they are wanted. wait returns once the
 // last page is sent.
-func (p *probe) serveMetrics(ctx context.Context, c *config.Config) (wait func(), err error) {
+func (p *Probe) serveMetrics(ctx context.Context, c *config.Config) (wait func(), err error) {
 	if c.Metrics.Listen == "" {
 		return func() {}, nil
 	}
@@ -21,10 +21,10 @@ func (p *probe) serveMetrics(ctx context.Context, c *config.Config) (wait func()
 }
 
 // sources is what the metrics are read from.
-func (p *probe) sources() *monitor.Sources {
+func (p *Probe) sources() *monitor.Sources {
 	s := &monitor.Sources{
-		Version: version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
-		Neighbours: p.content.neighbours,
+		Version: p.options.Version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
+		Neighbours: p.recordOptions.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
 		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Server: httpserver.New(p.log),
 	}

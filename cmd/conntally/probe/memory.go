@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -29,9 +29,9 @@ const (
 	cores = 1
 )
 
-// beThrifty keeps what the runtime takes of a small router's memory low, until ctx is
+// SaveMemory keeps what the runtime takes of a small router's memory low, until ctx is
 // done. The variables GOGC and GOMAXPROCS have their say.
-func beThrifty(ctx context.Context, profiles bool) {
+func SaveMemory(ctx context.Context, profiles bool) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}

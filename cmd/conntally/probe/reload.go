@@ -1,10 +1,8 @@
-package main
+package probe
 
 import (
 	"context"
 	"errors"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -20,74 +18,59 @@ import (
 // reloader reads the configuration again when it is told to, and prepares what can
 // take long. The probe's own goroutine then changes over.
 type reloader struct {
-	args    []string
+	load    func() (*config.Config, error)
+	asked   <-chan struct{}
 	started *config.Config // what the program began with
 	inForce *config.Config // what the probe has, or is about to have
 	prints  bool           // where there is no collector
 
-	log   *zap.Logger
-	clock conntrack.Clock
-	plans chan<- plan
-	wake  func() // the probe
-	end   func() // the program
+	log     *zap.Logger
+	clock   conntrack.Clock
+	reloads chan<- reloadRequest
+	wake    func() // the probe
 }
 
-// plan is what the probe is to change over to, or what was wrong with it.
-type plan struct {
+// reloadRequest is what the probe is to change over to, or what was wrong with it.
+type reloadRequest struct {
 	config *config.Config
 	added  []*export.Collector
 	err    error
 }
 
-// reloader returns what reloads p, which has c in force.
-func (p *probe) reloader(args []string, c *config.Config, end func()) *reloader {
+// reloader returns what reloads p.
+func (p *Probe) reloader() *reloader {
 	return &reloader{
-		args: args, started: c, inForce: c, prints: p.printer != nil, log: p.log, clock: p.clock,
-		plans: p.plans, wake: p.reader.Interrupt, end: end,
+		load: p.options.Load, asked: p.options.Reloads, started: p.config, inForce: p.config, prints: p.printer != nil,
+		log: p.log, clock: p.clock, reloads: p.reloads, wake: p.reader.Interrupt,
 	}
 }
 
-// run reloads at each hangup until ctx is done. One that means what its name says, the
-// end of the terminal, ends an interactive program.
-func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal, interactive bool) {
+// run reloads each time that it is asked to, until ctx is done.
+func (r *reloader) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-r.asked:
 		}
-		if interactive && !hasTerminal() {
-			r.end()
-			return
-		}
-		p := r.plan(ctx)
+		request := r.prepare(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case r.plans <- p:
+		case r.reloads <- request:
 			r.wake()
 		}
 	}
 }
 
-// hasTerminal tells whether the process has a controlling terminal, tty(4).
-func hasTerminal() bool {
-	f, err := os.Open("/dev/tty")
-	if err != nil {
-		return false
-	}
-	f.Close()
-	return true
-}
-
-// plan reads the file and opens the collectors that are new.
-func (r *reloader) plan(ctx context.Context) plan {
-	c, _, err := loadConfig(r.args, io.Discard)
+// prepare reads the file and opens the collectors that are new.
+func (r *reloader) prepare(ctx context.Context) reloadRequest {
+	c, err := r.load()
 	switch {
 	case err != nil:
-		return plan{err: err}
+		return reloadRequest{err: err}
 	case len(c.Collectors) == 0 && !r.prints:
-		return plan{err: errors.New("there is no [[collector]] any more: to print flows, start anew")}
+		return reloadRequest{err: errors.New("there is no [[collector]] any more: to print flows, start anew")}
 	}
 	fresh := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
 		return slices.Contains(r.inForce.Collectors, cc)
@@ -98,13 +81,13 @@ func (r *reloader) plan(ctx context.Context) plan {
 		r.log.Warn("some keys wait for a restart", zap.Strings("keys", waiting))
 	}
 	r.inForce = c
-	return plan{config: c, added: openCollectors(ctx, targets(fresh, optional(r.started)), r.clock, r.log)}
+	return reloadRequest{config: c, added: openCollectors(ctx, targets(fresh, optional(r.started)), r.clock, r.log)}
 }
 
-// takePlan changes over to another configuration, if there is one.
-func (p *probe) takePlan() {
+// takeReload changes over to another configuration, if there is one.
+func (p *Probe) takeReload() {
 	select {
-	case next := <-p.plans:
+	case next := <-p.reloads:
 		p.manager.Tell(notify.Reloading())
 		p.Stats.Reloads.Add(1)
 		p.Stats.Refused.Store(0)
@@ -126,13 +109,13 @@ func (p *probe) takePlan() {
 
 // reconfigure changes over between two dumps. No counter is touched: what was counted
 // under the old configuration is exported under the new one.
-func (p *probe) reconfigure(next *plan) {
+func (p *Probe) reconfigure(next *reloadRequest) {
 	c, now := next.config, p.clock()
 	p.commit(now) // to the sinks that there are
 	p.config = c
 	p.chooseSinks()
 	was := p.exporter.Collectors
-	list := arrange(targets(c.Collectors, p.content.Optional), slices.Concat(was, next.added))
+	list := arrange(targets(c.Collectors, p.recordOptions.Optional), slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)
 	p.collectors.Store(&list)
 	for _, old := range was {
@@ -143,7 +126,7 @@ func (p *probe) reconfigure(next *plan) {
 	}
 	p.table.Reconfigure(p.flowOptions())
 	p.pacer.reconfigure(c.Poll(), c.Conntrack.MaxCPU/100)
-	p.level.SetLevel(c.Log.Level.Level)
+	p.options.Level.SetLevel(c.Log.Level.Level)
 }
 
 // arrange returns the collectors of a configuration out of those that there are.

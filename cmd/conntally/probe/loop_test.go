@@ -1,9 +1,10 @@
-package main
+package probe
 
 import (
 	"context"
 	"errors"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,9 +24,12 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
+// patience bounds every wait of these tests; none is expected to take this long.
+const patience = 90 * time.Second
+
 // loop is the probe's own loop, without a process around it.
 type loop struct {
-	*probe
+	*Probe
 	t       *testing.T
 	records chan flow.Record
 	gate    chan struct{} // where set, a record waits for it to be closed
@@ -61,7 +65,7 @@ func (l *loop) take(r *flow.Record) {
 func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loop {
 	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
-	l.probe = &probe{
+	l.Probe = &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: reader, exporter: new(export.Exporter), clock: clock, log: zap.NewNop(), manager: new(notify.Manager),
@@ -74,7 +78,7 @@ func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loo
 func (l *loop) start() {
 	var ctx context.Context
 	ctx, l.cancel = context.WithTimeout(l.t.Context(), patience)
-	go func() { l.ends <- l.run(ctx) }()
+	go func() { l.ends <- l.loop(ctx) }()
 	l.t.Cleanup(l.cancel)
 }
 
@@ -221,14 +225,45 @@ func TestFaultLoopClosed(t *testing.T) {
 	}
 }
 
+// flooded is a lab with many connections of one packet.
+type flooded struct {
+	*lab.Lab
+	t    *testing.T
+	sent int
+}
+
+func (r *flooded) flood(flows, rate int) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	if err := r.Flood(ctx, lab.FloodFlow{Flows: flows, Rate: rate, Size: 100, First: r.sent}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.sent += flows
+}
+
+// entries is how many the router's conntrack has.
+func (r *flooded) entries() int {
+	r.t.Helper()
+	text, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_count")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
 // stuck returns a loop with reliable delivery whose exporter stands still, and 10,000
 // connections that have ended since, of which most wait to be reported.
-func stuck(t *testing.T) (*faultRig, *loop) {
+func stuck(t *testing.T) (*flooded, *loop) {
 	t.Helper()
-	r := newFaultRig(t, map[string]string{
+	r := &flooded{t: t, Lab: labtest.New(t, lab.Options{Sysctls: map[string]string{
 		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1",
 		"net/netfilter/nf_conntrack_events": "1",
-	})
+	}})}
 	clock := conntrack.SystemClock()
 	reader, err := ctnetlink.Open(ctnetlink.Options{
 		NetNS: r.Router.FD(), ReceiveBuffer: 64 << 10, Reliable: true,

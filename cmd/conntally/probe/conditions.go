@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"fmt"
@@ -44,7 +44,7 @@ type counters struct {
 	missed, ended, unprinted                                               uint64
 }
 
-func (p *probe) counters() counters {
+func (p *Probe) counters() counters {
 	c, f := &p.reader.Stats, &p.table.Stats
 	n := counters{
 		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.Full.Load(), zeroed: f.Zeroed.Load(),
@@ -58,7 +58,7 @@ func (p *probe) counters() counters {
 }
 
 // observeCounters raises the conditions that counters tell of, each observeInterval.
-func (p *probe) observeCounters(now conntrack.Timestamp) {
+func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	if now.Mono < p.observed.due {
 		return
 	}
@@ -74,14 +74,14 @@ func (p *probe) observeCounters(now conntrack.Timestamp) {
 }
 
 // happened raises an event that happened n times.
-func (p *probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, unit string) {
+func (p *Probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, unit string) {
 	if n > 0 {
 		p.conditions.Raise(now, condition.Condition{ID: id, Detail: fmt.Sprintf("%d %s", n, unit)})
 	}
 }
 
 // hold raises a condition or clears it.
-func (p *probe) hold(now conntrack.Timestamp, holds bool, c condition.Condition) {
+func (p *Probe) hold(now conntrack.Timestamp, holds bool, c condition.Condition) {
 	if holds {
 		p.conditions.Raise(now, c)
 	} else {
@@ -90,7 +90,7 @@ func (p *probe) hold(now conntrack.Timestamp, holds bool, c condition.Condition)
 }
 
 // observeKernel reads again what counting depends on, and turns it on where it is off.
-func (p *probe) observeKernel(now conntrack.Timestamp) {
+func (p *Probe) observeKernel(now conntrack.Timestamp) {
 	quiet := p.observed.counters.ended == p.reader.Stats.Destroys.Load()
 	k := p.readKernel(condition.Ask{
 		Enable: true, Available: p.conditions.Holds(condition.DumpFailed), Tracking: quiet,
@@ -103,7 +103,7 @@ func (p *probe) observeKernel(now conntrack.Timestamp) {
 
 // restored tells of settings that were turned on. At the start, and where conntrack comes
 // later, that is as it should be.
-func (p *probe) restored(now conntrack.Timestamp, k *condition.Kernel) {
+func (p *Probe) restored(now conntrack.Timestamp, k *condition.Kernel) {
 	for _, s := range k.Restored {
 		if !p.prepared {
 			p.log.Info("turned on in the kernel; connections that are already open are not counted",
@@ -119,7 +119,7 @@ func (p *probe) restored(now conntrack.Timestamp, k *condition.Kernel) {
 
 // judgeTracking resolves a doubt: where loopback was tracked before, no rule exempts it,
 // and the connections that there are began before the rules went.
-func (p *probe) judgeTracking(k *condition.Kernel) {
+func (p *Probe) judgeTracking(k *condition.Kernel) {
 	switch k.Tracked {
 	case condition.TrackingOn:
 		p.observed.tracked = true
@@ -138,7 +138,7 @@ func hasFlowtables() bool {
 }
 
 // observeDump raises the conditions that a whole dump tells of.
-func (p *probe) observeDump(now conntrack.Timestamp) {
+func (p *Probe) observeDump(now conntrack.Timestamp) {
 	o := &p.observed
 	p.conditions.Clear(condition.DumpFailed, "")
 	p.conditions.Observe(now, condition.OfEntries(&o.entries), condition.Uncounted)
@@ -152,7 +152,7 @@ func (p *probe) observeDump(now conntrack.Timestamp) {
 
 // observeEnds raises EndsMissing where many connections went without an event, and no
 // known cause explains it. A connection is gone after two dumps without it.
-func (p *probe) observeEnds(now conntrack.Timestamp) {
+func (p *Probe) observeEnds(now conntrack.Timestamp) {
 	o, is := &p.observed, p.counters()
 	was := o.ends
 	o.ends = is
@@ -168,14 +168,14 @@ func (p *probe) observeEnds(now conntrack.Timestamp) {
 }
 
 // dumpFailed raises the condition of a dump that failed.
-func (p *probe) dumpFailed(now conntrack.Timestamp, err error) {
+func (p *Probe) dumpFailed(now conntrack.Timestamp, err error) {
 	p.Stats.FailedDumps.Add(1)
 	p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
 }
 
 // observeBuffer raises BufferSmall where the event socket got less than it was to have. The
 // kernel reports twice what was set.
-func (p *probe) observeBuffer(now conntrack.Timestamp, inForce int) {
+func (p *Probe) observeBuffer(now conntrack.Timestamp, inForce int) {
 	p.Stats.ReceiveBuffer.Store(int64(inForce))
 	want := int(p.config.Conntrack.ReceiveBuffer)
 	p.hold(now, 0 < inForce && inForce < 2*want, condition.Condition{
@@ -185,7 +185,7 @@ func (p *probe) observeBuffer(now conntrack.Timestamp, inForce int) {
 }
 
 // stateWritten takes the result of writing the state file.
-func (p *probe) stateWritten(err error) {
+func (p *Probe) stateWritten(err error) {
 	c := condition.Condition{ID: condition.StateFailed}
 	if err != nil {
 		p.Stats.StateErrors.Add(1)

@@ -1,7 +1,8 @@
-package main
+package probe
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
@@ -33,8 +35,9 @@ type reloading struct {
 	path   string
 	log    bytes.Buffer
 	kernel *conntracktest.Kernel
-	*probe
+	*Probe
 	*reloader
+	args []string
 	told []string
 }
 
@@ -43,7 +46,8 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	r := &reloading{t: t, path: filepath.Join(t.TempDir(), "conntally.toml")}
 	r.write(text)
 	args = append([]string{"--config", r.path}, args...)
-	c, _, err := loadConfig(args, os.Stdout)
+	r.args = args
+	c, err := r.loadArgs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +56,23 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	r.kernel = k
 	log := logging.New(&r.log, logging.FormatConsole, level)
 	h := &heard{tell: func(line string) { r.told = append(r.told, line) }}
-	r.probe = fakeProbe(k.Reader(), k.Clock(), h, openCollectors(t.Context(), targets(c.Collectors, export.Optional{}), k.Clock(), log)...)
+	r.Probe = fakeProbe(k.Reader(), k.Clock(), h, openCollectors(t.Context(), targets(c.Collectors, export.Optional{}), k.Clock(), log)...)
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })
-	r.probe.log, r.level, r.ready, r.apply = log, level, true, r.table.Apply
-	r.probe.plans = make(chan plan, 1)
-	r.reloader = r.probe.reloader(args, c, nil)
+	r.Probe.log, r.options.Level, r.ready, r.apply = log, level, true, r.table.Apply
+	r.Probe.reloads = make(chan reloadRequest, 1)
+	r.Probe.config, r.options.Load = c, r.loadArgs
+	r.reloader = r.Probe.reloader()
 	return r
+}
+
+// loadArgs reads the configuration as `conntally run` does.
+func (r *reloading) loadArgs() (*config.Config, error) {
+	c, _, err := config.Load(func(bind func(*flag.FlagSet)) error {
+		fs := flag.NewFlagSet("run", flag.ContinueOnError)
+		bind(fs)
+		return fs.Parse(r.args)
+	})
+	return c, err
 }
 
 func (r *reloading) write(text string) {
@@ -72,8 +87,8 @@ func (r *reloading) reload(text string) string {
 	r.t.Helper()
 	r.write(text)
 	r.log.Reset()
-	r.probe.plans <- r.plan(r.t.Context())
-	r.takePlan()
+	r.Probe.reloads <- r.prepare(r.t.Context())
+	r.takeReload()
 	return r.log.String()
 }
 
@@ -144,8 +159,8 @@ level = "warn"
 	if r.pacer.next != r.pacer.began+int64(3*time.Second) {
 		t.Errorf("the next poll is %v after the last", time.Duration(r.pacer.next-r.pacer.began))
 	}
-	if r.level.Level() != zapcore.WarnLevel {
-		t.Errorf("logs from %v on", r.level.Level())
+	if r.options.Level.Level() != zapcore.WarnLevel {
+		t.Errorf("logs from %v on", r.options.Level.Level())
 	}
 	if want := `["[conntrack] reliable", "[metrics] listen"]`; !strings.Contains(said, "wait for a restart") || !strings.Contains(said, want) {
 		t.Errorf("not said: %s\n%s", want, said)
@@ -176,9 +191,9 @@ func TestReloadFilters(t *testing.T) {
 		want   int64
 	}{
 		{"", 2},
-		{exclude(`ports = [53]`), 1},
-		{include(`ports = [53]`) + exclude(""), 1},
-		{exclude(""), 0},
+		{excludeSection(`ports = [53]`), 1},
+		{includeSection(`ports = [53]`) + excludeSection(""), 1},
+		{excludeSection(""), 0},
 		{"", 2},
 	} {
 		r.reload(collectorSection(at) + c.filter)
@@ -195,7 +210,7 @@ func TestReloadRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		collectorSection(at) + "[flow]\nnat = \"some\"\n[log]\nlevel = \"loud\"": `:4: [flow] nat = \"some\": want \"endpoints\" or \"wire\"`,
 		"[log]\nlevel = \"info\"": "no [[collector]] any more",
-		"\x00":                    "invalid character",
+		"\x00":                    "files cannot contain NULL bytes",
 	} {
 		r := newReloading(t, collectorSection(at)+"[conntrack]\npoll_interval = \"3s\"\n")
 		before := r.exporter.Collectors
@@ -248,12 +263,12 @@ func TestReloadWhilePrinting(t *testing.T) {
 	a := listener(t)
 	r := newReloading(t, "")
 	r.printTo(io.Discard)
-	r.reloader = r.probe.reloader(r.args, r.started, nil)
+	r.reloader = r.Probe.reloader()
 	prints := func() bool { return slices.Contains(r.sinks, flow.Sink(r.printer)) }
 	if !prints() {
 		t.Fatal("nothing is printed")
 	}
-	r.sinks.Export(&flow.Pair{{At: r.probe.clock(), Packets: 1, Bytes: 100}})
+	r.sinks.Export(&flow.Pair{{At: r.Probe.clock(), Packets: 1, Bytes: 100}})
 	r.reload(collectorSection(a))
 	if prints() || len(r.exporter.Collectors) != 1 || r.exporter.Collectors[0].Target.Address != a {
 		t.Errorf("no change to a collector: %v", r.sinks)
@@ -284,4 +299,12 @@ func TestReloadMetrics(t *testing.T) {
 	if shows(a) || !shows(b) {
 		t.Error("after")
 	}
+}
+
+func includeSection(conditions string) string {
+	return "[[filter]]\naction = \"include\"\n" + conditions + "\n"
+}
+
+func excludeSection(conditions string) string {
+	return "[[filter]]\naction = \"exclude\"\n" + conditions + "\n"
 }

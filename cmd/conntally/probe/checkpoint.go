@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"errors"
@@ -15,12 +15,12 @@ import (
 	"github.com/conntally/conntally/flow/state"
 )
 
-// stateFile is the state file's name in the state directory.
-const stateFile = "conntally.state"
+// StateFile is the state file's name in the state directory.
+const StateFile = "conntally.state"
 
-// stateDirectory is that of the configuration, or the one that systemd gives a
+// StateDirectory is that of the configuration, or the one that systemd gives a
 // service; "" is none.
-func stateDirectory(c *config.Config) string {
+func StateDirectory(c *config.Config) string {
 	if c.Flow.StateDirectory != "" {
 		return c.Flow.StateDirectory
 	}
@@ -28,9 +28,9 @@ func stateDirectory(c *config.Config) string {
 	return first
 }
 
-// journal writes down what the table has exported, right before it is sent: nobody
-// can see a record that isn't written down. A nil journal does nothing.
-type journal struct {
+// checkpointer writes down what the table has exported, right before it is sent: nobody
+// can see a record that isn't written down. A nil checkpointer does nothing.
+type checkpointer struct {
 	file  *state.File
 	table *flow.Table
 
@@ -38,9 +38,9 @@ type journal struct {
 	report func(error)
 }
 
-// openJournal lets the table go on where the last life stopped. Without a usable
+// openCheckpointer lets the table go on where the last life stopped. Without a usable
 // file conntally runs as well, so that is a warning.
-func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger) *journal {
+func openCheckpointer(directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger) *checkpointer {
 	if directory == "" {
 		return nil
 	}
@@ -49,7 +49,7 @@ func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, r
 		report(fmt.Errorf("can't tell this boot from others: %w", err))
 		return nil
 	}
-	path := filepath.Join(directory, stateFile)
+	path := filepath.Join(directory, StateFile)
 	file, restored, err := state.Open(path, id, now.Wall)
 	if err != nil {
 		report(err)
@@ -65,12 +65,12 @@ func openJournal(directory string, table *flow.Table, now conntrack.Timestamp, r
 		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Saved)))
 	}
 	table.Restore(restored.Began, restored.Saved)
-	return &journal{file: file, table: table, report: report}
+	return &checkpointer{file: file, table: table, report: report}
 }
 
 // write notes what was exported since the last write. A kill between this and the
 // sending loses the records of one datagram.
-func (j *journal) write() {
+func (j *checkpointer) write() {
 	if j == nil {
 		return
 	}
@@ -81,14 +81,14 @@ func (j *journal) write() {
 
 // tidy begins the file anew where it has grown large. There must be nothing that
 // is exported and waits to be sent.
-func (j *journal) tidy() {
+func (j *checkpointer) tidy() {
 	if j != nil && j.file.Grown() {
 		j.report(j.file.Replace(j.table.Saved()))
 	}
 }
 
 // close writes all down and lets the next process have the file.
-func (j *journal) close() {
+func (j *checkpointer) close() {
 	if j == nil {
 		return
 	}

@@ -1,7 +1,8 @@
-package main
+package probe
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -24,9 +25,10 @@ func TestOwns(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := clock().Wall
-	p := &probe{began: began, exporter: &export.Exporter{Collectors: []*export.Collector{c}}}
+	p := &Probe{began: began, exporter: &export.Exporter{Collectors: []*export.Collector{c}}}
 	e := &conntrack.Event{Orig: faultTuple()}
-	e.Orig.Src, e.Orig.Dst = v4(127, 0, 0, 1), v4(127, 0, 0, 1)
+	loopback := conntrack.AddrFrom(netip.MustParseAddr("127.0.0.1"))
+	e.Orig.Src, e.Orig.Dst = loopback, loopback
 	e.Orig.DstPort = at.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	for _, c := range []struct {
 		name   string

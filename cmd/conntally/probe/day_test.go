@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -37,7 +37,7 @@ const (
 // turn of the loop.
 type day struct {
 	kernel  *conntracktest.Kernel
-	probe   *probe
+	probe   *Probe
 	scrape  http.Handler
 	stop    context.CancelFunc
 	began   int64
@@ -125,7 +125,7 @@ func TestDay(t *testing.T) {
 	d := &day{kernel: k, stop: cancel, began: k.Clock()().Mono}
 	exporter := &export.Exporter{Collectors: collectors}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
-	p := &probe{
+	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, routes: new(route.Resolver),
@@ -134,7 +134,7 @@ func TestDay(t *testing.T) {
 	p.collectors.Store(&collectors)
 	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no breath: the clock is fake
 	d.probe, d.scrape = p, p.sources().Handler(false)
-	if err := p.run(ctx); err != nil {
+	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
 	}
 	dumps, ends, records := p.reader.Stats.Dumps.Load(), p.reader.Stats.Destroys.Load(), p.table.Stats.Records.Load()

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 )
 
 // printTo has flows printed to out as long as there is no collector.
-func (p *probe) printTo(out io.Writer) {
+func (p *Probe) printTo(out io.Writer) {
 	p.printer = print.NewSink(out)
 	p.chooseSinks()
 }
 
 // chooseSinks returns to printing where the configuration has no collector any more, and
 // ends it where it has one.
-func (p *probe) chooseSinks() {
+func (p *Probe) chooseSinks() {
 	p.sinks = flow.Sinks{p.exporter}
 	if p.printer != nil && len(p.config.Collectors) == 0 {
 		p.sinks = append(p.sinks, p.printer)
@@ -27,7 +27,7 @@ func (p *probe) chooseSinks() {
 }
 
 // tickSinks does what sinks have to do at now.
-func (p *probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
+func (p *Probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
 	p.exporter.Tick(ctx, now)
 	if p.printer != nil && p.printer.Due(now.Mono+1) <= now.Mono {
 		p.commit(now)
@@ -36,7 +36,7 @@ func (p *probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
 
 // sinksDue returns when tickSinks has work, of the monotonic clock, but at the latest
 // what it is given.
-func (p *probe) sinksDue(latest int64) int64 {
+func (p *Probe) sinksDue(latest int64) int64 {
 	if p.printer != nil {
 		latest = p.printer.Due(latest)
 	}
@@ -44,17 +44,17 @@ func (p *probe) sinksDue(latest int64) int64 {
 }
 
 // commit writes down what was exported, then has all sinks hand it on.
-func (p *probe) commit(now conntrack.Timestamp) {
-	p.journal.write()
+func (p *Probe) commit(now conntrack.Timestamp) {
+	p.checkpointer.write()
 	p.sinks.Flush(now)
 }
 
 // closeSinks hands on what is left, and waits for the printing. Nothing is read any more
 // by then: a reader that doesn't read keeps the router from accepting connections.
-func (p *probe) closeSinks(now conntrack.Timestamp) {
+func (p *Probe) closeSinks(now conntrack.Timestamp) {
 	p.commit(now)
 	p.exporter.Close(now)
-	p.journal.close()
+	p.checkpointer.close()
 	if p.printer == nil {
 		return
 	}

@@ -1,0 +1,142 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/internal/notify"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/filter"
+	"github.com/conntally/conntally/flow/route"
+)
+
+// Options say what a Probe reads and whom it tells.
+type Options struct {
+	Config  *config.Config
+	Version string          // as the metrics show it
+	State   string          // directory of the state file; "" is none
+	Log     *zap.Logger     //
+	Level   zap.AtomicLevel // of Log, which a reload sets
+	Print   io.Writer       // where to print flows as long as there is no collector; nil is nowhere
+	// Load reads the configuration again, whenever Reloads says so.
+	Load    func() (*config.Config, error)
+	Reloads <-chan struct{}
+}
+
+// New prepares the kernel and wires reader, table and sinks. It opens the reader first:
+// where that isn't allowed, nothing else is, and needn't be said.
+func New(ctx context.Context, o Options) (*Probe, error) {
+	c, log := o.Config, o.Log
+	clock := conntrack.SystemClock()
+	reader, err := ctnetlink.Open(ctnetlink.Options{
+		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
+	}, clock)
+	if err != nil {
+		return nil, err
+	}
+	_ = kernel.Available() // loads what is missing: else there are no settings yet
+	p := &Probe{
+		options: o, config: c, reloads: make(chan reloadRequest, 1), reader: reader, clock: clock, log: log,
+		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
+	}
+	p.observeKernel(clock())
+	routes, err := route.Open(route.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
+	if err != nil {
+		return nil, errors.Join(err, reader.Close())
+	}
+	content, err := newRecordOptions(c, routes, clock)
+	if err != nil {
+		return nil, errors.Join(err, routes.Close(), reader.Close())
+	}
+	collectors := openCollectors(ctx, targets(c.Collectors, content.Optional), clock, log)
+	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
+	began := clock()
+	p.routes, p.exporter, p.recordOptions, p.began = routes, exporter, content, began.Wall
+	p.sinks = flow.Sinks{exporter}
+	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
+	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {
+		exporter.Commit = p.commit
+	}
+	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
+	p.collectors.Store(&collectors)
+	buffer := reader.ReceiveBuffer()
+	p.Stats.Turned.Store(began.Mono)
+	p.observeBuffer(began, buffer)
+	p.pacer = newPacer(c.Poll(), c.Conntrack.MaxCPU/100, buffer, &p.Stats)
+	if o.Print != nil && len(c.Collectors) == 0 {
+		log.Info("no collector is configured: flows are printed to the standard output")
+		p.printTo(o.Print)
+	}
+	return p, nil
+}
+
+// flowOptions returns what the configuration says of connections.
+func (p *Probe) flowOptions() flow.Options {
+	c, kept := p.config, filter.New(p.config.Rules(), p.routes)
+	return flow.Options{
+		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
+		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes,
+		Skip:      func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
+	}
+}
+
+// owns tells whether e is a connection that the export makes, or made in an earlier life:
+// such are met by the first dump. Of those without a start time only what moves counts.
+func (p *Probe) owns(e *conntrack.Event) bool {
+	earlier := p.Stats.Dumped.Load() == 0 && 0 < e.Start && e.Start < p.began
+	return p.exporter.Owns(&e.Orig) || earlier && p.exporter.OwnedBefore(&e.Orig)
+}
+
+// maxFlows bounds the table by what the kernel itself can hold.
+func maxFlows(c *config.Config) int {
+	if c.Flow.MaxFlows > 0 {
+		return c.Flow.MaxFlows
+	}
+	n, _ := kernel.ReadSysctl("max") // unknown: no bound but the kernel's
+	return n
+}
+
+// openPatience is for all names together: events wait meanwhile.
+const openPatience = 5 * time.Second
+
+// openCollectors prepares collectors. One that can't be reached goes on trying.
+func openCollectors(ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger) []*export.Collector {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	var all []*export.Collector
+	for _, t := range list {
+		collector := export.NewCollector(t, clock)
+		if err := collector.Open(ctx); err != nil {
+			log.Warn("collector can't be reached yet, will go on trying", zap.String("collector", t.Address), zap.Error(err))
+		} else {
+			log.Info("exporting", zap.String("collector", collector.Target.Address), zap.Stringer("protocol", collector.Target.Protocol))
+		}
+		all = append(all, collector)
+	}
+	return all
+}
+
+// Targets returns what the configuration's collectors are to be sent.
+func Targets(c *config.Config) []export.Target { return targets(c.Collectors, optional(c)) }
+
+func targets(list []config.Collector, o export.Optional) []export.Target {
+	var all []export.Target
+	for _, cc := range list {
+		all = append(all, export.Target{
+			Address: string(cc.Address), Protocol: cc.Protocol.Value(),
+			Source: cc.Source.Addr, MaxDatagram: cc.MaxDatagram, Optional: o,
+		})
+	}
+	return all
+}

@@ -1,0 +1,222 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/internal/notify"
+	"github.com/conntally/conntally/cmd/internal/notify/notifytest"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/route"
+)
+
+// fakeProbe is a probe that reads a fake kernel.
+func fakeProbe(reader *ctnetlink.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *Probe {
+	exporter := &export.Exporter{Collectors: collectors}
+	p := &Probe{
+		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
+		config: config.Default(),
+		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, routes: new(route.Resolver),
+		table: flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
+	}
+	p.pacer = newPacer(time.Second, 1, 1<<20, &p.Stats)
+	return p
+}
+
+// heard is a service manager in the same process.
+type heard struct {
+	lines []string
+	tell  func(line string)
+}
+
+func (h *heard) Alive(now int64) int64 { return now + int64(time.Second) }
+
+func (h *heard) Tell(lines ...string) {
+	h.lines = append(h.lines, lines...)
+	for _, line := range lines {
+		h.tell(line)
+	}
+}
+
+// The probe calls itself ready when it has read a dump, not when it has tried to,
+// and when the collector has the templates.
+func TestReady(t *testing.T) {
+	server, err := listenLoopback()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	k := conntracktest.New()
+	k.FailDump(unix.EBUSY)
+	k.Create(conntrack.Event{Orig: conntrack.Tuple{
+		Family: unix.AF_INET, Proto: conntrack.ProtoUDP, SrcPort: 1024, DstPort: 53,
+		Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
+	}})
+	collector := export.NewCollector(export.Target{Address: server.LocalAddr().String(), Protocol: export.IPFIX}, k.Clock())
+	if err := collector.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	h := new(heard)
+	p := fakeProbe(k.Reader(), k.Clock(), h, collector)
+	h.tell = func(line string) {
+		if line != notify.Ready {
+			return
+		}
+		cancel()
+		if dumps, failed := p.reader.Stats.Dumps.Load(), p.Stats.FailedDumps.Load(); dumps != 1 || failed != 1 {
+			t.Errorf("ready after %d dumps and %d that failed; want 1 and 1", dumps, failed)
+		}
+		if n := p.table.Stats.Flows.Load(); n != 1 {
+			t.Errorf("ready with %d connections, want 1", n)
+		}
+		expectTemplates(t, server)
+	}
+	if err := p.loop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.lines) < 3 || h.lines[0] != notify.Ready || h.lines[len(h.lines)-1] != notify.Stopping {
+		t.Errorf("said %q", h.lines)
+	}
+}
+
+// expectTemplates holds that the first datagram, which has arrived, has templates.
+func expectTemplates(t *testing.T, server *net.UDPConn) {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	if err := server.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	n, from, err := server.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatalf("ready without templates: %v", err)
+	}
+	m, err := decode.New(decode.Options{}).Decode(b[:n], from)
+	if err != nil || m.Templates == 0 {
+		t.Errorf("ready, and the first datagram is %+v, %v", m, err)
+	}
+}
+
+// With a minute gone by, the service manager hears how it was.
+func TestStatus(t *testing.T) {
+	k := conntracktest.New()
+	ctx, cancel := context.WithCancel(t.Context())
+	var status []string
+	h := &heard{tell: func(line string) {
+		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
+			if status = append(status, text); len(status) == 3 {
+				cancel()
+			}
+		}
+	}}
+	p := fakeProbe(k.Reader(), k.Clock(), h)
+	began := k.Clock()()
+	if err := p.loop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Duration(k.Clock()().Mono - began.Mono); took < 2*summaryInterval || took > 3*summaryInterval {
+		t.Errorf("three lines in %v: %q", took, status)
+	}
+	if want := "0 connections; in the last minute 0 ended, 0 records, 0 events lost"; status[2] != want {
+		t.Errorf("%q, want %q", status[2], want)
+	}
+}
+
+const watchdogPeriod = 600 * time.Millisecond
+
+// A reader that hangs gives no signs of life, and the service manager ends it.
+func TestWatchdog(t *testing.T) {
+	s := notifytest.New(t, watchdogPeriod)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asHangingProbe+"=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill() //nolint:errcheck // it has ended, where all is well
+	s.Until(notify.Ready)
+	for range 3 {
+		s.Until("WATCHDOG=1")
+	}
+	stdin.Close() // from here on it hangs
+	signs := 0
+	for ; s.Receive(watchdogPeriod) != nil; signs++ {
+		if signs > 3 {
+			t.Fatal("signs of life from a probe whose reader hangs")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("ended with %v, want the exit code 2 of the Go runtime", err)
+	}
+	if trace := stderr.String(); !strings.Contains(trace, "SIGABRT") || !strings.Contains(trace, "hangingSocket).Recv") {
+		t.Errorf("the trace doesn't show where it hung:\n%s", trace)
+	}
+}
+
+// runHangingProbe runs a probe whose event socket hangs from the end of standard
+// input on.
+func runHangingProbe() {
+	var hung atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		hung.Store(true)
+	}()
+	events, dumps := conntracktest.New().Sockets()
+	clock := conntrack.SystemClock()
+	reader := ctnetlink.NewReader(&hangingSocket{events, &hung}, dumps, clock)
+	p := fakeProbe(reader, clock, notify.New(func(err error) { panic(err) }))
+	panic(p.loop(context.Background()))
+}
+
+// hangingSocket waits for real, and for ever once it hangs.
+type hangingSocket struct {
+	ctnetlink.Socket
+	hung *atomic.Bool
+}
+
+func (s *hangingSocket) Recv(wait time.Duration) ([]byte, error) {
+	if s.hung.Load() {
+		time.Sleep(time.Hour) // without a timer the runtime itself finds that all hang
+	}
+	time.Sleep(max(wait, 0))
+	return s.Socket.Recv(0)
+}
+
+func listenLoopback() (*net.UDPConn, error) {
+	return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+}
+
+// healthyKernel is one that lacks nothing.
+func healthyKernel(condition.Ask) *condition.Kernel {
+	return &condition.Kernel{Clock: condition.Clock{Now: time.Unix(1_700_000_000, 0), Synced: true}}
+}
