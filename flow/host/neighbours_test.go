@@ -240,6 +240,9 @@ func TestBounded(t *testing.T) {
 		for i := range byte(10) {
 			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, i}), "02:00:00:00:00:02", unix.NUD_REACHABLE))
 		}
+		if deleted { // one of them has left, and its connections go on
+			k.notify(unix.RTM_DELNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, 9}), "02:00:00:00:00:02", unix.NUD_STALE))
+		}
 		invented := netip.MustParseAddr("10.0.0.0")
 		for i := range 100_000 {
 			if i%500 == 0 {

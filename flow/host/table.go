@@ -47,11 +47,11 @@ func newTable() table { return table{first: map[conntrack.Addr]int32{}} }
 func (t *table) find(a *conntrack.Addr, index uint32) *neighbour {
 	i, known := t.first[*a]
 	for known && i != none {
-		if n := &t.all[i]; n.index == index {
+		n := &t.all[i]
+		if n.index == index {
 			return n
-		} else {
-			i = n.next
 		}
+		i = n.next
 	}
 	return nil
 }
