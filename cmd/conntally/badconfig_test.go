@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // badFiles are files and all that is said of them, FILE standing for the name.
@@ -174,8 +177,8 @@ var badFlags = []struct{ args, want string }{
 	{"--log-level loud", `run: invalid value "loud" for flag -log-level: want "debug", "info", "warn" or "error"`},
 	{"--metrics here", `run: invalid value "here" for flag -metrics: want HOST:PORT, such as "127.0.0.1:9469", or ""`},
 	{"--config /does/not/exist", `open /does/not/exist: no such file or directory`},
-	{"--config /", `read /: is a directory`},
-	{"--config /dev/zero", `/dev/zero: larger than 1024 KiB`},
+	{"--config /", `open /: is a directory`},
+	{"--config /dev/zero", `/dev/zero is a device, not a regular file`},
 }
 
 func TestBadFlags(t *testing.T) {
@@ -187,4 +190,35 @@ func TestBadFlags(t *testing.T) {
 		}
 	}
 	t.Logf("%d bad command lines", len(badFlags))
+}
+
+// A path to something that isn't a file is refused at once: nobody writes into the FIFO.
+func TestConfigIsARegularFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo, socket, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket"), filepath.Join(dir, "large")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.WriteFile(large, bytes.Repeat([]byte("#\n"), 1<<19+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		fifo:   fifo + " is a FIFO, not a regular file",
+		socket: socket + " is a socket, not a regular file",
+		large:  large + " is larger than 1024 KiB",
+	} {
+		for _, command := range []string{"run --check-config", "check"} {
+			var stdout, stderr bytes.Buffer
+			args := append(strings.Fields(command), "--config", path)
+			code := run(context.Background(), args, &stdout, &stderr)
+			if code != exitUsage || stderr.String() != "conntally: "+want+"\n" {
+				t.Errorf("%q: exit %d, %s, want %s", args, code, &stderr, want)
+			}
+		}
+	}
 }

@@ -2,10 +2,11 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/flow/regular"
 )
 
 // ErrInUse means that another process has the file open.
@@ -34,20 +35,5 @@ func lock(path string) (*os.File, error) {
 
 // open opens a regular file, and doesn't follow a symbolic link.
 func open(path string, flag int) (*os.File, error) {
-	file, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, private)
-	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("%s is a symbolic link, which is not followed", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	st, err := file.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+	return regular.Open(path, flag|unix.O_NOFOLLOW, private)
 }

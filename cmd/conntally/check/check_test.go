@@ -273,3 +273,11 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 }
+
+// The largest receive buffer is right in 32 bits, too.
+func TestLargestBuffer(t *testing.T) {
+	f := Facts{Wanted: Wanted{ReceiveBuffer: 1 << 30}, Buffer: &Buffer{Granted: 1 << 30}}
+	if got, want := buffer(&f).Text, "receive buffer 1024 MiB: holds 1677721 events"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

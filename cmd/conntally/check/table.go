@@ -88,8 +88,9 @@ func table(f *Facts) Result {
 	return ok("%d connections of %d at most", f.Entries, f.Max)
 }
 
-// eventCharge is what one DESTROY takes of the buffer that is in force, in bytes.
-const eventCharge = 1280
+// eventSize is what one DESTROY takes of a buffer, in bytes of what was asked for: the
+// kernel has twice that in force, which in 32 bits overflows for the largest ones.
+const eventSize = 1280 / 2
 
 func buffer(f *Facts) Result {
 	b, want := f.Buffer, f.Wanted.ReceiveBuffer
@@ -99,7 +100,7 @@ func buffer(f *Facts) Result {
 	case b.Err != nil:
 		return warn("", "how large a receive buffer may be can't be tried out: %v", b.Err)
 	}
-	return ok("receive buffer %s: holds %d events", size(want), 2*want/eventCharge)
+	return ok("receive buffer %s: holds %d events", size(want), want/eventSize)
 }
 
 func size(n int) string {

@@ -3,6 +3,7 @@ package condition
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,13 +196,17 @@ func (k *Kernel) ofFlowtables() (list []Condition) {
 const tableFull = 80
 
 func (k *Kernel) ofTable() []Condition {
-	if k.Max <= 0 || k.Entries*100/k.Max < tableFull { // 0 is no limit
+	if k.Max <= 0 { // no limit
+		return nil
+	}
+	percent := int64(k.Entries) * 100 / int64(k.Max) // an int of 32 bits would overflow
+	if percent < tableFull {
 		return nil
 	}
 	return []Condition{{
 		ID:     KernelTableFull,
-		Detail: fmt.Sprintf("%d of %d connections, %d %%", k.Entries, k.Max, k.Entries*100/k.Max),
-		Fix:    fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", 2*k.Max),
+		Detail: fmt.Sprintf("%d of %d connections, %d %%", k.Entries, k.Max, percent),
+		Fix:    fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", min(2*int64(k.Max), math.MaxInt32)),
 	}}
 }
 

@@ -229,6 +229,29 @@ func TestReloadRefused(t *testing.T) {
 	}
 }
 
+// A path that no longer leads to a file refuses one reload, and not those after it.
+func TestReloadFromFIFO(t *testing.T) {
+	at := listener(t)
+	r := newReloading(t, collectorSection(at))
+	if err := os.Remove(r.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(r.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.probe.plans <- r.plan(t.Context())
+	r.takePlan()
+	if said := r.log.String(); !strings.Contains(said, "is a FIFO, not a regular file") {
+		t.Errorf("said %s", said)
+	}
+	r.counts(1, 1)
+	if err := os.Remove(r.path); err != nil {
+		t.Fatal(err)
+	}
+	r.reload(collectorSection(at))
+	r.counts(2, 0)
+}
+
 // counts compares what the metrics say of reloads.
 func (r *reloading) counts(reloads, refused uint64) {
 	r.t.Helper()

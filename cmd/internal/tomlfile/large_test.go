@@ -5,8 +5,10 @@ import (
 	"testing"
 )
 
-// Files of the greatest size are read in one go, whatever is in them: what takes longer
-// with the square of the size would not come to an end here.
+// large is enough: what takes longer with the square of it doesn't come to an end.
+const large = MaxSize / 4
+
+// Large files are read in one go, whatever is in them.
 func TestLargeFiles(t *testing.T) {
 	for _, c := range []struct {
 		name, text string // the text is repeated
@@ -29,7 +31,7 @@ func TestLargeFiles(t *testing.T) {
 		{"text", "a", "expected"},
 		{"tables in tables", "[[collector]]\n[collector.x]\n", " more"},
 	} {
-		text := strings.Repeat(c.text, maxSize/len(c.text))
+		text := strings.Repeat(c.text, large/len(c.text))
 		if c.name == "nested lists" {
 			text = "a=" + text
 		}
@@ -40,7 +42,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// So are values of the greatest size.
+// So are large values.
 func TestLargeValues(t *testing.T) {
 	for _, c := range []struct{ before, text, after, want string }{
 		{"[[collector]]\naddress='a'\nports=[", "1,\n", "]", ""},
@@ -51,7 +53,7 @@ func TestLargeValues(t *testing.T) {
 		{"collector=[", "[[]],", "]", "want a table"},
 		{"flow={nat='a', ", "b.c={},", "}", "already"},
 	} {
-		text := c.before + strings.Repeat(c.text, maxSize/len(c.text)) + c.after
+		text := c.before + strings.Repeat(c.text, large/len(c.text)) + c.after
 		message := errorText(Decode("f.toml", []byte(text), &file{}))
 		if !strings.Contains(message, c.want) || (c.want == "") != (message == "") || len(message) > 5000 {
 			t.Errorf("%s%s: %.300s, want %s", c.before, c.text, message, c.want)
@@ -62,7 +64,7 @@ func TestLargeValues(t *testing.T) {
 // A key for each line, none of them known.
 func TestManyUnknownKeys(t *testing.T) {
 	var text strings.Builder
-	for i := 0; text.Len() < maxSize; i++ {
+	for i := 0; text.Len() < large; i++ {
 		text.WriteString("k" + indexed(i)[1:] + "=1\n")
 	}
 	lines := strings.ReplaceAll(text.String(), "]", "")

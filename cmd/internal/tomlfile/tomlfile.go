@@ -10,17 +10,14 @@ package tomlfile
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"reflect"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 )
 
-// maxSize bounds a file, in bytes.
-const maxSize = 1 << 20
+// MaxSize is the size of the largest file that Decode is for, in bytes.
+const MaxSize = 1 << 20
 
 // Checker is implemented by a struct that knows more than its values' types do. Check is
 // called once all values are good. It calls wrong with the address of the struct
@@ -32,23 +29,6 @@ type Checker interface {
 // Defaulter is implemented by elements of arrays of tables that aren't zero by default.
 type Defaulter interface {
 	SetDefaults()
-}
-
-// Read decodes a file over what v, a pointer to a struct, holds.
-func Read(path string, v any) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return err
-	}
-	if len(text) > maxSize {
-		return fmt.Errorf("%s: larger than %d KiB", path, maxSize>>10)
-	}
-	return Decode(path, text, v)
 }
 
 // Decode decodes text over what v, a pointer to a struct, holds. In errors, name stands for
