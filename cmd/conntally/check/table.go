@@ -29,7 +29,7 @@ func (f *Facts) ofReading() (list []condition.Condition) {
 	if b, want := f.Buffer, f.Wanted.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
 		list = append(list, condition.Condition{
 			ID:     condition.BufferSmall,
-			Detail: fmt.Sprintf("%s of %s: holds %d events", size(b.Granted), size(want), 2*b.Granted/eventCharge),
+			Detail: fmt.Sprintf("%s of %s: holds %d events", size(b.Granted), size(want), b.Granted/eventSize),
 			Fix:    fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
 		})
 	}
