@@ -239,8 +239,8 @@ func TestReloadFromFIFO(t *testing.T) {
 	if err := unix.Mkfifo(r.path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.probe.plans <- r.plan(t.Context())
-	r.takePlan()
+	r.Probe.reloads <- r.prepare(t.Context())
+	r.takeReload()
 	if said := r.log.String(); !strings.Contains(said, "is a FIFO, not a regular file") {
 		t.Errorf("said %s", said)
 	}
