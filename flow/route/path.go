@@ -14,8 +14,9 @@ type end struct {
 	addr *conntrack.Addr
 	atom number // the first of the addresses that are routed alike
 	answer
-	asked  query // for that answer
-	others bool  // it is for packets from the other end, else for anybody's
+	asked   query // for that answer
+	others  bool  // it is for packets from the other end, else for anybody's
+	settled bool  // by the zone, whatever routes say
 }
 
 func (v *view) end(addr *conntrack.Addr) end {
@@ -76,9 +77,11 @@ func within(path flow.Path) flow.Path {
 // find asks for the routes to both ends.
 func (r *Resolver) find(inner, outer *end, e *conntrack.Event) {
 	r.plain(inner)
+	r.inZone(inner, e)
 	if inner.hop.Uplink() {
 		inner, outer = outer, inner
 		r.plain(inner)
+		r.inZone(inner, e)
 	}
 	r.from(inner, outer, e, e.Mark&r.marks)
 	r.from(outer, inner, e, 0)
@@ -100,6 +103,9 @@ func (r *Resolver) anybodys(to *end, mark uint32) {
 // from asks for the route that packets of the sender take. Where the sender has no such
 // route, anybody's counts: the reverse path filter may be what refuses it.
 func (r *Resolver) from(sender, to *end, e *conntrack.Event, mark uint32) {
+	if to.settled {
+		return
+	}
 	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !isGroup(to.addr) {
 		q := query{mark: mark}
 		if v.byFlow {

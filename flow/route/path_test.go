@@ -202,6 +202,16 @@ address add 192.0.2.1/24 dev wan1.7
 				{connection{from: "fe80::1:1", to: "fe80::2:1"}, "lo >"},
 			},
 		},
+		"bridged frames": {
+			setup: "route add 10.9.0.0/16 dev wan1\n",
+			paths: []pathWant{
+				{connection{from: "10.50.0.11", to: "10.50.0.12"}, ">"},
+				{connection{from: "2001:db8:50::11", to: "2001:db8:50::12"}, ">"},
+				{connection{from: "10.50.0.11", to: "10.50.0.12", as: "198.51.100.1"}, "wan1 > wan1"}, // routed all the same
+				{connection{from: "10.50.0.11", to: "10.9.0.12"}, "wan1 > wan1"},
+				{connection{from: "198.51.100.7", to: "10.50.0.12"}, "wan1 > wan1"},
+			},
+		},
 		"halves": {
 			setup: "link add tun0 type ifb\nlink set tun0 up\nroute add 0.0.0.0/1 dev tun0\nroute add 128.0.0.0/1 dev tun0\n",
 			paths: []pathWant{{out, "lan0 > tun0"}},

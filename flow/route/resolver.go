@@ -8,6 +8,7 @@ import (
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
+	ctkernel "github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/flow"
 )
 
@@ -40,6 +41,7 @@ type Resolver struct {
 	cache cache
 	hits  uint64          // of the present path
 	ports conntrack.Tuple // of the present question
+	zones zones
 }
 
 // dial opens a socket to rtnetlink that has joined multicast groups.
@@ -48,7 +50,12 @@ type dial func(groups uint32) (ctnetlink.Socket, error)
 // Open reads what there is in the network namespace of the calling thread, and
 // follows it until Close.
 func Open(o Options) (*Resolver, error) {
-	return open(o, func(groups uint32) (ctnetlink.Socket, error) { return openSocket(groups) })
+	r, err := open(o, func(groups uint32) (ctnetlink.Socket, error) { return openSocket(groups) })
+	if err != nil {
+		return nil, err
+	}
+	r.zones.read = ctkernel.InterfacesByZone
+	return r, nil
 }
 
 func open(o Options, dial dial) (*Resolver, error) {

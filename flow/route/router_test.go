@@ -174,11 +174,16 @@ func (r *router) path(c connection) [2]string {
 	return [2]string{r.resolver.Name(p[0].Index()), r.resolver.Name(p[1].Index())}
 }
 
+// route returns a connection's path as "lan0 > wan1".
+func (r *router) route(c connection) string {
+	p := r.path(c)
+	return strings.TrimSpace(p[0] + " > " + p[1])
+}
+
 // goes holds a connection's path against what it is to be, as "lan0 > wan1".
 func (r *router) goes(c connection, want string) {
 	r.t.Helper()
-	p := r.path(c)
-	if got := strings.TrimSpace(p[0] + " > " + p[1]); got != want {
+	if got := r.route(c); got != want {
 		r.t.Errorf("%+v goes %q, want %q", c, got, want)
 	}
 }

@@ -131,6 +131,7 @@ func (s *Sources) routeRows() []row {
 		{"conntally_route_unreachable_total", "Lookups that found no route.", count(&l.Unreachable)},
 		{"conntally_link_changes_total", "Changes of interfaces, addresses, rules or routes: known routes were forgotten.", count(&l.Changes)},
 		{"conntally_link_overruns_total", "Times that the kernel had to drop notifications of such changes: all was read anew.", count(&l.Overruns)},
+		{"conntally_link_reopened_total", "Sockets for such notifications or for reading that broke and were opened again.", count(&l.Reopened)},
 		{"conntally_link_failures_total", "Readings of interfaces or routes that failed and were tried again.", count(&l.Failures)},
 		{"conntally_link_malformed_total", "Kernel messages on interfaces or routes that could not be decoded.", count(&l.Malformed)},
 	}
