@@ -67,7 +67,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPROTONOSUPPORT): // of socket(2)
-		return fmt.Errorf("nfnetlink is not loaded, and could not be: %s (%w)", condition.Modprobe, err)
+		return errors.New("nfnetlink is not loaded: " + condition.Modprobe)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("this takes CAP_NET_ADMIN, which root has and a service can be given: %w", err)
 	}

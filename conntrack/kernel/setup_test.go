@@ -47,6 +47,27 @@ func TestRealTrackBesideRule(t *testing.T) {
 	isTracking(t, true)
 }
 
+// TestRealReportsEnds has an end reported where events are on, and none where they are off.
+func TestRealReportsEnds(t *testing.T) {
+	labtest.EnterNamespace(t)
+	if _, err := kernel.ReportsEnds(); !errors.Is(err, kernel.ErrNotTracked) {
+		t.Errorf("where nothing is tracked: %v", err)
+	}
+	track, err := kernel.Track()
+	must(t, err)
+	for _, events := range []string{"1", "0", "2"} {
+		write(t, "events", events)
+		got, err := kernel.ReportsEnds()
+		if must(t, err); got != (events != "0") {
+			t.Errorf("nf_conntrack_events is %s: reported %v", events, got)
+		}
+	}
+	if n, err := kernel.ReadSysctl("count"); err != nil || n != 0 {
+		t.Errorf("%d entries are left: %v", n, err)
+	}
+	must(t, track.Close())
+}
+
 func isTracking(t *testing.T, want bool) {
 	t.Helper()
 	got, err := kernel.Tracking()

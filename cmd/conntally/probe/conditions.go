@@ -193,3 +193,12 @@ func (p *Probe) stateWritten(err error) {
 	}
 	p.hold(p.clock(), err != nil, c)
 }
+
+// observeCollectors raises NoCollector where the configuration of a service has none.
+func (p *Probe) observeCollectors() {
+	p.hold(p.clock(), len(p.config.Collectors) == 0 && isService(), condition.Condition{ID: condition.NoCollector})
+}
+
+// isService reports whether a service manager started the process, so that nobody reads
+// what it prints: systemd, procd and OpenRC are its parent, or have it notify them.
+func isService() bool { return os.Getppid() <= 1 || os.Getenv("NOTIFY_SOCKET") != "" }

@@ -77,6 +77,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 		log.Info("no collector is configured: flows are printed to the standard output")
 		p.printTo(o.Print)
 	}
+	p.observeCollectors()
 	return p, nil
 }
 

@@ -124,6 +124,7 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 			p.log.Info("no longer exporting", zap.String("collector", old.Target.Address), zap.Stringer("protocol", old.Target.Protocol))
 		}
 	}
+	p.observeCollectors()
 	p.table.Reconfigure(p.flowOptions())
 	p.pacer.reconfigure(c.Poll(), c.Conntrack.MaxCPU/100)
 	p.options.Level.SetLevel(c.Log.Level.Level)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
+)
+
+// conditioned is a router in which conntally runs, polls quickly and serves metrics.
+type conditioned struct {
+	*checkedRig
+	p *process
+}
+
+const conditionedMetrics = "127.0.0.1:9469"
+
+func newConditioned(t *testing.T, prepare func(*checkedRig), more ...string) *conditioned {
+	t.Helper()
+	r := newCheckedRig(t)
+	if prepare != nil {
+		prepare(r)
+	}
+	return r.conditioned(more...)
+}
+
+func (r *checkedRig) conditioned(more ...string) *conditioned {
+	r.t.Helper()
+	args := []string{"--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics}
+	config := r.config("[conntrack]\nmax_cpu = 100.0\n[flow]\nmax_flows = 1000\n")
+	return &conditioned{r, r.probe(append(append(args, "--config", config), more...)...)}
+}
+
+// get asks the probe for a page.
+func (c *conditioned) get(path string) (code int, body string) {
+	c.t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (conn net.Conn, err error) {
+			return conn, c.Router.Do(func() error {
+				conn, err = net.Dial("tcp", conditionedMetrics)
+				return err
+			})
+		},
+	}}
+	response, err := client.Get("http://" + conditionedMetrics + path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return response.StatusCode, string(b)
+}
+
+// until waits until a metric is as wanted.
+func (c *conditioned) until(metric string, wanted func(float64) bool, label ...string) {
+	c.t.Helper()
+	for c.ctx.Err() == nil {
+		_, page := c.get("/metrics")
+		families, err := monitortest.Parse([]byte(page))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if v, found := families.Value(metric, label...); found && wanted(v) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // between two questions, not for luck
+	}
+	c.t.Fatalf("%s %v never became as wanted:\n%s", metric, label, c.p)
+}
+
+// holds waits until the metric says whether a condition holds.
+func (c *conditioned) holds(id condition.ID, want float64) {
+	c.t.Helper()
+	c.until("conntally_condition", func(v float64) bool { return v == want }, string(id))
+}
+
+// judged compares log and /healthz with a condition that holds.
+func (c *conditioned) judged(id condition.ID) {
+	c.t.Helper()
+	d := condition.Complete(condition.Condition{ID: id})
+	log := c.p.String()
+	if !strings.Contains(log, d.Message) || !strings.Contains(log, `"condition": "`+string(id)+`"`) {
+		c.t.Errorf("%s is not in the log:\n%s", id, log)
+	}
+	code, body := c.get("/healthz")
+	if named := strings.Contains(body, d.Message); named != (d.Severity == condition.Failing) || named && code != 503 {
+		c.t.Errorf("%s: %d %s", id, code, body)
+	}
+}
+
+// TestConditionsAreTold makes conditions for real, and has log, metric and /healthz tell them.
+func TestConditionsAreTold(t *testing.T) {
+	set := func(name, value string) func(*conditioned) {
+		return func(c *conditioned) {
+			if err := c.Router.Sysctl(sysctlPrefix+name, value); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		id      condition.ID
+		prepare func(*checkedRig)
+		damage  func(*conditioned)
+		fix     func(*conditioned) // nil: it is over by itself
+	}{
+		{condition.SettingRestored, nil, set("acct", "0"), nil},
+		{condition.SettingRestored, nil, set("timestamp", "0"), nil},
+		{condition.SettingRestored, nil, set("events", "0"), nil},
+		{condition.NotTracked, nil,
+			func(c *conditioned) { c.shell(c.Router, "nft flush ruleset; conntrack -F") },
+			func(c *conditioned) { c.shell(c.Router, fixOf(condition.NotTracked)) }},
+		{condition.Uncounted,
+			func(r *checkedRig) {
+				r.shell(r.Router, "sysctl -qw net.netfilter.nf_conntrack_acct=0")
+				if err := r.Router.Fill(0, 100); err != nil {
+					r.t.Fatal(err)
+				}
+			},
+			func(*conditioned) {},
+			func(c *conditioned) { c.shell(c.Router, fixOf(condition.Uncounted)) }},
+		{condition.CountersZeroed, nil, func(c *conditioned) {
+			if err := c.Flood(c.ctx, lab.FloodFlow{Flows: 100, Size: 32}); err != nil {
+				c.t.Fatal(err)
+			}
+			c.until("conntally_flows", func(v float64) bool { return v >= 100 })
+			c.shell(c.Router, "conntrack -L -z >/dev/null 2>&1")
+		}, nil},
+		{condition.EndsMissing, nil, (*conditioned).endInSilence, nil},
+		{condition.TableFull, nil, func(c *conditioned) { c.fill(1500) }, nil},
+	} {
+		t.Run(string(c.id), func(t *testing.T) {
+			r := newConditioned(t, c.prepare)
+			c.damage(r)
+			r.holds(c.id, 1)
+			r.judged(c.id)
+			if c.fix != nil {
+				c.fix(r)
+				r.holds(c.id, 0)
+				r.p.says("over: " + condition.Complete(condition.Condition{ID: c.id}).Message)
+			}
+			r.stop(r.p)
+		})
+	}
+}
+
+// TestServiceWithoutCollector: a service manager is there, and nobody reads what is printed.
+func TestServiceWithoutCollector(t *testing.T) {
+	r := newCheckedRig(t)
+	for _, socket := range []string{"", "@conntally-test"} {
+		cmd := exec.Command(os.Args[0], "run")
+		cmd.Env = append(os.Environ(), asProgram+"=1", "NOTIFY_SOCKET="+socket)
+		p := r.rig.run(cmd)
+		p.says("reading conntrack")
+		if told := strings.Contains(p.String(), `"condition": "no_collector"`); told != (socket != "") {
+			t.Errorf("NOTIFY_SOCKET=%s:\n%s", socket, p)
+		}
+		r.stop(p)
+	}
+}
+
+// TestWithoutNfnetlink: one sentence says what is missing, and the command.
+func TestWithoutNfnetlink(t *testing.T) {
+	err := explain(fmt.Errorf("conntrack events: %w", os.NewSyscallError("socket", unix.EPROTONOSUPPORT)))
+	if want := "nfnetlink is not loaded: modprobe nf_conntrack_netlink"; err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
+
+func fixOf(id condition.ID) string { return condition.Complete(condition.Condition{ID: id}).Fix }
+
+// TestSettingsThatStayOff: where they can't be turned on again, each is told while it lasts.
+func TestSettingsThatStayOff(t *testing.T) {
+	for id, name := range map[condition.ID]string{
+		condition.AcctOff: "acct", condition.TimestampOff: "timestamp", condition.EventsOff: "events", condition.EventsAuto: "events",
+	} {
+		t.Run(string(id), func(t *testing.T) {
+			r := newCheckedRig(t)
+			// A file in the setting's place, which the probe can't write.
+			value := map[bool]string{true: "2\n", false: "0\n"}[id == condition.EventsAuto]
+			file := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && exec "$@"`
+			c := &conditioned{r, r.start(need(t, "unshare"), "--mount", "sh", "-c", script, "sh", file, "/proc/sys/"+sysctlPrefix+name,
+				os.Args[0], "run", "--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics)}
+			c.p.says("reading conntrack")
+			c.holds(id, 1)
+			c.judged(id)
+			if !strings.Contains(c.p.String(), "read-only file system") {
+				t.Errorf("doesn't say why it stays off:\n%s", c.p)
+			}
+			pid := fmt.Sprint(c.p.cmd.Process.Pid)
+			if out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount", "/proc/sys/"+sysctlPrefix+name).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			c.holds(id, 0)
+			c.stop(c.p)
+		})
+	}
+}
+
+// endInSilence makes connections that carry no event, as where another module took the
+// notifier, and ends them. The probe turns events on again: some may carry one.
+func (c *conditioned) endInSilence() {
+	c.t.Helper()
+	flows := func(v float64) bool { return v >= 100 }
+	if err := c.Router.Sysctl(sysctlPrefix+"events", "0"); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Router.Fill(0, 200); err != nil {
+		c.t.Fatal(err)
+	}
+	c.until("conntally_flows", flows)
+	c.shell(c.Router, "conntrack -F >/dev/null 2>&1")
+}
+
+func (c *conditioned) fill(n int) {
+	c.t.Helper()
+	if err := c.Router.Fill(0, n); err != nil {
+		c.t.Fatal(err)
+	}
+}
