@@ -97,9 +97,10 @@ func observedIn(family uint8) *nftables.Table {
 
 // fromItself matches what has one of the router's own addresses for a source.
 func fromItself() []expr.Any {
+	local := binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)
 	return []expr.Any{
 		&expr.Fib{Register: onRegister, FlagSADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: onRegister, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: onRegister, Data: local},
 	}
 }
 
@@ -156,7 +157,8 @@ func (k passageKey) passage(b []byte) Passage {
 
 func hasPorts(proto uint8) bool {
 	switch proto {
-	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP:
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP,
+		unix.IPPROTO_DCCP:
 		return true
 	}
 	return false

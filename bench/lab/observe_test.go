@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"maps"
 	"net"
 	"net/netip"
@@ -45,7 +46,8 @@ func TestObservedEqualsConntrack(t *testing.T) {
 		from, to := netip.MustParseAddr(c.from), netip.MustParseAddr(c.to)
 		ends := &Ends{c.host, from, netip.AddrPortFrom(to, c.port)}
 		before := observed(t, l)
-		if _, err := l.TCP(ctx, TCPFlow{Family: familyOf(from), Up: 1000, Down: 90_000, Ends: ends}); err != nil {
+		tcp := TCPFlow{Family: familyOf(from), Up: 1000, Down: 90_000, Ends: ends}
+		if _, err := l.TCP(ctx, tcp); err != nil {
 			t.Fatal(err)
 		}
 		for p := range observed(t, l) {
@@ -61,10 +63,9 @@ func TestObservedEqualsConntrack(t *testing.T) {
 			continue
 		}
 		ends.To = netip.AddrPortFrom(to, PortAnswer)
-		if err := l.UDP(ctx, UDPFlow{Family: familyOf(from), Packets: 3, Size: 100, Answered: true, Ends: ends}); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Echo(ctx, EchoFlow{Family: familyOf(from), Packets: 2, Size: 60, Ends: ends}); err != nil {
+		udp := UDPFlow{Family: familyOf(from), Packets: 3, Size: 100, Answered: true, Ends: ends}
+		echo := EchoFlow{Family: familyOf(from), Packets: 2, Size: 60, Ends: ends}
+		if err := errors.Join(l.UDP(ctx, udp), l.Echo(ctx, echo)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +83,8 @@ func TestObservedEqualsConntrack(t *testing.T) {
 	if n := 2 * (3*len(cases) - 2); len(got) != n {
 		t.Errorf("%d passages, want %d", len(got), n)
 	}
-	if _, err := l.TCP(ctx, TCPFlow{Family: unix.AF_INET, Ends: &Ends{l.Router, routerLAN, netip.AddrPortFrom(routerLAN, PortTCP)}}); err != nil {
+	itself := &Ends{l.Router, routerLAN, netip.AddrPortFrom(routerLAN, PortTCP)}
+	if _, err := l.TCP(ctx, TCPFlow{Family: unix.AF_INET, Ends: itself}); err != nil {
 		t.Errorf("loopback traffic of a frozen router: %v", err)
 	}
 	before := observed(t, l)
@@ -142,7 +144,8 @@ func conntracked(t *testing.T, l *Lab) map[Passage]Count {
 			continue
 		}
 		p := Passage{Proto: opener.Proto.Protocol}
-		p.From, p.To = netip.AddrPortFrom(opener.IP.SourceAddress, 0), netip.AddrPortFrom(peer.IP.SourceAddress, 0)
+		p.From = netip.AddrPortFrom(opener.IP.SourceAddress, 0)
+		p.To = netip.AddrPortFrom(peer.IP.SourceAddress, 0)
 		if hasPorts(p.Proto) {
 			p.From = netip.AddrPortFrom(p.From.Addr(), opener.Proto.SourcePort)
 			p.To = netip.AddrPortFrom(p.To.Addr(), peer.Proto.SourcePort)

@@ -94,9 +94,12 @@ func (r *faultRig) faultProbe(s *sink, section string) *process {
 type metrics map[string]float64
 
 // scrape reads the probe's metrics.
-func (r *faultRig) scrape() metrics {
+func (r *faultRig) scrape() metrics { return r.scrapeAt(faultMetrics) }
+
+// scrapeAt reads the metrics of one of several probes.
+func (r *rig) scrapeAt(address string) metrics {
 	r.t.Helper()
-	families, err := monitortest.Parse(r.page())
+	families, err := monitortest.Parse(r.pageAt(address))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -110,7 +113,9 @@ func (r *faultRig) scrape() metrics {
 }
 
 // page is what the probe answers to Prometheus, from inside the router.
-func (r *faultRig) page() []byte {
+func (r *faultRig) page() []byte { return r.pageAt(faultMetrics) }
+
+func (r *rig) pageAt(address string) []byte {
 	r.t.Helper()
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -119,7 +124,7 @@ func (r *faultRig) page() []byte {
 			return conn, err
 		},
 	}}
-	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+faultMetrics+"/metrics", nil)
+	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -37,7 +37,8 @@ func (s *spare) route(router *lab.Namespace, i int) error {
 func (s *spare) rule(router *lab.Namespace, i int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return toggle(&s.rules, i, router, fmt.Sprintf("rule %%s from 10.2.%d.0/24 lookup main priority %d", i, 20_000+i))
+	line := fmt.Sprintf("rule %%s from 10.2.%d.0/24 lookup main priority %d", i, 20_000+i)
+	return toggle(&s.rules, i, router, line)
 }
 
 func toggle(present *map[int]bool, i int, n *lab.Namespace, line string) error {

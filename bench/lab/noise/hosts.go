@@ -24,6 +24,7 @@ var (
 	llmnr6     = netip.MustParseAddrPort("[ff02::1:3]:5355")
 	ssdp       = netip.MustParseAddrPort("239.255.255.250:1900")
 	ssdp6      = netip.MustParseAddrPort("[ff02::c]:1900")
+	reports6   = netip.MustParseAddr("ff02::16")
 	allNodes6  = netip.MustParseAddr("ff02::1")
 	routerLAN  = netip.MustParseAddr(lab.RouterLANIPv4)
 	routerLAN6 = netip.MustParseAddr(lab.RouterLANIPv6)
@@ -42,13 +43,14 @@ type host struct {
 }
 
 func newHost(i int) host {
-	h := host{mac: mac{0x02, 0, 0, 0, 0, byte(i)}, ipv4: netip.AddrFrom4([4]byte{192, 168, 77, byte(100 + i)})}
-	return h.withAddress(uint64(i))
+	ipv4 := netip.AddrFrom4([4]byte{192, 168, 77, byte(100 + i)})
+	return host{mac: mac{0x02, 0, 0, 0, 0, byte(i)}, ipv4: ipv4}.withAddress(uint64(i))
 }
 
 // withAddress returns the host with another IPv6 address.
 func (h host) withAddress(random uint64) host {
-	local, global := netip.MustParseAddr("fe80::").As16(), netip.MustParsePrefix(lab.LANIPv6).Addr().As16()
+	local := netip.MustParseAddr("fe80::").As16()
+	global := netip.MustParsePrefix(lab.LANIPv6).Addr().As16()
 	copy(local[10:], h.mac[:])
 	copy(global[8:], h.mac[:])
 	global[8] |= 0x40 // none of the lab's own

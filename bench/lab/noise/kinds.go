@@ -49,11 +49,16 @@ func kinds() []kind {
 }
 
 // host draws one, port a client's port, and chance true once in n times.
-func (s *Source) host() host           { return s.hosts[s.rand.IntN(len(s.hosts))] }
-func (s *Source) port() uint16         { return uint16(32_768 + s.rand.IntN(28_000)) }
-func (s *Source) chance(n int) bool    { return s.rand.IntN(n) == 0 }
-func (s *Source) question() []byte     { return append([]byte{asking}, s.padding(10+s.rand.IntN(200))...) }
-func (s *Source) padding(n int) []byte { return make([]byte, n) }
+func (s *Source) host() host        { return s.hosts[s.rand.IntN(len(s.hosts))] }
+func (s *Source) port() uint16      { return uint16(32_768 + s.rand.IntN(28_000)) }
+func (s *Source) chance(n int) bool { return s.rand.IntN(n) == 0 }
+func (s *Source) question() []byte  { return question(11 + s.rand.IntN(200)) }
+
+// dhcp is the size of DHCP's messages without options.
+const dhcp = 300
+
+// question is a payload that a service answers.
+func question(size int) []byte { return append([]byte{asking}, make([]byte, size-1)...) }
 
 // says has a host of the LAN send packets.
 func (s *Source) says(h host, packets ...packet) action {
@@ -62,12 +67,12 @@ func (s *Source) says(h host, packets ...packet) action {
 
 // dhcpDiscover is of a client without an address.
 func (s *Source) dhcpDiscover() action {
-	return s.says(s.host(), udp(at(nobody, 68), at(everybody, 67), append([]byte{asking}, s.padding(299)...)))
+	return s.says(s.host(), udp(at(nobody, 68), at(everybody, 67), question(dhcp)))
 }
 
 func (s *Source) dhcpRenew() action {
 	h := s.host()
-	return s.says(h, udp(at(h.ipv4, 68), at(routerLAN, 67), append([]byte{asking}, s.padding(299)...)))
+	return s.says(h, udp(at(h.ipv4, 68), at(routerLAN, 67), question(dhcp)))
 }
 
 func (s *Source) netbiosName() action {
@@ -105,7 +110,8 @@ func (s *Source) groups() action {
 	case 0:
 		return s.says(h, igmp(h.ipv4, allHosts, netip.IPv4Unspecified(), 0x11))
 	case 1:
-		return s.says(h, igmp(h.ipv4, ssdp.Addr(), ssdp.Addr(), 0x16), igmp(h.ipv4, mdns.Addr(), mdns.Addr(), 0x16))
+		a, b := ssdp.Addr(), mdns.Addr()
+		return s.says(h, igmp(h.ipv4, a, a, 0x16), igmp(h.ipv4, b, b, 0x16))
 	}
 	return s.says(h, mld(h.linkLocal, mdns6.Addr()))
 }
@@ -117,12 +123,14 @@ func (s *Source) arrival() action { return s.announce(s.host()) }
 func (s *Source) announce(h host) action {
 	return func(context.Context) error {
 		for _, about := range []netip.Addr{h.ipv4, routerLAN} {
-			if err := s.lan.frame(ether(broadcast, h.mac, unix.ETH_P_ARP, arp(h.mac, h.ipv4, about))); err != nil {
+			ask := ether(broadcast, h.mac, unix.ETH_P_ARP, arp(h.mac, h.ipv4, about))
+			if err := s.lan.frame(ask); err != nil {
 				return err
 			}
 		}
 		return s.lan.send(h.mac,
-			neighbour(136, h.linkLocal, allNodes6, h.linkLocal, h.mac), neighbour(136, h.privacy, allNodes6, h.privacy, h.mac),
+			neighbour(136, h.linkLocal, allNodes6, h.linkLocal, h.mac),
+			neighbour(136, h.privacy, allNodes6, h.privacy, h.mac),
 			neighbour(135, h.privacy, routerLAN6, routerLAN6, h.mac))
 	}
 }
@@ -131,14 +139,16 @@ func (s *Source) announce(h host) action {
 func (s *Source) newAddress() action {
 	i := s.rand.IntN(len(s.hosts))
 	s.hosts[i] = s.hosts[i].withAddress(s.rand.Uint64())
-	return s.arrives(s.hosts[i], udp(at(s.hosts[i].privacy, s.port()), at(serverIPv6, lab.PortSilent), s.padding(40)))
+	from, to := at(s.hosts[i].privacy, s.port()), at(serverIPv6, lab.PortSilent)
+	return s.arrives(s.hosts[i], udp(from, to, make([]byte, 40)))
 }
 
 // newDevice is another device with a known address.
 func (s *Source) newDevice() action {
 	i := s.rand.IntN(len(s.hosts))
 	s.hosts[i] = s.hosts[i].withMAC(s.rand.Uint64())
-	return s.arrives(s.hosts[i], udp(at(s.hosts[i].ipv4, s.port()), at(s.internet, lab.PortAnswer), s.padding(40)))
+	from, to := at(s.hosts[i].ipv4, s.port()), at(s.internet, lab.PortAnswer)
+	return s.arrives(s.hosts[i], udp(from, to, make([]byte, 40)))
 }
 
 // arrives announces a host, which then sends a packet.
@@ -205,8 +215,9 @@ func (s *Source) refused() action {
 // can't tell two senders apart.
 func (s *Source) otherProtocols() action {
 	proto := []uint8{unix.IPPROTO_GRE, unix.IPPROTO_ESP, 253}[s.rand.IntN(3)]
-	payload := append([]byte{0, 0, 0x08, 0}, s.padding(20)...)
-	return s.says(host{mac: s.lan.own}, packet{from: clientIPv4, to: s.internet, proto: proto, payload: payload})
+	payload := append([]byte{0, 0, 0x08, 0}, make([]byte, 20)...)
+	p := packet{from: clientIPv4, to: s.internet, proto: proto, payload: payload}
+	return s.says(host{mac: s.lan.own}, p)
 }
 
 // scan is of the Internet, of closed ports of the router.
@@ -215,7 +226,7 @@ func (s *Source) scan() action {
 	to := at(routerWAN, uint16(1+s.rand.IntN(1000)))
 	p := syn(from, to, s.rand.Uint32())
 	if s.chance(3) {
-		p = udp(from, to, s.padding(30))
+		p = udp(from, to, make([]byte, 30))
 	}
 	return func(context.Context) error { return s.wan.send(s.wan.own, p) }
 }

@@ -68,7 +68,9 @@ func (s *Source) open() (err error) {
 }
 
 // Close ends the router's services. Events fail from then on.
-func (s *Source) Close() error { return errors.Join(s.lan.close(), s.wan.close(), s.services.close()) }
+func (s *Source) Close() error {
+	return errors.Join(s.lan.close(), s.wan.close(), s.services.close())
+}
 
 // Kinds returns the names of all kinds of events.
 func Kinds() []string {

@@ -56,7 +56,7 @@ const udpProto = unix.IPPROTO_UDP
 var passages = map[string][]passage{
 	"DHCP discover": {
 		{proto: udpProto, from: "0.0.0.0", fromPort: 68, to: "255.255.255.255", toPort: 67, input: lan},
-		{proto: udpProto, from: lab.RouterLANIPv4, fromPort: 67, to: "255.255.255.255", toPort: 68, output: lan},
+		{proto: udpProto, from: lab.RouterLANIPv4, to: "255.255.255.255", toPort: 68, output: lan},
 	},
 	"DHCP renew": {
 		{proto: udpProto, fromPort: 68, to: lab.RouterLANIPv4, toPort: 67, input: lan},
@@ -66,7 +66,9 @@ var passages = map[string][]passage{
 		{proto: udpProto, fromPort: 137, to: "192.168.77.255", toPort: 137, input: lan},
 		{proto: udpProto, from: lab.RouterLANIPv4, fromPort: 137, toPort: 137, output: lan},
 	},
-	"NetBIOS datagram": {{proto: udpProto, fromPort: 138, to: "192.168.77.255", toPort: 138, input: lan}},
+	"NetBIOS datagram": {
+		{proto: udpProto, fromPort: 138, to: "192.168.77.255", toPort: 138, input: lan},
+	},
 	"mDNS": {
 		{proto: udpProto, fromPort: 5353, to: "224.0.0.251", toPort: 5353, input: lan},
 		{proto: udpProto, fromPort: 5353, to: "ff02::fb", toPort: 5353, input: lan},
@@ -83,9 +85,17 @@ var passages = map[string][]passage{
 		{proto: udpProto, to: "ff02::1:3", toPort: 5355, input: lan},
 		{proto: udpProto, from: lab.RouterLANIPv4, fromPort: 5355, output: lan},
 	},
-	"groups":         {{proto: unix.IPPROTO_IGMP, to: "224.0.0.1", input: lan}, {proto: unix.IPPROTO_IGMP, to: "239.255.255.250", input: lan}},
-	"new address":    {{proto: udpProto, to: lab.ServerIPv6, toPort: lab.PortSilent, input: lan, output: wan}},
-	"new device":     {{proto: udpProto, to: "203.0.113.9", toPort: lab.PortAnswer, input: lan, output: wan}, {proto: udpProto, from: "203.0.113.9", input: wan, output: lan, reply: true}},
+	"groups": {
+		{proto: unix.IPPROTO_IGMP, to: "224.0.0.1", input: lan},
+		{proto: unix.IPPROTO_IGMP, to: "239.255.255.250", input: lan},
+	},
+	"new address": {
+		{proto: udpProto, to: lab.ServerIPv6, toPort: lab.PortSilent, input: lan, output: wan},
+	},
+	"new device": {
+		{proto: udpProto, to: "203.0.113.9", toPort: lab.PortAnswer, input: lan, output: wan},
+		{proto: udpProto, from: "203.0.113.9", input: wan, output: lan, reply: true},
+	},
 	"broadcast ping": {{proto: unix.IPPROTO_ICMP, to: "192.168.77.255", input: lan}},
 	"closed port": {
 		{proto: udpProto, to: lab.RouterLANIPv4, toPort: 161, input: lan},
@@ -106,7 +116,10 @@ var passages = map[string][]passage{
 		{proto: unix.IPPROTO_TCP, from: lab.RouterWANIPv4, output: wan, reply: true},
 		{proto: udpProto, to: lab.RouterWANIPv4, input: wan},
 	},
-	"uplink broadcast": {{proto: udpProto, to: "198.51.100.255", input: wan}, {proto: unix.IPPROTO_IGMP, from: lab.ServerIPv4, to: "224.0.0.1", input: wan}},
+	"uplink broadcast": {
+		{proto: udpProto, to: "198.51.100.255", input: wan},
+		{proto: unix.IPPROTO_IGMP, from: lab.ServerIPv4, to: "224.0.0.1", input: wan},
+	},
 }
 
 func (w passage) matches(p lab.Passage) bool {

@@ -92,7 +92,7 @@ func igmp(from, to, group netip.Addr, typ uint8) packet {
 // router alert.
 func mld(from, group netip.Addr) packet {
 	report := append([]byte{143, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0}, group.AsSlice()...)
-	p := packet{from: from, to: netip.MustParseAddr("ff02::16"), proto: unix.IPPROTO_ICMPV6, payload: report}.sum(2)
+	p := packet{from: from, to: reports6, proto: unix.IPPROTO_ICMPV6, payload: report}.sum(2)
 	alert := []byte{unix.IPPROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0}
 	p.proto, p.hops, p.payload = 0, 1, append(alert, p.payload...)
 	return p
