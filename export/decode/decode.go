@@ -1,5 +1,7 @@
 // Package decode reads NetFlow v9 (RFC 3954) and IPFIX (RFC 7011) datagrams back into flows.
 //
+//	datagram, exporter -> Decoder -> Message: flows, NAT events, interfaces; what is missing
+//
 // It may stand behind an open UDP port, so a datagram is walked before a library sees it: header, sets and templates are
 // checked here (the guard), and only data records of a checked template go to goflow2 (v9) and calmh/ipfix (IPFIX).
 package decode

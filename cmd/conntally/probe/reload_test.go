@@ -60,7 +60,7 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })
 	r.Probe.log, r.options.Level, r.ready, r.apply = log, level, true, r.table.Apply
 	r.Probe.reloads = make(chan reloadRequest, 1)
-	r.Probe.config, r.options.Load = c, r.loadArgs
+	r.config, r.options.Load = c, r.loadArgs
 	r.reloader = r.Probe.reloader()
 	return r
 }

@@ -1,5 +1,7 @@
 // Package logging writes the log for whoever reads it: a person at a terminal, the
 // systemd journal, or a program.
+//
+//	zap entries -> limit (repeats are counted) -> console | journald | JSON
 package logging
 
 import (

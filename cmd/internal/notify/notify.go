@@ -1,5 +1,7 @@
 // Package notify tells the service manager how the program fares, as sd_notify(3)
 // describes it. Where no manager listens, it does nothing.
+//
+//	Tell(Ready), Alive(now) -> datagrams to $NOTIFY_SOCKET
 package notify
 
 import (

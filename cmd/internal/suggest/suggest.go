@@ -1,4 +1,6 @@
 // Package suggest finds the word that somebody who mistyped one had in mind.
+//
+//	"timout", ["timeout", "table"] -> "timeout"
 package suggest
 
 import "strings"
