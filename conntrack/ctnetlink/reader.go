@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // Socket is one netlink socket: whole datagrams in and out.
@@ -55,6 +57,7 @@ type Reader struct {
 	options           Options
 	backlog           bool // the last Wait left events unread
 	opened            bool // by Open: can be opened again
+	dumpCPU           time.Duration
 	abandoned         bool // the last dump failed, and the kernel may not be done with it
 	heartbeat         heartbeat
 }
@@ -215,16 +218,7 @@ func (r *Reader) dump(fn func(*conntrack.Event)) error {
 		return fmt.Errorf("conntrack dump: %w", err)
 	}
 	for {
-		b, err := r.dumps.Recv(dumpPatience)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("conntrack dump: %w", err)
-		}
-		done, err := r.chunk(b, fn)
-		r.Stats.Entries.Add(r.entries)
-		r.entries = 0
+		done, err := r.nextChunk(fn)
 		if err != nil {
 			return fmt.Errorf("conntrack dump: %w", err)
 		}
@@ -255,8 +249,37 @@ func (r *Reader) ask() error {
 	}
 	r.seq++
 	r.request = dumpRequest(r.request, r.seq)
-	return r.dumps.Send(r.request)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := kernel.ThreadCPU()
+	err := r.dumps.Send(r.request) // the kernel begins its walk at once
+	r.dumpCPU += kernel.ThreadCPU() - began
+	return err
 }
+
+// nextChunk reads one datagram of a dump and reports whether it was the last.
+func (r *Reader) nextChunk(fn func(*conntrack.Event)) (done bool, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := kernel.ThreadCPU()
+	defer func() { r.dumpCPU += kernel.ThreadCPU() - began }()
+	b, err := r.dumps.Recv(dumpPatience)
+	for errors.Is(err, unix.EINTR) {
+		b, err = r.dumps.Recv(dumpPatience)
+	}
+	if err != nil {
+		return false, err
+	}
+	done, err = r.chunk(b, fn)
+	r.Stats.Entries.Add(r.entries)
+	r.entries = 0
+	return done, err
+}
+
+// DumpCPU returns the CPU time of all dumps so far: the kernel's walk, decoding, and fn
+// with each entry. What OnChunk does and events that are read in between don't count, nor
+// does what other threads do.
+func (r *Reader) DumpCPU() time.Duration { return r.dumpCPU }
 
 // chunk decodes one datagram of a dump and reports whether it was the last.
 func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err error) {

@@ -84,7 +84,7 @@ func (s *Sources) conntrackRows() []row {
 		{"conntally_conntrack_discarded_dumps_total", "Dumps that say nothing of what they didn't show: the kernel resized its table.", count(&p.DiscardedDumps)},
 		{"conntally_conntrack_dump_entries_total", "Live connections read from dumps.", count(&c.Entries)},
 		{"conntally_conntrack_dump_seconds_total", "Time that dumps took, pauses included.", seconds(&p.DumpTime)},
-		{"conntally_conntrack_dump_cpu_seconds_total", "CPU spent in dumps, user and system.", seconds(&p.DumpCPU)},
+		{"conntally_conntrack_dump_cpu_seconds_total", "CPU that dumps took, user and system: not that of anything done beside them.", seconds(&p.DumpCPU)},
 		{"conntally_conntrack_last_dump_age_seconds", "Since the last whole dump, or since the start where there was none.", s.dumpAge},
 	}
 }

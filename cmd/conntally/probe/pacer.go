@@ -3,8 +3,6 @@ package probe
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
 )
@@ -35,7 +33,6 @@ type pacer struct {
 	next  int64 // when the next dump is due, monotonic
 	began int64
 	ended int64
-	spent time.Duration // CPU of the present dump's beginning
 	cost  time.Duration // CPU of a dump
 	stats *monitor.Probe
 	work  int64 // since the last pause
@@ -82,16 +79,20 @@ func (p *pacer) soon() {
 }
 
 func (p *pacer) begin(now conntrack.Timestamp) {
-	p.began, p.work, p.spent = now.Mono, now.Mono, cpuTime()
+	p.began, p.work = now.Mono, now.Mono
 }
 
-// end plans the next dump. The cost is smoothed, for the machine does other things.
-func (p *pacer) end(now conntrack.Timestamp) {
-	cost := cpuTime() - p.spent
-	if p.cost == 0 {
+// end plans the next dump, after one that took so much CPU. The cost is smoothed: caches
+// are colder at one time than at another. A dump in a hurry says nothing of the next: the
+// first one fills the caches and the table.
+func (p *pacer) end(now conntrack.Timestamp, cost time.Duration) {
+	switch {
+	case p.hurry:
+	case p.cost == 0:
 		p.cost = cost
+	default:
+		p.cost = (3*p.cost + cost) / 4
 	}
-	p.cost = (3*p.cost + cost) / 4
 	p.ended = now.Mono
 	p.next = max(p.began+int64(p.interval()), now.Mono)
 	p.stats.DumpTime.Add(now.Mono - p.began)
@@ -107,13 +108,4 @@ func (p *pacer) pause(clock conntrack.Clock) {
 	}
 	time.Sleep(min(time.Duration(worked*paceRest), maxRest))
 	p.work = clock().Mono
-}
-
-// cpuTime is that of the whole process.
-func cpuTime() time.Duration {
-	var ru unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &ru) != nil {
-		return 0
-	}
-	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }

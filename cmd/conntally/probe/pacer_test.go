@@ -4,8 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // TestFaultPacerSoon: where events are lost all the time, dumps cost no more than they may.
@@ -59,5 +63,70 @@ func TestFaultPause(t *testing.T) {
 	case <-done:
 	case <-time.After(patience):
 		t.Error("still resting")
+	}
+}
+
+// TestFirstDumpIsFree holds that the first dump, which runs without pauses and fills all
+// caches, doesn't stretch the polls after it. The second one does.
+func TestFirstDumpIsFree(t *testing.T) {
+	t.Parallel()
+	const poll = 10 * time.Second
+	p := newPacer(poll, 0.01, 1<<20, new(monitor.Probe))
+	for _, want := range []time.Duration{poll, 100 * time.Second} {
+		p.hurry = want == poll
+		p.begin(conntrack.Timestamp{Mono: 1})
+		p.end(conntrack.Timestamp{Mono: 2}, time.Second)
+		if got := p.interval(); got != want || p.next != 1+int64(want) {
+			t.Errorf("polls each %v, the next at %v; want %v", got, time.Duration(p.next), want)
+		}
+	}
+	if got := time.Duration(p.stats.DumpCPU.Load()); got != 2*time.Second {
+		t.Errorf("%v told", got)
+	}
+}
+
+// burning is a socket of dumps on which each request waits until much CPU was used
+// elsewhere in the program.
+type burning struct{ ctnetlink.Socket }
+
+// Send implements ctnetlink.Socket.
+func (b burning) Send(request []byte) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		began := processCPU()
+		for processCPU()-began < 300*time.Millisecond {
+			continue
+		}
+	}()
+	<-done
+	return b.Socket.Send(request)
+}
+
+func processCPU() time.Duration {
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// TestBusyProgramDoesNotStretchPolls holds that scrapes, printing or whatever else the
+// program does while it dumps are not taken for the cost of dumping: 300 ms at 1 % of a
+// core would be polls each 30 s.
+func TestBusyProgramDoesNotStretchPolls(t *testing.T) {
+	t.Parallel()
+	k := conntracktest.New()
+	events, dumps := k.Sockets()
+	l := newLoop(t, ctnetlink.NewReader(events, burning{dumps}, k.Clock()), k.Clock())
+	l.pacer = newPacer(10*time.Second, 0.01, 1<<20, &l.Stats)
+	l.start()
+	l.until("four dumps", func() bool { return l.reader.Stats.Dumps.Load() >= 4 })
+	if got := time.Duration(l.Stats.Interval.Load()); got != 10*time.Second {
+		t.Errorf("polls each %v", got)
+	}
+	l.cancel()
+	if err := <-l.ends; err != nil {
+		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -215,26 +216,38 @@ func (p *Probe) dump() {
 	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()
 	p.pacer.begin(p.clock())
+	before := p.reader.DumpCPU()
 	err := p.dumpTwice()
 	now := p.clock()
 	if repeated := p.reader.Stats.Repeated.Load(); repeated != p.repeated {
 		p.repeated = repeated
 		p.table.Late(now)
 	}
+	ending := p.endDump(now, err == nil)
 	switch {
 	case err == nil:
-		p.table.EndDump(now)
 		p.observeDump(now)
 		p.Stats.Dumped.Store(now.Mono)
 	case !errors.Is(err, conntrack.ErrPartial):
 		p.dumpFailed(now, err)
 	}
-	p.commit(now) // a dump's records have no more company to wait for
-	p.checkpointer.tidy()
-	p.pacer.end(now)
+	p.pacer.end(now, p.reader.DumpCPU()-before+ending)
 	p.hold(now, p.pacer.isStretched(), condition.Condition{
 		ID: condition.PollsStretched, Detail: "to " + p.pacer.interval().String(),
 	})
+}
+
+// endDump does what a dump leaves to do, and returns the CPU time that it took.
+func (p *Probe) endDump(now conntrack.Timestamp, whole bool) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := kernel.ThreadCPU()
+	if whole {
+		p.table.EndDump(now)
+	}
+	p.commit(now) // a dump's records have no more company to wait for
+	p.checkpointer.tidy()
+	return kernel.ThreadCPU() - began
 }
 
 // dumpTwice dumps again where the kernel resized its table meanwhile.
