@@ -37,6 +37,10 @@ type Collector struct {
 	socket  *socket
 	broken  bool // another socket is needed: this one can't send, or not from where it should
 	path    path
+
+	recent   recent
+	failure  error // why the collector can't be reached; nil: it can, as far as is known
+	failedAt int64 // when that was last seen, monotonic
 }
 
 // NewCollector returns a Collector that opens its socket in the background, at
@@ -57,6 +61,7 @@ func NewCollector(t Target, clock conntrack.Clock) *Collector {
 func (c *Collector) Open(ctx context.Context) error {
 	conn, err := c.Target.dial(ctx, netip.AddrPort{}, false)
 	if err != nil {
+		c.fail(c.clock(), err)
 		return err
 	}
 	c.search.began = c.clock().Mono - int64(dialInterval) // should it break soon, search at once
@@ -156,8 +161,12 @@ func (c *Collector) finish(now conntrack.Timestamp) {
 		c.Stats.Unsent.Add(uint64(records))
 		c.Stats.lose(&flows)
 		c.retryPreamble(now)
+		c.fail(now, err)
 		c.broken = c.broken || !passing(err)
 		return
+	}
+	if sequence, ok := c.Target.Protocol.sequenceOf(c.message); ok {
+		c.recent.add(sent{sequence, records, flows})
 	}
 	c.Stats.Messages.Add(1)
 	c.Stats.Records.Add(uint64(records))
@@ -165,21 +174,18 @@ func (c *Collector) finish(now conntrack.Timestamp) {
 	c.Stats.Octets.Add(uint64(len(c.message)))
 }
 
-// transmit sends the message. An error may be the answer to an earlier datagram:
-// then this one wasn't sent, and is sent again.
+// transmit sends the message. An error may be the answer to an earlier datagram: then this
+// one wasn't sent, and is sent again.
 func (c *Collector) transmit(now conntrack.Timestamp, whole bool) (err error) {
 	for range 3 {
-		before := err
 		if whole && c.path.mayTry(len(c.message)) {
 			err = c.try(now)
 		} else {
 			err = c.socket.send(c.message)
 		}
-		if mayAnswer(before) && !errors.Is(err, before) {
-			c.refuse(now)
-		}
 		switch {
-		case mayAnswer(err):
+		case isICMPError(err):
+			c.readAnswers(now)
 		case errors.Is(err, unix.EMSGSIZE):
 			c.judge()
 			c.measure()
@@ -189,20 +195,6 @@ func (c *Collector) transmit(now conntrack.Timestamp, whole bool) (err error) {
 		}
 	}
 	return err
-}
-
-// mayAnswer tells an error that may be an ICMP answer: nobody listens at the port, or a
-// firewall rejects. One that comes again at once is of the routes here.
-func mayAnswer(err error) bool {
-	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) ||
-		errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EACCES)
-}
-
-// refuse notes that the collector, or a firewall before it, has refused a datagram.
-func (c *Collector) refuse(now conntrack.Timestamp) {
-	c.Stats.Refused.Add(1)
-	c.search.refused = true
-	c.retryPreamble(now)
 }
 
 // retryPreamble makes the templates due soon: they may have been in a datagram that
@@ -224,6 +216,7 @@ func (c *Collector) tick(ctx context.Context, now conntrack.Timestamp) {
 	if c.socket == nil {
 		return
 	}
+	c.readAnswers(now)
 	if now.Mono >= c.path.verdict {
 		c.judge()
 	}
@@ -252,8 +245,9 @@ func (c *Collector) due() int64 {
 	return min(at, c.preamble)
 }
 
-// close sends what is left and closes the socket.
-func (c *Collector) close(now conntrack.Timestamp) {
+// Close sends what is left and closes the socket, and one that a search may find.
+func (c *Collector) Close(now conntrack.Timestamp) {
+	c.search.abandon()
 	if c.socket == nil {
 		return
 	}

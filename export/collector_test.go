@@ -18,7 +18,7 @@ func TestFirstDatagram(t *testing.T) {
 				for i := range records {
 					exportNow(c, &records[i])
 				}
-				c.close(clock.now())
+				c.Close(clock.now())
 				b, from := l.receive(t)
 				l.receiveAll(t, c)
 				if !hasTemplates(t, p, b) || from != local {
@@ -74,7 +74,7 @@ func TestFullMessage(t *testing.T) {
 		for ; c.Stats.Messages.Load() < 3; n++ {
 			exportNow(c, &r)
 		}
-		c.close(clock.now())
+		c.Close(clock.now())
 		messages := l.receiveAll(t, c)
 		for _, b := range messages[:3] {
 			if len(b) > DefaultMessageSize || len(b) < DefaultMessageSize-100 {
@@ -175,7 +175,7 @@ func TestCollectorStats(t *testing.T) {
 	for i := range records {
 		exportNow(c, &records[i])
 	}
-	c.close(clock.now())
+	c.Close(clock.now())
 	octets := 0
 	for _, b := range l.receiveAll(t, c) {
 		octets += len(b)

@@ -133,7 +133,7 @@ func (e *Exporter) Replace(collectors []*Collector, now conntrack.Timestamp) {
 	for _, c := range e.Collectors {
 		if !slices.Contains(collectors, c) {
 			e.remember(c.socket)
-			c.close(now)
+			c.Close(now)
 		}
 	}
 	e.Collectors = collectors
@@ -156,6 +156,6 @@ func (e *Exporter) remember(s *socket) {
 func (e *Exporter) Close(now conntrack.Timestamp) {
 	e.commit(now)
 	for _, c := range e.Collectors {
-		c.close(now)
+		c.Close(now)
 	}
 }

@@ -3,12 +3,9 @@ package export
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
 )
@@ -27,7 +24,11 @@ func Knock(ctx context.Context, t Target, clock conntrack.Clock) (netip.AddrPort
 	}
 	defer conn.Close()
 	to := unmapped(conn.RemoteAddr())
-	if err := heedICMP(conn, to); err != nil {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return to, err
+	}
+	if err := reportICMP(raw, to.Addr().Is6()); err != nil {
 		return to, err
 	}
 	if _, err := conn.Write(t.noRecords(clock().Wall)); err != nil {
@@ -51,19 +52,4 @@ func (t *Target) noRecords(now int64) []byte {
 	e.begin(now)
 	e.addPiece(&e.preamble.fixed[0])
 	return e.Finish(now)
-}
-
-// heedICMP has all ICMP errors reported, not only those of ports.
-func heedICMP(conn *net.UDPConn, to netip.AddrPort) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	level, option := unix.SOL_IP, unix.IP_RECVERR
-	if to.Addr().Is6() {
-		level, option = unix.SOL_IPV6, unix.IPV6_RECVERR
-	}
-	var failed error
-	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, option, 1) })
-	return errors.Join(err, failed)
 }

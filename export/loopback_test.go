@@ -100,7 +100,7 @@ func opened(t testing.TB, p Protocol, l *listener, clock *fakeClock) *Collector 
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.close(clock.now()) })
+	t.Cleanup(func() { c.Close(clock.now()) })
 	return c
 }
 

@@ -18,7 +18,7 @@ func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.close(clock.now()) })
+	t.Cleanup(func() { c.Close(clock.now()) })
 	return c
 }
 
@@ -180,7 +180,7 @@ func TestSource(t *testing.T) {
 			if _, from := l.receive(t); from.Addr() != source {
 				t.Errorf("from %v", from)
 			}
-			c.close(clock.now())
+			c.Close(clock.now())
 		})
 	}
 }

@@ -73,7 +73,7 @@ func (c *Collector) judge() {
 		c.Stats.TooLarge.Add(1)
 		c.measure()
 		err := c.socket.send(p.trial)
-		if mayAnswer(err) { // to another datagram
+		if isICMPError(err) { // to another datagram
 			err = c.socket.send(p.trial)
 		}
 		if err == nil {

@@ -92,7 +92,7 @@ func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collec
 	if err := l.Client.Do(func() error { return c.Open(l.t.Context()) }); err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { c.close(clock.now()) })
+	l.t.Cleanup(func() { c.Close(clock.now()) })
 	return c, far
 }
 

@@ -1,9 +1,12 @@
 package export
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // deserted is an address that nobody listens at.
@@ -28,15 +31,23 @@ func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 	return sent
 }
 
-// TestRefused counts the answers and goes on: the first datagram behind the
+// TestRefused counts the answers and what was lost with them, and goes on: the first datagram behind the
 // collector's return arrives.
 func TestRefused(t *testing.T) {
 	for _, p := range protocols {
 		clock, away := newFakeClock(), deserted(t)
 		c := opened(t, p, away, clock)
 		sent := sendUntilRefused(t, c, clock)
-		if s := &c.Stats; s.SendErrors.Load() != 0 || s.Unsent.Load() != 0 || s.Messages.Load() != uint64(sent) {
-			t.Errorf("%s: %d errors, %d unsent, %d messages of %d", p, s.SendErrors.Load(), s.Unsent.Load(), s.Messages.Load(), sent)
+		s := &c.Stats
+		if s.SendErrors.Load() != 0 || s.Messages.Load() != uint64(sent) {
+			t.Errorf("%s: %d errors, %d messages of %d", p, s.SendErrors.Load(), s.Messages.Load(), sent)
+		}
+		refused, one := s.Refused.Load(), sample(0, present)
+		if s.LostFlows.Load() != refused || s.LostOctets.Load() != refused*one.Bytes || s.Unsent.Load() != refused+optionRecords {
+			t.Errorf("%s: %d refused, lost %d flows, %d octets, %d records", p, refused, s.LostFlows.Load(), s.LostOctets.Load(), s.Unsent.Load())
+		}
+		if err := c.Failure(clock.now()); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("%s: fails with %v", p, err)
 		}
 		back := listen(t, away.address().String())
 		r := sample(0, clock.at.Wall)
@@ -44,6 +55,10 @@ func TestRefused(t *testing.T) {
 		c.finish(clock.now())
 		if b, _ := back.receive(t); !slices.Contains(setIDs(t, b), firstTemplate) {
 			t.Errorf("%s: the first datagram has sets %v", p, setIDs(t, b))
+		}
+		clock.advance(recoverAfter)
+		if err := c.Failure(clock.now()); err != nil {
+			t.Errorf("%s: after its return fails with %v", p, err)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (u *uplinks) collector(f family, source netip.Addr, clock *fakeClock) (c *C
 	})
 	c = NewCollector(Target{Address: far.address().String(), Protocol: IPFIX, Source: source}, clock.now)
 	u.do(u.router, func() error { return c.Open(u.t.Context()) })
-	u.t.Cleanup(func() { c.close(clock.now()) })
+	u.t.Cleanup(func() { c.Close(clock.now()) })
 	return c, far
 }
 

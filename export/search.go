@@ -20,7 +20,8 @@ const (
 // search is for a collector's socket. It goes on in the background, since a name may
 // take long to resolve.
 type search struct {
-	found    chan *net.UDPConn // nil: none, or none better than the present one
+	found    chan found
+	end      context.CancelFunc // of the one under way
 	underWay bool
 	began    int64 // the last one, monotonic
 	lookAt   int64 // when to look for what it has found
@@ -29,8 +30,15 @@ type search struct {
 	streak  int  // searches in a row with a refusal before them
 }
 
+// found is what a search has found: no socket where there is an error, or where the
+// present one is as good.
+type found struct {
+	conn *net.UDPConn
+	err  error
+}
+
 func newSearch() search {
-	return search{found: make(chan *net.UDPConn, 1), began: math.MinInt64 / 2}
+	return search{found: make(chan found, 1), began: math.MinInt64 / 2}
 }
 
 // searchDue returns when seek has work.
@@ -62,9 +70,10 @@ func (c *Collector) seek(ctx context.Context, now conntrack.Timestamp) {
 	}
 	s.lookAt = now.Mono + int64(searchPatience)
 	select {
-	case conn := <-s.found:
+	case f := <-s.found:
 		s.underWay = false
-		c.take(conn)
+		s.end()
+		c.take(f, now)
 	default:
 	}
 }
@@ -84,21 +93,38 @@ func (c *Collector) beginSearch(ctx context.Context, now conntrack.Timestamp) {
 		inUse = c.socket.remote
 	}
 	elsewhere := s.streak >= 2
+	ctx, s.end = context.WithCancel(ctx)
 	go func() {
 		conn, err := c.Target.dial(ctx, inUse, elsewhere)
 		if err != nil {
 			c.Stats.DialErrors.Add(1)
 		}
-		s.found <- conn
+		s.found <- found{conn, err}
+	}()
+}
+
+// abandon ends a search under way. What it finds all the same is closed.
+func (s *search) abandon() {
+	if !s.underWay {
+		return
+	}
+	s.underWay = false
+	s.end()
+	go func() {
+		if f := <-s.found; f.conn != nil {
+			f.conn.Close()
+		}
 	}()
 }
 
 // take uses a socket that a search has found, if it has found one.
-func (c *Collector) take(conn *net.UDPConn) {
-	if conn == nil {
-		return
+func (c *Collector) take(f found, now conntrack.Timestamp) {
+	if f.conn != nil {
+		if f.err = c.attach(f.conn); f.err != nil {
+			c.Stats.DialErrors.Add(1)
+		}
 	}
-	if err := c.attach(conn); err != nil {
-		c.Stats.DialErrors.Add(1)
+	if f.err != nil {
+		c.fail(now, f.err)
 	}
 }

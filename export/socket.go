@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -27,8 +28,10 @@ type socket struct {
 	source netip.Addr // that a new one would have
 	err    error      // of the last call
 
-	sendBound                          func(fd uintptr) bool
-	mtuBound, breakableBound, askBound func(fd uintptr)
+	errors errorQueue
+
+	sendBound                                      func(fd uintptr) bool
+	mtuBound, breakableBound, askBound, errorBound func(fd uintptr)
 }
 
 // ends are the addresses of a connection.
@@ -41,8 +44,9 @@ func newSocket(conn *net.UDPConn) (*socket, error) {
 	}
 	s := &socket{conn: conn, raw: raw, ends: ends{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())}}
 	s.sendBound, s.mtuBound, s.breakableBound, s.askBound = s.sendCall, s.mtuCall, s.breakableCall, s.askCall
+	s.errorBound = s.errors.read
 	s.reroute = newReroute(&s.ends)
-	if err := raw.Control(prepare); err != nil {
+	if err := errors.Join(raw.Control(prepare), reportICMP(raw, s.v6())); err != nil {
 		return nil, err
 	}
 	return s, s.breakable(true)

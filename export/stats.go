@@ -7,9 +7,9 @@ type CollectorStats struct {
 	Messages    atomic.Uint64 // datagrams sent
 	Records     atomic.Uint64 // data records in them, option data included
 	Octets      atomic.Uint64 // their UDP payload
-	Refused     atomic.Uint64 // datagrams that ICMP says are refused: nobody listens, or a firewall rejects
+	Refused     atomic.Uint64 // datagrams that came back (ICMP): nobody listens, a firewall rejects, or the host doesn't answer
 	SendErrors  atomic.Uint64 // datagrams that could not be sent
-	Unsent      atomic.Uint64 // records lost with them, or for want of a socket
+	Unsent      atomic.Uint64 // records lost with them or with refused ones, or for want of a socket
 	Flows       atomic.Uint64 // flow records among Records
 	LostFlows   atomic.Uint64 // flow records among Unsent
 	LostPackets atomic.Uint64 // what those counted

@@ -31,6 +31,7 @@ const (
 	ClockUnset       ID = "clock_unset"
 	ClockUnsynced    ID = "clock_unsynchronised"
 	NoCollector      ID = "no_collector"
+	CollectorFails   ID = "collector_fails"
 	NotPrinted       ID = "not_printed"
 	StateFailed      ID = "state_file_failed"
 	ConfigRefused    ID = "config_refused"
@@ -220,6 +221,12 @@ func ofService() []Definition {
 			Message: "no collector is configured: a service exports nothing",
 			Meaning: "flows are printed to the standard output, which a service's log has or nobody",
 			Advice:  "a [[collector]] in the configuration",
+		},
+		{
+			ID: CollectorFails, Severity: Failing, Alert: "ConntallyCollectorFails", Subjects: "collector",
+			Message: "what is exported doesn't arrive: the collector refuses it, is off, or can't be reached",
+			Meaning: "these records are missing there; conntally_export_lost_* count those that are known to be lost",
+			Advice:  "look whether the collector runs, and `conntally check --config FILE`",
 		},
 		{
 			ID: NotPrinted, Severity: Failing, Event: true, Alert: "ConntallyNotPrinted",

@@ -68,9 +68,24 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	p.happened(now, condition.TableFull, is.overflow-was.overflow, "sightings of connections without room")
 	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters went down")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
+	p.observeFailures(now)
 	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
 	p.happened(now, condition.TableResized, is.resized-was.resized, "dumps")
 	p.conditions.Tick(now)
+}
+
+// observeFailures raises a condition for each collector that can't be reached.
+func (p *Probe) observeFailures(now conntrack.Timestamp) {
+	var list []condition.Condition
+	for _, c := range p.exporter.Collectors {
+		if err := c.Failure(now); err != nil {
+			list = append(list, condition.Condition{
+				ID: condition.CollectorFails, Subject: fmt.Sprintf("%s, %s", c.Target.Address, c.Target.Protocol),
+				Detail: fmt.Sprintf("%v; %d flows with %d bytes lost so far", err, c.Stats.LostFlows.Load(), c.Stats.LostOctets.Load()),
+			})
+		}
+	}
+	p.conditions.Observe(now, list, condition.CollectorFails)
 }
 
 // happened raises an event that happened n times.

@@ -117,6 +117,11 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	was := p.exporter.Collectors
 	list := arrange(targets(c.Collectors, p.recordOptions.Optional), slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)
+	for _, added := range next.added {
+		if !slices.Contains(list, added) { // another has the same target
+			added.Close(now)
+		}
+	}
 	p.collectors.Store(&list)
 	for _, old := range was {
 		if !slices.Contains(list, old) {
