@@ -108,10 +108,7 @@ func (p *Probe) loop(ctx context.Context) error {
 		go p.reader.Watchdog(guarded, guardPatience)
 	}
 	p.reliable = p.reader.Reliable()
-	p.apply = func(e *conntrack.Event) { // bound once
-		p.observed.entries.Count(e)
-		p.table.Apply(e)
-	}
+	p.bind()
 	p.reader.OnChunk = func() { p.between(ctx) }
 
 	p.pacer.hurry = true
@@ -137,6 +134,14 @@ func (p *Probe) loop(ctx context.Context) error {
 		}
 	}
 	return p.stop()
+}
+
+// bind binds what every event is handed to, once.
+func (p *Probe) bind() {
+	p.apply = func(e *conntrack.Event) {
+		p.observed.entries.Count(e)
+		p.table.Apply(e)
+	}
 }
 
 // announce says once that the probe works: a dump was read, and templates are sent
