@@ -11,6 +11,7 @@ import (
 type fakeRoutes struct {
 	path    Path
 	version uint32
+	first   int64 // changes
 	since   int64
 	asked   int
 }
@@ -20,12 +21,12 @@ func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 func (l *fakeRoutes) Version() uint32 { return l.version }
 
 func (l *fakeRoutes) Changed(uint32, *conntrack.Event, Path, Path) (first, last int64) {
-	return l.since, l.since
+	return l.first, l.since
 }
 
 // change sends all another way from now on.
 func (l *fakeRoutes) change(p Path, now conntrack.Timestamp) {
-	l.path, l.version, l.since = p, l.version+1, now.Mono
+	l.path, l.version, l.first, l.since = p, l.version+1, now.Mono, now.Mono
 }
 
 const lan, wan, wan2, host = 3, 4, 5, 0
@@ -162,6 +163,27 @@ func TestRouteChange(t *testing.T) {
 	h.dump(old)
 	h.expire(old, h.now.Wall)
 	h.leaves("moved since the change", wan2)
+}
+
+// TestChangeUnderChurn: routes that go on changing don't keep a flow that lives from its own
+// change at its next record, nor give one that ends what came behind its last packet.
+func TestChangeUnderChurn(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	e := h.entry(conntrack.ProtoTCP)
+	h.dump(e)
+	l.change(Path{NewHop(lan, false), NewHop(wan2, true)}, h.now)
+	for range 6 { // till the active timeout
+		h.pass(10 * time.Second)
+		moves(e)
+		l.version, l.since = l.version+1, h.now.Mono
+		h.dump(e)
+	}
+	h.leaves("next record", wan2)
+	l.change(Path{}, h.now)
+	l.path, l.first = Path{NewHop(lan, false), NewHop(wan, true)}, h.now.Mono-int64(time.Minute)
+	moves(e)
+	h.expire(e, h.now.Wall)
+	h.leaves("end", wan2)
 }
 
 // TestEndByRouteChange: an interface that goes away ends connections, whose bytes
