@@ -125,6 +125,46 @@ func TestCollectorsAreApart(t *testing.T) {
 	})
 }
 
+// Of many refusals each reason is told, and none of them over and over.
+func TestReasonsAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
+		for i := range 100 {
+			log.Error("refused", zap.Int("line", i), zap.Strings("problems", []string{"first", fmt.Sprint("reason ", i%3)}))
+			log.With(zap.Error(fmt.Errorf("because %d", i%2))).Error("failed")
+		}
+		said := out.take()
+		for text, want := range map[string]int{"reason 0": 5, "reason 1": 5, "reason 2": 5, "because 0": 5, "because 1": 5} {
+			if got := strings.Count(said, text); got != want {
+				t.Errorf("%s: told %d times, want %d", text, got, want)
+			}
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// Reasons without end are bounded: what is beyond is counted together.
+func TestTooManyReasons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out lines
+		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
+		for range 2 { // the second time, all are forgotten
+			for i := range 1000 {
+				log.Error("refused", zap.Error(fmt.Errorf("port %d", i)))
+			}
+			if got, want := strings.Count(out.take(), "|"), 16+5; got != want {
+				t.Errorf("%d lines, want %d", got, want)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got := out.take(); strings.Count(got, "|") != 1 || !strings.Contains(got, "(and 979 more in the last minute)") {
+				t.Errorf("then %s", got)
+			}
+		}
+	})
+}
+
 // The end of the program doesn't swallow counts.
 func TestSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
