@@ -5,6 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/conntally/conntally/cmd/internal/suggest"
 )
 
 // flags is a flag set with a help text.
@@ -41,11 +44,31 @@ func (fs *flags) parse(args []string) error {
 		fs.print(out)
 		return err
 	case err != nil:
-		return usageError("%s: %v", fs.Name(), err)
+		return usageError("%s: %s", fs.Name(), fs.explain(err))
 	case fs.NArg() > 0:
 		return usageError("%s: unexpected argument %q", fs.Name(), fs.Arg(0))
 	}
 	return nil
+}
+
+// explain writes flags as our documentation does in an error of the flag package, which has
+// nothing but its text.
+func (fs *flags) explain(failure error) string {
+	text := failure.Error()
+	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
+		var names []string
+		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		if meant := suggest.Closest(name, names); meant != "" {
+			return fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, meant)
+		}
+		return fmt.Sprintf("unknown flag --%s; see conntally %s --help", name, fs.Name())
+	}
+	for _, before := range []string{"flag needs an argument: -", " for flag -", " for -"} {
+		if strings.Contains(text, before) {
+			return strings.Replace(text, before, before+"-", 1)
+		}
+	}
+	return text
 }
 
 // print prints the flags as our documentation writes them.

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/conntally/conntally/cmd/internal/logging"
+	"github.com/conntally/conntally/cmd/internal/suggest"
 )
 
 // Exit codes.
@@ -103,10 +104,15 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	case "-version", "--version":
 		return runVersion(ctx, nil, stdout, stderr)
 	}
+	var names []string
 	for _, c := range commands() {
 		if c.name == args[0] {
 			return c.run(ctx, args[1:], stdout, stderr)
 		}
+		names = append(names, c.name)
+	}
+	if meant := suggest.Closest(args[0], names); meant != "" {
+		return usageError("%q is not a command; did you mean %s?", args[0], meant)
 	}
 	return usageError("%q is not a command; see conntally help", args[0])
 }

@@ -9,6 +9,7 @@ func TestClosest(t *testing.T) {
 		"nat":             "nat",
 		"nta":             "nat",
 		"Nat":             "nat",
+		"NAT":             "nat",
 		"natt":            "nat",
 		"active-timeout":  "active_timeout",
 		"activ_timeout":   "active_timeout",

@@ -123,6 +123,8 @@ func TestProblems(t *testing.T) {
 		{"nat = 'a'", "1: nat = \"a\": unknown key; did you mean [flow] nat? want one of [flow], [[collector]], name\n"},
 		{"flow.deep = 1", "1: [flow] deep = 1: unknown key; did you mean [collector.inner] deep? want one of nat, max_flows, max_cpu, biflow, mark\n"},
 
+		{"x = ", "1: x =: unexpected EOF; expected value\n"},
+
 		// Above a syntax error.
 		{"nam = 1\n[flow]\nnat = [\n1\n2]\nbiflow = 1", "1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
 			"5: 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
