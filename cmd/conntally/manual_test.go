@@ -167,7 +167,7 @@ The command line or the configuration is wrong.
 .SH SIGNALS
 .B conntally run
 exports all that is pending at SIGTERM and SIGINT, then ends, and reads its
-configuration again at SIGHUP.
+configuration again at SIGHUP. A second SIGTERM or SIGINT ends any command at once.
 .SH ENVIRONMENT
 .TP
 .B STATE_DIRECTORY
