@@ -6,25 +6,36 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// question is what makes a difference to the route to an end, besides its address and that
+// of the sender.
+type question struct {
+	in, mark uint32
+	prefix   bool
+}
+
 // ask asks for the route to an end that packets of a sender take, nil for anybody's.
 // The answer is remembered as long as routes stay as they are, for all addresses that
 // are routed as these two are.
-func (r *Resolver) ask(to, sender *end, q query) answer {
-	v := r.seen
-	q.to = to.addr
-	k := key{to: to.atom, mark: q.mark, prefix: q.prefix}
+func (r *Resolver) ask(to, sender *end, q question) answer {
+	k := key{to: to.atom, mark: q.mark, in: q.in}
+	if q.prefix {
+		k.in |= prefixBit
+	}
 	if sender != nil {
-		q.from = sender.addr
-		k.from, k.in = sender.atom, q.in
-		if v.byFlow {
-			return r.lookUp(&q)
+		k.from = sender.atom
+		if r.seen.byFlow {
+			return r.lookUp(&query{to: to.addr, from: sender.addr, in: q.in, mark: q.mark, prefix: q.prefix, ports: &r.ports})
 		}
 	}
 	if a, known := r.cache.find(&k); known {
 		r.hits++
 		return a
 	}
-	a := r.lookUp(&q)
+	full := query{to: to.addr, in: q.in, mark: q.mark, prefix: q.prefix}
+	if sender != nil {
+		full.from = sender.addr
+	}
+	a := r.lookUp(&full)
 	if a.kind > nowhere || a.kind == nowhere && sender == nil { // what refuses one sender may take others
 		r.cache.add(&k, a)
 	}

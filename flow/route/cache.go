@@ -3,35 +3,46 @@ package route
 import (
 	"hash/maphash"
 	"math/bits"
+
+	"github.com/conntally/conntally/flow"
 )
 
 // key is what an answer depends on: a question, in which the addresses are the first
 // ones of their atoms.
 type key struct {
 	to, from number // from is 0 where it makes no difference who sends
-	in       uint32
+	in       uint32 // with prefixBit where the prefix of the route is asked for
 	mark     uint32
-	prefix   bool // it is asked for the prefix of the route
 }
+
+const prefixBit = 1 << 31 // the kernel's ifIndexes are positive and 32 bits wide
 
 // cache remembers answers: a hash table with open addressing and linear probing,
 // without pointers, so that the garbage collector passes it by.
 type cache struct {
 	slots []slot // a power of two
 	used  int
-	epoch uint32    // slots of another one are empty
+	epoch uint32    // of 24 bits; slots of another one are empty
 	seed  [2]uint64 // strangers choose addresses
 }
 
 type slot struct {
 	key
-	answer
-	epoch uint32
+	hop flow.Hop
+	tag uint32 // epoch and kind
 }
+
+// is compares word by word: faster than the compiler's comparison of 40 bytes.
+func (s *slot) is(k *key) bool {
+	return s.to.low == k.to.low && s.to.high == k.to.high && s.from.low == k.from.low && s.from.high == k.from.high &&
+		s.in == k.in && s.mark == k.mark
+}
+
+func (s *slot) epoch() uint32 { return s.tag >> 8 }
 
 const (
 	fewSlots  = 1 << 8
-	mostSlots = 1 << 16 // three quarters of which are used, at 56 B each
+	mostSlots = 1 << 16 // three quarters of which are used, at 48 B each
 )
 
 func newCache() cache {
@@ -45,14 +56,14 @@ func newCache() cache {
 // find returns the answer to k, if it is known.
 func (c *cache) find(k *key) (a answer, known bool) {
 	s := c.slot(k)
-	return s.answer, s.epoch == c.epoch
+	return answer{kind(s.tag), s.hop}, s.epoch() == c.epoch
 }
 
 // slot returns the slot of k, or the empty one where it belongs.
 func (c *cache) slot(k *key) *slot {
 	mask := uint64(len(c.slots) - 1)
 	for i := c.hash(k) & mask; ; i = (i + 1) & mask {
-		if s := &c.slots[i]; s.epoch != c.epoch || s.key == *k {
+		if s := &c.slots[i]; s.epoch() != c.epoch || s.is(k) {
 			return s
 		}
 	}
@@ -64,7 +75,7 @@ func (c *cache) add(k *key, a answer) {
 	if 4*(c.used+1) > 3*len(c.slots) {
 		c.grow()
 	}
-	*c.slot(k) = slot{*k, a, c.epoch}
+	*c.slot(k) = slot{*k, a.hop, c.epoch<<8 | uint32(a.kind)}
 	c.used++
 }
 
@@ -76,7 +87,7 @@ func (c *cache) grow() {
 	old := c.slots
 	c.slots = make([]slot, 2*len(old))
 	for i := range old {
-		if old[i].epoch == c.epoch {
+		if old[i].epoch() == c.epoch {
 			*c.slot(&old[i].key) = old[i]
 		}
 	}
@@ -85,7 +96,7 @@ func (c *cache) grow() {
 // clear forgets all answers, at no cost: routes may change many times a second.
 func (c *cache) clear() {
 	c.used = 0
-	if c.epoch++; c.epoch == 0 {
+	if c.epoch++; c.epoch >= 1<<24 {
 		clear(c.slots)
 		c.epoch = 1
 	}
@@ -94,9 +105,6 @@ func (c *cache) clear() {
 func (c *cache) hash(k *key) uint64 {
 	low := k.to.low ^ bits.RotateLeft64(k.from.low, 29) ^ uint64(k.in)
 	high := k.to.high ^ bits.RotateLeft64(k.from.high, 29) ^ uint64(k.mark)<<32
-	if k.prefix {
-		high ^= 1 << 63
-	}
 	high, low = bits.Mul64(low^c.seed[0], high^c.seed[1])
 	return high ^ low
 }

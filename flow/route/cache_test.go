@@ -31,7 +31,7 @@ func TestCache(t *testing.T) {
 	if len(c.slots) != mostSlots {
 		t.Errorf("%d slots", len(c.slots))
 	}
-	for _, epoch := range []uint32{c.epoch, 1<<32 - 1} { // the next one wraps
+	for _, epoch := range []uint32{c.epoch, 1<<24 - 1} { // the next one wraps
 		c.epoch = epoch
 		c.clear()
 		for k := range want {

@@ -14,9 +14,9 @@ type end struct {
 	addr *conntrack.Addr
 	atom number // the first of the addresses that are routed alike
 	answer
-	asked   query // for that answer
-	others  bool  // it is for packets from the other end, else for anybody's
-	settled bool  // by the zone, whatever routes say
+	asked   question // for that answer
+	others  bool     // it is for packets from the other end, else for anybody's
+	settled bool     // by the zone, whatever routes say
 }
 
 func (v *view) end(addr *conntrack.Addr) end {
@@ -77,11 +77,16 @@ func within(path flow.Path) flow.Path {
 // find asks for the routes to both ends.
 func (r *Resolver) find(inner, outer *end, e *conntrack.Event) {
 	r.plain(inner)
-	r.inZone(inner, e)
+	zoned := e.Zone|e.ReplyZone != 0
+	if zoned {
+		r.inZone(inner, e)
+	}
 	if inner.hop.Uplink() {
 		inner, outer = outer, inner
 		r.plain(inner)
-		r.inZone(inner, e)
+		if zoned {
+			r.inZone(inner, e)
+		}
 	}
 	r.from(inner, outer, e, e.Mark&r.marks)
 	r.from(outer, inner, e, 0)
@@ -96,7 +101,7 @@ func (r *Resolver) anybodys(to *end, mark uint32) {
 		to.answer = answer{kind: nowhere}
 		return
 	}
-	to.asked, to.others = query{mark: mark}, false
+	to.asked, to.others = question{mark: mark}, false
 	to.answer = r.ask(to, nil, to.asked)
 }
 
@@ -107,10 +112,9 @@ func (r *Resolver) from(sender, to *end, e *conntrack.Event, mark uint32) {
 		return
 	}
 	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !isGroup(to.addr) {
-		q := query{mark: mark}
+		q := question{mark: mark}
 		if v.byFlow {
 			r.ports = portsTowards(e, to)
-			q.ports = &r.ports
 		}
 		switch sender.kind {
 		case unicast:
@@ -136,9 +140,7 @@ func (r *Resolver) byDefault(to, other *end, e *conntrack.Event) bool {
 	if !to.others {
 		other = nil
 	}
-	if q.ports != nil {
-		r.ports = portsTowards(e, to)
-	}
+	r.ports = portsTowards(e, to)
 	return r.ask(to, other, q).kind == defaultRoute
 }
 

@@ -205,7 +205,7 @@ func (o *oracle) compareAnswer(to, from netip.Addr, in uint32) {
 		s := v.end(&a)
 		sender = &s
 	}
-	got := o.resolver.ask(&end, sender, query{in: in})
+	got := o.resolver.ask(&end, sender, question{in: in})
 	kind, out := o.ask(to, from, in)
 	if got.kind != kind || kind == unicast && got.hop.Index() != out {
 		o.t.Errorf("to %s from %s by %d: kind %d by %d, the kernel says %d by %d", to, from, in, got.kind, got.hop.Index(), kind, out)
