@@ -82,6 +82,6 @@ func putPair(e *Exporter, clock *fakeClock) {
 
 func putTranslation(e *Exporter, clock *fakeClock) {
 	r := sample(translatedBit, clock.at.Wall)
-	r.NAT = flow.NATBegan
+	r.NAT = flow.NATCreate
 	exportAllNow(e, &r)
 }

@@ -45,7 +45,7 @@ func natEventOf(r *flow.Record) uint8 {
 	if r.IsIPv6() {
 		event = translationCreate
 	}
-	if r.NAT == flow.NATEnded {
+	if r.NAT == flow.NATDelete {
 		event++
 	}
 	return event

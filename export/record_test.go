@@ -71,8 +71,8 @@ func sampleNAT(v6, ended bool, now int64) flow.Record {
 		kind |= v6Bit
 	}
 	r := sample(kind, now)
-	if r.NAT = flow.NATBegan; ended {
-		r.NAT = flow.NATEnded
+	if r.NAT = flow.NATCreate; ended {
+		r.NAT = flow.NATDelete
 	}
 	r.Start, r.Packets, r.Bytes = r.End, 0, 0
 	return r

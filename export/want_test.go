@@ -82,11 +82,11 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 // wantNATEvent follows the registry: 4 and 5 are of NAT44, 1 and 2 of any translation.
 func wantNATEvent(r *flow.Record) uint8 {
 	switch {
-	case r.Family == unix.AF_INET && r.NAT == flow.NATBegan:
+	case r.Family == unix.AF_INET && r.NAT == flow.NATCreate:
 		return 4
 	case r.Family == unix.AF_INET:
 		return 5
-	case r.NAT == flow.NATBegan:
+	case r.NAT == flow.NATCreate:
 		return 1
 	}
 	return 2

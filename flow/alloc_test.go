@@ -37,7 +37,7 @@ func steady(n int) (*Table, []conntrack.Event) {
 func TestNothingIsAllocatedForWhatIsLeftOut(t *testing.T) {
 	table, entries := steady(1000)
 	o := testOptions()
-	o.Skip = func(e *conntrack.Event) bool { return e.ID%2 == 0 }
+	o.Exclude = func(e *conntrack.Event) bool { return e.ID%2 == 0 }
 	table.Reconfigure(o)
 	for range 3 {
 		dumpAll(table, entries, 10*time.Second)

@@ -34,14 +34,14 @@ type world struct {
 	living []*conntrack.Event
 	moved  uint64
 	id     uint32
-	saved  map[conntrack.Key]Saved // the state file
+	saved  map[conntrack.Key]Checkpoint // the state file
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	o := Options{Active: 20 * time.Second, Idle: 5 * time.Second, NAT: View(seed % 2)}
 	o.NATEvents = seed%3 == 0
 	o.MaxFlows = int(seed % 5 * 3) // 0 is no bound
-	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)), saved: map[conntrack.Key]Saved{}}
+	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)), saved: map[conntrack.Key]Checkpoint{}}
 	w.begin(o)
 	w.dump()
 	return w
@@ -60,7 +60,7 @@ func (w *world) Export(p *Pair) {
 }
 
 func (w *world) keep() {
-	for _, s := range w.table.Notes() {
+	for _, s := range w.table.NewCheckpoints() {
 		w.saved[s.Key] = s
 	}
 }
@@ -73,7 +73,7 @@ func (w *world) restart() {
 			w.disturb()
 		}
 		w.table.Flush(w.now)
-		w.saved = kept(slices.Collect(w.table.Saved())...)
+		w.saved = kept(slices.Collect(w.table.Checkpoints())...)
 	}
 	for range w.rand.IntN(5) {
 		w.pass(time.Second)

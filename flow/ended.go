@@ -2,42 +2,42 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// ended remembers which entries have ended, by the hash of their key: a dump may
+// tombstones remembers which entries have ended, by the hash of their key: a dump may
 // still show one that was read into the socket before, and the kernel repeats a
 // DESTROY to all listeners while one of them stalls. It holds what ended during
 // the present dump interval and the one before.
 //
 // Should no dump ever end, it forgets early and stays bounded.
-type ended struct {
-	current, previous hashes
+type tombstones struct {
+	current, previous hashSet
 
 	began conntrack.Timestamp // of what is current
 	since conntrack.Timestamp // all that ended since is here; zero: all that ever did
 }
 
-func newEnded() ended {
-	return ended{current: newHashes(), previous: newHashes()}
+func newTombstones() tombstones {
+	return tombstones{current: newHashSet(), previous: newHashSet()}
 }
 
-// endedMost bounds each half of the memory, at 11 to 22 B each.
-const endedMost = 1 << 20
+// maxTombstones bounds each half of the memory, at 11 to 22 B each.
+const maxTombstones = 1 << 20
 
 // add remembers h for at least one whole dump from now, and tells whether it was
 // added before, since the dump before the last one.
-func (e *ended) add(h uint64, now conntrack.Timestamp) (again bool) {
-	if e.current.len() >= endedMost {
+func (e *tombstones) add(h uint64, now conntrack.Timestamp) (again bool) {
+	if e.current.len() >= maxTombstones {
 		e.rotate(now)
 	}
 	return !e.current.add(h) || e.before(h)
 }
 
 // recent tells whether h was added since the last dump.
-func (e *ended) recent(h uint64) bool { return e.current.has(h) }
+func (e *tombstones) recent(h uint64) bool { return e.current.has(h) }
 
-func (e *ended) before(h uint64) bool { return e.previous.has(h) }
+func (e *tombstones) before(h uint64) bool { return e.previous.has(h) }
 
 // rotate marks the end of a dump.
-func (e *ended) rotate(now conntrack.Timestamp) {
+func (e *tombstones) rotate(now conntrack.Timestamp) {
 	e.previous.clear()
 	e.current, e.previous = e.previous, e.current
 	e.since, e.began = e.began, now
@@ -46,9 +46,9 @@ func (e *ended) rotate(now conntrack.Timestamp) {
 // hasEnded remembers that an entry has ended, and tells whether that was known. Without
 // a start time another may have had the same key, but hardly the same counters.
 func (t *Table) hasEnded(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Timestamp) (again bool) {
-	again = t.ended.add(h, now)
+	again = t.tombstones.add(h, now)
 	if k.Start == 0 {
-		again = t.ended.add(t.index.hashWith(h, c), now)
+		again = t.tombstones.add(t.index.hashWith(h, c), now)
 	}
 	return again
 }

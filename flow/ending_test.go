@@ -259,7 +259,7 @@ func TestClockSteps(t *testing.T) {
 		}
 		for _, r := range records {
 			want := int64(0)
-			if r.NAT == NATEnded {
+			if r.NAT == NATDelete {
 				want = 36 * second
 			} else if r.ID>>32 == uint64(young.ID) {
 				want = 35 * second

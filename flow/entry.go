@@ -51,9 +51,9 @@ func (en *entry) zone(d conntrack.Direction) uint16 {
 	return en.key.Zone
 }
 
-// follow takes over what may change in the life of an entry. The reply's tuple
+// updateState takes over what may change in the life of an entry. The reply's tuple
 // can't: NAT is settled before an entry is in the kernel's table.
-func (en *entry) follow(e *conntrack.Event) {
+func (en *entry) updateState(e *conntrack.Event) {
 	if e.State == 0 { // an offloaded entry has none
 		return
 	}

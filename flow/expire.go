@@ -29,7 +29,7 @@ func (t *Table) exportLiving(en *entry, reason EndReason, e *conntrack.Event) {
 // what makes the exporter send the first.
 func (t *Table) exportNoted(en *entry, reason EndReason, now conntrack.Timestamp) {
 	if en.hasPending() {
-		t.note(en)
+		t.checkpoint(en)
 		t.export(en, reason, now)
 	}
 }
@@ -42,10 +42,10 @@ func (t *Table) rests(en *entry, now conntrack.Timestamp) bool {
 	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
 }
 
-// Late tells the table that the kernel could not report some ends yet and is going
+// ExpectLateEnds tells the table that the kernel could not report some ends yet and is going
 // to repeat them, which it does at once when there is room. For a while no end
 // is forgotten, and what dumps don't show is not taken to be gone.
-func (t *Table) Late(now conntrack.Timestamp) { t.late = now.Mono + lateFor }
+func (t *Table) ExpectLateEnds(now conntrack.Timestamp) { t.late = now.Mono + lateFor }
 
 // EndDump is told when a dump has shown every living entry. What the last two
 // didn't show is gone, and its DESTROY was lost.
@@ -53,16 +53,16 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 	if now.Mono >= t.late {
 		t.index.each(func(en *entry) {
 			if t.dump-en.dump >= 2 {
-				t.vanish(en, now)
+				t.expireMissing(en, now)
 			}
 		})
-		t.ended.rotate(now)
-		if t.away.settle() {
-			t.saved = nil // what it didn't show is gone
+		t.tombstones.rotate(now)
+		if t.overflow.settle() {
+			t.restored = nil // what it didn't show is gone
 		}
 	}
 	t.baseline = false
-	t.left.rotate()
+	t.excluded.rotate()
 	t.index.endDump()
 	t.shrink(now.Mono)
 	t.dump++
@@ -70,10 +70,10 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}
 }
 
-func (t *Table) vanish(en *entry, now conntrack.Timestamp) {
-	t.Stats.Vanished.Add(1)
+func (t *Table) expireMissing(en *entry, now conntrack.Timestamp) {
+	t.Stats.MissedDestroys.Add(1)
 	if en.key.Start == 0 || en.key.Start >= t.began.Wall { // an older one may report no end
-		t.Stats.Unreported.Add(1)
+		t.Stats.MissedNew.Add(1)
 	}
 	t.exportNoted(en, restReason(en), now)
 	h := t.index.hash(&en.key)

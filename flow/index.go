@@ -144,7 +144,7 @@ func (x *index) insert(en entry, h uint64) place {
 	if 4*(x.len()+1) > 3*len(x.slots) {
 		x.resize(2 * len(x.slots))
 	}
-	i := x.take()
+	i := x.allocate()
 	x.peak = max(x.peak, x.len())
 	en.after = none
 	*x.at(i) = en
@@ -169,8 +169,8 @@ func (x *index) resize(n int) {
 	}
 }
 
-// take returns an unused place.
-func (x *index) take() place {
+// allocate returns an unused place.
+func (x *index) allocate() place {
 	if n := len(x.free); n > 0 {
 		i := x.free[n-1]
 		x.free = x.free[:n-1]

@@ -40,7 +40,7 @@ func TestCollidingHashes(t *testing.T) {
 }
 
 func TestEndedForgets(t *testing.T) {
-	e := newEnded()
+	e := newTombstones()
 	has := func(h uint64) bool { return e.recent(h) || e.before(h) }
 	if e.add(1, at(1)) || !e.add(1, at(1)) {
 		t.Error("doesn't tell the first time from the second")
@@ -62,11 +62,11 @@ func TestEndedForgets(t *testing.T) {
 	if e.since != at(4) {
 		t.Errorf("remembers since %v", e.since)
 	}
-	for h := range uint64(3 * endedMost) {
+	for h := range uint64(3 * maxTombstones) {
 		e.add(h, at(3))
 	}
-	if n := e.current.len() + e.previous.len(); n > 2*endedMost {
-		t.Errorf("remembers %d without a dump, want at most %d", n, 2*endedMost)
+	if n := e.current.len() + e.previous.len(); n > 2*maxTombstones {
+		t.Errorf("remembers %d without a dump, want at most %d", n, 2*maxTombstones)
 	}
 }
 

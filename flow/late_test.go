@@ -25,7 +25,7 @@ func TestLateEnds(t *testing.T) {
 	stop := h.now.Wall
 	for range 20 {
 		h.pass(10 * time.Second)
-		h.table.Late(h.now)
+		h.table.ExpectLateEnds(h.now)
 		h.dump()
 	}
 	for range 2 {
@@ -41,8 +41,8 @@ func TestLateEnds(t *testing.T) {
 	h.expire(met, stop)
 	h.expire(unmet, stop)
 	s := &h.table.Stats
-	if got := bytesOf(h.take()); got != 3300 || s.Vanished.Load() != 0 || s.Duplicates.Load() != 4 || s.Flows.Load() != 0 {
-		t.Errorf("%d bytes, %d vanished, %d duplicates, %d flows", got, s.Vanished.Load(), s.Duplicates.Load(), s.Flows.Load())
+	if got := bytesOf(h.take()); got != 3300 || s.MissedDestroys.Load() != 0 || s.Duplicates.Load() != 4 || s.Flows.Load() != 0 {
+		t.Errorf("%d bytes, %d vanished, %d duplicates, %d flows", got, s.MissedDestroys.Load(), s.Duplicates.Load(), s.Flows.Load())
 	}
 }
 
@@ -74,8 +74,8 @@ func TestVanishedThenEnded(t *testing.T) {
 		h.dump()
 	}
 	h.expire(e, stop)
-	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Vanished.Load() != 1 {
-		t.Errorf("%d bytes, %d vanished", got, h.table.Stats.Vanished.Load())
+	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.MissedDestroys.Load() != 1 {
+		t.Errorf("%d bytes, %d vanished", got, h.table.Stats.MissedDestroys.Load())
 	}
 }
 

@@ -7,14 +7,14 @@ type NATEvent uint8
 
 // The NAT events.
 const (
-	NATBegan NATEvent = iota + 1
-	NATEnded
+	NATCreate NATEvent = iota + 1
+	NATDelete
 )
 
 // endNAT tells when a connection's translation ended: its addresses and ports are free
 // from then on.
 func (t *Table) endNAT(en *entry, e *conntrack.Event) {
-	t.tellNAT(en, NATEnded, goneAt(e), e.At)
+	t.exportNATEvent(en, NATDelete, goneAt(e), e.At)
 }
 
 // goneAt returns when an entry went of which e tells the end.
@@ -25,8 +25,8 @@ func goneAt(e *conntrack.Event) int64 {
 	return toMono(e.Stop, e.At)
 }
 
-// tellNAT exports what became of a translation at a moment of the monotonic clock.
-func (t *Table) tellNAT(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
+// exportNATEvent exports what became of a translation at a moment of the monotonic clock.
+func (t *Table) exportNATEvent(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
 	orig, reply := &en.key.Orig, &en.reply
 	if !t.options.NATEvents || !translated(orig, reply) {
 		return

@@ -28,7 +28,7 @@ func told(records []Record) (all []string) {
 		if r.NAT == 0 {
 			continue
 		}
-		what := map[NATEvent]string{NATBegan: "began", NATEnded: "ended"}[r.NAT]
+		what := map[NATEvent]string{NATCreate: "began", NATDelete: "ended"}[r.NAT]
 		all = append(all, fmt.Sprintf("%s %v %v:%d->%v:%d as %v:%d->%v:%d", what, time.Duration(r.Start-epoch),
 			r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, r.PostSrc.Netip(), r.PostSrcPort, r.PostDst.Netip(), r.PostDstPort))
 	}
@@ -117,7 +117,7 @@ func TestNATEventsOlder(t *testing.T) {
 		h.table = NewTable(o, testTimeouts(), h, h.now)
 		want := 1
 		if restored {
-			h.table.Restore(h.now.Wall, map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
+			h.table.Restore(h.now.Wall, map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
 			want = 0
 		}
 		h.dump(e)

@@ -245,7 +245,7 @@ func TestRestoredPath(t *testing.T) {
 	h, _ := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
-	h.table.Restore(h.now.Wall, map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
+	h.table.Restore(h.now.Wall, map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
 	h.expire(e, h.now.Wall)
 	h.leaves("restored", wan)
 }

@@ -10,7 +10,7 @@ import (
 
 // again returns a harness for the next life of the program: it knows what saved
 // tells, and the clock goes on.
-func (h *harness) again(saved map[conntrack.Key]Saved) *harness {
+func (h *harness) again(saved map[conntrack.Key]Checkpoint) *harness {
 	next := &harness{t: h.t, now: h.now}
 	next.table = NewTable(h.table.options, testTimeouts(), next, next.now)
 	next.table.Restore(epoch, saved)
@@ -29,9 +29,9 @@ func TestRestart(t *testing.T) {
 			old.ID, long.ID, fresh.ID = 1, 2, 3
 			old.Start = epoch - second
 			moves(old) // not ours to count
-			saved := map[conntrack.Key]Saved{}
+			saved := map[conntrack.Key]Checkpoint{}
 			keep := func() {
-				for _, s := range h.table.Notes() {
+				for _, s := range h.table.NewCheckpoints() {
 					saved[s.Key] = s
 				}
 			}
@@ -49,7 +49,7 @@ func TestRestart(t *testing.T) {
 				h.live(old)
 				h.table.Flush(h.now)
 				clear(saved)
-				for s := range h.table.Saved() {
+				for s := range h.table.Checkpoints() {
 					saved[s.Key] = s
 				}
 			}
@@ -118,11 +118,11 @@ func TestRestartTimes(t *testing.T) {
 			h.pass(polls)
 			h.dump(e)
 		}
-		saved := kept(slices.Clone(h.table.Notes())...)
+		saved := kept(slices.Clone(h.table.NewCheckpoints())...)
 		h.now.Wall += int64(c.step)
 		if !c.killed {
 			h.table.Flush(h.now)
-			saved = kept(slices.Collect(h.table.Saved())...)
+			saved = kept(slices.Collect(h.table.Checkpoints())...)
 		}
 		next := h.again(saved)
 		moves(e)
@@ -145,7 +145,7 @@ func TestRestartOfOlder(t *testing.T) {
 	moves(e)
 	h.pass(time.Second)
 	h.dump(e)
-	next := h.again(kept(h.table.Notes()...))
+	next := h.again(kept(h.table.NewCheckpoints()...))
 	moves(e)
 	next.pass(time.Second)
 	next.dump(e)
@@ -163,7 +163,7 @@ func TestRestoredRecord(t *testing.T) {
 	met.ID = 8
 	moves(exported)
 	h.pass(100 * time.Second)
-	next := h.again(kept(Saved{Key: exported.Key(), Sent: exported.Counters, Until: h.now.Mono}, Saved{Key: met.Key(), Until: h.now.Mono}))
+	next := h.again(kept(Checkpoint{Key: exported.Key(), Sent: exported.Counters, Until: h.now.Mono}, Checkpoint{Key: met.Key(), Until: h.now.Mono}))
 	next.pass(10 * time.Second)
 	for _, e := range []*conntrack.Event{exported, met} {
 		moves(e)
@@ -181,9 +181,9 @@ func TestRestoredRecord(t *testing.T) {
 // What a whole dump doesn't show is gone, and needn't be known any longer.
 func TestRestoredAreForgotten(t *testing.T) {
 	h := running(t, testOptions())
-	next := h.again(kept(Saved{Key: h.entry(conntrack.ProtoTCP).Key()}))
+	next := h.again(kept(Checkpoint{Key: h.entry(conntrack.ProtoTCP).Key()}))
 	next.dump()
-	if left := slices.Collect(next.table.Saved()); len(left) != 0 {
+	if left := slices.Collect(next.table.Checkpoints()); len(left) != 0 {
 		t.Errorf("%+v", left)
 	}
 }
@@ -192,7 +192,7 @@ func TestRestoredAreForgotten(t *testing.T) {
 func TestRestoredFuture(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
-	next := h.again(kept(Saved{Key: e.Key(), Until: epoch}))
+	next := h.again(kept(Checkpoint{Key: e.Key(), Until: epoch}))
 	moves(e)
 	next.dump(e)
 	next.table.Flush(next.now)
@@ -209,7 +209,7 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	moves(e)
 	sent := e.Counters
 	moves(e)
-	next := h.again(map[conntrack.Key]Saved{e.Key(): {Key: e.Key(), Sent: sent, Until: h.now.Mono}})
+	next := h.again(map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Sent: sent, Until: h.now.Mono}})
 	next.expire(e, next.now.Wall)
 	next.exported(1100)
 }
@@ -229,7 +229,7 @@ func TestNotedBeforeExported(t *testing.T) {
 	e := h.entry(conntrack.ProtoTCP)
 	exported := 0
 	h.table.sink = sinkFunc(func(*Pair) {
-		for _, s := range h.table.Notes() {
+		for _, s := range h.table.NewCheckpoints() {
 			noted[s.Key] = s.Sent
 		}
 		if exported++; noted[e.Key()] != e.Counters {
@@ -253,8 +253,8 @@ func TestNotedBeforeExported(t *testing.T) {
 }
 
 // kept is what a state file would hold of these.
-func kept(all ...Saved) map[conntrack.Key]Saved {
-	saved := map[conntrack.Key]Saved{}
+func kept(all ...Checkpoint) map[conntrack.Key]Checkpoint {
+	saved := map[conntrack.Key]Checkpoint{}
 	for _, s := range all {
 		saved[s.Key] = s
 	}
@@ -269,7 +269,7 @@ func TestRestoredWithoutRoom(t *testing.T) {
 	a, b := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
 	b.ID = 8
 	moves(b)
-	sent := Saved{Key: b.Key(), Sent: b.Counters}
+	sent := Checkpoint{Key: b.Key(), Sent: b.Counters}
 	next := h.again(kept(sent))
 	for range 5 {
 		next.pass(10 * time.Second)
@@ -277,7 +277,7 @@ func TestRestoredWithoutRoom(t *testing.T) {
 		next.dump(a, b)
 	}
 	next.take()
-	third := next.again(kept(slices.Collect(next.table.Saved())...))
+	third := next.again(kept(slices.Collect(next.table.Checkpoints())...))
 	for _, h := range []*harness{next, third} {
 		moves(b)
 		h.pass(time.Second)
@@ -295,9 +295,9 @@ func TestRestoredTwiceWithoutDump(t *testing.T) {
 	unseen.ID = 8
 	moves(shown)
 	moves(unseen)
-	second := h.again(kept(Saved{Key: shown.Key(), Sent: shown.Counters}, Saved{Key: unseen.Key(), Sent: unseen.Counters}))
+	second := h.again(kept(Checkpoint{Key: shown.Key(), Sent: shown.Counters}, Checkpoint{Key: unseen.Key(), Sent: unseen.Counters}))
 	second.live(shown)
-	third := second.again(kept(slices.Collect(second.table.Saved())...))
+	third := second.again(kept(slices.Collect(second.table.Checkpoints())...))
 	moves(shown)
 	moves(unseen)
 	third.dump(shown, unseen)
@@ -310,10 +310,10 @@ func TestRestoredEndsLate(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
-	next := h.again(kept(Saved{Key: e.Key(), Sent: e.Counters}))
+	next := h.again(kept(Checkpoint{Key: e.Key(), Sent: e.Counters}))
 	moves(e)
 	for range 3 {
-		next.table.Late(next.now)
+		next.table.ExpectLateEnds(next.now)
 		next.dump()
 	}
 	next.expire(e, next.now.Wall)
@@ -343,7 +343,7 @@ func TestRestoredThenRecreated(t *testing.T) {
 	e := h.masqueraded(conntrack.ProtoUDP)
 	e.Start = 0
 	moves(e)
-	next := h.again(kept(Saved{Key: e.Key(), Sent: e.Counters}))
+	next := h.again(kept(Checkpoint{Key: e.Key(), Sent: e.Counters}))
 	for range 4 {
 		moves(e)
 	}

@@ -2,9 +2,9 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// Saved is how much of a living conntrack entry has been exported. It is what a
+// Checkpoint is how much of a living conntrack entry has been exported. It is what a
 // restart has to know in order to count no byte twice and to lose none.
-type Saved struct {
+type Checkpoint struct {
 	Key conntrack.Key
 	// Sent are the kernel's cumulative counters up to which everything is
 	// exported, or is from before our time.

@@ -24,15 +24,15 @@ func (t *Table) shrink(now int64) {
 	for _, set := range t.hashSets() {
 		set.shrink()
 	}
-	if t.notesPeak = max(t.notesPeak, len(t.notes)); shrinkShare*t.notesPeak < cap(t.notes) {
-		t.notes = append(make([]Saved, 0, t.notesPeak), t.notes...)
+	if t.freshPeak = max(t.freshPeak, len(t.fresh)); shrinkShare*t.freshPeak < cap(t.fresh) {
+		t.fresh = append(make([]Checkpoint, 0, t.freshPeak), t.fresh...)
 	}
-	t.notesPeak = 0
+	t.freshPeak = 0
 }
 
 // hashSets returns all that grow with connections.
-func (t *Table) hashSets() [4]*hashes {
-	return [...]*hashes{&t.ended.current, &t.ended.previous, &t.left.current, &t.left.previous}
+func (t *Table) hashSets() [4]*hashSet {
+	return [...]*hashSet{&t.tombstones.current, &t.tombstones.previous, &t.excluded.current, &t.excluded.previous}
 }
 
 // shrink compacts x where it had room for far more entries than there were since the
@@ -65,7 +65,7 @@ func (x *index) compact() {
 
 // shrink makes s smaller where it had room for far more hashes than there were since the
 // last call.
-func (s *hashes) shrink() {
+func (s *hashSet) shrink() {
 	if len(s.slots) > minSlots && shrinkShare*s.peak < len(s.slots) {
 		s.compact()
 	}
@@ -73,7 +73,7 @@ func (s *hashes) shrink() {
 }
 
 // compact gives s the size that its hashes need.
-func (s *hashes) compact() { s.resize(slotsFor(s.n)) }
+func (s *hashSet) compact() { s.resize(slotsFor(s.n)) }
 
 // slotsFor returns how many slots n entries need, and some to come: a power of two.
 func slotsFor(n int) int {

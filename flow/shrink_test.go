@@ -26,7 +26,7 @@ type crowd struct {
 func newCrowd() *crowd {
 	c := &crowd{now: conntrack.Timestamp{Mono: int64(time.Hour), Wall: epoch}}
 	o := testOptions()
-	o.Skip = func(e *conntrack.Event) bool { return e.Mark != 0 }
+	o.Exclude = func(e *conntrack.Event) bool { return e.Mark != 0 }
 	c.table = NewTable(o, testTimeouts(), discard{}, c.now)
 	c.table.Restore(epoch, nil) // with a state file
 	c.dump(0, 0)
@@ -56,7 +56,7 @@ func (c *crowd) dump(n, leftOut int) {
 		c.table.Apply(c.entry(i+1<<24, 1))
 	}
 	c.table.EndDump(c.now)
-	c.table.Notes()
+	c.table.NewCheckpoints()
 }
 
 // end ends the entries from one to below another.
@@ -65,7 +65,7 @@ func (c *crowd) end(from, to int) {
 		e := c.entry(i, 0)
 		e.Kind, e.Stop = conntrack.Destroyed, c.now.Wall
 		c.table.Apply(e)
-		c.table.Notes()
+		c.table.NewCheckpoints()
 	}
 }
 

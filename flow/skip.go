@@ -14,38 +14,38 @@ func toSelf(e *conntrack.Event) bool {
 	return !away || reply.Src == reply.Dst
 }
 
-// leftOut remembers the connections that Options.Skip leaves out, by the hash of
+// exclusions remembers the connections that Options.Exclude leaves out, by the hash of
 // their key, so that each is judged once. It forgets what a whole dump didn't show.
-type leftOut struct {
-	current, previous hashes
+type exclusions struct {
+	current, previous hashSet
 	// before holds those that were left out until the options changed, while the
 	// dump goes on in which all are judged anew.
-	before *hashes
+	before *hashSet
 }
 
-func newLeftOut() leftOut { return leftOut{current: newHashes(), previous: newHashes()} }
+func newExcluded() exclusions { return exclusions{current: newHashSet(), previous: newHashSet()} }
 
-// leftOutMost bounds each half of the memory, at 11 to 22 B each. What is beyond is
+// maxExcluded bounds each half of the memory, at 11 to 22 B each. What is beyond is
 // judged at each sight.
-const leftOutMost = 1 << 20
+const maxExcluded = 1 << 20
 
-func (l *leftOut) add(h uint64) {
-	if l.current.len() < leftOutMost {
+func (l *exclusions) add(h uint64) {
+	if l.current.len() < maxExcluded {
 		l.current.add(h)
 	}
 }
 
-func (l *leftOut) has(h uint64) bool { return l.current.has(h) || l.previous.has(h) }
+func (l *exclusions) has(h uint64) bool { return l.current.has(h) || l.previous.has(h) }
 
 // was tells whether h was left out until the options changed.
-func (l *leftOut) was(h uint64) bool { return l.before != nil && l.before.has(h) }
+func (l *exclusions) was(h uint64) bool { return l.before != nil && l.before.has(h) }
 
 // anew begins the dump in which all connections are judged anew.
-func (l *leftOut) anew() {
+func (l *exclusions) anew() {
 	if l.before == nil {
-		l.before = new(newHashes())
+		l.before = new(newHashSet())
 	}
-	for _, half := range []*hashes{&l.current, &l.previous} {
+	for _, half := range []*hashSet{&l.current, &l.previous} {
 		for _, h := range half.slots {
 			if h != 0 {
 				l.before.add(h)
@@ -56,22 +56,22 @@ func (l *leftOut) anew() {
 }
 
 // rotate marks the end of a dump.
-func (l *leftOut) rotate() {
+func (l *exclusions) rotate() {
 	l.before = nil
 	l.previous.clear()
 	l.current, l.previous = l.previous, l.current
 }
 
-// skips tells whether a connection that has no flow is left out, and remembers what
-// Options.Skip says.
-func (t *Table) skips(e *conntrack.Event, h uint64) bool {
+// excludes tells whether a connection that has no flow is left out, and remembers what
+// Options.Exclude says.
+func (t *Table) excludes(e *conntrack.Event, h uint64) bool {
 	if toSelf(e) {
 		return true
 	}
-	if !t.left.has(h) && (t.options.Skip == nil || !t.options.Skip(e)) {
+	if !t.excluded.has(h) && (t.options.Exclude == nil || !t.options.Exclude(e)) {
 		return false
 	}
-	t.left.add(h)
+	t.excluded.add(h)
 	return true
 }
 
@@ -80,18 +80,18 @@ func (t *Table) skips(e *conntrack.Event, h uint64) bool {
 func (t *Table) Reconfigure(o Options) {
 	o.Routes = t.options.Routes
 	t.options = o
-	t.left.anew()
+	t.excluded.anew()
 }
 
 // dismissed ends a flow that changed options leave out. What it had moved up to the
 // last reading is exported.
 func (t *Table) dismissed(en *entry, e *conntrack.Event) bool {
-	if t.options.Skip == nil || !t.options.Skip(e) {
+	if t.options.Exclude == nil || !t.options.Exclude(e) {
 		return false
 	}
 	t.exportNoted(en, EndForced, e.At)
 	h := t.index.hash(&en.key)
-	t.left.add(h)
+	t.excluded.add(h)
 	t.drop(en, h, e.At.Mono, e.At)
 	return true
 }

@@ -18,7 +18,7 @@ func (m *marked) skip(e *conntrack.Event) bool {
 
 func markedOptions() (Options, *marked) {
 	o, m := testOptions(), new(marked)
-	o.Skip = m.skip
+	o.Exclude = m.skip
 	return o, m
 }
 
@@ -50,8 +50,8 @@ func TestShortLivedIsJudged(t *testing.T) {
 		e.Mark = mark
 		moves(e)
 		h.expire(e, h.now.Wall)
-		if got := bytesOf(h.take()); got != 1100*uint64(1-mark) || h.table.Stats.Ignored.Load() != uint64(mark) {
-			t.Errorf("mark %d: %d bytes, ignored %d", mark, got, h.table.Stats.Ignored.Load())
+		if got := bytesOf(h.take()); got != 1100*uint64(1-mark) || h.table.Stats.Excluded.Load() != uint64(mark) {
+			t.Errorf("mark %d: %d bytes, ignored %d", mark, got, h.table.Stats.Excluded.Load())
 		}
 	}
 }
@@ -64,18 +64,18 @@ func TestLeftOutIsForgotten(t *testing.T) {
 	e.Mark = 1
 	for range 3 {
 		h.dump(e)
-		if h.table.left.current.len()+h.table.left.previous.len() != 1 {
+		if h.table.excluded.current.len()+h.table.excluded.previous.len() != 1 {
 			t.Error("forgotten while it lives")
 		}
 	}
 	h.dump()
-	if h.table.left.current.len()+h.table.left.previous.len() != 0 {
+	if h.table.excluded.current.len()+h.table.excluded.previous.len() != 0 {
 		t.Error("not forgotten")
 	}
-	for i := range uint64(2 * leftOutMost) {
-		h.table.left.add(i)
+	for i := range uint64(2 * maxExcluded) {
+		h.table.excluded.add(i)
 	}
-	if n := h.table.left.current.len(); n > leftOutMost {
+	if n := h.table.excluded.current.len(); n > maxExcluded {
 		t.Errorf("%d are remembered", n)
 	}
 }

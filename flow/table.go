@@ -17,9 +17,9 @@ type Options struct {
 	// RouteResolver finds the interfaces; nil leaves them 0. It is asked once for each
 	// flow, and again at the export of one whose path may have changed.
 	Routes RouteResolver
-	// Skip says which connections to leave out, besides those on loopback; nil
+	// Exclude says which connections to leave out, besides those on loopback; nil
 	// leaves out none. It is asked when a connection is met, and not again.
-	Skip func(*conntrack.Event) bool
+	Exclude func(*conntrack.Event) bool
 
 	// NATEvents has the Sink told when a translation begins and ends.
 	NATEvents bool
@@ -36,24 +36,24 @@ type Table struct {
 	timeouts *conntrack.Timeouts
 	sink     Sink
 
-	index    index
-	ended    ended
-	left     leftOut
-	began    conntrack.Timestamp
-	dump     uint32                 // number of the present dump, 1 the first
-	dumps    [3]conntrack.Timestamp // when the last three ended, the latest first
-	interval int64                  // between the last two, ns
-	late     int64                  // until when ends may be reported late, monotonic
-	baseline bool                   // the first dump is not complete yet
-	away     turnedAway
-	pair     Pair // being exported
+	index      index
+	tombstones tombstones
+	excluded   exclusions
+	began      conntrack.Timestamp
+	dump       uint32                 // number of the present dump, 1 the first
+	dumps      [3]conntrack.Timestamp // when the last three ended, the latest first
+	interval   int64                  // between the last two, ns
+	late       int64                  // until when ends may be reported late, monotonic
+	baseline   bool                   // the first dump is not complete yet
+	overflow   overflow
+	pair       Pair // being exported
 
-	saved  map[conntrack.Key]Saved // by an earlier life, of what was not met yet
-	noting bool
-	notes  []Saved
+	restored      map[conntrack.Key]Checkpoint // by an earlier life, of what was not met yet
+	checkpointing bool
+	fresh         []Checkpoint
 
 	shrunk    int64 // when shrink was last called, monotonic
-	notesPeak int   // the most notes taken at once since then
+	freshPeak int   // the most notes taken at once since then
 }
 
 // NewTable returns an empty table that counts what moves from now on. now must
@@ -61,7 +61,7 @@ type Table struct {
 func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Timestamp) *Table {
 	return &Table{
 		options: o, timeouts: t, sink: sink,
-		index: newIndex(), ended: newEnded(), left: newLeftOut(),
+		index: newIndex(), tombstones: newTombstones(), excluded: newExcluded(),
 		began: now, shrunk: now.Mono, dump: 1, baseline: true,
 		dumps: [3]conntrack.Timestamp{now, now, now},
 	}
@@ -91,7 +91,7 @@ func (t *Table) uncounted(e *conntrack.Event) {
 	case !toSelf(e):
 		t.Stats.Uncounted.Add(1)
 	case e.Kind == conntrack.Destroyed:
-		t.Stats.Ignored.Add(1)
+		t.Stats.Excluded.Add(1)
 	}
 }
 
@@ -99,13 +99,13 @@ func (t *Table) uncounted(e *conntrack.Event) {
 func (t *Table) live(e *conntrack.Event) {
 	i := t.index.following(e)
 	if i == none {
-		if i = t.meet(e); i == none {
+		if i = t.lookup(e); i == none {
 			return
 		}
 		t.index.show(i)
 	}
 	en := t.index.at(i)
-	if t.left.before != nil && t.dismissed(en, e) {
+	if t.excluded.before != nil && t.dismissed(en, e) {
 		return
 	}
 	moved := t.update(en, e)
@@ -115,43 +115,43 @@ func (t *Table) live(e *conntrack.Event) {
 	}
 }
 
-// meet finds the flow of an entry or begins one, and returns none where it is left
+// lookup finds the flow of an entry or begins one, and returns none where it is left
 // out, where its end is known already or where there is no room.
-func (t *Table) meet(e *conntrack.Event) place {
+func (t *Table) lookup(e *conntrack.Event) place {
 	key := e.Key()
 	k := &key
 	h := t.index.hash(k)
 	if i := t.index.find(k, h); i != none {
 		return i
 	}
-	if t.skips(e, h) {
+	if t.excludes(e, h) {
 		return none
 	}
-	if t.ended.recent(h) || k.Start != 0 && t.ended.before(h) {
-		t.Stats.Stale.Add(1)
+	if t.tombstones.recent(h) || k.Start != 0 && t.tombstones.before(h) {
+		t.Stats.StaleEntries.Add(1)
 		return none
 	}
-	return t.admit(e, k, h)
+	return t.insert(e, k, h)
 }
 
-// admit begins a flow for an entry that is met alive for the first time, or
+// insert begins a flow for an entry that is met alive for the first time, or
 // returns none when there is no room.
-func (t *Table) admit(e *conntrack.Event, k *conntrack.Key, h uint64) place {
+func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	// What dumps should have shown for long was counted, and then missed by two
 	// of them: counting it whole again would be worse than missing a part.
-	old := t.predates(e, k, h) || !t.away.any && t.overdue(e) || t.left.was(h)
+	old := t.predates(e, k, h) || !t.overflow.any && t.overdue(e) || t.excluded.was(h)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
-		t.Stats.Full.Add(1)
-		t.away.add(h, old)
+		t.Stats.TableFull.Add(1)
+		t.overflow.add(h, old)
 		return none
 	}
-	t.away.forget(h)
+	t.overflow.forget(h)
 	en := t.begin(e, k)
 	if old {
 		en.last, en.asleep, en.begun = e.Counters, true, true
 		en.begin, en.moved, en.seen = e.At.Mono, e.At.Mono, e.At.Mono
-		t.Stats.Baselined.Add(1)
-		t.note(&en)
+		t.Stats.Preexisting.Add(1)
+		t.checkpoint(&en)
 	}
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
@@ -163,10 +163,10 @@ func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	start := t.startOf(e)
 	en := entry{key: *k, reply: e.Reply, begin: start, moved: start, seen: start, state: e.State, midstream: startsMidstream(e)}
 	t.route(&en, e)
-	if s, known := t.saved[*k]; known {
+	if s, known := t.restored[*k]; known {
 		t.resume(&en, &s, e.At)
 	} else {
-		t.tellNAT(&en, NATBegan, start, e.At)
+		t.exportNATEvent(&en, NATCreate, start, e.At)
 	}
 	return en
 }
@@ -177,16 +177,16 @@ func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 // whatever the system clock did since.
 func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
 	if !t.baseline {
-		return t.away.isOlder(h)
+		return t.overflow.isOlder(h)
 	}
-	_, known := t.saved[*k]
+	_, known := t.restored[*k]
 	return !known && (e.Start == 0 || e.Start < t.began.Wall)
 }
 
 // destroyed takes the end of an entry: it brings the final counters.
 func (t *Table) destroyed(e *conntrack.Event) {
 	if toSelf(e) {
-		t.Stats.Ignored.Add(1)
+		t.Stats.Excluded.Add(1)
 		return
 	}
 	key := e.Key()
@@ -198,7 +198,7 @@ func (t *Table) destroyed(e *conntrack.Event) {
 		if again {
 			t.Stats.Duplicates.Add(1)
 		} else {
-			t.unmet(e, k, h)
+			t.shortLived(e, k, h)
 		}
 		return
 	}
@@ -210,25 +210,25 @@ func (t *Table) destroyed(e *conntrack.Event) {
 // drop lets go of a flow whose bytes are exported, with the hash of its key: that its
 // translation ended at a moment of the monotonic clock is told.
 func (t *Table) drop(en *entry, h uint64, at int64, now conntrack.Timestamp) {
-	t.tellNAT(en, NATEnded, at, now)
+	t.exportNATEvent(en, NATDelete, at, now)
 	k := en.key // remove empties en
 	t.index.remove(&k, h)
 	t.Stats.Flows.Add(-1)
 }
 
-// unmet exports an entry that no dump has shown: it came and went between two, or
+// shortLived exports an entry that no dump has shown: it came and went between two, or
 // it found no room. Else its end was reported before and is repeated late.
-func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key, h uint64) {
+func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key, h uint64) {
 	reason := reasonOf(e)
 	switch {
-	case t.predates(e, k, h), t.left.was(h), t.skips(e, h):
-		t.away.forget(h)
-		t.Stats.Ignored.Add(1)
+	case t.predates(e, k, h), t.excluded.was(h), t.excludes(e, h):
+		t.overflow.forget(h)
+		t.Stats.Excluded.Add(1)
 		return
 	case t.forgotten(e):
 		t.Stats.Duplicates.Add(1)
 		return
-	case t.away.any && t.overdue(e):
+	case t.overflow.any && t.overdue(e):
 		reason = EndResources
 	}
 	en := t.begin(e, k)
@@ -239,7 +239,7 @@ func (t *Table) unmet(e *conntrack.Event, k *conntrack.Key, h uint64) {
 // forgotten tells whether e ended so long ago that its end was reported then. An end
 // that is reported late for the first time is not: see Late.
 func (t *Table) forgotten(e *conntrack.Event) bool {
-	since := t.ended.since
+	since := t.tombstones.since
 	return e.Stop > 0 && !stepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
 }
 
@@ -262,7 +262,7 @@ func stepped(now, before conntrack.Timestamp) bool {
 
 // finish exports the rest of a flow.
 func (t *Table) finish(en *entry, e *conntrack.Event, reason EndReason) {
-	moved := t.take(en, e)
+	moved := t.addDeltas(en, e)
 	if !en.hasPending() {
 		return
 	}
@@ -273,7 +273,7 @@ func (t *Table) finish(en *entry, e *conntrack.Event, reason EndReason) {
 
 // update takes the present counters of a living entry.
 func (t *Table) update(en *entry, e *conntrack.Event) (moved bool) {
-	moved = t.take(en, e)
+	moved = t.addDeltas(en, e)
 	if moved {
 		last, ok := t.timeouts.LastPacket(e, en.seen)
 		if !ok {
@@ -285,17 +285,17 @@ func (t *Table) update(en *entry, e *conntrack.Event) (moved bool) {
 	return moved
 }
 
-// take adds what moved. Without a start time, a counter that went down means
+// addDeltas adds what moved. Without a start time, a counter that went down means
 // another connection with the same identity.
-func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
+func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 	if e.Counters == en.last {
-		en.follow(e)
+		en.updateState(e)
 		return false
 	}
 	if en.rewound(&e.Counters) {
-		t.Stats.Rewound.Add(1)
+		t.Stats.CounterResets.Add(1)
 		if en.key.Start == 0 {
-			t.succeed(en, e)
+			t.replace(en, e)
 		} else {
 			t.Stats.Zeroed.Add(1)
 		}
@@ -304,12 +304,12 @@ func (t *Table) take(en *entry, e *conntrack.Event) (moved bool) {
 	if moved {
 		en.wake()
 	}
-	en.follow(e)
+	en.updateState(e)
 	return moved
 }
 
-// succeed exports what is pending and begins a new flow in its place.
-func (t *Table) succeed(en *entry, e *conntrack.Event) {
+// replace exports what is pending and begins a new flow in its place.
+func (t *Table) replace(en *entry, e *conntrack.Event) {
 	t.export(en, restReason(en), e.At)
 	t.endNAT(en, e)
 	seen, after := en.seen, en.after

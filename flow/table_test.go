@@ -161,8 +161,8 @@ func TestOlderEntryEndsDuringFirstDump(t *testing.T) {
 	e.Start = epoch - second
 	moves(e)
 	h.expire(e, h.now.Wall)
-	if got := h.take(); len(got) != 0 || h.table.Stats.Ignored.Load() != 1 {
-		t.Errorf("%+v, %d ignored", got, h.table.Stats.Ignored.Load())
+	if got := h.take(); len(got) != 0 || h.table.Stats.Excluded.Load() != 1 {
+		t.Errorf("%+v, %d ignored", got, h.table.Stats.Excluded.Load())
 	}
 }
 
@@ -207,8 +207,8 @@ func TestEndedTwice(t *testing.T) {
 			h.dump()
 		}
 		s := &h.table.Stats
-		if got := bytesOf(h.take()); got != 3300 || s.Duplicates.Load() != 9 || s.Vanished.Load() != 1 {
-			t.Errorf("%s: %d bytes, want 3300, %d duplicates, %d vanished", name, got, s.Duplicates.Load(), s.Vanished.Load())
+		if got := bytesOf(h.take()); got != 3300 || s.Duplicates.Load() != 9 || s.MissedDestroys.Load() != 1 {
+			t.Errorf("%s: %d bytes, want 3300, %d duplicates, %d vanished", name, got, s.Duplicates.Load(), s.MissedDestroys.Load())
 		}
 	}
 }
@@ -276,8 +276,8 @@ func TestStaleDumpEntry(t *testing.T) {
 			h.pass(20 * time.Second)
 			h.dump()
 		}
-		if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Stale.Load() != 1 {
-			t.Errorf("%s: %d bytes, %d stale", name, got, h.table.Stats.Stale.Load())
+		if got := bytesOf(h.take()); got != 1100 || h.table.Stats.StaleEntries.Load() != 1 {
+			t.Errorf("%s: %d bytes, %d stale", name, got, h.table.Stats.StaleEntries.Load())
 		}
 	}
 }
@@ -323,8 +323,8 @@ func TestCountersZeroedByAnotherProgram(t *testing.T) {
 	moves(e)
 	h.dump(e)
 	h.expire(e, h.now.Wall)
-	if got := bytesOf(h.take()); got != 6600 || h.table.Stats.Rewound.Load() != 1 {
-		t.Errorf("%d bytes, want 6600; rewound %d", got, h.table.Stats.Rewound.Load())
+	if got := bytesOf(h.take()); got != 6600 || h.table.Stats.CounterResets.Load() != 1 {
+		t.Errorf("%d bytes, want 6600; rewound %d", got, h.table.Stats.CounterResets.Load())
 	}
 }
 
@@ -343,8 +343,8 @@ func TestVanishedAfterTwoDumps(t *testing.T) {
 	if got := h.take(); bytesOf(got) != 1100 || got[0].EndReason != EndIdle {
 		t.Errorf("got %+v", got)
 	}
-	if s := &h.table.Stats; s.Vanished.Load() != 1 || s.Flows.Load() != 0 {
-		t.Errorf("vanished %d, flows %d", s.Vanished.Load(), s.Flows.Load())
+	if s := &h.table.Stats; s.MissedDestroys.Load() != 1 || s.Flows.Load() != 0 {
+		t.Errorf("vanished %d, flows %d", s.MissedDestroys.Load(), s.Flows.Load())
 	}
 }
 
@@ -477,7 +477,7 @@ func TestUncounted(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	own := tuple(conntrack.ProtoUDP, "198.51.100.1:5000", "198.51.100.9:2055")
 	o := testOptions()
-	o.Skip = func(e *conntrack.Event) bool { return e.Orig == own }
+	o.Exclude = func(e *conntrack.Event) bool { return e.Orig == own }
 	cases := map[string]conntrack.Tuple{
 		"own export": own,
 		"loopback 4": tuple(conntrack.ProtoUDP, "127.0.0.1:5", "127.0.0.53:53"),
@@ -572,11 +572,11 @@ func TestNoRoomForRecreated(t *testing.T) {
 
 // What is remembered of entries that find no room is bounded, too.
 func TestNoRoomIsBounded(t *testing.T) {
-	var a turnedAway
-	for h := range uint64(olderMost + 10) {
+	var a overflow
+	for h := range uint64(maxOverflow + 10) {
 		a.add(h, true)
 	}
-	if n := len(a.older); n != olderMost {
+	if n := len(a.older); n != maxOverflow {
 		t.Errorf("%d are remembered", n)
 	}
 }
@@ -613,7 +613,7 @@ func TestVanishedComesBackAtOnce(t *testing.T) {
 	}
 	h.dump(e)
 	h.table.Flush(h.now)
-	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.Vanished.Load() != 1 {
-		t.Errorf("exported %d bytes, want 1100; %d vanished", got, h.table.Stats.Vanished.Load())
+	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.MissedDestroys.Load() != 1 {
+		t.Errorf("exported %d bytes, want 1100; %d vanished", got, h.table.Stats.MissedDestroys.Load())
 	}
 }

@@ -211,7 +211,7 @@ func newTable(b *testing.B, routes flow.RouteResolver, sink flow.Sink, clock con
 	must(b, c.Open(b.Context()))
 	exporter := &export.Exporter{Collectors: []*export.Collector{c}} // never sends
 	b.Cleanup(func() { exporter.Close(clock()) })
-	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Routes: routes, Skip: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Routes: routes, Exclude: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
 	return flow.NewTable(options, kernel.ReadTimeouts(), sink, clock())
 }
 

@@ -1,6 +1,6 @@
 // Package filter decides which connections become flows.
 //
-//	conntrack.Event -> Filter.Keeps -> flow.Options.Skip
+//	conntrack.Event -> Filter.Keeps -> flow.Options.Exclude
 //
 // It looks at a connection's two real ends: who began it, as before source NAT, and
 // whom it is with, as after destination NAT. So it doesn't matter which addresses

@@ -22,7 +22,7 @@ type batch struct {
 
 func newBatch() batch { return batch{buf: make([]byte, batchHeader, batchSize)} }
 
-func (b *batch) add(s *flow.Saved) {
+func (b *batch) add(s *flow.Checkpoint) {
 	b.buf = appendRecord(b.buf, s)
 	b.count++
 }

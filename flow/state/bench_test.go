@@ -41,8 +41,8 @@ func BenchmarkOpen(b *testing.B) {
 		f, r, err := Open(path, here, began)
 		must(b, err)
 		must(b, f.Close())
-		if len(r.Saved) != many {
-			b.Fatal(len(r.Saved))
+		if len(r.Checkpoints) != many {
+			b.Fatal(len(r.Checkpoints))
 		}
 	}
 	perEntry(b, many)

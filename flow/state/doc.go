@@ -4,7 +4,7 @@
 //
 //	header   magic, version, boot id, network namespace, began, CRC    56 B
 //	batch    count, CRC of the records, CRC of both                    12 B
-//	         count records, one flow.Saved each                        94 B each
+//	         count records, one flow.Checkpoint each                   94 B each
 //	batch    ...
 //
 // Numbers are little endian, CRCs are CRC-32C. The file is a log: batches are

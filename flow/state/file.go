@@ -26,7 +26,7 @@ type File struct {
 // After an error, such as ENOSPC, the file holds whole batches, a beginning of
 // saved perhaps among them, and can be used on. What is missing is brought by
 // another Append of the same, or by a Replace, which Grown then asks for.
-func (f *File) Append(saved []flow.Saved) error {
+func (f *File) Append(saved []flow.Checkpoint) error {
 	for i := range saved {
 		f.batch.add(&saved[i])
 		if f.batch.full() || i == len(saved)-1 {
@@ -54,7 +54,7 @@ func (f *File) Size() int64 { return f.size }
 // Replace puts a new file that holds all in place of the present one, at once: a
 // kill leaves one or the other. After an error the present one stays in use. all
 // must have every living entry of which anything was exported or left out.
-func (f *File) Replace(all iter.Seq[flow.Saved]) error {
+func (f *File) Replace(all iter.Seq[flow.Checkpoint]) error {
 	l, err := f.fresh(all)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (f *File) Replace(all iter.Seq[flow.Saved]) error {
 }
 
 // fresh writes a file beside the present one and renames it.
-func (f *File) fresh(all iter.Seq[flow.Saved]) (l log, err error) {
+func (f *File) fresh(all iter.Seq[flow.Checkpoint]) (l log, err error) {
 	path := f.path + ".tmp"
 	l = log{most: mostRecords}
 	if l.file, err = open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL); err != nil {
@@ -84,7 +84,7 @@ func (f *File) fresh(all iter.Seq[flow.Saved]) (l log, err error) {
 }
 
 // fill writes a whole file.
-func (f *File) fill(l *log, all iter.Seq[flow.Saved]) error {
+func (f *File) fill(l *log, all iter.Seq[flow.Checkpoint]) error {
 	if err := l.write(f.header.append(nil)); err != nil {
 		return err
 	}

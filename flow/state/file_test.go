@@ -13,7 +13,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	path := fileName(t)
 	f, r := start(t, path)
-	if r.Refused != nil || r.Torn != 0 || r.Began != began || len(r.Saved) != 0 {
+	if r.Refused != nil || r.Torn != 0 || r.Began != began || len(r.Checkpoints) != 0 {
 		t.Errorf("without a file: %+v", r)
 	}
 	all := saved(0, 3*batchMost+5)
@@ -25,8 +25,8 @@ func TestRoundTrip(t *testing.T) {
 		again, r, err := Open(path, here, began+5)
 		must(t, err)
 		must(t, again.Close())
-		if r.Began != began || r.Torn != 0 || r.Refused != nil || !reflect.DeepEqual(r.Saved, byKey(all)) {
-			t.Errorf("began %d, torn %d, refused %v, %d entries", r.Began, r.Torn, r.Refused, len(r.Saved))
+		if r.Began != began || r.Torn != 0 || r.Refused != nil || !reflect.DeepEqual(r.Checkpoints, byKey(all)) {
+			t.Errorf("began %d, torn %d, refused %v, %d entries", r.Began, r.Torn, r.Refused, len(r.Checkpoints))
 		}
 	}
 	if st, err := os.Stat(path); err != nil || st.Mode() != 0o600 {
@@ -52,9 +52,9 @@ func TestRecordHasAllFields(t *testing.T) {
 			t.Errorf("bit %d of byte %d is lost", i%8, i/8)
 		}
 	}
-	typ := reflect.TypeFor[flow.Saved]()
+	typ := reflect.TypeFor[flow.Checkpoint]()
 	if int(typ.Size()) != align(recordSize, typ.Align()) { // of Key
-		t.Errorf("flow.Saved has %d B now", typ.Size())
+		t.Errorf("flow.Checkpoint has %d B now", typ.Size())
 	}
 }
 
@@ -69,7 +69,7 @@ func TestLaterRecordsOverride(t *testing.T) {
 	}
 	path, _ := kept(t, all, later)
 	holds(t, path, byKey(all, later))
-	twice := []flow.Saved{all[0], later[0], all[1]}
+	twice := []flow.Checkpoint{all[0], later[0], all[1]}
 	twice[2].Key = all[0].Key
 	path, _ = kept(t, twice) // within one batch too
 	holds(t, path, byKey(twice))
@@ -113,7 +113,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 	f, _ := start(t, path)
 	old := saved(0, 10)
 	must(t, f.Append(old))
-	must(t, f.Replace(func(yield func(flow.Saved) bool) {
+	must(t, f.Replace(func(yield func(flow.Checkpoint) bool) {
 		for _, s := range saved(10, 5*batchMost) {
 			if !yield(s) {
 				t.Error("stopped early")

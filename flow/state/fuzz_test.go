@@ -34,7 +34,7 @@ func FuzzOpen(f *testing.F) {
 		more := saved(0, 1)
 		must(t, file.Append(more))
 		must(t, file.Close())
-		want := maps.Clone(r.Saved)
+		want := maps.Clone(r.Checkpoints)
 		maps.Copy(want, byKey(more))
 		if again := holds(t, path, want); again.Torn != 0 || again.Began != r.Began {
 			t.Fatalf("%+v, then %+v", r, again)
@@ -49,9 +49,9 @@ func judge(t *testing.T, path string, b []byte, r Restored, size int64) {
 	switch {
 	case r.Refused == nil && (!errors.Is(err, os.ErrNotExist) || size+r.Torn != int64(len(b))):
 		t.Fatalf("accepted %d of %d B, %d torn; put aside: %v", size, len(b), r.Torn, err)
-	case r.Refused == nil && len(r.Saved) > len(b)/recordSize:
-		t.Fatalf("%d entries of %d B", len(r.Saved), len(b))
-	case r.Refused != nil && (len(r.Saved) != 0 || size != int64(headerSize) || !bytes.Equal(aside, b)):
-		t.Fatalf("refused with %d entries, %d B, %d of %d B aside", len(r.Saved), size, len(aside), len(b))
+	case r.Refused == nil && len(r.Checkpoints) > len(b)/recordSize:
+		t.Fatalf("%d entries of %d B", len(r.Checkpoints), len(b))
+	case r.Refused != nil && (len(r.Checkpoints) != 0 || size != int64(headerSize) || !bytes.Equal(aside, b)):
+		t.Fatalf("refused with %d entries, %d B, %d of %d B aside", len(r.Checkpoints), size, len(aside), len(b))
 	}
 }

@@ -16,18 +16,18 @@ var here = Identity{Boot: [16]byte{1, 2, 3}, Namespace: 4026531840, Cookie: 7}
 
 const began = 1_700_000_000_000_000_000
 
-type entries = map[conntrack.Key]flow.Saved
+type entries = map[conntrack.Key]flow.Checkpoint
 
 // saved returns n records that differ in each field, with keys from first on.
-func saved(first, n int) []flow.Saved {
-	s := make([]flow.Saved, n)
+func saved(first, n int) []flow.Checkpoint {
+	s := make([]flow.Checkpoint, n)
 	for i := range s {
 		s[i] = record(uint64(first + i))
 	}
 	return s
 }
 
-func record(n uint64) (s flow.Saved) {
+func record(n uint64) (s flow.Checkpoint) {
 	o := &s.Key.Orig
 	le.PutUint64(o.Src[8:], n)
 	le.PutUint64(o.Dst[8:], n+1)
@@ -39,7 +39,7 @@ func record(n uint64) (s flow.Saved) {
 }
 
 // byKey returns what a restart must find after batches.
-func byKey(batches ...[]flow.Saved) entries {
+func byKey(batches ...[]flow.Checkpoint) entries {
 	m := entries{}
 	for _, s := range slices.Concat(batches...) {
 		m[s.Key] = s
@@ -59,7 +59,7 @@ func start(t testing.TB, path string) (*File, Restored) {
 }
 
 // kept leaves a file that holds batches, and returns its path and bytes.
-func kept(t testing.TB, batches ...[]flow.Saved) (string, []byte) {
+func kept(t testing.TB, batches ...[]flow.Checkpoint) (string, []byte) {
 	t.Helper()
 	path := fileName(t)
 	f, _ := start(t, path)
@@ -77,8 +77,8 @@ func holds(t testing.TB, path string, want entries) Restored {
 	t.Helper()
 	f, r := start(t, path)
 	defer f.Close()
-	if r.Refused != nil || !maps.Equal(r.Saved, want) {
-		t.Fatalf("restored %d entries of %d, or others; refused: %v", len(r.Saved), len(want), r.Refused)
+	if r.Refused != nil || !maps.Equal(r.Checkpoints, want) {
+		t.Fatalf("restored %d entries of %d, or others; refused: %v", len(r.Checkpoints), len(want), r.Refused)
 	}
 	if st, err := os.Stat(path); err != nil || st.Size() != f.Size() {
 		t.Fatalf("size %d, of %v, %v", f.Size(), st, err)

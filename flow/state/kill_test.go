@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // keys is how many entries live in the victim: record n is about entry n % keys.
 const keys = 5000
 
-func victimRecord(n uint64) flow.Saved {
+func victimRecord(n uint64) flow.Checkpoint {
 	s := record(n % keys)
 	s.Sent[0].Bytes, s.Until = n*1000, int64(n)
 	return s
@@ -59,9 +59,9 @@ func victim(path string) error {
 	if err != nil || r.Refused != nil {
 		return fmt.Errorf("%w, refused: %w", err, r.Refused)
 	}
-	living := r.Saved
+	living := r.Checkpoints
 	n := written(living)
-	var batch []flow.Saved
+	var batch []flow.Checkpoint
 	for i := 1; ; i++ {
 		batch = batch[:0]
 		for range rand.IntN(2500) {
@@ -91,8 +91,8 @@ func TestKilled(t *testing.T) {
 			inReplace++
 		}
 		f, r := start(t, path)
-		n := written(r.Saved)
-		if r.Refused != nil || n < said || n < reached || !maps.Equal(r.Saved, after(n)) {
+		n := written(r.Checkpoints)
+		if r.Refused != nil || n < said || n < reached || !maps.Equal(r.Checkpoints, after(n)) {
 			t.Fatalf("said %d, before %d, found %d; refused: %v", said, reached, n, r.Refused)
 		}
 		if r.Torn > 0 {

@@ -18,10 +18,10 @@ var ErrOtherBoot = errors.New("of another boot")
 // Restored is what Open found.
 type Restored struct {
 	// Began is when the first life began to count, ns since 1970 (system
-	// clock). A younger entry that is not in Saved was never exported.
+	// clock). A younger entry that is not in Checkpoints was never exported.
 	Began int64
-	// Saved also has entries that ended since the last Replace.
-	Saved map[conntrack.Key]flow.Saved
+	// Checkpoints also has entries that ended since the last Replace.
+	Checkpoints map[conntrack.Key]flow.Checkpoint
 	// Torn is how many bytes of a last, incomplete batch were cut off.
 	Torn int64
 	// Refused is why the file that was there is not used: it was renamed to
@@ -71,8 +71,8 @@ func (f *File) resume() (Restored, error) {
 
 // begin puts an empty file at path.
 func (f *File) begin(refused error) (Restored, error) {
-	err := f.Replace(func(func(flow.Saved) bool) {})
-	return Restored{Began: f.header.began, Saved: map[conntrack.Key]flow.Saved{}, Refused: refused}, err
+	err := f.Replace(func(func(flow.Checkpoint) bool) {})
+	return Restored{Began: f.header.began, Checkpoints: map[conntrack.Key]flow.Checkpoint{}, Refused: refused}, err
 }
 
 // restore reads file, and goes on with it if nothing is wrong with it.
@@ -92,6 +92,6 @@ func (f *File) restore(file *os.File) (Restored, error) {
 	}
 	f.header.began = r.header.began
 	f.log = log{file: file, size: r.size, records: r.records, most: mostRecords}
-	f.base = int64(len(r.saved)) * recordSize
-	return Restored{Began: r.header.began, Saved: r.saved, Torn: end - r.size}, nil
+	f.base = int64(len(r.checkpoints)) * recordSize
+	return Restored{Began: r.header.began, Checkpoints: r.checkpoints, Torn: end - r.size}, nil
 }

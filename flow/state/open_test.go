@@ -15,7 +15,7 @@ import (
 func refusesToOpen(t *testing.T, path string, want error) {
 	t.Helper()
 	f, r, err := Open(path, here, began)
-	if err == nil || want != nil && !errors.Is(err, want) || f != nil || r.Saved != nil {
+	if err == nil || want != nil && !errors.Is(err, want) || f != nil || r.Checkpoints != nil {
 		t.Errorf("got %v, want %v", err, want)
 	}
 }

@@ -23,10 +23,10 @@ type reader struct {
 	most int    // records
 	hint int    // records, at a guess
 
-	header  header
-	saved   map[conntrack.Key]flow.Saved
-	size    int64 // up to the end of the last whole batch
-	records int
+	header      header
+	checkpoints map[conntrack.Key]flow.Checkpoint
+	size        int64 // up to the end of the last whole batch
+	records     int
 }
 
 // all reads everything. It returns an error unless all of it but a torn last batch
@@ -59,7 +59,7 @@ func (r *reader) begin(here *Identity) (err error) {
 	if err := r.header.id.check(here); err != nil {
 		return err
 	}
-	r.size, r.saved = int64(headerSize), make(map[conntrack.Key]flow.Saved, r.hint)
+	r.size, r.checkpoints = int64(headerSize), make(map[conntrack.Key]flow.Checkpoint, r.hint)
 	return nil
 }
 
@@ -103,6 +103,6 @@ func short(err, none error) error {
 func (r *reader) take(records []byte) {
 	for ; len(records) > 0; records = records[recordSize:] {
 		s := parseRecord(records)
-		r.saved[s.Key] = s
+		r.checkpoints[s.Key] = s
 	}
 }

@@ -11,7 +11,7 @@ const (
 )
 
 // appendRecord adds the recordSize bytes of s to b.
-func appendRecord(b []byte, s *flow.Saved) []byte {
+func appendRecord(b []byte, s *flow.Checkpoint) []byte {
 	b = appendTuple(b, &s.Key.Orig)
 	b = le.AppendUint16(b, s.Key.Zone)
 	b = le.AppendUint16(b, s.Key.ReplyZone)
@@ -33,7 +33,7 @@ func appendTuple(b []byte, t *conntrack.Tuple) []byte {
 }
 
 // parseRecord reads the recordSize bytes of b.
-func parseRecord(b []byte) (s flow.Saved) {
+func parseRecord(b []byte) (s flow.Checkpoint) {
 	_ = b[recordSize-1]
 	s.Key.Orig = parseTuple(b)
 	b = b[tupleSize:]

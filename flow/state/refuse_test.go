@@ -76,7 +76,7 @@ func refuses(t *testing.T, file []byte, why string) {
 	if errors.Is(r.Refused, ErrOtherBoot) != strings.Contains(why, "boot") {
 		t.Errorf("%v is another boot", r.Refused)
 	}
-	if len(r.Saved) != 0 || r.Began != began+9 || r.Torn != 0 {
+	if len(r.Checkpoints) != 0 || r.Began != began+9 || r.Torn != 0 {
 		t.Errorf("%+v", r)
 	}
 	if aside, err := os.ReadFile(path + ".refused"); err != nil || !bytes.Equal(aside, file) {
@@ -98,7 +98,7 @@ func TestCookieUnknown(t *testing.T) {
 	f, r, err := Open(path, id, began)
 	must(t, err)
 	must(t, f.Close())
-	if r.Refused != nil || len(r.Saved) != 3 {
+	if r.Refused != nil || len(r.Checkpoints) != 3 {
 		t.Errorf("%+v", r)
 	}
 }

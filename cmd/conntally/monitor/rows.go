@@ -99,17 +99,17 @@ func (s *Sources) flowRows() []row {
 	return []row{
 		{"conntally_flows", "Connections in the flow table.", gauge(&f.Flows)},
 		{"conntally_records_total", "Flow records made.", count(&f.Records)},
-		{"conntally_flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", count(&f.Baselined)},
+		{"conntally_flows_baselined_total", "Connections older than the probe, of which only what moves since counts.", count(&f.Preexisting)},
 		{"conntally_flows_restored_total", "Connections that an earlier run has exported in part.", count(&f.Restored)},
-		{"conntally_flows_ignored_total", "Connection ends that are left out.", count(&f.Ignored)},
+		{"conntally_flows_ignored_total", "Connection ends that are left out.", count(&f.Excluded)},
 		{"conntally_flows_uncounted_total", "Sightings of connections without counters, older than nf_conntrack_acct=1.", count(&f.Uncounted)},
 		{"conntally_flows_duplicate_total", "Ends that the kernel reported twice.", count(&f.Duplicates)},
-		{"conntally_flows_stale_total", "Connections in a dump whose end was known already.", count(&f.Stale)},
-		{"conntally_flows_rewound_total", "Counters that went down.", count(&f.Rewound)},
+		{"conntally_flows_stale_total", "Connections in a dump whose end was known already.", count(&f.StaleEntries)},
+		{"conntally_flows_rewound_total", "Counters that went down.", count(&f.CounterResets)},
 		{"conntally_flows_zeroed_total", "Those among them that another program has set to zero: the connection is the same.", count(&f.Zeroed)},
-		{"conntally_flows_vanished_total", "Connections that went without an event.", count(&f.Vanished)},
-		{"conntally_flows_unreported_total", "Those among them that began after conntally.", count(&f.Unreported)},
-		{"conntally_flows_full_total", "Sightings of connections that the table had no room for.", count(&f.Full)},
+		{"conntally_flows_vanished_total", "Connections that went without an event.", count(&f.MissedDestroys)},
+		{"conntally_flows_unreported_total", "Those among them that began after conntally.", count(&f.MissedNew)},
+		{"conntally_flows_full_total", "Sightings of connections that the table had no room for.", count(&f.TableFull)},
 	}
 }
 

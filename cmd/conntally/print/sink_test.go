@@ -64,7 +64,7 @@ func TestSinkPrintsWhatIsFlushed(t *testing.T) {
 		t.Errorf("%d printed before Flush", n)
 	}
 	s.Flush(conntrack.Timestamp{})
-	s.Export(&flow.Pair{{NAT: flow.NATBegan, Family: unix.AF_INET}})
+	s.Export(&flow.Pair{{NAT: flow.NATCreate, Family: unix.AF_INET}})
 	s.Flush(conntrack.Timestamp{})
 	if err := s.Close(patience); err != nil {
 		t.Fatal(err)

@@ -61,10 +61,10 @@ func openCheckpointer(directory string, table *flow.Table, now conntrack.Timesta
 	case restored.Refused != nil:
 		log.Warn("the state file was refused and kept aside: beginning anew",
 			zap.String("kept", path+".refused"), zap.Error(restored.Refused))
-	case len(restored.Saved) > 0:
-		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Saved)))
+	case len(restored.Checkpoints) > 0:
+		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Checkpoints)))
 	}
-	table.Restore(restored.Began, restored.Saved)
+	table.Restore(restored.Began, restored.Checkpoints)
 	return &checkpointer{file: file, table: table, report: report}
 }
 
@@ -74,7 +74,7 @@ func (j *checkpointer) write() {
 	if j == nil {
 		return
 	}
-	if notes := j.table.Notes(); len(notes) > 0 {
+	if notes := j.table.NewCheckpoints(); len(notes) > 0 {
 		j.report(j.file.Append(notes))
 	}
 }
@@ -83,7 +83,7 @@ func (j *checkpointer) write() {
 // is exported and waits to be sent.
 func (j *checkpointer) tidy() {
 	if j != nil && j.file.Grown() {
-		j.report(j.file.Replace(j.table.Saved()))
+		j.report(j.file.Replace(j.table.Checkpoints()))
 	}
 }
 
@@ -92,6 +92,6 @@ func (j *checkpointer) close() {
 	if j == nil {
 		return
 	}
-	j.report(j.file.Replace(j.table.Saved()))
+	j.report(j.file.Replace(j.table.Checkpoints()))
 	j.file.Close()
 }

@@ -47,9 +47,9 @@ type counters struct {
 func (p *Probe) counters() counters {
 	c, f := &p.reader.Stats, &p.table.Stats
 	n := counters{
-		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.Full.Load(), zeroed: f.Zeroed.Load(),
+		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.TableFull.Load(), zeroed: f.Zeroed.Load(),
 		malformed: c.Malformed.Load(), reopened: p.Stats.Reopened.Load(), stalls: c.Stalls.Load(),
-		resized: p.Stats.DiscardedDumps.Load(), missed: f.Unreported.Load(), ended: c.Destroys.Load(),
+		resized: p.Stats.DiscardedDumps.Load(), missed: f.MissedNew.Load(), ended: c.Destroys.Load(),
 	}
 	if p.printer != nil {
 		n.unprinted = p.printer.Stats.Missed.Load()

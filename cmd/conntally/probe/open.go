@@ -87,7 +87,7 @@ func (p *Probe) flowOptions() flow.Options {
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes,
-		Skip:      func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		Exclude:   func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
 		NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
 	}
 }

@@ -226,7 +226,7 @@ func (p *Probe) dump() {
 	now := p.clock()
 	if repeated := p.reader.Stats.Repeated.Load(); repeated != p.repeated {
 		p.repeated = repeated
-		p.table.Late(now)
+		p.table.ExpectLateEnds(now)
 	}
 	ending := p.endDump(now, err == nil)
 	switch {

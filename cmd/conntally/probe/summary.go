@@ -26,7 +26,7 @@ type totals struct {
 func (p *Probe) totals() totals {
 	t := totals{
 		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(), lost: p.reader.Lost(),
-		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.Vanished.Load(),
+		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.MissedDestroys.Load(),
 		duplicates: p.table.Stats.Duplicates.Load(), unsent: p.goneUnsent,
 	}
 	for _, c := range p.exporter.Collectors {
