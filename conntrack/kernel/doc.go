@@ -3,7 +3,7 @@
 //
 //	/proc/sys/net/netfilter/*  -> ReadSysctl, Settings, Enable, ReadTimeouts
 //	/proc/net/netlink, sockets -> Subscribers: who else receives events
-//	nfnetlink                  -> Available; Tracking, Track; Flowtables
+//	nfnetlink                  -> Available; Tracking, Track; Flowtables; ReadStatistics
 //	any dump                   -> CountEntries: how many entries are counted, or offloaded
 //
 // Connections themselves are read by conntrack/ctnetlink.

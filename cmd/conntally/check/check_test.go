@@ -146,6 +146,12 @@ func outcomes() []outcome {
 		{"table", "", "", "", func(f *Facts) { f.Max = 0 }},
 		{"table", "", "", "", unloaded},
 
+		{"table", OK, "1000 connections of 262144", "", func(f *Facts) { f.Statistics = &kernel.Statistics{InsertFailed: 3, Invalid: 4, SearchRestart: 5} }},
+		{"table", Warn, "(drop 0, early_drop 2, insert_failed 3, search_restart 0)", "",
+			func(f *Facts) { f.Statistics = &kernel.Statistics{EarlyDrop: 2, InsertFailed: 3} }},
+		{"table", Warn, "(drop 1, early_drop 0, insert_failed 0, search_restart 5)", "",
+			func(f *Facts) { f.Statistics = &kernel.Statistics{Drop: 1, SearchRestart: 5} }},
+
 		{"buffer", OK, "16 MiB: holds 26214 events", "", nil},
 		{"buffer", Warn, "smaller than receive_buffer (208 KiB of 16 MiB: holds 332 events)", "sysctl -w net.core.rmem_max=16777216",
 			func(f *Facts) { f.Buffer.Granted = 212992 }},

@@ -25,11 +25,12 @@ type Facts struct {
 	Release string // of the kernel, as uname -r has it
 	Root    bool
 
-	Ends      *Ends
-	Dump      *Dump
-	Buffer    *Buffer
-	Listeners []kernel.Subscriber
-	Zeroing   []string // programs that run and are known to zero counters
+	Ends       *Ends
+	Dump       *Dump
+	Buffer     *Buffer
+	Statistics *kernel.Statistics
+	Listeners  []kernel.Subscriber
+	Zeroing    []string // programs that run and are known to zero counters
 
 	Collectors []Reached
 }

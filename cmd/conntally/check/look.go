@@ -38,6 +38,9 @@ func (f *Facts) conntrack(ctx context.Context) {
 	if f.Answer != nil {
 		return
 	}
+	if s, err := kernel.ReadStatistics(); err == nil {
+		f.Statistics = &s
+	}
 	reported, err := kernel.ReportsEnds()
 	f.Ends = &Ends{reported, err}
 	granted, err := ctnetlink.ReceiveBuffer(f.Wanted.ReceiveBuffer)

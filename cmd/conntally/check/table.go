@@ -85,6 +85,11 @@ func table(f *Facts) Result {
 	if f.Loaded != nil || f.Max <= 0 { // 0 is no limit
 		return Result{}
 	}
+	if s := f.Statistics; s != nil && (s.Drop > 0 || s.EarlyDrop > 0) { // at any time since it began
+		return warn("", "the kernel has dropped packets or connections (drop %d, early_drop %d, insert_failed %d, "+
+			"search_restart %d): if the table was full, a larger nf_conntrack_max helps",
+			s.Drop, s.EarlyDrop, s.InsertFailed, s.SearchRestart)
+	}
 	return ok("%d connections of %d at most", f.Entries, f.Max)
 }
 

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -57,7 +58,7 @@ func listing() []byte {
 		title string
 		rows  []row
 	}{
-		{"The kernel", s.kernelRows()},
+		{"The kernel", slices.Concat(s.kernelRows(), statisticsRows(new(kernel.Statistics)))},
 		{"Reading conntrack", s.conntrackRows()},
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.routeRows()},

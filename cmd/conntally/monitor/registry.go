@@ -14,6 +14,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -28,7 +29,7 @@ func (s *Sources) metricsHandler() http.Handler {
 
 // gatherer collects all metrics.
 func (s *Sources) gatherer() prometheus.Gatherer {
-	all := []prometheus.Collector{s.buildInfo(), s.conditionCollector(), s.exportCollector(), processCollector()}
+	all := []prometheus.Collector{s.buildInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(), processCollector()}
 	for _, rows := range [][]row{
 		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(), s.printRows(), s.probeRows(), goRows(),
 	} {
@@ -91,6 +92,16 @@ func (s *Sources) buildInfo() prometheus.Collector {
 	rows := buildRows()
 	each := func(show func([]row, ...string)) { show(rows, s.Version, runtime.Version()) }
 	return newCollector(rows, each, "version", "goversion")
+}
+
+// statisticsCollector shows what the kernel counts, where it answers.
+func (s *Sources) statisticsCollector() prometheus.Collector {
+	each := func(show func([]row, ...string)) {
+		if k, err := s.Statistics(); err == nil {
+			show(statisticsRows(&k))
+		}
+	}
+	return newCollector(statisticsRows(new(kernel.Statistics)), each)
 }
 
 // conditionCollector shows of each condition whether it holds.

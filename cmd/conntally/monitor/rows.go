@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
@@ -64,6 +65,19 @@ func (s *Sources) kernelRows() []row {
 	return []row{
 		{"conntally_conntrack_entries", "Connections in the kernel's table (nf_conntrack_count).", sysctl("count")},
 		{"conntally_conntrack_entries_limit", "Connections that the kernel's table may have (nf_conntrack_max).", sysctl("max")},
+	}
+}
+
+// statisticsRows are what the kernel itself counts.
+func statisticsRows(k *kernel.Statistics) []row {
+	of := func(n uint64) func() float64 { return func() float64 { return float64(n) } }
+	return []row{
+		{"conntally_kernel_drop_total", "Packets dropped: the kernel's table had no room for their connection, or a helper refused them.", of(k.Drop)},
+		{"conntally_kernel_early_drop_total", "Connections that the kernel forgot to make room for others.", of(k.EarlyDrop)},
+		{"conntally_kernel_insert_failed_total", "Packets dropped: another packet of the same connection was first.", of(k.InsertFailed)},
+		{"conntally_kernel_invalid_total", "Packets that could not be tracked.", of(k.Invalid)},
+		{"conntally_kernel_error_total", "Packets that a protocol's check refused.", of(k.Error)},
+		{"conntally_kernel_search_restart_total", "Lookups begun again: the kernel resized its table meanwhile.", of(k.SearchRestart)},
 	}
 }
 

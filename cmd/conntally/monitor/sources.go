@@ -8,6 +8,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
@@ -30,4 +31,6 @@ type Sources struct {
 	Clock  conntrack.Clock
 	Began  int64                          // when the program did, monotonic
 	Sysctl func(name string) (int, error) // of conntrack, as kernel.ReadSysctl
+	// Statistics are the kernel's, as kernel.ReadStatistics.
+	Statistics func() (kernel.Statistics, error)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
@@ -40,7 +41,8 @@ func newSources(collectors ...string) *Sources {
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
 		Clock:      clock, Began: 100 * second, Server: httpserver.New(zap.NewNop()),
-		Sysctl: func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
+		Sysctl:     func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
+		Statistics: func() (kernel.Statistics, error) { return kernel.Statistics{}, nil },
 	}
 }
 
@@ -84,6 +86,12 @@ func TestEverythingIsTold(t *testing.T) {
 	at := map[float64]string{}
 	number(t, &s.Collectors()[0].Stats, at)
 	number(t, &s.Server.Stats, at)
+	var statistics kernel.Statistics
+	for i, v := range reflect.ValueOf(&statistics).Elem().Fields() {
+		v.SetUint(uint64(800_001 + len(at)))
+		at[float64(v.Uint())] = "kernel.Statistics." + i.Name
+	}
+	s.Statistics = func() (kernel.Statistics, error) { return statistics, nil }
 	for _, stats := range reflect.ValueOf(s).Elem().Fields() {
 		if stats.Kind() == reflect.Pointer && stats.Interface() != s.Server {
 			number(t, stats.Interface(), at)
@@ -131,8 +139,9 @@ func TestKernelTable(t *testing.T) {
 		t.Errorf("limit %v", n)
 	}
 	s.Sysctl = func(string) (int, error) { return 0, errors.New("no such file") }
-	if text := string(pageOf(s)); strings.Contains(text, "conntally_conntrack_entries") {
-		t.Error("told what isn't known")
+	s.Statistics = func() (kernel.Statistics, error) { return kernel.Statistics{}, errors.New("not permitted") }
+	if text := string(pageOf(s)); strings.Contains(text, "conntally_conntrack_entries") || strings.Contains(text, "conntally_kernel_") {
+		t.Error("shown what isn't known")
 	}
 }
 

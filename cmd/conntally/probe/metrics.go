@@ -26,7 +26,7 @@ func (p *Probe) sources() *monitor.Sources {
 		Version: p.options.Version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
 		Neighbours: p.recordOptions.neighbours,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
-		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Server: httpserver.New(p.log),
+		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Statistics: kernel.ReadStatistics, Server: httpserver.New(p.log),
 	}
 	if p.printer != nil {
 		s.Print = &p.printer.Stats
