@@ -313,3 +313,30 @@ func TestReaders(t *testing.T) {
 		t.Error("closed twice")
 	}
 }
+
+// TestDumpPausesWhileEventsWait: what has ended is read before a dump makes room for more.
+func TestDumpPausesWhileEventsWait(t *testing.T) {
+	k := conntracktest.New()
+	r := k.Reader()
+	for range 1000 { // several chunks
+		k.Create(conntrack.Event{})
+	}
+	var ended []conntrack.Key
+	for range 20_000 { // more than one Wait hands on
+		ended = append(ended, k.Create(conntrack.Event{}))
+	}
+	for _, key := range ended {
+		k.Destroy(key)
+	}
+	var order []conntrack.Kind
+	if err := r.Dump(func(e *conntrack.Event) {
+		if len(order) == 0 || order[len(order)-1] != e.Kind {
+			order = append(order, e.Kind)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(order) != 3 || order[1] != conntrack.Destroyed {
+		t.Errorf("living and ended entries come in turns: %v", order)
+	}
+}

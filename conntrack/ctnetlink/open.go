@@ -52,6 +52,24 @@ func buckets() int {
 // Watchdog ends it.
 func (r *Reader) Reliable() bool { return r.options.Reliable }
 
+// Insist has the kernel repeat, from now on, the ends that find the buffer full, as with
+// Options.Reliable: for the last dump, which evicts all that has expired. Where the
+// watchdog has ended that, it stays so.
+func (r *Reader) Insist() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.events.(*socket)
+	if !ok || r.options.Reliable || r.heartbeat.stalled.Load() {
+		return nil
+	}
+	r.countDrops(false) // those before are lost
+	if err := s.repeat(true); err != nil {
+		return err
+	}
+	r.options.Reliable = true
+	return nil
+}
+
 // ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
 // the kernel charges them (some 1280 B per event), 0 where it isn't known.
 func (r *Reader) ReceiveBuffer() int {
@@ -79,7 +97,7 @@ func (r *Reader) Reopen() error {
 	r.events, r.drops = fresh, 0
 	r.heartbeat.drops.Store(0)
 	if r.heartbeat.stalled.Load() {
-		return fresh.forgo()
+		return fresh.repeat(false)
 	}
 	return nil
 }

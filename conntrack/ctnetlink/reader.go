@@ -222,10 +222,7 @@ func (r *Reader) dump(fn func(*conntrack.Event)) error {
 		if err != nil {
 			return fmt.Errorf("conntrack dump: %w", err)
 		}
-		if r.OnChunk != nil && !done {
-			r.OnChunk()
-		}
-		if err := r.Wait(0, fn); err != nil {
+		if err := r.pause(fn, done); err != nil {
 			return err
 		}
 		if done {
@@ -234,6 +231,27 @@ func (r *Reader) dump(fn func(*conntrack.Event)) error {
 			return nil
 		}
 	}
+}
+
+// pauseMost bounds how many Waits follow a chunk, so that a storm of events can't keep a
+// dump from its end.
+const pauseMost = 16
+
+// pause reads what has ended, before a dump makes room for more: each chunk evicts what has
+// expired, and all of it is reported at once.
+func (r *Reader) pause(fn func(*conntrack.Event), done bool) error {
+	for range pauseMost {
+		if r.OnChunk != nil && !done {
+			r.OnChunk()
+		}
+		if err := r.Wait(0, fn); err != nil {
+			return err
+		}
+		if !r.backlog {
+			return nil
+		}
+	}
+	return nil
 }
 
 // ask asks for a dump, on a new socket where the last dump was not read to its

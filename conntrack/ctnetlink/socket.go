@@ -212,11 +212,16 @@ func (s *socket) readBuffer() (n int, err error) {
 	return n, errors.Join(failed, err)
 }
 
-// forgo ends the repetition of what finds the buffer full. Any goroutine may call it.
-func (s *socket) forgo() error {
+// repeat has the kernel repeat what finds the buffer full, or ends that. Any goroutine may
+// call it.
+func (s *socket) repeat(on bool) error {
 	var err error
+	value := 0
+	if on {
+		value = 1
+	}
 	failed := s.raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.SOL_NETLINK, unix.NETLINK_BROADCAST_ERROR, 0)
+		err = unix.SetsockoptInt(int(fd), unix.SOL_NETLINK, unix.NETLINK_BROADCAST_ERROR, value)
 	})
 	return errors.Join(failed, err)
 }

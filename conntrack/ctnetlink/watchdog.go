@@ -59,7 +59,7 @@ func (r *Reader) abort() {
 	if !ok || r.heartbeat.stalled.Load() {
 		return
 	}
-	_ = s.forgo() // fails on a closed one only
+	_ = s.repeat(false) // fails on a closed one only
 	drops, _ := s.dropsNow()
 	r.heartbeat.drops.Store(drops)
 	r.heartbeat.stalled.Store(true)

@@ -55,6 +55,7 @@ type Probe struct {
 	lost     uint64 // events lost before the last dump
 	repeated uint64 // and those to be repeated
 	summary  summary
+	unread   bool // the kernel was still repeating ends when the program stopped
 
 	conditions *condition.Tracker
 	readKernel func(condition.Ask) *condition.Kernel
@@ -71,7 +72,10 @@ type manager interface {
 const (
 	guardPatience = 5 * time.Second        // how long a reliable reader may stand still
 	reopenRest    = 100 * time.Millisecond // so that a socket that fails at once costs little
-	stopPatience  = 5 * time.Second        // for what has ended by then
+	stopPatience  = 5 * time.Second        // for printing
+	lastPatience  = 20 * time.Second       // for what has ended by the stop
+	repeatsRest   = 100 * time.Millisecond
+	repeatsAfter  = 1500 * time.Millisecond // the kernel repeats after 10 ms, for the first time after 1 s
 )
 
 // Run reads until ctx is done, then exports what is pending. Its loop stays on the calling
@@ -273,17 +277,53 @@ func (p *Probe) dumpOnce() error {
 	return err
 }
 
+// readLast reads all counters for the last time. The dump evicts all that has expired at
+// once, which can be more ends than the buffer holds: the kernel is to repeat them.
+func (p *Probe) readLast() error {
+	defer p.reader.Close() // a reader that doesn't read keeps the router from accepting connections
+	if !p.reader.Reliable() {
+		guarded, end := context.WithCancel(context.Background())
+		defer end()
+		go p.reader.Watchdog(guarded, guardPatience)
+		if err := p.reader.Insist(); err != nil {
+			p.log.Warn("the kernel won't repeat ends: the last ones may be lost", zap.Error(err))
+		}
+	}
+	if err := p.dumpTwice(); err != nil && !errors.Is(err, conntrack.ErrPartial) { // it showed what it could
+		return err
+	}
+	return p.readRepeats()
+}
+
+// readRepeats reads what has ended by now, and what the kernel repeats since it found no
+// room: until all has found room for repeatsAfter.
+func (p *Probe) readRepeats() error {
+	began := p.clock().Mono
+	repeated, room := p.repeated, began-int64(repeatsAfter)
+	for wait := time.Duration(0); ; wait = repeatsRest {
+		if err := p.reader.Wait(wait, p.apply); err != nil {
+			return err
+		}
+		now := p.clock().Mono
+		p.alive(now)
+		if found := p.reader.Stats.Repeated.Load(); found != repeated {
+			repeated, room = found, now
+		}
+		switch {
+		case !p.reader.Backlog() && now-room >= int64(repeatsAfter):
+			return nil
+		case now-began >= int64(lastPatience):
+			p.unread = true
+			return nil
+		}
+	}
+}
+
 // stop exports what moved up to now.
 func (p *Probe) stop() error {
 	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
-	err := p.dumpTwice()
-	if errors.Is(err, conntrack.ErrPartial) {
-		err = nil // it showed what it could
-	}
-	for end := p.clock().Mono + int64(stopPatience); err == nil && p.reader.Backlog() && p.clock().Mono < end; {
-		err = p.reader.Wait(0, p.apply)
-	}
+	err := p.readLast()
 	now := p.clock()
 	p.table.Flush(now)
 	p.closeSinks(now)

@@ -49,8 +49,7 @@ func (p *Probe) commit(now conntrack.Timestamp) {
 	p.sinks.Flush(now)
 }
 
-// closeSinks hands on what is left, and waits for the printing. Nothing is read any more
-// by then: a reader that doesn't read keeps the router from accepting connections.
+// closeSinks hands on what is left, and waits for the printing.
 func (p *Probe) closeSinks(now conntrack.Timestamp) {
 	p.commit(now)
 	p.exporter.Close(now)
@@ -58,7 +57,6 @@ func (p *Probe) closeSinks(now conntrack.Timestamp) {
 	if p.printer == nil {
 		return
 	}
-	p.reader.Close()
 	if err := p.printer.Close(stopPatience); err != nil {
 		p.log.Warn("flows could not be printed", zap.Error(err))
 	}

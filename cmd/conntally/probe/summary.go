@@ -71,12 +71,17 @@ func (s *summary) tick(p *Probe) {
 func (s *summary) end(p *Probe) {
 	now, was := p.totals(), s.last
 	log := p.log.Info
-	if now.unsent != was.unsent || now.unprinted != was.unprinted {
+	if now.lost != was.lost || now.unsent != was.unsent || now.unprinted != was.unprinted {
 		log = p.log.Warn
 	}
-	fields := []zap.Field{zap.Uint64("records", now.records), zap.Uint64("unsent_records", now.unsent-was.unsent)}
+	fields := []zap.Field{zap.Uint64("records", now.records), zap.Uint64("lost_events", now.lost-was.lost),
+		zap.Uint64("unsent_records", now.unsent-was.unsent)}
 	if p.printer != nil {
 		fields = append(fields, zap.Uint64("unprinted_records", now.unprinted-was.unprinted))
+	}
+	if p.unread {
+		log = p.log.Warn
+		fields = append(fields, zap.String("missing", "the kernel was still repeating ends"))
 	}
 	log("stopped", fields...)
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestLastDumpLosesNothing though it evicts at once many more ends than the buffer holds:
+// with or without reliable delivery, the kernel repeats them and they are waited for.
+func TestLastDumpLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, section := range []string{"", "reliable = true\n"} {
+		t.Run(section, func(t *testing.T) {
+			t.Parallel()
+			// The buffer holds some 200 ends. A dump is due long after the test.
+			r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "3"})
+			s := r.bigSink()
+			p := r.faultProbe(s, section+"receive_buffer = \"128KiB\"\npoll_interval = \"1h\"\n")
+			r.flood(5000, 10_000)
+			time.Sleep(3 * time.Second) // until all have expired: the kernel's own clock
+			m := r.scrape()
+			if err := p.end(unix.SIGTERM); err != nil {
+				t.Fatalf("%v:\n%s", err, p)
+			}
+			lost := int(m["conntrack_dropped_events_total"]) // by the kernel's own collecting before
+			if got := len(s.all()); got != r.sent-lost {
+				t.Errorf("%d of %d flows arrived, %d were lost before the stop:\n%s", got, r.sent, lost, p)
+			}
+			if !regexp.MustCompile(`stopped +.*"lost_events": \d+`).MatchString(p.String()) {
+				t.Errorf("it says\n%s", p)
+			}
+		})
+	}
+}
