@@ -46,7 +46,7 @@ func TestRestart(t *testing.T) {
 					t.Fatalf("%v\n%s", err, p)
 				}
 				p = r.probe("--config", config)
-				if !strings.Contains(p.String(), "going on where the last run stopped") {
+				if !strings.Contains(p.String(), "restored from the state file") {
 					t.Errorf("restart %d:\n%s", restarts, p)
 				}
 			}

@@ -19,7 +19,7 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-//go:generate go test -run ^TestMetricsDoc$ -update .
+//go:generate go test -run ^TestMetricsDocIsCurrent$ -update .
 
 var (
 	update    = flag.Bool("update", false, "rewrite docs/metrics.md")
@@ -27,8 +27,8 @@ var (
 	generated = []byte("<!-- From here on made by go generate ./cmd/conntally/monitor. Don't edit. -->\n")
 )
 
-// TestMetricsDoc keeps the list of docs/metrics.md as the metrics are.
-func TestMetricsDoc(t *testing.T) {
+// TestMetricsDocIsCurrent: docs/metrics.md lists the metrics that there are.
+func TestMetricsDocIsCurrent(t *testing.T) {
 	path := filepath.Join(docs, "metrics.md")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -50,7 +50,7 @@ func TestMetricsDoc(t *testing.T) {
 	}
 }
 
-// listing lists all metrics, a table for each part of the pipeline.
+// listing returns tables of all metrics, one for each part of the pipeline.
 func listing() []byte {
 	s := newSources()
 	var b bytes.Buffer
@@ -80,7 +80,7 @@ func listing() []byte {
 	return b.Bytes()
 }
 
-// processFamilies returns the metrics that are the library's own.
+// processFamilies returns the metrics of the library's process collector.
 func processFamilies(s *Sources) []*dto.MetricFamily {
 	families, err := s.gatherer().Gather()
 	if err != nil {
@@ -91,7 +91,7 @@ func processFamilies(s *Sources) []*dto.MetricFamily {
 	})
 }
 
-// names are all metrics that there are.
+// names returns the names of all metrics.
 func names() map[string]bool {
 	all := make(map[string]bool)
 	for _, match := range regexp.MustCompile("\\| `([a-z_]+)` \\|").FindAllSubmatch(listing(), -1) {
@@ -100,23 +100,23 @@ func names() map[string]bool {
 	return all
 }
 
-// known holds the metrics of an expression against those that there are.
+// known fails unless all metrics of a PromQL expression exist.
 func known(t *testing.T, where, expression string) {
 	t.Helper()
 	found := regexp.MustCompile(`\b(conntally|process|go)_[a-z_]+`).FindAllString(expression, -1)
 	if len(found) == 0 && !strings.Contains(expression, "up{") {
-		t.Errorf("%s asks for nothing of conntally: %s", where, expression)
+		t.Errorf("%s queries no metric of conntally: %s", where, expression)
 	}
 	for _, name := range found {
 		if !names()[name] {
-			t.Errorf("%s asks for %s, which doesn't exist", where, name)
+			t.Errorf("%s queries %s, which doesn't exist", where, name)
 		}
 	}
 }
 
-// TestAlerts reads the alert rules as Prometheus does, but for their expressions, of which
-// it looks at the metrics.
-func TestAlerts(t *testing.T) {
+// TestAlertsUseExistingMetrics parses the alert rules and looks up the metrics of their
+// expressions.
+func TestAlertsUseExistingMetrics(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "alerts.yml"))
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +146,9 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestDashboard reads the dashboard, and looks at the metrics of its panels.
-func TestDashboard(t *testing.T) {
+// TestDashboardUsesExistingMetrics parses the dashboard and looks up the metrics of its
+// panels.
+func TestDashboardUsesExistingMetrics(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestDashboard(t *testing.T) {
 	ids := map[int]bool{}
 	for _, p := range board.Panels {
 		if ids[p.ID] || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 {
-			t.Errorf("panel %d %q: twice, without place or without question", p.ID, p.Title)
+			t.Errorf("panel %d %q: a duplicate, without a place or without a query", p.ID, p.Title)
 		}
 		ids[p.ID] = true
 		for _, target := range p.Targets {

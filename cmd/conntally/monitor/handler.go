@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
-// Handler answers all requests; those for profiles only where they are wanted.
+// Handler returns a handler for metrics, health and, if asked for, profiles.
 func (s *Sources) Handler(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	links := []string{"/metrics", "/healthz"}
@@ -26,8 +26,8 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 	return mux
 }
 
-// serveHealth answers 200 while the probe works, else 503 and why it doesn't: its loop
-// stands still, or a condition is failing.
+// serveHealth answers 200 while the probe works, otherwise 503 and why: its loop is blocked,
+// dumps fail, or a failing condition holds.
 func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	if err := errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions())); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -37,7 +37,7 @@ func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// index is for whoever looks in by a browser.
+// index answers with a page of links for browsers.
 func (s *Sources) index(w http.ResponseWriter, links []string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprint(w, "<!DOCTYPE html>\n<title>conntally</title>\n<h1>conntally</h1>\n<ul>\n")

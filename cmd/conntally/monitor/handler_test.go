@@ -10,13 +10,14 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
-func TestPaths(t *testing.T) {
+// TestHandlerAnswersEachPath: with and without profiles, and only GET and HEAD.
+func TestHandlerAnswersEachPath(t *testing.T) {
 	cases := []struct {
 		method, path string
 		profiles     bool
 		code         int
-		content      string // begins with it
-		text         string // is part of the answer
+		contentType  string // prefix
+		text         string // part of the body
 	}{
 		{"GET", "/", false, 200, "text/html", `<a href="/metrics">`},
 		{"GET", "/", true, 200, "text/html", `<a href="/debug/pprof/">`},
@@ -38,12 +39,14 @@ func TestPaths(t *testing.T) {
 		s.Probe.Dumped.Store(108 * second)
 		w := httptest.NewRecorder()
 		s.Handler(c.profiles).ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
-		if w.Code != c.code || !strings.HasPrefix(w.Header().Get("Content-Type"), c.content) || !strings.Contains(w.Body.String(), c.text) {
+		contentType := w.Header().Get("Content-Type")
+		if w.Code != c.code || !strings.HasPrefix(contentType, c.contentType) ||
+			!strings.Contains(w.Body.String(), c.text) {
 			t.Errorf("%s %s, profiles %v: %d %v\n%s", c.method, c.path, c.profiles, w.Code, w.Header(), w.Body)
 		}
 	}
 	if strings.Contains(get(newSources(), "/").Body.String(), "pprof") {
-		t.Error("the index has a link that leads nowhere")
+		t.Error("the index links to profiles, which are off")
 	}
 }
 
@@ -53,7 +56,8 @@ func get(s *Sources, path string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestHealth(t *testing.T) {
+// TestHealthNamesBlockedLoopAndFailingDumps: 200 while neither is the case.
+func TestHealthNamesBlockedLoopAndFailingDumps(t *testing.T) {
 	const interval = 20 * time.Second
 	cases := []struct {
 		name           string
@@ -61,16 +65,16 @@ func TestHealth(t *testing.T) {
 		interval       time.Duration
 		want           string
 	}{
-		{"at work", 1, 5, interval, ""},
-		{"waiting as long as it may", 10, 20, interval, ""},
-		{"standing still", 31, 40, interval, "the probe has been standing still for 31s"},
+		{"working", 1, 5, interval, ""},
+		{"idle", 10, 20, interval, ""},
+		{"blocked", 31, 40, interval, "the loop has been blocked for 31s"},
 		{"just started", 1, -1, interval, "no dump of conntrack has succeeded yet"},
-		{"never started", 31, -1, interval, "standing still"},
+		{"never started", 31, -1, interval, "blocked"},
 		{"some dumps failed", 1, 59, interval, ""},
-		{"dumps fail", 1, 61, interval, "was 1m1s ago, with one due each 20s"},
+		{"dumps fail", 1, 61, interval, "was 1m1s ago; one is due every 20s"},
 		{"polls are stretched", 1, 61, 42 * time.Second, ""},
 		{"short polls", 1, 29, time.Second, ""},
-		{"short polls fail", 1, 31, time.Second, "was 31s ago, with one due each 1s"},
+		{"short polls fail", 1, 31, time.Second, "was 31s ago; one is due every 1s"},
 	}
 	for _, c := range cases {
 		s := newSources()
@@ -90,8 +94,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestConditions: each has its own value, and those that are failing make 503.
-func TestConditions(t *testing.T) {
+// TestEachConditionHasItsSample: and a failing one makes /healthz answer 503.
+func TestEachConditionHasItsSample(t *testing.T) {
 	s := newSources()
 	s.Probe.Turned.Store(109 * second)
 	s.Probe.Dumped.Store(108 * second)
@@ -107,7 +111,11 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s is %v, all are %v", d.ID, v, sum)
 		}
 		w := get(s, "/healthz")
-		if d.Severity == condition.Failing && (w.Code != 503 || w.Body.String() != d.Message+"\n") || d.Severity == condition.Warning && w.Code != 200 {
+		code := 200
+		if d.Severity == condition.Failing {
+			code = 503
+		}
+		if w.Code != code || code == 503 && w.Body.String() != d.Message+"\n" {
 			t.Errorf("%s: %d %s", d.ID, w.Code, w.Body)
 		}
 	}

@@ -18,20 +18,24 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// metricsHandler answers with all metrics as they are then. Pages are not compressed: a
-// compressor takes a megabyte, and a page has a few kilobytes. A metric that can't be
-// shown doesn't hide the others.
+// metricsHandler answers with the current values of all metrics. Responses are not
+// compressed: a compressor takes a megabyte of memory, a response has a few kilobytes. A
+// metric that fails doesn't hide the others.
 func (s *Sources) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{
 		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError, DisableCompression: true,
 	})
 }
 
-// gatherer collects all metrics.
+// gatherer returns a gatherer of all metrics.
 func (s *Sources) gatherer() prometheus.Gatherer {
-	all := []prometheus.Collector{s.buildInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(), processCollector()}
+	all := []prometheus.Collector{
+		s.buildInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(),
+		processCollector(),
+	}
 	for _, rows := range [][]row{
-		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(), s.printRows(), s.probeRows(), goRows(),
+		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(),
+		s.printRows(), s.probeRows(), goRows(),
 	} {
 		all = append(all, newCollector(rows, func(show func([]row, ...string)) { show(rows) }))
 	}
@@ -42,8 +46,8 @@ func (s *Sources) gatherer() prometheus.Gatherer {
 	return withoutNetwork(r)
 }
 
-// guarded keeps a collector that panics from ending the program: a registry runs them in
-// goroutines of its own.
+// guarded recovers from a panic of its Collector, which a registry runs in a goroutine of
+// its own.
 type guarded struct {
 	prometheus.Collector
 	server *httpserver.Server
@@ -55,13 +59,14 @@ func (g guarded) Collect(ch chan<- prometheus.Metric) {
 	g.Collector.Collect(ch)
 }
 
-// collector shows rows, once for each set of label values.
+// collector collects rows, once for each set of label values.
 type collector struct {
 	descs []*prometheus.Desc
 	each  func(show func(rows []row, labelValues ...string))
 }
 
-// newCollector returns a collector of metrics like these. each shows those of now.
+// newCollector returns a collector of metrics with the names of like. each calls show with
+// the current rows and their label values.
 func newCollector(like []row, each func(show func([]row, ...string)), labels ...string) *collector {
 	c := &collector{each: each}
 	for _, r := range like {
@@ -94,7 +99,7 @@ func (s *Sources) buildInfo() prometheus.Collector {
 	return newCollector(rows, each, "version", "goversion")
 }
 
-// statisticsCollector shows what the kernel counts, where it answers.
+// statisticsCollector collects the kernel's own statistics, if they can be read.
 func (s *Sources) statisticsCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		if k, err := s.Statistics(); err == nil {
@@ -104,7 +109,7 @@ func (s *Sources) statisticsCollector() prometheus.Collector {
 	return newCollector(statisticsRows(new(kernel.Statistics)), each)
 }
 
-// conditionCollector shows of each condition whether it holds.
+// conditionCollector collects of each condition whether it holds.
 func (s *Sources) conditionCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		holding := s.Conditions()
@@ -116,7 +121,7 @@ func (s *Sources) conditionCollector() prometheus.Collector {
 	return newCollector(conditionRows(false), each, "condition")
 }
 
-// exportCollector shows the metrics of each collector of flows.
+// exportCollector collects the metrics of each collector of flows.
 func (s *Sources) exportCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		for _, c := range s.Collectors() {
@@ -126,13 +131,13 @@ func (s *Sources) exportCollector() prometheus.Collector {
 	return newCollector(collectorRows(new(export.CollectorStats)), each, "collector", "protocol")
 }
 
-// processCollector shows what all exporters show of themselves.
+// processCollector collects the usual metrics of a process.
 func processCollector() prometheus.Collector {
 	return collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
 }
 
-// withoutNetwork leaves out process_network_*, which on a router is not the program's
-// traffic but all of the router's own.
+// withoutNetwork removes process_network_*: they count the traffic of the whole network
+// namespace, not the program's.
 func withoutNetwork(g prometheus.Gatherer) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		families, err := g.Gather()

@@ -9,14 +9,14 @@ import (
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 )
 
-// Options of the server.
+// Options configure Serve.
 type Options struct {
 	Address string // host:port
-	Pprof   bool   // profiles as well
+	Pprof   bool   // serve profiles as well
 }
 
-// Serve opens the port and answers there until ctx is done. wait returns once the last
-// response is sent.
+// Serve listens on the address and serves s.Handler until ctx is done. wait returns once
+// the last response is sent.
 func Serve(ctx context.Context, o Options, s *Sources, log *zap.Logger) (wait func(), err error) {
 	listener, err := httpserver.Listen(ctx, o.Address, log)
 	if err != nil {
@@ -26,7 +26,7 @@ func Serve(ctx context.Context, o Options, s *Sources, log *zap.Logger) (wait fu
 	go func() {
 		defer close(done)
 		if err := s.Server.Serve(ctx, listener, s.Handler(o.Pprof)); err != nil {
-			log.Error("metrics are not served any more", zap.Error(err))
+			log.Error("metrics are no longer served", zap.Error(err))
 		}
 	}()
 	return func() { <-done }, nil

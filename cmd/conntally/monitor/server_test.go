@@ -11,7 +11,8 @@ import (
 	"go.uber.org/zap"
 )
 
-func TestServe(t *testing.T) {
+// TestServeUntilContextIsDone: the address is in use until then, and free afterwards.
+func TestServeUntilContextIsDone(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // an address that is free a moment later
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-func TestServeNowhere(t *testing.T) {
+// TestServeReportsBadAddress: the error names the address.
+func TestServeReportsBadAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"nohost.invalid:80":  "can't serve metrics at nohost.invalid:80: ",
 		"127.0.0.1:nonsense": "can't serve metrics at 127.0.0.1:nonsense: ",

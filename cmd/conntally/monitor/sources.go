@@ -1,5 +1,7 @@
-// Package monitor tells Prometheus what the pipeline counts, and a service monitor
-// whether it works. In: counters of the pipeline. Out: /metrics and /healthz.
+// Package monitor serves the pipeline's metrics to Prometheus and its health to service
+// monitors.
+//
+//	counters of the pipeline (Sources) -> /metrics, /healthz
 package monitor
 
 import (
@@ -15,22 +17,22 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// Sources is what the metrics are read from. The pipeline goes on writing it.
+// Sources are the counters that the metrics are read from, while the pipeline counts on.
 type Sources struct {
 	Version    string
 	Conntrack  *ctnetlink.Stats
 	Flow       *flow.Stats
 	Routes     *route.Stats
-	Neighbours *host.NeighbourStats // nil: they are not read
+	Neighbours *host.NeighbourStats // nil: neighbours are not read
 	Print      *print.Stats         // nil: nothing is printed
 	Probe      *Probe
-	Conditions func() []condition.Condition // that hold
-	Collectors func() []*export.Collector   // those of now
+	Conditions func() []condition.Condition // those that hold
+	Collectors func() []*export.Collector   // those in force
 
 	Server *httpserver.Server
 	Clock  conntrack.Clock
-	Began  int64                          // when the program did, monotonic
-	Sysctl func(name string) (int, error) // of conntrack, as kernel.ReadSysctl
-	// Statistics are the kernel's, as kernel.ReadStatistics.
+	Began  int64                          // when the program started, monotonic
+	Sysctl func(name string) (int, error) // kernel.ReadSysctl or a fake
+	// Statistics is kernel.ReadStatistics or a fake.
 	Statistics func() (kernel.Statistics, error)
 }

@@ -26,14 +26,15 @@ import (
 
 const second = int64(time.Second)
 
-// newSources returns a pipeline that has counted nothing yet. It began when its clock
-// was at 100 s; now it is 110 s.
+// newSources returns the sources of a pipeline that has counted nothing. It began when the
+// clock was at 100 s; now it is at 110 s.
 func newSources(collectors ...string) *Sources {
 	now := conntrack.Timestamp{Mono: 110 * second, Wall: 1_700_000_110 * second}
 	clock := func() conntrack.Timestamp { return now }
 	var all []*export.Collector
 	for _, address := range collectors {
-		all = append(all, export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock))
+		target := export.Target{Address: address, Protocol: export.IPFIX}
+		all = append(all, export.NewCollector(target, clock))
 	}
 	return &Sources{
 		Version: "v1.2.3", Conntrack: new(ctnetlink.Stats), Flow: new(flow.Stats), Routes: new(route.Stats),
@@ -41,14 +42,16 @@ func newSources(collectors ...string) *Sources {
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
 		Clock:      clock, Began: 100 * second, Server: httpserver.New(zap.NewNop()),
-		Sysctl:     func(name string) (int, error) { return map[string]int{"count": 1234, "max": 65536}[name], nil },
+		Sysctl: func(name string) (int, error) {
+			return map[string]int{"count": 1234, "max": 65536}[name], nil
+		},
 		Statistics: func() (kernel.Statistics, error) { return kernel.Statistics{}, nil },
 	}
 }
 
 func pageOf(s *Sources) []byte { return get(s, "/metrics").Body.Bytes() }
 
-// parsed is what Prometheus makes of a page.
+// parsed returns what Prometheus reads from a page of metrics.
 func parsed(t *testing.T, page []byte) monitortest.Families {
 	t.Helper()
 	families, err := monitortest.Parse(page)
@@ -58,7 +61,7 @@ func parsed(t *testing.T, page []byte) monitortest.Families {
 	return families
 }
 
-// value returns that of a metric without labels.
+// value returns the value of a metric without labels.
 func value(t *testing.T, s *Sources, name string) float64 {
 	t.Helper()
 	v, found := parsed(t, pageOf(s)).Value(name)
@@ -68,20 +71,21 @@ func value(t *testing.T, s *Sources, name string) float64 {
 	return v
 }
 
-func TestLint(t *testing.T) {
+// TestMetricsPassLint: by Prometheus's own linter.
+func TestMetricsPassLint(t *testing.T) {
 	page := pageOf(newSources("192.0.2.1:2055", "[2001:db8::1]:2055"))
 	if err := parsed(t, page).Lint(); err != nil {
 		t.Error(err)
 	}
 	wrong := bytes.Replace(page, []byte("HELP conntally_flows "), []byte("HELP x "), 1)
 	if parsed(t, wrong).Lint() == nil {
-		t.Error("nothing is wrong with a metric without HELP")
+		t.Error("a metric without HELP passed")
 	}
 }
 
-// TestEverythingIsTold gives each counter of the pipeline a value of its own, and looks
-// for it.
-func TestEverythingIsTold(t *testing.T) {
+// TestEachCounterHasAMetric gives each counter of the pipeline a unique value, and expects
+// a sample with that value.
+func TestEachCounterHasAMetric(t *testing.T) {
 	s := newSources("192.0.2.1:2055")
 	at := map[float64]string{}
 	number(t, &s.Collectors()[0].Stats, at)
@@ -101,21 +105,21 @@ func TestEverythingIsTold(t *testing.T) {
 	for name := range families {
 		for _, v := range families.Values(name) {
 			delete(at, v)
-			delete(at, v*float64(time.Second)) // durations are kept in ns
+			delete(at, v*float64(time.Second)) // durations are stored in ns
 		}
 	}
 	for _, field := range at {
-		t.Errorf("nothing tells %s", field)
+		t.Errorf("no metric shows %s", field)
 	}
 }
 
-// number sets all fields of a struct to values that are in use nowhere else.
+// number sets each field of a struct to a unique value, and adds it to at.
 func number(t *testing.T, stats any, at map[float64]string) {
 	t.Helper()
 	v := reflect.ValueOf(stats).Elem()
 	for i := range v.NumField() {
 		if name := v.Type().Field(i).Name; name == "Turned" || name == "Dumped" {
-			continue // for /healthz
+			continue // not a counter
 		}
 		n := 900_001 + 2*len(at)
 		at[float64(n)] = v.Type().String() + "." + v.Type().Field(i).Name
@@ -125,12 +129,13 @@ func number(t *testing.T, stats any, at map[float64]string) {
 		case *atomic.Int64:
 			f.Store(int64(n))
 		default:
-			t.Fatalf("%s is no counter", at[float64(n)])
+			t.Fatalf("%s is not a counter", at[float64(n)])
 		}
 	}
 }
 
-func TestKernelTable(t *testing.T) {
+// TestUnreadableSysctlIsLeftOut: a limit that can't be read has no sample.
+func TestUnreadableSysctlIsLeftOut(t *testing.T) {
 	s := newSources()
 	if n := value(t, s, "conntally_conntrack_entries"); n != 1234 {
 		t.Errorf("%v entries", n)
@@ -139,21 +144,26 @@ func TestKernelTable(t *testing.T) {
 		t.Errorf("limit %v", n)
 	}
 	s.Sysctl = func(string) (int, error) { return 0, errors.New("no such file") }
-	s.Statistics = func() (kernel.Statistics, error) { return kernel.Statistics{}, errors.New("not permitted") }
-	if text := string(pageOf(s)); strings.Contains(text, "conntally_conntrack_entries") || strings.Contains(text, "conntally_kernel_") {
-		t.Error("shown what isn't known")
+	s.Statistics = func() (kernel.Statistics, error) {
+		return kernel.Statistics{}, errors.New("not permitted")
+	}
+	text := string(pageOf(s))
+	if strings.Contains(text, "conntally_conntrack_entries") || strings.Contains(text, "conntally_kernel_") {
+		t.Error("a sample without a value")
 	}
 }
 
-func TestNoNeighbours(t *testing.T) {
+// TestNoNeighbourMetricsWithoutMAC: nobody reads neighbours then.
+func TestNoNeighbourMetricsWithoutMAC(t *testing.T) {
 	s := newSources()
 	s.Neighbours = nil
 	if text := string(pageOf(s)); strings.Contains(text, "conntally_neighbour") {
-		t.Error("told of neighbours that nobody reads")
+		t.Error("metrics of neighbours that nobody reads")
 	}
 }
 
-func TestCollectorsOfNow(t *testing.T) {
+// TestOnlyCurrentCollectorsAreShown: a removed collector has no samples.
+func TestOnlyCurrentCollectorsAreShown(t *testing.T) {
 	const metric, first, second = "conntally_export_datagrams_total", "192.0.2.1:2055", "192.0.2.2:2055"
 	s := newSources(first, second)
 	both := s.Collectors()
@@ -179,8 +189,8 @@ func TestCollectorsOfNow(t *testing.T) {
 	}
 }
 
-// What the configuration may hold doesn't break the page.
-func TestLabels(t *testing.T) {
+// TestAnyAddressMakesAValidLabel: quotes, newlines and invalid UTF-8 included.
+func TestAnyAddressMakesAValidLabel(t *testing.T) {
 	s := newSources("a\"b\\c\nd:1", "a\xffb:1")
 	family := parsed(t, pageOf(s))["conntally_export_datagrams_total"]
 	if len(family.Metric) != 2 {
@@ -193,7 +203,8 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-func TestTimes(t *testing.T) {
+// TestTimesAreInSeconds: the age of a dump counts from the start until there is one.
+func TestTimesAreInSeconds(t *testing.T) {
 	s := newSources()
 	s.Probe.DumpTime.Store(1500 * int64(time.Millisecond))
 	if v := value(t, s, "conntally_conntrack_dump_seconds_total"); v != 1.5 {
@@ -208,14 +219,16 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestProcess(t *testing.T) {
+// TestProcessMetrics: those of the process and the Go runtime, not those of the router.
+func TestProcessMetrics(t *testing.T) {
 	families := parsed(t, pageOf(newSources()))
-	for name, least := range map[string]float64{
-		"process_cpu_seconds_total": 0, "process_resident_memory_bytes": 1 << 20, "process_virtual_memory_bytes": 1 << 21,
-		"process_open_fds": 3, "process_max_fds": 16, "process_start_time_seconds": 1_700_000_000,
+	for name, minimum := range map[string]float64{
+		"process_cpu_seconds_total": 0, "process_resident_memory_bytes": 1 << 20,
+		"process_virtual_memory_bytes": 1 << 21,
+		"process_open_fds":             3, "process_max_fds": 16, "process_start_time_seconds": 1_700_000_000,
 		"go_goroutines": 2, "go_memstats_heap_alloc_bytes": 1 << 10, "go_gc_cycles_total": 0,
 	} {
-		if v, found := families.Value(name); !found || !(v >= least) {
+		if v, found := families.Value(name); !found || !(v >= minimum) {
 			t.Errorf("%s %v %v", name, v, found)
 		}
 	}
@@ -226,27 +239,27 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-// TestCollectorPanics: a fault in what one metric is read from is counted, and the
-// others are still shown.
-func TestCollectorPanics(t *testing.T) {
+// TestPanicHidesNoOtherMetric: a panic while one metric is read is counted, and the others
+// are still shown.
+func TestPanicHidesNoOtherMetric(t *testing.T) {
 	s := newSources()
 	s.Sysctl = func(string) (int, error) { panic("a fault") }
 	families := parsed(t, pageOf(s))
 	if _, found := families.Value("conntally_flows"); !found {
-		t.Error("the flows are missing, too")
+		t.Error("the flows are missing as well")
 	}
 	if n := value(t, s, "conntally_http_panics_total"); n == 0 {
 		t.Error("not counted")
 	}
 }
 
-// TestDuplicateCollectors: what can't be shown twice doesn't hide the rest.
-func TestDuplicateCollectors(t *testing.T) {
+// TestDuplicateCollectorHidesNoOtherMetric: the duplicate's samples are left out.
+func TestDuplicateCollectorHidesNoOtherMetric(t *testing.T) {
 	families := parsed(t, pageOf(newSources("192.0.2.1:2055", "192.0.2.1:2055", "192.0.2.2:2055")))
 	if n := len(families["conntally_export_datagrams_total"].GetMetric()); n != 2 {
 		t.Errorf("%d collectors, want 2", n)
 	}
 	if _, found := families.Value("conntally_flows"); !found {
-		t.Error("the flows are missing, too")
+		t.Error("the flows are missing as well")
 	}
 }

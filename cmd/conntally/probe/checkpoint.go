@@ -18,8 +18,8 @@ import (
 // StateFile is the state file's name in the state directory.
 const StateFile = "conntally.state"
 
-// StateDirectory is that of the configuration, or the one that systemd gives a
-// service; "" is none.
+// StateDirectory returns the directory of the state file: the configured one, or the one
+// that systemd gives a service in $STATE_DIRECTORY; "" means none.
 func StateDirectory(c *config.Config) string {
 	if c.Flow.StateDirectory != "" {
 		return c.Flow.StateDirectory
@@ -28,25 +28,27 @@ func StateDirectory(c *config.Config) string {
 	return first
 }
 
-// checkpointer writes down what the table has exported, right before it is sent: nobody
-// can see a record that isn't written down. A nil checkpointer does nothing.
+// checkpointer writes the table's changes to the state file right before the records are
+// sent, so that a collector never has a record that a restarted probe would count again.
+// A nil checkpointer does nothing.
 type checkpointer struct {
 	file  *state.File
 	table *flow.Table
 
-	// report is called with each result of writing the file.
-	report func(error)
+	report func(error) // called with the result of each write; nil error: it succeeded
 }
 
-// openCheckpointer lets the table go on where the last life stopped. Without a usable
-// file conntally runs as well, so that is a warning.
-func openCheckpointer(directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger) *checkpointer {
+// openCheckpointer restores the table from the state file and returns its checkpointer. The
+// probe works without a usable file too, so a failure is only reported: it returns nil.
+func openCheckpointer(
+	directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger,
+) *checkpointer {
 	if directory == "" {
 		return nil
 	}
 	id, err := state.Here()
 	if err != nil {
-		report(fmt.Errorf("can't tell this boot from others: %w", err))
+		report(fmt.Errorf("can't identify this boot: %w", err))
 		return nil
 	}
 	path := filepath.Join(directory, StateFile)
@@ -57,41 +59,41 @@ func openCheckpointer(directory string, table *flow.Table, now conntrack.Timesta
 	}
 	switch {
 	case errors.Is(restored.Refused, state.ErrOtherBoot):
-		log.Info("the state file is of another boot: beginning anew")
+		log.Info("the state file is from another boot: starting from scratch")
 	case restored.Refused != nil:
-		log.Warn("the state file was refused and kept aside: beginning anew",
-			zap.String("kept", path+".refused"), zap.Error(restored.Refused))
+		log.Warn("the state file was rejected and renamed: starting from scratch",
+			zap.String("renamed_to", path+".refused"), zap.Error(restored.Refused))
 	case len(restored.Checkpoints) > 0:
-		log.Info("going on where the last run stopped", zap.Int("connections", len(restored.Checkpoints)))
+		log.Info("restored from the state file", zap.Int("connections", len(restored.Checkpoints)))
 	}
 	table.Restore(restored.Began, restored.Checkpoints)
 	return &checkpointer{file: file, table: table, report: report}
 }
 
-// write notes what was exported since the last write. A kill between this and the
-// sending loses the records of one datagram.
-func (j *checkpointer) write() {
-	if j == nil {
+// write appends what was exported since the last write. If the process is killed between
+// this and the sending, the records of one datagram are lost.
+func (c *checkpointer) write() {
+	if c == nil {
 		return
 	}
-	if notes := j.table.NewCheckpoints(); len(notes) > 0 {
-		j.report(j.file.Append(notes))
+	if changed := c.table.NewCheckpoints(); len(changed) > 0 {
+		c.report(c.file.Append(changed))
 	}
 }
 
-// tidy begins the file anew where it has grown large. There must be nothing that
-// is exported and waits to be sent.
-func (j *checkpointer) tidy() {
-	if j != nil && j.file.Grown() {
-		j.report(j.file.Replace(j.table.Checkpoints()))
+// compact replaces a file that has grown large by a full checkpoint. No exported record may
+// be waiting to be sent.
+func (c *checkpointer) compact() {
+	if c != nil && c.file.Grown() {
+		c.report(c.file.Replace(c.table.Checkpoints()))
 	}
 }
 
-// close writes all down and lets the next process have the file.
-func (j *checkpointer) close() {
-	if j == nil {
+// close writes a full checkpoint and releases the file for the next process.
+func (c *checkpointer) close() {
+	if c == nil {
 		return
 	}
-	j.report(j.file.Replace(j.table.Checkpoints()))
-	j.file.Close()
+	c.report(c.file.Replace(c.table.Checkpoints()))
+	c.file.Close()
 }

@@ -14,31 +14,32 @@ import (
 )
 
 const (
-	// observeInterval is how often counters are looked at.
-	observeInterval = monitor.LoopRest
-	// frozenAfter is longer than a flowtable keeps a connection that rests: 30 s, unless
-	// net.netfilter.nf_flowtable_*_timeout says otherwise.
+	// observeInterval is the time between two comparisons of the counters.
+	observeInterval = monitor.LoopPeriod
+	// frozenAfter is longer than a flowtable keeps an idle connection: 30 s by default,
+	// net.netfilter.nf_flowtable_*_timeout.
 	frozenAfter = time.Minute
-	// missedLeast and missedShare are how many ends go unreported where something is
-	// wrong: at least so many in a poll, and one of so many.
-	missedLeast = 10
+	// EndsMissing is raised if at least missedMin connections, and at least one in
+	// missedShare, ended without an event since the last poll.
+	missedMin   = 10
 	missedShare = 10
 )
 
-// observed is what the probe has seen when it last looked for conditions.
+// observed holds what the conditions are derived from.
 type observed struct {
-	due      int64 // when to look at counters again, monotonic
-	counters counters
+	due      int64    // when to compare the counters again, monotonic
+	counters counters // at the last comparison
 	ends     counters // at the last dump
 
-	tracked   bool  // connections were, at some time
-	explained int64 // until when unreported ends have a known cause, monotonic
+	tracked   bool  // connection tracking was seen to be on
+	explained int64 // until when missed DESTROY events have a known cause, monotonic
 
-	entries, offloaded kernel.EntryStats // of this dump, and of one frozenAfter or more ago
-	offloadedAt        int64
+	entries     kernel.EntryStats // of this dump
+	offloaded   kernel.EntryStats // of a dump at least frozenAfter ago
+	offloadedAt int64             // when that was, monotonic
 }
 
-// counters are those whose growth is a condition.
+// counters are the counters whose growth raises a condition.
 type counters struct {
 	lost, repeated, overflow, zeroed, malformed, reopened, stalls, resized uint64
 	missed, ended, unprinted                                               uint64
@@ -57,16 +58,16 @@ func (p *Probe) counters() counters {
 	return n
 }
 
-// observeCounters raises the conditions that counters tell of, each observeInterval.
+// observeCounters raises the conditions of counters that have grown, every observeInterval.
 func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	if now.Mono < p.observed.due {
 		return
 	}
 	is, was := p.counters(), p.observed.counters
 	p.observed.counters, p.observed.due = is, now.Mono+int64(observeInterval)
-	p.happened(now, condition.EventsLost, is.lost-was.lost, "ends")
-	p.happened(now, condition.TableFull, is.overflow-was.overflow, "sightings of connections without room")
-	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters went down")
+	p.happened(now, condition.EventsLost, is.lost-was.lost, "events")
+	p.happened(now, condition.TableFull, is.overflow-was.overflow, "times a connection found no room")
+	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters decreased")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
 	p.observeFailures(now)
 	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
@@ -88,15 +89,15 @@ func (p *Probe) observeFailures(now conntrack.Timestamp) {
 	p.conditions.Observe(now, list, condition.CollectorFails)
 }
 
-// happened raises an event that happened n times.
+// happened raises the condition of an event that happened n times, unless n is 0.
 func (p *Probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, unit string) {
 	if n > 0 {
 		p.conditions.Raise(now, condition.Condition{ID: id, Detail: fmt.Sprintf("%d %s", n, unit)})
 	}
 }
 
-// hold raises a condition or clears it.
-func (p *Probe) hold(now conntrack.Timestamp, holds bool, c condition.Condition) {
+// setCondition raises c if it holds, and clears it otherwise.
+func (p *Probe) setCondition(now conntrack.Timestamp, holds bool, c condition.Condition) {
 	if holds {
 		p.conditions.Raise(now, c)
 	} else {
@@ -104,21 +105,21 @@ func (p *Probe) hold(now conntrack.Timestamp, holds bool, c condition.Condition)
 	}
 }
 
-// observeKernel reads again what counting depends on, and turns it on where it is off.
+// observeKernel reads the kernel settings that counting depends on, and turns them on.
 func (p *Probe) observeKernel(now conntrack.Timestamp) {
 	quiet := p.observed.counters.ended == p.reader.Stats.Destroys.Load()
 	k := p.readKernel(condition.Ask{
 		Enable: true, Available: p.conditions.Holds(condition.DumpFailed), Tracking: quiet,
 		Flowtables: p.observed.entries.Offloaded > 0 || hasFlowtables(),
 	})
-	p.restored(now, k)
-	p.judgeTracking(k)
+	p.reportRestored(now, k)
+	p.resolveTracking(k)
 	p.conditions.Observe(now, k.Conditions(), condition.OfKernel()...)
 }
 
-// restored tells of settings that were turned on. At the start, and where conntrack comes
-// later, that is as it should be.
-func (p *Probe) restored(now conntrack.Timestamp, k *condition.Kernel) {
+// reportRestored reports the settings that observeKernel turned on: as information when
+// the probe starts or conntrack is loaded later, as a condition if they were on before.
+func (p *Probe) reportRestored(now conntrack.Timestamp, k *condition.Kernel) {
 	for _, s := range k.Restored {
 		if !p.prepared {
 			p.log.Info("turned on in the kernel; connections that are already open are not counted",
@@ -132,9 +133,9 @@ func (p *Probe) restored(now conntrack.Timestamp, k *condition.Kernel) {
 	p.prepared = p.prepared || k.Loaded == nil && len(k.Settings) > 0
 }
 
-// judgeTracking resolves a doubt: where loopback was tracked before, no rule exempts it,
-// and the connections that there are began before the rules went.
-func (p *Probe) judgeTracking(k *condition.Kernel) {
+// resolveTracking decides TrackingDoubted: if connections were tracked before, no rule
+// exempts loopback, so tracking is off and the remaining entries are old ones.
+func (p *Probe) resolveTracking(k *condition.Kernel) {
 	switch k.Tracked {
 	case condition.TrackingOn:
 		p.observed.tracked = true
@@ -145,28 +146,28 @@ func (p *Probe) judgeTracking(k *condition.Kernel) {
 	}
 }
 
-// hasFlowtables reports whether the kernel has loaded what flowtables need. Asking for
+// hasFlowtables reports whether the kernel has loaded the module for flowtables. Listing
 // them would load it.
 func hasFlowtables() bool {
 	_, err := os.Stat("/sys/module/nf_flow_table")
 	return err == nil
 }
 
-// observeDump raises the conditions that a whole dump tells of.
+// observeDump raises the conditions that a complete dump shows.
 func (p *Probe) observeDump(now conntrack.Timestamp) {
 	o := &p.observed
 	p.conditions.Clear(condition.DumpFailed, "")
 	p.conditions.Observe(now, condition.OfEntries(&o.entries), condition.Uncounted)
 	if now.Mono-o.offloadedAt >= int64(frozenAfter) {
-		moved, met := o.entries.Moved(&o.offloaded)
-		p.conditions.Observe(now, condition.Frozen(met, moved), condition.OffloadFrozen)
+		moved, seen := o.entries.Moved(&o.offloaded)
+		p.conditions.Observe(now, condition.Frozen(seen, moved), condition.OffloadFrozen)
 		o.entries, o.offloaded, o.offloadedAt = o.offloaded, o.entries, now.Mono
 	}
 	p.observeEnds(now)
 }
 
-// observeEnds raises EndsMissing where many connections went without an event, and no
-// known cause explains it. A connection is gone after two dumps without it.
+// observeEnds raises EndsMissing if many connections ended without a DESTROY event and no
+// known cause explains it. A connection counts as ended once two dumps lack it.
 func (p *Probe) observeEnds(now conntrack.Timestamp) {
 	o, is := &p.observed, p.counters()
 	was := o.ends
@@ -175,45 +176,45 @@ func (p *Probe) observeEnds(now conntrack.Timestamp) {
 		o.explained = now.Mono + 4*int64(p.pacer.interval())
 	}
 	missed, ended := is.missed-was.missed, is.ended-was.ended
-	if missed >= missedLeast && missed*missedShare >= missed+ended && now.Mono >= o.explained {
+	if missed >= missedMin && missed*missedShare >= missed+ended && now.Mono >= o.explained {
 		p.conditions.Raise(now, condition.Condition{
 			ID: condition.EndsMissing, Detail: fmt.Sprintf("%d of %d since the last poll", missed, missed+ended),
 		})
 	}
 }
 
-// dumpFailed raises the condition of a dump that failed.
+// dumpFailed counts a failed dump and raises its condition.
 func (p *Probe) dumpFailed(now conntrack.Timestamp, err error) {
 	p.Stats.FailedDumps.Add(1)
 	p.conditions.Raise(now, condition.Condition{ID: condition.DumpFailed, Detail: err.Error()})
 }
 
-// observeBuffer raises BufferSmall where the event socket got less than it was to have. The
-// kernel reports twice what was set.
+// observeBuffer raises BufferSmall if the event socket's receive buffer is smaller than
+// configured. inForce, in bytes, is twice what was set, as the kernel reports it.
 func (p *Probe) observeBuffer(now conntrack.Timestamp, inForce int) {
 	p.Stats.ReceiveBuffer.Store(int64(inForce))
 	want := int(p.config.Conntrack.ReceiveBuffer)
-	p.hold(now, 0 < inForce && inForce < 2*want, condition.Condition{
+	p.setCondition(now, 0 < inForce && inForce < 2*want, condition.Condition{
 		ID: condition.BufferSmall, Detail: fmt.Sprintf("%d of %d bytes", inForce/2, want),
 		Fix: fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
 	})
 }
 
-// stateWritten takes the result of writing the state file.
+// stateWritten records the result of writing the state file.
 func (p *Probe) stateWritten(err error) {
 	c := condition.Condition{ID: condition.StateFailed}
 	if err != nil {
 		p.Stats.StateErrors.Add(1)
 		c.Detail = err.Error()
 	}
-	p.hold(p.clock(), err != nil, c)
+	p.setCondition(p.clock(), err != nil, c)
 }
 
-// observeCollectors raises NoCollector where the configuration of a service has none.
+// observeCollectors raises NoCollector if a service has no collector configured.
 func (p *Probe) observeCollectors() {
-	p.hold(p.clock(), len(p.config.Collectors) == 0 && isService(), condition.Condition{ID: condition.NoCollector})
+	p.setCondition(p.clock(), len(p.config.Collectors) == 0 && isService(), condition.Condition{ID: condition.NoCollector})
 }
 
 // isService reports whether a service manager started the process, so that nobody reads
-// what it prints: systemd, procd and OpenRC are its parent, or have it notify them.
+// its output: systemd, procd and OpenRC are its parent or set $NOTIFY_SOCKET.
 func isService() bool { return os.Getppid() <= 1 || os.Getenv("NOTIFY_SOCKET") != "" }

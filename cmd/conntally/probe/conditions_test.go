@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// observer is a probe whose every step the test takes.
+// observer is a probe that a test drives step by step.
 type observer struct {
 	*loop
 	k *conntracktest.Kernel
@@ -28,7 +28,7 @@ func newObserver(t *testing.T) *observer {
 	return o
 }
 
-// poll has a minute pass, and then reads and looks as the loop does.
+// poll advances the clock by a minute, then reads and observes as the loop does.
 func (o *observer) poll() {
 	o.t.Helper()
 	o.k.Advance(time.Minute)
@@ -49,6 +49,7 @@ func (o *observer) create(n int, status conntrack.Status) (keys []conntrack.Key)
 	return keys
 }
 
+// resizeOnce resizes the kernel's table during a dump.
 func (o *observer) resizeOnce() {
 	n := 1000
 	o.create(500, 0) // more than a chunk
@@ -57,83 +58,111 @@ func (o *observer) resizeOnce() {
 	o.reader.OnChunk = func() {}
 }
 
-// TestFaultsAreConditions injects what the kernel may do, each of which raises its
-// condition, and no other of these; and is over when it doesn't happen any more.
-func TestFaultsAreConditions(t *testing.T) {
-	injected := map[condition.ID]func(*observer){
-		condition.DumpFailed:   func(o *observer) { o.k.FailDump(unix.ENOMEM); o.poll() },
-		condition.EventsLost:   func(o *observer) { o.k.Overrun(); o.poll() },
-		condition.Malformed:    func(o *observer) { o.k.InjectEvent(make([]byte, 8)); o.poll() },
-		condition.TableResized: (*observer).resizeOnce,
-		condition.EndsMissing: func(o *observer) {
-			keys := o.create(20, 0)
-			o.poll()
-			for _, key := range keys {
-				o.k.LoseDestroy(key)
-			}
-			o.poll()
-			o.poll()
-		},
-		condition.CountersZeroed: func(o *observer) {
-			key := o.create(1, 0)[0]
-			o.poll()
-			o.k.Update(key, func(e *conntrack.Event) { e.Counters = [2]conntrack.Counters{} })
-			o.poll()
-		},
-		condition.TableFull: func(o *observer) {
-			o.config.Flow.MaxFlows = 5
-			for _, key := range o.create(20, 0) {
-				defer o.k.Destroy(key)
-			}
-			o.poll()
-		},
+// injections returns what makes each condition of the probe, and returns while it holds.
+func injections() map[condition.ID]func(*observer) {
+	return map[condition.ID]func(*observer){
+		condition.DumpFailed:     func(o *observer) { o.k.FailDump(unix.ENOMEM); o.poll() },
+		condition.EventsLost:     func(o *observer) { o.k.Overrun(); o.poll() },
+		condition.Malformed:      func(o *observer) { o.k.InjectEvent(make([]byte, 8)); o.poll() },
+		condition.TableResized:   (*observer).resizeOnce,
+		condition.EndsMissing:    (*observer).missEnds,
+		condition.CountersZeroed: (*observer).zeroCounters,
+		condition.TableFull:      (*observer).fillTable,
 		condition.PollsStretched: func(o *observer) {
 			o.pacer.maxCPU = 1e-9
 			o.poll()
 			o.pacer.maxCPU = 1e9
 		},
+	}
+}
+
+func (o *observer) missEnds() {
+	keys := o.create(20, 0)
+	o.poll()
+	for _, key := range keys {
+		o.k.LoseDestroy(key)
+	}
+	o.poll()
+	o.poll()
+}
+
+func (o *observer) zeroCounters() {
+	key := o.create(1, 0)[0]
+	o.poll()
+	o.k.Update(key, func(e *conntrack.Event) { e.Counters = [2]conntrack.Counters{} })
+	o.poll()
+}
+
+func (o *observer) fillTable() {
+	o.config.Flow.MaxFlows = 5
+	for _, key := range o.create(20, 0) {
+		defer o.k.Destroy(key)
+	}
+	o.poll()
+}
+
+// clearingInjections returns what makes each condition that is cleared by an event instead
+// of by polls without the fault: each holds within, and not afterwards.
+func clearingInjections() map[condition.ID]func(*observer) {
+	return map[condition.ID]func(*observer){
 		condition.StateFailed: func(o *observer) {
 			o.stateWritten(unix.ENOSPC)
 			defer o.stateWritten(nil)
-			o.holds(condition.StateFailed)
+			o.expect(condition.StateFailed)
 		},
 		condition.BufferSmall: func(o *observer) {
 			o.observeBuffer(o.clock(), 1000)
 			defer o.observeBuffer(o.clock(), 1<<30)
-			o.holds(condition.BufferSmall)
+			o.expect(condition.BufferSmall)
 		},
 		condition.OffloadFrozen: func(o *observer) {
 			keys := o.create(3, conntrack.Offload)
 			o.poll()
 			o.poll()
-			o.holds(condition.OffloadFrozen)
+			o.expect(condition.OffloadFrozen)
 			o.k.Count(keys[0], conntrack.Original, 1, 100)
 			o.poll()
-			o.holds()
-			for _, key := range keys { // else they rest from now on
+			o.expect()
+			for _, key := range keys { // else their counters stand still from now on
 				o.k.Destroy(key)
 			}
 		},
 	}
-	momentary := map[condition.ID]bool{condition.StateFailed: true, condition.BufferSmall: true, condition.OffloadFrozen: true}
-	for id, inject := range injected {
+}
+
+// TestFaultsRaiseConditions: each fault of the kernel raises its condition and no other,
+// and the condition is cleared once the fault no longer happens.
+func TestFaultsRaiseConditions(t *testing.T) {
+	for id, inject := range injections() {
 		t.Run(string(id), func(t *testing.T) {
 			o := newObserver(t)
-			o.holds()
+			o.expect()
 			inject(o)
-			if !momentary[id] {
-				o.holds(id)
-			}
-			for range 4 {
-				o.poll()
-			}
-			o.holds()
+			o.expect(id)
+			o.expectCleared()
+		})
+	}
+	for id, inject := range clearingInjections() {
+		t.Run(string(id), func(t *testing.T) {
+			o := newObserver(t)
+			o.expect()
+			inject(o)
+			o.expectCleared()
 		})
 	}
 }
 
-// holds compares what holds, but for what the machine of the test may lack.
-func (o *observer) holds(want ...condition.ID) {
+// expectCleared fails unless no condition holds after a few polls without faults.
+func (o *observer) expectCleared() {
+	o.t.Helper()
+	for range 4 {
+		o.poll()
+	}
+	o.expect()
+}
+
+// expect compares the conditions that hold. want has at most one.
+func (o *observer) expect(want ...condition.ID) {
 	o.t.Helper()
 	got := o.conditions.Snapshot()
 	if len(got) != len(want) || len(want) > 0 && got[0].ID != want[0] {
@@ -141,8 +170,8 @@ func (o *observer) holds(want ...condition.ID) {
 	}
 }
 
-// TestEndsMissingExplained: what a full buffer lost is no sign of another fault.
-func TestEndsMissingExplained(t *testing.T) {
+// TestLostEventsDoNotRaiseEndsMissing: a full receive buffer explains missed events.
+func TestLostEventsDoNotRaiseEndsMissing(t *testing.T) {
 	o := newObserver(t)
 	keys := o.create(20, 0)
 	o.poll()
@@ -155,23 +184,28 @@ func TestEndsMissingExplained(t *testing.T) {
 		o.poll()
 	}
 	if o.conditions.Holds(condition.EndsMissing) {
-		t.Error("the lost events were not taken for the cause")
+		t.Error("raised although the receive buffer was full")
 	}
 }
 
-// TestKernelConditions: what the kernel says of itself holds until it says otherwise.
-func TestKernelConditions(t *testing.T) {
+// TestKernelStateRaisesConditions: a condition of the kernel holds as long as the kernel's
+// state shows it.
+func TestKernelStateRaisesConditions(t *testing.T) {
 	for id, change := range map[condition.ID]func(*condition.Kernel){
 		condition.ConntrackMissing: func(k *condition.Kernel) { k.Loaded = fs.ErrNotExist },
 		condition.NetlinkMissing:   func(k *condition.Kernel) { k.Answer = kernel.ErrNotLoaded },
 		condition.NotTracked:       func(k *condition.Kernel) { k.Tracked = condition.TrackingOff },
-		condition.FlowtableSilent:  func(k *condition.Kernel) { k.Flowtables = []kernel.Flowtable{{Family: 1, Table: "t", Name: "f"}} },
-		condition.KernelTableFull:  func(k *condition.Kernel) { k.Entries, k.Max = 80, 100 },
-		condition.BridgeNetfilter:  func(k *condition.Kernel) { k.BridgeNetfilter = true },
-		condition.ClockUnset:       func(k *condition.Kernel) { k.Clock.Now = time.Unix(0, 0) },
-		condition.ClockUnsynced:    func(k *condition.Kernel) { k.Clock.Synced = false },
+		condition.FlowtableSilent: func(k *condition.Kernel) {
+			k.Flowtables = []kernel.Flowtable{{Family: 1, Table: "t", Name: "f"}}
+		},
+		condition.KernelTableFull: func(k *condition.Kernel) { k.Entries, k.Max = 80, 100 },
+		condition.BridgeNetfilter: func(k *condition.Kernel) { k.BridgeNetfilter = true },
+		condition.ClockUnset:      func(k *condition.Kernel) { k.Clock.Now = time.Unix(0, 0) },
+		condition.ClockUnsynced:   func(k *condition.Kernel) { k.Clock.Synced = false },
 		condition.EventsAuto: func(k *condition.Kernel) {
-			k.Settings = []kernel.Setting{{Name: "net.netfilter.nf_conntrack_events", Want: 1, Was: 2, Err: errors.New("read-only")}}
+			k.Settings = []kernel.Setting{{
+				Name: "net.netfilter.nf_conntrack_events", Want: 1, Was: 2, Err: errors.New("read-only"),
+			}}
 		},
 	} {
 		t.Run(string(id), func(t *testing.T) {
@@ -182,10 +216,10 @@ func TestKernelConditions(t *testing.T) {
 				return k
 			}
 			o.poll()
-			o.holds(id)
+			o.expect(id)
 			o.readKernel = healthyKernel
 			o.poll()
-			o.holds()
+			o.expect()
 		})
 	}
 }

@@ -24,17 +24,16 @@ import (
 )
 
 const (
-	dayFlows = 200 // that live at a time
+	dayFlows = 200 // open at a time
 	dayBegin = 2 * time.Hour
 	dayEnd   = 26 * time.Hour
 
-	// The heap may differ by this much from one hour to another: what is measured are
-	// single objects of the runtime and of the test.
+	// dayGrowth, in bytes, allows for single objects of the runtime and of the test.
 	dayGrowth = 64 << 10
 )
 
-// day is a router's traffic. It stands in for the service manager, who is asked at each
-// turn of the loop.
+// day generates a router's traffic. It takes the place of the service manager, which is
+// called at each turn of the loop.
 type day struct {
 	kernel  *conntracktest.Kernel
 	probe   *Probe
@@ -49,15 +48,15 @@ type day struct {
 	after   memoryUse
 }
 
-// memoryUse is what lives after a garbage collection.
+// memoryUse is what is in use after a garbage collection.
 type memoryUse struct {
 	heap, objects uint64
 	goroutines    int
 }
 
-func useOfMemory() memoryUse {
+func measureMemory() memoryUse {
 	var m runtime.MemStats
-	for range 2 { // what is pooled lives through one
+	for range 2 { // pooled objects survive the first
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)
@@ -67,9 +66,9 @@ func useOfMemory() memoryUse {
 // Tell implements manager.
 func (d *day) Tell(...string) {}
 
-// Alive implements manager: a second of traffic, and the scraper each 15 s.
+// Alive implements manager: a second of traffic, and a scrape every 15 s.
 func (d *day) Alive(now int64) (due int64) {
-	if now-d.moved >= int64(time.Second) { // what ends wakes the loop at once
+	if now-d.moved >= int64(time.Second) { // a DESTROY event wakes the loop at once
 		d.moved = now
 		d.traffic()
 	}
@@ -81,15 +80,15 @@ func (d *day) Alive(now int64) (due int64) {
 	}
 	switch passed := time.Duration(now - d.began); {
 	case passed >= dayBegin && d.before.heap == 0:
-		d.before = useOfMemory()
+		d.before = measureMemory()
 	case passed >= dayEnd && d.after.heap == 0:
-		d.after = useOfMemory()
+		d.after = measureMemory()
 		d.stop()
 	}
 	return now + int64(time.Second)
 }
 
-// traffic ends the oldest connection, begins another, and moves some of the others.
+// traffic destroys the oldest connection, creates one, and counts packets of some others.
 func (d *day) traffic() {
 	if len(d.keys) == dayFlows {
 		d.kernel.Destroy(d.keys[0])
@@ -106,9 +105,9 @@ func (d *day) traffic() {
 	}
 }
 
-// TestDay lets the whole probe work for a day on the fake clock, with traffic, a
-// scraper and a collector of each protocol. What it keeps doesn't grow.
-func TestDay(t *testing.T) {
+// TestMemoryDoesNotGrowInADay runs the whole probe for a day on the fake clock, with
+// traffic, a scraper and a collector of each protocol.
+func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
@@ -128,24 +127,27 @@ func TestDay(t *testing.T) {
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d, routes: new(route.Resolver),
-		table: flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
+		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d,
+		routes: new(route.Resolver),
+		table:  flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
 	}
 	p.collectors.Store(&collectors)
-	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no breath: the clock is fake
+	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no batchWait: the clock is fake
 	d.probe, d.scrape = p, p.sources().Handler(false)
 	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	dumps, ends, records := p.reader.Stats.Dumps.Load(), p.reader.Stats.Destroys.Load(), p.table.Stats.Records.Load()
-	t.Logf("%d dumps, %d ends, %d records; after %v %+v, after %v %+v", dumps, ends, records, dayBegin, d.before, dayEnd, d.after)
-	if dumps < 9000 || ends < 90_000 || records < 2*ends {
-		t.Error("that was no day")
+	dumps, destroys := p.reader.Stats.Dumps.Load(), p.reader.Stats.Destroys.Load()
+	records := p.table.Stats.Records.Load()
+	t.Logf("%d dumps, %d DESTROY events, %d records; after %v %+v, after %v %+v",
+		dumps, destroys, records, dayBegin, d.before, dayEnd, d.after)
+	if dumps < 9000 || destroys < 90_000 || records < 2*destroys {
+		t.Error("too little for a day")
 	}
 	if grown := int64(d.after.heap) - int64(d.before.heap); grown > dayGrowth {
 		t.Errorf("the heap has grown by %d B", grown)
 	}
 	if d.after.goroutines > d.before.goroutines {
-		t.Error("goroutines are left")
+		t.Error("goroutines have leaked")
 	}
 }

@@ -25,17 +25,17 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// patience bounds every wait of these tests; none is expected to take this long.
+// patience bounds every wait of these tests. None is expected to take this long.
 const patience = 90 * time.Second
 
-// loop is the probe's own loop, without a process around it.
+// loop is a probe whose loop runs without the tasks beside it.
 type loop struct {
 	*Probe
 	t       *testing.T
 	records chan flow.Record
-	gate    chan struct{} // where set, a record waits for it to be closed
-	gated   atomic.Bool
-	waits   atomic.Bool // a record does
+	gated   atomic.Bool // if set, exporting a record blocks until gate is closed
+	gate    chan struct{}
+	waits   atomic.Bool // exporting is blocked
 	cancel  context.CancelFunc
 	ends    chan error
 }
@@ -59,17 +59,21 @@ func (l *loop) take(r *flow.Record) {
 	}
 	select {
 	case l.records <- *r:
-	default: // nobody waits for that many
+	default: // full: the test doesn't read that many
 	}
 }
 
 func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loop {
-	l := &loop{t: t, records: make(chan flow.Record, 1000), gate: make(chan struct{}), ends: make(chan error, 1)}
+	l := &loop{
+		t: t, records: make(chan flow.Record, 1000),
+		gate: make(chan struct{}), ends: make(chan error, 1),
+	}
 	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
 	l.Probe = &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: reader, exporter: new(export.Exporter), clock: clock, log: zap.NewNop(), manager: new(notify.Manager),
+		reader: reader, exporter: new(export.Exporter), clock: clock,
+		log: zap.NewNop(), manager: new(notify.Manager),
 		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),
 	}
 	l.pacer = newPacer(time.Second, 1, 1<<20, &l.Stats)
@@ -92,7 +96,7 @@ func (l *loop) record() flow.Record {
 	case err := <-l.ends:
 		l.t.Fatalf("the loop ended: %v", err)
 	case <-time.After(patience):
-		l.t.Fatal("no record comes")
+		l.t.Fatal("no record arrived")
 	}
 	panic("unreachable")
 }
@@ -102,38 +106,43 @@ func (l *loop) until(what string, enough func() bool) {
 	l.t.Helper()
 	for begin := time.Now(); !enough(); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > patience {
-			l.t.Fatalf("waited in vain for %s", what)
+			l.t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// loopFaults are what the kernel may answer. Each is counted, and after it the loop
-// goes on: no error ends it, and no flow is lost by it. A dump that isn't read to its
-// end takes another socket, which the fake has not: see TestFaultLoopClosed.
-var loopFaults = []struct {
+// loopFault is an error of the kernel, which is counted.
+type loopFault struct {
 	name    string
 	inject  func(*conntracktest.Kernel)
-	counted func(*loop) uint64
-}{
-	{"events: ENOBUFS", (*conntracktest.Kernel).Overrun, overruns},
-	{"events: EINTR", func(k *conntracktest.Kernel) { k.FailEvents(unix.EINTR) }, nil},
-	{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(ctnetlink.ErrMalformed) }, malformed},
-	{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) }, malformed},
-	{"events: no header's length", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
-	{"dump: ENOMEM", func(k *conntracktest.Kernel) { k.FailDump(unix.ENOMEM) }, failedDumps},
-	{"dump: EBUSY", func(k *conntracktest.Kernel) { k.FailDump(unix.EBUSY) }, failedDumps},
-	{"dump: EPERM", func(k *conntracktest.Kernel) { k.FailDump(unix.EPERM) }, failedDumps},
-	{"dump: DONE with an errno", func(k *conntracktest.Kernel) { k.BreakDump(unix.ENOMEM) }, failedDumps},
-	{"chunk: EINTR", func(k *conntracktest.Kernel) { k.FailChunk(unix.EINTR) }, nil},
+	counted func(*loop) uint64 // nil: it is no error
+}
+
+func loopFaults() []loopFault {
+	return []loopFault{
+		{"events: ENOBUFS", (*conntracktest.Kernel).Overrun, overruns},
+		{"events: EINTR", func(k *conntracktest.Kernel) { k.FailEvents(unix.EINTR) }, nil},
+		{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(ctnetlink.ErrMalformed) }, malformed},
+		{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) }, malformed},
+		{"events: a header of zeros", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
+		{"dump: ENOMEM", func(k *conntracktest.Kernel) { k.FailDump(unix.ENOMEM) }, failedDumps},
+		{"dump: EBUSY", func(k *conntracktest.Kernel) { k.FailDump(unix.EBUSY) }, failedDumps},
+		{"dump: EPERM", func(k *conntracktest.Kernel) { k.FailDump(unix.EPERM) }, failedDumps},
+		{"dump: DONE with an errno", func(k *conntracktest.Kernel) { k.BreakDump(unix.ENOMEM) }, failedDumps},
+		{"chunk: EINTR", func(k *conntracktest.Kernel) { k.FailChunk(unix.EINTR) }, nil},
+	}
 }
 
 func overruns(l *loop) uint64    { return l.reader.Stats.Overruns.Load() }
 func malformed(l *loop) uint64   { return l.reader.Stats.Malformed.Load() }
 func failedDumps(l *loop) uint64 { return l.Stats.FailedDumps.Load() }
 
-func TestFaultLoop(t *testing.T) {
+// TestKernelErrorsDoNotEndLoop: each error is counted, none ends the loop or loses a flow.
+// A dump that isn't read to its end would open another socket, which the fake doesn't
+// have: see TestLoopReopensClosedSockets.
+func TestKernelErrorsDoNotEndLoop(t *testing.T) {
 	t.Parallel()
-	for _, c := range loopFaults {
+	for _, c := range loopFaults() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			k := conntracktest.New()
@@ -153,7 +162,7 @@ func TestFaultLoop(t *testing.T) {
 			k.Count(key, conntrack.Original, 1, 50)
 			k.Destroy(key)
 			packets, bytes := uint64(0), uint64(0)
-			for packets < 4 { // the first may have gone idle before
+			for packets < 4 { // the idle timeout may have made two records
 				r := l.record()
 				packets, bytes = packets+r.Packets, bytes+r.Bytes
 			}
@@ -162,7 +171,7 @@ func TestFaultLoop(t *testing.T) {
 				t.Errorf("the loop ended with %v", err)
 			}
 			if packets != 4 || bytes != 350 || len(l.records) > 0 {
-				t.Errorf("%d packets, %d bytes, and %d records more", packets, bytes, len(l.records))
+				t.Errorf("%d packets, %d bytes, and %d more records", packets, bytes, len(l.records))
 			}
 		})
 	}
@@ -170,13 +179,14 @@ func TestFaultLoop(t *testing.T) {
 
 func faultTuple() conntrack.Tuple {
 	return conntrack.Tuple{
-		Src: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
+		Src:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")),
+		Dst:     conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
 		SrcPort: 1024, DstPort: 53, Family: unix.AF_INET, Proto: conntrack.ProtoUDP,
 	}
 }
 
-// TestFaultLoopStop: however much has ended that was not read yet, it is exported.
-func TestFaultLoopStop(t *testing.T) {
+// TestStopExportsQueuedEvents: however many events are unread at the end.
+func TestStopExportsQueuedEvents(t *testing.T) {
 	t.Parallel()
 	const flows = 20_000
 	k := conntracktest.New()
@@ -199,8 +209,8 @@ func TestFaultLoopStop(t *testing.T) {
 	}
 }
 
-// TestFaultLoopClosed: both sockets are closed under the loop, which opens others.
-func TestFaultLoopClosed(t *testing.T) {
+// TestLoopReopensClosedSockets closes both sockets while the loop uses them.
+func TestLoopReopensClosedSockets(t *testing.T) {
 	t.Parallel()
 	l := labtest.New(t, lab.Options{})
 	clock := conntrack.SystemClock()
@@ -243,7 +253,7 @@ func (r *flooded) flood(flows, rate int) {
 	r.sent += flows
 }
 
-// entries is how many the router's conntrack has.
+// entries returns the number of entries in the router's conntrack table.
 func (r *flooded) entries() int {
 	r.t.Helper()
 	text, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_count")
@@ -257,9 +267,9 @@ func (r *flooded) entries() int {
 	return n
 }
 
-// stuck returns a loop with reliable delivery whose exporter stands still, and 10,000
-// connections that have ended since, of which most wait to be reported.
-func stuck(t *testing.T) (*flooded, *loop) {
+// blockedLoop returns a loop with reliable delivery whose exporter is blocked, and a router
+// where 10,000 connections have ended since. Most of them are not reported yet.
+func blockedLoop(t *testing.T) (*flooded, *loop) {
 	t.Helper()
 	r := &flooded{t: t, Lab: labtest.New(t, lab.Options{Sysctls: map[string]string{
 		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1",
@@ -281,18 +291,18 @@ func stuck(t *testing.T) (*flooded, *loop) {
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	l.until("the exporter to be stuck", l.waits.Load)
+	l.until("the exporter to block", l.waits.Load)
 	if n := r.entries(); n < 5000 {
 		t.Fatalf("%d entries wait to be reported", n)
 	}
 	return r, l
 }
 
-// TestFaultLoopStalled: the watchdog ends reliable delivery where the exporter is stuck,
-// and the router has room again. Each end that is lost by that is counted.
-func TestFaultLoopStalled(t *testing.T) {
+// TestWatchdogFreesTableOfBlockedLoop: the watchdog ends reliable delivery if the exporter
+// blocks the loop, and the router has room again. Each event lost by that is counted.
+func TestWatchdogFreesTableOfBlockedLoop(t *testing.T) {
 	t.Parallel()
-	r, l := stuck(t)
+	r, l := blockedLoop(t)
 	stats := &l.reader.Stats
 	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
 	l.gated.Store(false)
@@ -313,19 +323,20 @@ func TestFaultLoopStalled(t *testing.T) {
 		t.Errorf("the loop ended with %v", err)
 	}
 	missing, dropped := r.sent-len(arrived), int(stats.Drops.Load())
-	t.Logf("of %d flows %d are missing, %d were dropped, %d times repeated", r.sent, missing, dropped, stats.Repeated.Load())
+	t.Logf("of %d flows %d are missing, %d were dropped, %d times repeated",
+		r.sent, missing, dropped, stats.Repeated.Load())
 	if missing != dropped || missing == 0 {
 		t.Errorf("%d flows are missing, %d were dropped", missing, dropped)
 	}
 	if l.reliable || l.Stats.Reopened.Load() != 0 {
-		t.Errorf("reliable %v, %d times opened again", l.reliable, l.Stats.Reopened.Load())
+		t.Errorf("reliable %v, reopened %d times", l.reliable, l.Stats.Reopened.Load())
 	}
 }
 
-// TestFaultLoopStalledStop: the watchdog watches as long as the loop has not ended.
-func TestFaultLoopStalledStop(t *testing.T) {
+// TestWatchdogRunsUntilLoopEnds: also after the context is done.
+func TestWatchdogRunsUntilLoopEnds(t *testing.T) {
 	t.Parallel()
-	r, l := stuck(t)
+	r, l := blockedLoop(t)
 	l.cancel()
 	l.until("the entries to be freed", func() bool { return r.entries() < 100 })
 	close(l.gate)

@@ -13,36 +13,36 @@ import (
 )
 
 const (
-	// heapGrowth is by how many percent the heap may grow before what nobody needs is
-	// collected. Connections, events and records leave nothing behind and the table
-	// has no pointers, so collecting is rare, and takes a millisecond.
+	// heapGrowth is the heap growth in percent that starts a garbage collection (GOGC).
+	// Connections, events and records make no garbage and the table has no pointers, so
+	// a collection is rare and takes a millisecond.
 	heapGrowth = 25
 
-	// A small heap may grow by a megabyte before. This often it is collected anyway,
-	// and what is free is given back to the system; first when the start is over.
-	tidyInterval = time.Minute
-	startTime    = 5 * time.Second
+	// A small heap may grow by megabytes before that, so free memory is also returned to
+	// the system at intervals, for the first time once the start is over.
+	releaseInterval = time.Minute
+	firstRelease    = 5 * time.Second
 
-	// cores is how many may work at a time. The probe does nearly all: with a second
-	// one each wake-up wakes another thread, which finds no work. The runtime keeps
-	// memory for each, too.
-	cores = 1
+	// maxProcs is GOMAXPROCS. One goroutine does nearly all work: a second processor
+	// would only wake a thread that finds nothing to do, and takes memory of its own.
+	maxProcs = 1
 )
 
-// SaveMemory keeps what the runtime takes of a small router's memory low, until ctx is
-// done. The variables GOGC and GOMAXPROCS have their say.
+// SaveMemory keeps the memory that the Go runtime takes small until ctx is done. The
+// environment variables GOGC and GOMAXPROCS take precedence. Without profiles, memory
+// profiling is off.
 func SaveMemory(ctx context.Context, profiles bool) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(cores)
+		runtime.GOMAXPROCS(maxProcs)
 	}
 	if !profiles {
 		runtime.MemProfileRate = 0
 	}
 	go func() {
-		for wait := startTime; ; wait = tidyInterval {
+		for wait := firstRelease; ; wait = releaseInterval {
 			select {
 			case <-ctx.Done():
 				return
@@ -54,9 +54,9 @@ func SaveMemory(ctx context.Context, profiles bool) {
 	}()
 }
 
-// releaseProgramPages unmaps the program's own code and constants. The start touches nearly
-// all of them, running needs a third, which comes back by itself: out of the page cache,
-// where the rest can now make room for others.
+// releaseProgramPages drops the program's code and constants from its resident memory. The
+// start touches nearly all of them; the third that is needed afterwards is mapped again
+// from the page cache on access.
 func releaseProgramPages() {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -64,7 +64,7 @@ func releaseProgramPages() {
 	}
 	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
-		return // such as without CONFIG_PROC_PAGE_MONITOR
+		return // a kernel without CONFIG_PROC_PAGE_MONITOR
 	}
 	for _, m := range releasable(string(smaps), program) {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED)
@@ -74,8 +74,8 @@ func releaseProgramPages() {
 // mapping is a range of addresses.
 type mapping struct{ start, end uintptr }
 
-// releasable returns the mappings of a file, out of what proc(5) calls smaps, which are not
-// writable and hold nothing that differs from the file, as relocated constants do.
+// releasable returns the mappings of file in smaps, proc(5), that are not writable and do
+// not differ from the file, as relocated constants would.
 func releasable(smaps, file string) (all []mapping) {
 	var m mapping
 	for line := range strings.Lines(smaps) {
@@ -83,7 +83,8 @@ func releasable(smaps, file string) (all []mapping) {
 		switch {
 		case len(fields) >= 6 && strings.Contains(fields[0], "-"):
 			m = mapping{}
-			if name := strings.TrimSpace(line); strings.HasSuffix(name, " "+file) && !strings.Contains(fields[1], "w") {
+			ofFile := strings.HasSuffix(strings.TrimSpace(line), " "+file)
+			if ofFile && !strings.Contains(fields[1], "w") {
 				_, _ = fmt.Sscanf(fields[0], "%x-%x", &m.start, &m.end)
 			}
 		case len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" && m.end > 0:

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestReleasable: only what the program's file holds as well is given back. Relocated
-// constants, of which a page differs, would come back as they were before.
-func TestReleasable(t *testing.T) {
+// TestReleasesOnlyUnchangedProgramPages: only pages that equal the program's file are
+// released. Relocated constants would come back without their relocations.
+func TestReleasesOnlyUnchangedProgramPages(t *testing.T) {
 	const smaps = `00400000-00936000 r-xp 00000000 fe:00 9984265                            /usr/bin/conn tally
 Rss:                4632 kB
 Anonymous:             0 kB
@@ -29,5 +29,5 @@ Anonymous:             0 kB
 	if got := releasable(smaps, "/usr/bin/conn tally"); !slices.Equal(got, want) {
 		t.Errorf("%x, want %x", got, want)
 	}
-	releaseProgramPages() // and the program goes on
+	releaseProgramPages() // must not crash the program
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// serveMetrics serves them until ctx is done, where they are wanted. wait returns once the
-// last page is sent.
+// serveMetrics serves metrics until ctx is done, if c configures an address. wait returns
+// once the last response is sent.
 func (p *Probe) serveMetrics(ctx context.Context, c *config.Config) (wait func(), err error) {
 	if c.Metrics.Listen == "" {
 		return func() {}, nil
@@ -20,13 +20,22 @@ func (p *Probe) serveMetrics(ctx context.Context, c *config.Config) (wait func()
 	return monitor.Serve(ctx, o, p.sources(), p.log)
 }
 
-// sources is what the metrics are read from.
+// sources returns what the metrics are read from.
 func (p *Probe) sources() *monitor.Sources {
 	s := &monitor.Sources{
-		Version: p.options.Version, Conntrack: &p.reader.Stats, Flow: &p.table.Stats, Routes: &p.routes.Stats, Probe: &p.Stats, Conditions: p.conditions.Snapshot,
+		Version:    p.options.Version,
+		Conntrack:  &p.reader.Stats,
+		Flow:       &p.table.Stats,
+		Routes:     &p.routes.Stats,
 		Neighbours: p.recordOptions.neighbours,
+		Probe:      &p.Stats,
+		Conditions: p.conditions.Snapshot,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
-		Clock:      p.clock, Began: p.Stats.Turned.Load(), Sysctl: kernel.ReadSysctl, Statistics: kernel.ReadStatistics, Server: httpserver.New(p.log),
+		Server:     httpserver.New(p.log),
+		Clock:      p.clock,
+		Began:      p.Stats.Turned.Load(),
+		Sysctl:     kernel.ReadSysctl,
+		Statistics: kernel.ReadStatistics,
 	}
 	if p.printer != nil {
 		s.Print = &p.printer.Stats

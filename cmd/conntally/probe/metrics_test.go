@@ -18,8 +18,8 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// serves serves the metrics of a loop, and returns what answers a path.
-func (l *loop) serves() func(path string) (code int, text string) {
+// serveHTTP serves the metrics of a loop, and returns a function that requests a path.
+func (l *loop) serveHTTP() func(path string) (code int, text string) {
 	l.t.Helper()
 	c := config.Default()
 	c.Metrics.Listen = config.Listen(freePort(l.t))
@@ -52,7 +52,7 @@ func freePort(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// refusing is the socket of dumps of a kernel that may refuse them.
+// refusing is a dump socket that refuses requests while refuses is set.
 type refusing struct {
 	ctnetlink.Socket
 	refuses atomic.Bool
@@ -66,24 +66,24 @@ func (r *refusing) Send(b []byte) error {
 	return r.Socket.Send(b)
 }
 
-// TestHealth: the probe is healthy, stands still behind a stuck exporter, moves again,
-// and then gets no dump from the kernel any more.
-func TestHealth(t *testing.T) {
+// TestHealthFollowsLoopAndDumps: the probe is unhealthy while an exporter blocks its loop
+// and while the kernel refuses dumps, and healthy otherwise.
+func TestHealthFollowsLoopAndDumps(t *testing.T) {
 	k := conntracktest.New()
 	events, dumps := k.Sockets()
 	refusing := &refusing{Socket: dumps}
 	l := newLoop(t, ctnetlink.NewReader(events, refusing, k.Clock()), k.Clock())
 	l.routes = new(route.Resolver)
 	l.Stats.Turned.Store(k.Clock()().Mono)
-	answer := l.serves()
+	get := l.serveHTTP()
 	is := func(code int, text string) func() bool {
 		return func() bool {
-			c, said := answer("/healthz")
-			return c == code && strings.Contains(said, text)
+			c, body := get("/healthz")
+			return c == code && strings.Contains(body, text)
 		}
 	}
 	if !is(503, "no dump of conntrack has succeeded yet")() {
-		t.Error("healthy before it has begun")
+		t.Error("healthy before the first dump")
 	}
 	l.start()
 	l.until("200", is(200, "ok"))
@@ -92,17 +92,17 @@ func TestHealth(t *testing.T) {
 	key := k.Create(conntrack.Event{Orig: faultTuple()})
 	k.Count(key, conntrack.Original, 1, 100)
 	k.Destroy(key)
-	l.until("the exporter to be stuck", l.waits.Load)
+	l.until("the exporter to block", l.waits.Load)
 	k.Advance(31 * time.Second)
-	if !is(503, "the probe has been standing still for 3")() {
-		t.Error(answer("/healthz"))
+	if !is(503, "the loop has been blocked for 3")() {
+		t.Error(get("/healthz"))
 	}
 	l.gated.Store(false)
 	close(l.gate)
 	l.until("200 again", is(200, "ok"))
 
 	refusing.refuses.Store(true)
-	l.until("503 for want of dumps", is(503, "the last dump of conntrack that succeeded was"))
+	l.until("503 without dumps", is(503, "the last successful dump of conntrack was"))
 	refusing.refuses.Store(false)
 	l.until("200 at last", is(200, "ok"))
 	l.cancel()

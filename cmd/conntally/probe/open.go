@@ -20,21 +20,22 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// Options say what a Probe reads and whom it tells.
+// Options configure a Probe.
 type Options struct {
 	Config  *config.Config
-	Version string          // as the metrics show it
-	State   string          // directory of the state file; "" is none
-	Log     *zap.Logger     //
-	Level   zap.AtomicLevel // of Log, which a reload sets
-	Print   io.Writer       // where to print flows as long as there is no collector; nil is nowhere
-	// Load reads the configuration again, whenever Reloads says so.
+	Version string // for the metrics
+	State   string // directory of the state file; "" means none
+	Log     *zap.Logger
+	Level   zap.AtomicLevel // of Log; a reload sets it
+	Print   io.Writer       // where flows are printed without a collector; nil means nowhere
+
+	// Load reads the configuration again for each value of Reloads; nil means never.
 	Load    func() (*config.Config, error)
 	Reloads <-chan struct{}
 }
 
-// New prepares the kernel and wires reader, table and sinks. It opens the reader first:
-// where that isn't allowed, nothing else is, and needn't be said.
+// New prepares the kernel and wires reader, table and sinks. It opens the reader first, so
+// that without the privilege for it nothing else is tried.
 func New(ctx context.Context, o Options) (*Probe, error) {
 	c, log := o.Config, o.Log
 	clock := conntrack.SystemClock()
@@ -44,7 +45,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = kernel.Available() // loads what is missing: else there are no settings yet
+	_ = kernel.Available() // loads the modules: without them there are no settings
 	p := &Probe{
 		options: o, config: c, reloads: make(chan reloadRequest, 1), reader: reader, clock: clock, log: log,
 		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
@@ -54,20 +55,20 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
-	content, err := newRecordOptions(c, routes, clock)
+	recordOptions, err := newRecordOptions(c, routes, clock)
 	if err != nil {
 		return nil, errors.Join(err, routes.Close(), reader.Close())
 	}
-	collectors := openCollectors(ctx, targets(c.Collectors, content.Optional), clock, log)
+	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.Optional), clock, log)
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
-	p.routes, p.exporter, p.recordOptions, p.began = routes, exporter, content, began.Wall
+	p.routes, p.exporter, p.recordOptions, p.began = routes, exporter, recordOptions, began.Wall
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
 	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {
 		exporter.Commit = p.commit
 	}
-	p.manager = notify.New(func(err error) { log.Warn("can't tell the service manager", zap.Error(err)) })
+	p.manager = notify.New(func(err error) { log.Warn("can't notify the service manager", zap.Error(err)) })
 	p.collectors.Store(&collectors)
 	buffer := reader.ReceiveBuffer()
 	p.Stats.Turned.Store(began.Mono)
@@ -81,7 +82,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	return p, nil
 }
 
-// flowOptions returns what the configuration says of connections.
+// flowOptions returns the flow table's options of the configuration in force.
 func (p *Probe) flowOptions() flow.Options {
 	c, kept := p.config, filter.New(p.config.Rules(), p.routes)
 	return flow.Options{
@@ -92,43 +93,47 @@ func (p *Probe) flowOptions() flow.Options {
 	}
 }
 
-// owns tells whether e is a connection that the export makes, or made in an earlier life:
-// such are met by the first dump. Of those without a start time only what moves counts.
+// owns reports whether e is a connection to a collector, made by this run's sockets or by
+// those of the previous run. The first dump shows the latter; only entries with a start
+// time can be recognized.
 func (p *Probe) owns(e *conntrack.Event) bool {
-	earlier := p.Stats.Dumped.Load() == 0 && 0 < e.Start && e.Start < p.began
-	return p.exporter.Owns(&e.Orig) || earlier && p.exporter.OwnedBefore(&e.Orig)
+	previous := p.Stats.Dumped.Load() == 0 && 0 < e.Start && e.Start < p.began
+	return p.exporter.Owns(&e.Orig) || previous && p.exporter.OwnedBefore(&e.Orig)
 }
 
-// maxFlows bounds the table by what the kernel itself can hold.
+// maxFlows returns the flow table's limit: the configured one, or nf_conntrack_max.
 func maxFlows(c *config.Config) int {
 	if c.Flow.MaxFlows > 0 {
 		return c.Flow.MaxFlows
 	}
-	n, _ := kernel.ReadSysctl("max") // unknown: no bound but the kernel's
+	n, _ := kernel.ReadSysctl("max") // 0, no limit, if it can't be read
 	return n
 }
 
-// openPatience is for all names together: events wait meanwhile.
-const openPatience = 5 * time.Second
+// openTimeout bounds the resolution of all collectors' names: events wait meanwhile.
+const openTimeout = 5 * time.Second
 
-// openCollectors prepares collectors. One that can't be reached goes on trying.
-func openCollectors(ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger) []*export.Collector {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
+// openCollectors opens the collectors of targets. One that can't be reached yet keeps trying.
+func openCollectors(
+	ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger,
+) []*export.Collector {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var all []*export.Collector
 	for _, t := range list {
 		collector := export.NewCollector(t, clock)
 		if err := collector.Open(ctx); err != nil {
-			log.Warn("collector can't be reached yet, will go on trying", zap.String("collector", t.Address), zap.Error(err))
+			log.Warn("can't reach the collector yet, will keep trying", zap.String("collector", t.Address), zap.Error(err))
 		} else {
-			log.Info("exporting", zap.String("collector", collector.Target.Address), zap.Stringer("protocol", collector.Target.Protocol))
+			log.Info("exporting", zap.String("collector", collector.Target.Address),
+				zap.Stringer("protocol", collector.Target.Protocol))
 		}
 		all = append(all, collector)
 	}
 	return all
 }
 
-// Targets returns what the configuration's collectors are to be sent.
+// Targets returns the configured collectors as export targets.
 func Targets(c *config.Config) []export.Target { return targets(c.Collectors, optional(c)) }
 
 func targets(list []config.Collector, o export.Optional) []export.Target {

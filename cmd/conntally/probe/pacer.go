@@ -8,82 +8,90 @@ import (
 )
 
 const (
-	// While a dump goes on, it works a fifth of the time.
-	paceWork = int64(5 * time.Millisecond)
-	paceRest = 4
-	// But never for longer: events gather meanwhile, and time in which the process
-	// stood still (SIGSTOP, a machine without a free core) was no work.
-	maxRest = 20 * time.Millisecond
+	// A dump pauses for four times as long as it worked, in chunks of paceWork.
+	paceWork  = int64(5 * time.Millisecond)
+	pauseRate = 4
+	// maxPause bounds a pause: events queue up meanwhile, and time in which the process
+	// was stopped (SIGSTOP, no free core) was not work.
+	maxPause = 20 * time.Millisecond
 
-	// Events gather for this long, or for less where the buffer is small.
-	maxBreath     = 100 * time.Millisecond
-	eventCharge   = 1280    // bytes of the buffer per event
-	breathRate    = 100_000 // events per second that must not fill
-	breathPortion = 2       // half of it
+	// Events queue up for maxBatchWait before they are read, or for less if the receive
+	// buffer is small: batchRate events/s must not fill more than half of it.
+	maxBatchWait = 100 * time.Millisecond
+	eventCharge  = 1280 // bytes of the buffer per event
+	batchRate    = 100_000
 )
 
-// pacer decides when to dump and how fast, so that dumping stays below a share of
-// one core. It belongs to the probe's goroutine.
+// pacer decides when to dump and how fast, so that dumps take at most a share of one core.
+// Only the loop's goroutine may use it.
 type pacer struct {
-	poll   time.Duration // as configured: not more often than this
-	maxCPU float64       // share of one core
-	breath time.Duration
-	hurry  bool // no pauses: the first and the last dump
+	poll      time.Duration // the configured time between two dumps
+	maxCPU    float64       // share of one core
+	batchWait time.Duration // how long events queue up before they are read
+	hurry     bool          // no pauses: the first and the last dump
 
-	next  int64 // when the next dump is due, monotonic
-	began int64
-	ended int64
-	cost  time.Duration // CPU of a dump
+	next  int64         // when the next dump is due, monotonic, like those below
+	began int64         // when the last dump began
+	ended int64         // when it ended
+	work  int64         // when it began or its last pause ended
+	cost  time.Duration // CPU time of a dump, smoothed
 	stats *monitor.Probe
-	work  int64 // since the last pause
 
-	stretched bool // polls are, as isStretched said last
+	stretched bool // what isStretched last reported
 }
 
 func newPacer(poll time.Duration, maxCPU float64, receiveBuffer int, stats *monitor.Probe) *pacer {
-	room := time.Duration(receiveBuffer / eventCharge / breathPortion)
-	p := &pacer{poll: poll, maxCPU: maxCPU, stats: stats, breath: min(maxBreath, room*time.Second/breathRate)}
+	room := time.Duration(receiveBuffer / eventCharge / 2)
+	p := &pacer{
+		poll: poll, maxCPU: maxCPU, stats: stats,
+		batchWait: min(maxBatchWait, room*time.Second/batchRate),
+	}
 	p.stats.Interval.Store(int64(poll))
 	return p
 }
 
-// reconfigure changes how often polls are wanted, and how dear they may be.
+// reconfigure changes the configured interval and CPU share. A dump that is due earlier
+// than the interval asks for stays due then.
 func (p *pacer) reconfigure(poll time.Duration, maxCPU float64) {
-	hurried := p.next < p.began+int64(p.interval())
+	early := p.next < p.began+int64(p.interval())
 	p.poll, p.maxCPU = poll, maxCPU
-	if next := p.began + int64(p.interval()); !hurried || next < p.next {
+	if next := p.began + int64(p.interval()); !early || next < p.next {
 		p.next = next
 	}
 	p.stats.Interval.Store(int64(p.interval()))
 }
 
-// interval is that between two dumps: stretched where a dump is dear.
-func (p *pacer) interval() time.Duration { return max(p.poll, p.dear()) }
+// interval returns the time between two dumps: the configured one, stretched as far as
+// maxCPU requires.
+func (p *pacer) interval() time.Duration { return max(p.poll, p.minInterval()) }
 
-// dear is how long a dump is to be paid off.
-func (p *pacer) dear() time.Duration { return time.Duration(float64(p.cost) / p.maxCPU) }
+// minInterval returns the interval at which dumps take maxCPU.
+func (p *pacer) minInterval() time.Duration {
+	return time.Duration(float64(p.cost) / p.maxCPU)
+}
 
-// isStretched reports whether polls are: once they are half as long again, until they are
-// as long as wanted.
+// isStretched reports whether the interval is stretched: from one and a half times the
+// configured one on, until it is the configured one again.
 func (p *pacer) isStretched() bool {
-	p.stretched = p.interval() > p.poll+p.poll/2 || p.stretched && p.interval() > p.poll
+	interval := p.interval()
+	p.stretched = interval > p.poll+p.poll/2 || p.stretched && interval > p.poll
 	return p.stretched
 }
 
 func (p *pacer) due(now conntrack.Timestamp) bool { return now.Mono >= p.next }
 
-// soon has the next dump come out of turn, where events were lost: but not dump after
-// dump while a storm goes on, and never dearer than maxCPU.
-func (p *pacer) soon() {
-	p.next = min(p.next, p.ended+int64(max(p.poll/10, p.dear())))
+// advance makes the next dump due early because events were lost, but not sooner after the
+// last one than a tenth of the interval or than maxCPU allows.
+func (p *pacer) advance() {
+	p.next = min(p.next, p.ended+int64(max(p.poll/10, p.minInterval())))
 }
 
 func (p *pacer) begin(now conntrack.Timestamp) {
 	p.began, p.work = now.Mono, now.Mono
 }
 
-// end plans the next dump, after one that took so much CPU. The cost is smoothed: caches
-// are colder at one time than at another. A dump in a hurry says nothing of the next: the
+// end schedules the next dump after one that took cost of CPU time. The cost is smoothed,
+// as caches are colder at some times than at others. A dump in a hurry doesn't count: the
 // first one fills the caches and the table.
 func (p *pacer) end(now conntrack.Timestamp, cost time.Duration) {
 	switch {
@@ -100,12 +108,12 @@ func (p *pacer) end(now conntrack.Timestamp, cost time.Duration) {
 	p.stats.Interval.Store(int64(p.interval()))
 }
 
-// pause rests where the dump has worked long enough.
+// pause sleeps if the dump has worked for paceWork.
 func (p *pacer) pause(clock conntrack.Clock) {
 	worked := clock().Mono - p.work
 	if p.hurry || worked < paceWork {
 		return
 	}
-	time.Sleep(min(time.Duration(worked*paceRest), maxRest))
+	time.Sleep(min(time.Duration(worked*pauseRate), maxPause))
 	p.work = clock().Mono
 }

@@ -12,8 +12,9 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// TestFaultPacerSoon: where events are lost all the time, dumps cost no more than they may.
-func TestFaultPacerSoon(t *testing.T) {
+// TestEarlyDumpsStayWithinMaxCPU: if events are lost all the time, dumps take no more CPU
+// time than maxCPU allows.
+func TestEarlyDumpsStayWithinMaxCPU(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		cost, want time.Duration // of a dump, between two
@@ -26,32 +27,32 @@ func TestFaultPacerSoon(t *testing.T) {
 		p.cost = c.cost
 		p.begin(conntrack.Timestamp{Mono: 1})
 		p.ended, p.next = 1, 1+int64(p.interval())
-		p.soon()
+		p.advance()
 		if got := time.Duration(p.next - p.ended); got != c.want {
-			t.Errorf("a dump of %v is made again after %v, want %v", c.cost, got, c.want)
+			t.Errorf("a dump of %v is repeated after %v, want %v", c.cost, got, c.want)
 		}
 		p.next = p.ended
-		if p.soon(); p.next != p.ended {
-			t.Error("a dump that is due was put off")
+		if p.advance(); p.next != p.ended {
+			t.Error("a dump that is due was postponed")
 		}
 	}
 }
 
-// TestFaultPacerReload: a reload doesn't put off what is urgent.
-func TestFaultPacerReload(t *testing.T) {
+// TestReloadDoesNotPostponeEarlyDump: not even if it makes polls rarer.
+func TestReloadDoesNotPostponeEarlyDump(t *testing.T) {
 	t.Parallel()
 	p := newPacer(10*time.Second, 0.01, 1<<20, new(monitor.Probe))
 	p.begin(conntrack.Timestamp{Mono: 1})
 	p.ended, p.next = 1, 1+int64(p.interval())
-	p.soon()
+	p.advance()
 	if p.reconfigure(time.Minute, 0.01); p.next != 1+int64(time.Second) {
-		t.Errorf("put off by %v", time.Duration(p.next-1))
+		t.Errorf("postponed by %v", time.Duration(p.next-1))
 	}
 }
 
-// TestFaultPause: a process that was stopped in the middle of a dump doesn't rest for
-// that: it would for hours.
-func TestFaultPause(t *testing.T) {
+// TestPauseIsBounded: a process that was stopped for hours in the middle of a dump doesn't
+// pause for hours.
+func TestPauseIsBounded(t *testing.T) {
 	t.Parallel()
 	now := conntrack.Timestamp{Mono: 1}
 	clock := func() conntrack.Timestamp { now.Mono += int64(time.Hour); return now }
@@ -62,13 +63,13 @@ func TestFaultPause(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(patience):
-		t.Error("still resting")
+		t.Error("still pausing")
 	}
 }
 
-// TestFirstDumpIsFree holds that the first dump, which runs without pauses and fills all
-// caches, doesn't stretch the polls after it. The second one does.
-func TestFirstDumpIsFree(t *testing.T) {
+// TestFirstDumpDoesNotStretchPolls: the first dump runs without pauses and fills all
+// caches, so its cost doesn't stretch the interval. That of the second one does.
+func TestFirstDumpDoesNotStretchPolls(t *testing.T) {
 	t.Parallel()
 	const poll = 10 * time.Second
 	p := newPacer(poll, 0.01, 1<<20, new(monitor.Probe))
@@ -77,16 +78,16 @@ func TestFirstDumpIsFree(t *testing.T) {
 		p.begin(conntrack.Timestamp{Mono: 1})
 		p.end(conntrack.Timestamp{Mono: 2}, time.Second)
 		if got := p.interval(); got != want || p.next != 1+int64(want) {
-			t.Errorf("polls each %v, the next at %v; want %v", got, time.Duration(p.next), want)
+			t.Errorf("interval %v, the next dump at %v; want %v", got, time.Duration(p.next), want)
 		}
 	}
 	if got := time.Duration(p.stats.DumpCPU.Load()); got != 2*time.Second {
-		t.Errorf("%v told", got)
+		t.Errorf("%v of CPU time counted", got)
 	}
 }
 
-// burning is a socket of dumps on which each request waits until much CPU was used
-// elsewhere in the program.
+// burning is a dump socket that makes another goroutine use 300 ms of CPU time before each
+// request.
 type burning struct{ ctnetlink.Socket }
 
 // Send implements ctnetlink.Socket.
@@ -111,9 +112,9 @@ func processCPU() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// TestBusyProgramDoesNotStretchPolls holds that scrapes, printing or whatever else the
-// program does while it dumps are not taken for the cost of dumping: 300 ms at 1 % of a
-// core would be polls each 30 s.
+// TestBusyProgramDoesNotStretchPolls: scrapes, printing and other work of the program while
+// it dumps don't count as the cost of the dump. 300 ms at 1 % of a core would stretch the
+// interval to 30 s.
 func TestBusyProgramDoesNotStretchPolls(t *testing.T) {
 	t.Parallel()
 	k := conntracktest.New()
@@ -123,7 +124,7 @@ func TestBusyProgramDoesNotStretchPolls(t *testing.T) {
 	l.start()
 	l.until("four dumps", func() bool { return l.reader.Stats.Dumps.Load() >= 4 })
 	if got := time.Duration(l.Stats.Interval.Load()); got != 10*time.Second {
-		t.Errorf("polls each %v", got)
+		t.Errorf("interval %v", got)
 	}
 	l.cancel()
 	if err := <-l.ends; err != nil {

@@ -24,7 +24,7 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// Probe drives the pipeline: one goroutine reads, counts and exports.
+// Probe is the pipeline from reader to sinks. Make one with New, then Run it once.
 type Probe struct {
 	Stats monitor.Probe
 
@@ -32,13 +32,13 @@ type Probe struct {
 	routes        *route.Resolver
 	table         *flow.Table
 	sinks         flow.Sinks
-	exporter      *export.Exporter // one of them
-	printer       *print.Sink      // one of them where there is no collector; nil: never
+	exporter      *export.Exporter // always one of sinks
+	printer       *print.Sink      // one of sinks while there is no collector; nil: never
 	recordOptions recordOptions
 	clock         conntrack.Clock
 	log           *zap.Logger
 	pacer         *pacer
-	reliable      bool // delivery was, when last looked
+	reliable      bool // whether delivery was reliable at the last check
 	checkpointer  *checkpointer
 	manager       manager
 	ready         bool
@@ -46,41 +46,45 @@ type Probe struct {
 	options    Options
 	config     *config.Config     // in force
 	began      int64              // ns since 1970
-	reloads    chan reloadRequest // changed configurations
-	prepared   bool               // the kernel is
+	reloads    chan reloadRequest // from the reloader
+	prepared   bool               // the kernel's settings were read once
 	collectors atomic.Pointer[[]*export.Collector]
-	goneUnsent uint64 // records that collectors which are gone missed
+	dropped    uint64 // records dropped by collectors that a reload removed
 
 	apply    func(*conntrack.Event)
 	lost     uint64 // events lost before the last dump
-	repeated uint64 // and those to be repeated
+	repeated uint64 // events to be repeated, before the last dump
 	summary  summary
-	unread   bool // the kernel was still repeating ends when the program stopped
+	unread   bool // the kernel was still repeating events when the program stopped
 
 	conditions *condition.Tracker
 	readKernel func(condition.Ask) *condition.Kernel
 	observed   observed
 }
 
-// manager is the service manager. Signs of life come from the probe's own goroutine:
-// those of a timer would go on when the reader hangs.
+// manager is the service manager. The loop itself sends the heartbeats: those of a timer
+// would continue if the loop hung.
 type manager interface {
 	Tell(lines ...string)
 	Alive(now int64) (due int64)
 }
 
 const (
-	guardPatience = 5 * time.Second        // how long a reliable reader may stand still
-	reopenRest    = 100 * time.Millisecond // so that a socket that fails at once costs little
-	stopPatience  = 5 * time.Second        // for printing
-	lastPatience  = 20 * time.Second       // for what has ended by the stop
-	repeatsRest   = 100 * time.Millisecond
-	repeatsAfter  = 1500 * time.Millisecond // the kernel repeats after 10 ms, for the first time after 1 s
+	watchdogTimeout = 5 * time.Second        // how long reliable delivery may go unread
+	reopenDelay     = 100 * time.Millisecond // bounds the cost of a socket that keeps failing
+	stopTimeout     = 5 * time.Second        // for printing
+
+	// At the end, events are read for lastTimeout at most. The kernel repeats events after
+	// 10 ms, but for the first time after 1 s: none is left once repeatTimeout has passed
+	// without one that found no room.
+	lastTimeout   = 20 * time.Second
+	repeatTimeout = 1500 * time.Millisecond
+	repeatWait    = 100 * time.Millisecond // between two checks
 )
 
-// Run reads until ctx is done, then exports what is pending. Its loop stays on the calling
-// goroutine: the network namespace of its thread is the one that is read. All other tasks
-// end with the loop, and the loop ends in order when one of them fails.
+// Run reads until ctx is done, then exports what is pending. Its loop runs on the calling
+// goroutine, whose thread's network namespace is the one that is read. All other tasks end
+// with the loop, and the loop ends in order when one of them fails.
 func (p *Probe) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,13 +111,13 @@ func (p *Probe) loop(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.reader.Interrupt)
 	defer stop()
 	if p.reader.Reliable() {
-		guarded, end := context.WithCancel(context.WithoutCancel(ctx)) // while it stops, too
+		watched, end := context.WithCancel(context.WithoutCancel(ctx)) // until stop returns
 		defer end()
-		go p.reader.Watchdog(guarded, guardPatience)
+		go p.reader.Watchdog(watched, watchdogTimeout)
 	}
 	p.reliable = p.reader.Reliable()
 	p.bind()
-	p.reader.OnChunk = func() { p.between(ctx) }
+	p.reader.OnChunk = func() { p.onChunk(ctx) }
 
 	p.pacer.hurry = true
 	p.dump()
@@ -124,12 +128,12 @@ func (p *Probe) loop(ctx context.Context) error {
 		p.announce()
 		p.takeReload()
 		if p.reader.Lost() != p.lost {
-			p.pacer.soon()
+			p.pacer.advance()
 		}
 		if p.pacer.due(p.clock()) {
 			p.dump()
 		}
-		p.lookStalled()
+		p.observeReliable()
 		p.tickSinks(ctx, p.clock())
 		p.summary.tick(p)
 		p.observeCounters(p.clock())
@@ -140,7 +144,7 @@ func (p *Probe) loop(ctx context.Context) error {
 	return p.stop()
 }
 
-// bind binds what every event is handed to, once.
+// bind makes the closure that handles each event, once.
 func (p *Probe) bind() {
 	p.apply = func(e *conntrack.Event) {
 		p.observed.entries.Count(e)
@@ -148,8 +152,8 @@ func (p *Probe) bind() {
 	}
 }
 
-// announce says once that the probe works: a dump was read, and templates are sent
-// where a collector can be reached.
+// announce reports once that the probe is ready: a dump was read, and the templates were
+// sent to the collectors that can be reached.
 func (p *Probe) announce() {
 	if p.ready || p.reader.Stats.Dumps.Load() == 0 {
 		return
@@ -161,64 +165,64 @@ func (p *Probe) announce() {
 	p.manager.Tell(notify.Ready, notify.Status(fmt.Sprintf("Reading conntrack: %d connections", connections)))
 }
 
-// wait reads what ends until something else is due. Where events come thick and
-// fast it lets them gather: one wake-up serves many.
+// wait reads DESTROY events until something else is due. After reading some it sleeps for
+// a moment, so that one wake-up serves many events.
 func (p *Probe) wait() error {
 	now := p.clock().Mono
-	due := min(p.sinksDue(p.pacer.next), p.summary.due, p.alive(now))
+	due := min(p.sinksDue(p.pacer.next), p.summary.due, p.heartbeat(now))
 	before := p.reader.Stats.Destroys.Load()
 	err := p.reader.Wait(max(time.Duration(due-now), time.Millisecond), p.apply)
 	if err != nil {
 		return p.reopen(err)
 	}
 	if p.reader.Stats.Destroys.Load() != before && !p.reader.Backlog() {
-		time.Sleep(p.pacer.breath)
+		time.Sleep(p.pacer.batchWait)
 	}
 	return nil
 }
 
-// alive shows that the loop turns, and returns until when it is to do so again.
-func (p *Probe) alive(now int64) (due int64) {
+// heartbeat records that the loop is running, and returns when it is due again.
+func (p *Probe) heartbeat(now int64) (due int64) {
 	p.Stats.Turned.Store(now)
-	return min(p.manager.Alive(now), now+int64(monitor.LoopRest))
+	return min(p.manager.Alive(now), now+int64(monitor.LoopPeriod))
 }
 
-// lookStalled raises a condition where reliable delivery has ended.
-func (p *Probe) lookStalled() {
+// observeReliable raises ReliableEnded if the watchdog has ended reliable delivery.
+func (p *Probe) observeReliable() {
 	if p.reliable && !p.reader.Reliable() {
 		p.reliable = false
 		p.conditions.Raise(p.clock(), condition.Condition{
-			ID: condition.ReliableEnded, Detail: "for " + guardPatience.String(),
+			ID: condition.ReliableEnded, Detail: "for " + watchdogTimeout.String(),
 		})
 	}
 }
 
 // reopen replaces a broken event socket.
 func (p *Probe) reopen(err error) error {
-	if again := p.reader.Reopen(); again != nil {
-		return fmt.Errorf("%w; and again: %w", err, again)
+	if failure := p.reader.Reopen(); failure != nil {
+		return fmt.Errorf("%w; reopening failed: %w", err, failure)
 	}
 	p.Stats.Reopened.Add(1)
 	now := p.clock()
 	p.conditions.Raise(now, condition.Condition{ID: condition.SocketReopened, Detail: err.Error()})
 	p.observeBuffer(now, p.reader.ReceiveBuffer())
-	p.pacer.soon() // what ended meanwhile is missing from the next dump
-	time.Sleep(reopenRest)
+	p.pacer.advance() // connections that ended meanwhile are missing from the next dump
+	time.Sleep(reopenDelay)
 	return nil
 }
 
-// between is called between the chunks of a dump.
-func (p *Probe) between(ctx context.Context) {
+// onChunk is called between the chunks of a dump.
+func (p *Probe) onChunk(ctx context.Context) {
 	now := p.clock()
 	p.tickSinks(ctx, now)
-	p.alive(now.Mono)
+	p.heartbeat(now.Mono)
 	if ctx.Err() == nil {
 		p.pacer.pause(p.clock)
 	}
 }
 
-// dump reads the counters of all living entries. A dump that fails is tried again
-// at the next poll; nothing is lost by it, since the kernel keeps counting.
+// dump reads the counters of all entries. After a failure the next poll tries again, and
+// nothing is lost: the kernel keeps counting.
 func (p *Probe) dump() {
 	p.observeKernel(p.clock())
 	p.table.SetTimeouts(kernel.ReadTimeouts())
@@ -241,25 +245,26 @@ func (p *Probe) dump() {
 		p.dumpFailed(now, err)
 	}
 	p.pacer.end(now, p.reader.DumpCPU()-before+ending)
-	p.hold(now, p.pacer.isStretched(), condition.Condition{
+	p.setCondition(now, p.pacer.isStretched(), condition.Condition{
 		ID: condition.PollsStretched, Detail: "to " + p.pacer.interval().String(),
 	})
 }
 
-// endDump does what a dump leaves to do, and returns the CPU time that it took.
-func (p *Probe) endDump(now conntrack.Timestamp, whole bool) time.Duration {
+// endDump processes what a dump showed, and returns the CPU time that this took. complete
+// reports whether the dump showed all entries.
+func (p *Probe) endDump(now conntrack.Timestamp, complete bool) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := kernel.ThreadCPU()
-	if whole {
+	if complete {
 		p.table.EndDump(now)
 	}
-	p.commit(now) // a dump's records have no more company to wait for
-	p.checkpointer.tidy()
+	p.commit(now) // no more records of this dump will follow
+	p.checkpointer.compact()
 	return kernel.ThreadCPU() - began
 }
 
-// dumpTwice dumps again where the kernel resized its table meanwhile.
+// dumpTwice dumps, and once more if the kernel resized its table meanwhile.
 func (p *Probe) dumpTwice() error {
 	err := p.dumpOnce()
 	if errors.Is(err, conntrack.ErrPartial) {
@@ -277,49 +282,51 @@ func (p *Probe) dumpOnce() error {
 	return err
 }
 
-// readLast reads all counters for the last time. The dump evicts all that has expired at
-// once, which can be more ends than the buffer holds: the kernel is to repeat them.
+// readLast dumps for the last time and reads the events that are left. The dump makes the
+// kernel evict all expired entries at once, which may be more DESTROY events than the
+// buffer holds: reliable delivery has the kernel repeat them.
 func (p *Probe) readLast() error {
-	defer p.reader.Close() // a reader that doesn't read keeps the router from accepting connections
+	// With reliable delivery, a socket that nobody reads lets the kernel's table fill up.
+	defer p.reader.Close()
 	if !p.reader.Reliable() {
-		guarded, end := context.WithCancel(context.Background())
+		watched, end := context.WithCancel(context.Background())
 		defer end()
-		go p.reader.Watchdog(guarded, guardPatience)
+		go p.reader.Watchdog(watched, watchdogTimeout)
 		if err := p.reader.Insist(); err != nil {
-			p.log.Warn("the kernel won't repeat ends: the last ones may be lost", zap.Error(err))
+			p.log.Warn("reliable delivery can't be turned on: the last events may be lost", zap.Error(err))
 		}
 	}
-	if err := p.dumpTwice(); err != nil && !errors.Is(err, conntrack.ErrPartial) { // it showed what it could
-		return err
+	if err := p.dumpTwice(); err != nil && !errors.Is(err, conntrack.ErrPartial) {
+		return err // a partial dump counts for the entries that it showed
 	}
 	return p.readRepeats()
 }
 
-// readRepeats reads what has ended by now, and what the kernel repeats since it found no
-// room: until all has found room for repeatsAfter.
+// readRepeats reads queued events, and those that the kernel repeats because they found no
+// room, until repeatTimeout has passed without another one that found none.
 func (p *Probe) readRepeats() error {
 	began := p.clock().Mono
-	repeated, room := p.repeated, began-int64(repeatsAfter)
-	for wait := time.Duration(0); ; wait = repeatsRest {
+	repeated, lastFull := p.repeated, began-int64(repeatTimeout)
+	for wait := time.Duration(0); ; wait = repeatWait {
 		if err := p.reader.Wait(wait, p.apply); err != nil {
 			return err
 		}
 		now := p.clock().Mono
-		p.alive(now)
-		if found := p.reader.Stats.Repeated.Load(); found != repeated {
-			repeated, room = found, now
+		p.heartbeat(now)
+		if n := p.reader.Stats.Repeated.Load(); n != repeated {
+			repeated, lastFull = n, now
 		}
 		switch {
-		case !p.reader.Backlog() && now-room >= int64(repeatsAfter):
+		case !p.reader.Backlog() && now-lastFull >= int64(repeatTimeout):
 			return nil
-		case now-began >= int64(lastPatience):
+		case now-began >= int64(lastTimeout):
 			p.unread = true
 			return nil
 		}
 	}
 }
 
-// stop exports what moved up to now.
+// stop exports all that was counted by now.
 func (p *Probe) stop() error {
 	p.manager.Tell(notify.Stopping)
 	p.pacer.hurry = true
@@ -329,10 +336,10 @@ func (p *Probe) stop() error {
 	p.closeSinks(now)
 	p.summary.end(p)
 	if err != nil {
-		return fmt.Errorf("the last reading failed, its bytes are missing: %w", err)
+		return fmt.Errorf("the last dump failed, its packets and bytes are missing: %w", err)
 	}
 	return nil
 }
 
-// Close gives up what the kernel keeps for us.
+// Close closes the sockets for reading.
 func (p *Probe) Close() error { return errors.Join(p.routes.Close(), p.reader.Close()) }

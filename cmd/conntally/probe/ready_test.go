@@ -31,37 +31,50 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// fakeProbe is a probe that reads a fake kernel.
-func fakeProbe(reader *ctnetlink.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector) *Probe {
+// asHangingProbe is the variable that makes the test binary a probe whose reader hangs.
+const asHangingProbe = "CONNTALLY_TEST_HANGING_PROBE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asHangingProbe) != "" {
+		runHangingProbe()
+	}
+	os.Exit(m.Run())
+}
+
+// fakeProbe returns a probe that reads a fake kernel.
+func fakeProbe(
+	reader *ctnetlink.Reader, clock conntrack.Clock, m manager, collectors ...*export.Collector,
+) *Probe {
 	exporter := &export.Exporter{Collectors: collectors}
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m, routes: new(route.Resolver),
-		table: flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
+		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m,
+		routes: new(route.Resolver),
+		table:  flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
 	}
 	p.pacer = newPacer(time.Second, 1, 1<<20, &p.Stats)
 	return p
 }
 
-// heard is a service manager in the same process.
-type heard struct {
+// recorder is a service manager in the same process. It records the lines it is sent.
+type recorder struct {
 	lines []string
 	tell  func(line string)
 }
 
-func (h *heard) Alive(now int64) int64 { return now + int64(time.Second) }
+func (r *recorder) Alive(now int64) int64 { return now + int64(time.Second) }
 
-func (h *heard) Tell(lines ...string) {
-	h.lines = append(h.lines, lines...)
+func (r *recorder) Tell(lines ...string) {
+	r.lines = append(r.lines, lines...)
 	for _, line := range lines {
-		h.tell(line)
+		r.tell(line)
 	}
 }
 
-// The probe calls itself ready when it has read a dump, not when it has tried to,
-// and when the collector has the templates.
-func TestReady(t *testing.T) {
+// TestReadyAfterDumpAndTemplates: the probe reports that it is ready once a dump has
+// succeeded and the collector has the templates.
+func TestReadyAfterDumpAndTemplates(t *testing.T) {
 	server, err := listenLoopback()
 	if err != nil {
 		t.Fatal(err)
@@ -71,16 +84,18 @@ func TestReady(t *testing.T) {
 	k.FailDump(unix.EBUSY)
 	k.Create(conntrack.Event{Orig: conntrack.Tuple{
 		Family: unix.AF_INET, Proto: conntrack.ProtoUDP, SrcPort: 1024, DstPort: 53,
-		Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
+		Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")),
+		Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
 	}})
-	collector := export.NewCollector(export.Target{Address: server.LocalAddr().String(), Protocol: export.IPFIX}, k.Clock())
+	target := export.Target{Address: server.LocalAddr().String(), Protocol: export.IPFIX}
+	collector := export.NewCollector(target, k.Clock())
 	if err := collector.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	h := new(heard)
-	p := fakeProbe(k.Reader(), k.Clock(), h, collector)
-	h.tell = func(line string) {
+	r := new(recorder)
+	p := fakeProbe(k.Reader(), k.Clock(), r, collector)
+	r.tell = func(line string) {
 		if line != notify.Ready {
 			return
 		}
@@ -96,12 +111,12 @@ func TestReady(t *testing.T) {
 	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.lines) < 3 || h.lines[0] != notify.Ready || h.lines[len(h.lines)-1] != notify.Stopping {
-		t.Errorf("said %q", h.lines)
+	if n := len(r.lines); n < 3 || r.lines[0] != notify.Ready || r.lines[n-1] != notify.Stopping {
+		t.Errorf("notified %q", r.lines)
 	}
 }
 
-// expectTemplates holds that the first datagram, which has arrived, has templates.
+// expectTemplates fails unless the first datagram has arrived and has templates.
 func expectTemplates(t *testing.T, server *net.UDPConn) {
 	t.Helper()
 	b := make([]byte, 1<<16)
@@ -118,19 +133,19 @@ func expectTemplates(t *testing.T, server *net.UDPConn) {
 	}
 }
 
-// With a minute gone by, the service manager hears how it was.
-func TestStatus(t *testing.T) {
+// TestStatusEveryMinute: the service manager gets a status line every minute.
+func TestStatusEveryMinute(t *testing.T) {
 	k := conntracktest.New()
 	ctx, cancel := context.WithCancel(t.Context())
 	var status []string
-	h := &heard{tell: func(line string) {
+	r := &recorder{tell: func(line string) {
 		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
 			if status = append(status, text); len(status) == 3 {
 				cancel()
 			}
 		}
 	}}
-	p := fakeProbe(k.Reader(), k.Clock(), h)
+	p := fakeProbe(k.Reader(), k.Clock(), r)
 	began := k.Clock()()
 	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
@@ -145,8 +160,9 @@ func TestStatus(t *testing.T) {
 
 const watchdogPeriod = 600 * time.Millisecond
 
-// A reader that hangs gives no signs of life, and the service manager ends it.
-func TestWatchdog(t *testing.T) {
+// TestHangingReaderSendsNoHeartbeats: so the service manager ends it, and the trace shows
+// where it hung.
+func TestHangingReaderSendsNoHeartbeats(t *testing.T) {
 	s := notifytest.New(t, watchdogPeriod)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asHangingProbe+"=1")
@@ -159,16 +175,16 @@ func TestWatchdog(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Process.Kill() //nolint:errcheck // it has ended, where all is well
+	defer cmd.Process.Kill() //nolint:errcheck // it has ended unless the test failed
 	s.Until(notify.Ready)
 	for range 3 {
 		s.Until("WATCHDOG=1")
 	}
 	stdin.Close() // from here on it hangs
-	signs := 0
-	for ; s.Receive(watchdogPeriod) != nil; signs++ {
-		if signs > 3 {
-			t.Fatal("signs of life from a probe whose reader hangs")
+	heartbeats := 0
+	for ; s.Receive(watchdogPeriod) != nil; heartbeats++ {
+		if heartbeats > 3 {
+			t.Fatal("heartbeats from a probe whose reader hangs")
 		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
@@ -183,8 +199,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// runHangingProbe runs a probe whose event socket hangs from the end of standard
-// input on.
+// runHangingProbe runs a probe whose event socket hangs once standard input ends.
 func runHangingProbe() {
 	var hung atomic.Bool
 	go func() {
@@ -198,7 +213,7 @@ func runHangingProbe() {
 	panic(p.loop(context.Background()))
 }
 
-// hangingSocket waits for real, and for ever once it hangs.
+// hangingSocket waits in real time, and forever once it hangs.
 type hangingSocket struct {
 	ctnetlink.Socket
 	hung *atomic.Bool
@@ -206,7 +221,7 @@ type hangingSocket struct {
 
 func (s *hangingSocket) Recv(wait time.Duration) ([]byte, error) {
 	if s.hung.Load() {
-		time.Sleep(time.Hour) // without a timer the runtime itself finds that all hang
+		time.Sleep(time.Hour) // without a timer the runtime would report a deadlock
 	}
 	time.Sleep(max(wait, 0))
 	return s.Socket.Recv(0)
@@ -216,7 +231,7 @@ func listenLoopback() (*net.UDPConn, error) {
 	return net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 }
 
-// healthyKernel is one that lacks nothing.
+// healthyKernel returns a kernel without any condition.
 func healthyKernel(condition.Ask) *condition.Kernel {
 	return &condition.Kernel{Clock: condition.Clock{Now: time.Unix(1_700_000_000, 0), Synced: true}}
 }

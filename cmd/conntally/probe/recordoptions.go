@@ -12,49 +12,50 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// recordOptions is what is exported beside the plain records, from the start of the
-// program on.
+// recordOptions are the options of the records. They don't change until a restart.
 type recordOptions struct {
 	export.Optional
-	describe   func(*flow.Record)    // adds what only routes and neighbours know; or nil
-	follow     func(context.Context) // keeps up with neighbours; or nil
-	neighbours *host.NeighbourStats
+	describe   func(*flow.Record)    // adds VLANs and MAC addresses; nil without either
+	follow     func(context.Context) // reads changes of neighbours until done; nil without MAC
+	neighbours *host.NeighbourStats  // nil without MAC
 }
 
-// optional returns what the configuration asks for.
+// optional returns the optional fields and records that are configured.
 func optional(c *config.Config) export.Optional {
-	asks := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
+	wants := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
 	return export.Optional{
 		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
-		FlowID: asks(config.ExtraFlowID), VLAN: asks(config.ExtraVLAN), Zone: asks(config.ExtraZone),
-		MAC: asks(config.ExtraMAC) || asks(config.ExtraSourceMAC),
+		FlowID: wants(config.ExtraFlowID), VLAN: wants(config.ExtraVLAN), Zone: wants(config.ExtraZone),
+		MAC: wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
 	}
 }
 
-// newRecordOptions prepares what records are described by.
-func newRecordOptions(c *config.Config, routes *route.Resolver, clock conntrack.Clock) (recordOptions, error) {
-	ct := recordOptions{Optional: optional(c)}
-	if !ct.VLAN && !ct.MAC {
-		return ct, nil
+// newRecordOptions opens what the records' optional fields are read from.
+func newRecordOptions(
+	c *config.Config, routes *route.Resolver, clock conntrack.Clock,
+) (recordOptions, error) {
+	o := recordOptions{Optional: optional(c)}
+	if !o.VLAN && !o.MAC {
+		return o, nil
 	}
 	var hosts *host.Neighbours
-	if ct.MAC {
+	if o.MAC {
 		var err error
 		if hosts, err = host.OpenNeighbours(clock); err != nil {
-			return ct, err
+			return o, err
 		}
-		ct.neighbours = &hosts.Stats
-		ct.follow = hosts.Follow
+		o.neighbours = &hosts.Stats
+		o.follow = hosts.Follow
 	}
-	ct.describe = func(r *flow.Record) {
-		if ct.VLAN {
+	o.describe = func(r *flow.Record) {
+		if o.VLAN {
 			r.InputVLAN, r.OutputVLAN = routes.VLAN(r.Input), routes.VLAN(r.Output)
 		}
 		if hosts != nil {
-			// Each as it is on the way in and out: translation shows there.
+			// The addresses on the wire at either interface, before and after translation.
 			r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
 			r.DstMAC = hosts.MAC(&r.PostDst, r.Output, r.At.Mono)
 		}
 	}
-	return ct, nil
+	return o, nil
 }

@@ -15,37 +15,38 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// reloader reads the configuration again when it is told to, and prepares what can
-// take long. The probe's own goroutine then changes over.
+// reloader reads the configuration again on request and does what may take long, such as
+// resolving names. The loop then puts the configuration in force.
 type reloader struct {
 	load    func() (*config.Config, error)
 	asked   <-chan struct{}
-	started *config.Config // what the program began with
-	inForce *config.Config // what the probe has, or is about to have
-	prints  bool           // where there is no collector
+	started *config.Config // at the start of the program
+	inForce *config.Config // what the loop has, or is about to have
+	prints  bool           // flows are printed while there is no collector
 
 	log     *zap.Logger
 	clock   conntrack.Clock
 	reloads chan<- reloadRequest
-	wake    func() // the probe
+	wake    func() // the loop
 }
 
-// reloadRequest is what the probe is to change over to, or what was wrong with it.
+// reloadRequest is a configuration to put in force, or why there is none.
 type reloadRequest struct {
 	config *config.Config
-	added  []*export.Collector
+	added  []*export.Collector // opened for it
 	err    error
 }
 
-// reloader returns what reloads p.
+// reloader returns a reloader for p.
 func (p *Probe) reloader() *reloader {
 	return &reloader{
-		load: p.options.Load, asked: p.options.Reloads, started: p.config, inForce: p.config, prints: p.printer != nil,
+		load: p.options.Load, asked: p.options.Reloads,
+		started: p.config, inForce: p.config, prints: p.printer != nil,
 		log: p.log, clock: p.clock, reloads: p.reloads, wake: p.reader.Interrupt,
 	}
 }
 
-// run reloads each time that it is asked to, until ctx is done.
+// run prepares a reload for each request until ctx is done.
 func (r *reloader) run(ctx context.Context) {
 	for {
 		select {
@@ -63,28 +64,29 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
-// prepare reads the file and opens the collectors that are new.
+// prepare reads the configuration and opens the collectors that are new.
 func (r *reloader) prepare(ctx context.Context) reloadRequest {
 	c, err := r.load()
 	switch {
 	case err != nil:
 		return reloadRequest{err: err}
 	case len(c.Collectors) == 0 && !r.prints:
-		return reloadRequest{err: errors.New("there is no [[collector]] any more: to print flows, start anew")}
+		return reloadRequest{err: errors.New("no [[collector]] is left: to print flows, restart conntally")}
 	}
-	fresh := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
+	added := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
 		return slices.Contains(r.inForce.Collectors, cc)
 	})
 	changed, _ := r.inForce.Changed(c)
 	r.log.Info("configuration read again", zap.Strings("changed", changed))
 	if _, waiting := r.started.Changed(c); len(waiting) > 0 {
-		r.log.Warn("some keys wait for a restart", zap.Strings("keys", waiting))
+		r.log.Warn("some changes need a restart", zap.Strings("keys", waiting))
 	}
 	r.inForce = c
-	return reloadRequest{config: c, added: openCollectors(ctx, targets(fresh, optional(r.started)), r.clock, r.log)}
+	list := targets(added, optional(r.started))
+	return reloadRequest{config: c, added: openCollectors(ctx, list, r.clock, r.log)}
 }
 
-// takeReload changes over to another configuration, if there is one.
+// takeReload puts another configuration in force if the reloader has prepared one.
 func (p *Probe) takeReload() {
 	select {
 	case next := <-p.reloads:
@@ -93,7 +95,7 @@ func (p *Probe) takeReload() {
 		p.Stats.Refused.Store(0)
 		if next.err != nil {
 			p.Stats.Refused.Store(1)
-			p.log.Error("the configuration is refused, the one in force stays",
+			p.log.Error("the new configuration was rejected, the old one stays in force",
 				zap.Strings("problems", strings.Split(next.err.Error(), "\n")))
 			p.conditions.Raise(p.clock(), condition.Condition{ID: condition.ConfigRefused})
 		} else {
@@ -107,11 +109,11 @@ func (p *Probe) takeReload() {
 	}
 }
 
-// reconfigure changes over between two dumps. No counter is touched: what was counted
-// under the old configuration is exported under the new one.
+// reconfigure puts another configuration in force between two dumps. The counts are kept:
+// what was counted under the old configuration is exported under the new one.
 func (p *Probe) reconfigure(next *reloadRequest) {
 	c, now := next.config, p.clock()
-	p.commit(now) // to the sinks that there are
+	p.commit(now) // to the old sinks
 	p.config = c
 	p.chooseSinks()
 	was := p.exporter.Collectors
@@ -125,8 +127,9 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	p.collectors.Store(&list)
 	for _, old := range was {
 		if !slices.Contains(list, old) {
-			p.goneUnsent += old.Stats.Unsent.Load()
-			p.log.Info("no longer exporting", zap.String("collector", old.Target.Address), zap.Stringer("protocol", old.Target.Protocol))
+			p.dropped += old.Stats.Unsent.Load()
+			p.log.Info("no longer exporting", zap.String("collector", old.Target.Address),
+				zap.Stringer("protocol", old.Target.Protocol))
 		}
 	}
 	p.observeCollectors()
@@ -135,7 +138,7 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	p.options.Level.SetLevel(c.Log.Level.Level)
 }
 
-// arrange returns the collectors of a configuration out of those that there are.
+// arrange returns the collectors of all that have the targets of list, in its order.
 func arrange(list []export.Target, all []*export.Collector) []*export.Collector {
 	var out []*export.Collector
 	for _, wanted := range list {

@@ -29,7 +29,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// reloading is a probe and a file that it is reloaded from.
+// reloading is a probe and the file that it reloads.
 type reloading struct {
 	t      *testing.T
 	path   string
@@ -37,8 +37,8 @@ type reloading struct {
 	kernel *conntracktest.Kernel
 	*Probe
 	*reloader
-	args []string
-	told []string
+	args     []string
+	notified []string // lines sent to the service manager
 }
 
 func newReloading(t *testing.T, text string, args ...string) *reloading {
@@ -55,8 +55,10 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	k := conntracktest.New()
 	r.kernel = k
 	log := logging.New(&r.log, logging.FormatConsole, level)
-	h := &heard{tell: func(line string) { r.told = append(r.told, line) }}
-	r.Probe = fakeProbe(k.Reader(), k.Clock(), h, openCollectors(t.Context(), targets(c.Collectors, export.Optional{}), k.Clock(), log)...)
+	m := &recorder{tell: func(line string) { r.notified = append(r.notified, line) }}
+	list := targets(c.Collectors, export.Optional{})
+	collectors := openCollectors(t.Context(), list, k.Clock(), log)
+	r.Probe = fakeProbe(k.Reader(), k.Clock(), m, collectors...)
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })
 	r.Probe.log, r.options.Level, r.ready, r.apply = log, level, true, r.table.Apply
 	r.Probe.reloads = make(chan reloadRequest, 1)
@@ -82,7 +84,7 @@ func (r *reloading) write(text string) {
 	}
 }
 
-// reload reloads and returns what the log says of it.
+// reload reloads with text and returns the log of it.
 func (r *reloading) reload(text string) string {
 	r.t.Helper()
 	r.write(text)
@@ -92,7 +94,7 @@ func (r *reloading) reload(text string) string {
 	return r.log.String()
 }
 
-// collector is the section of one at some port.
+// collectorSection returns the section of a collector at address.
 func collectorSection(address string) string {
 	return fmt.Sprintf("[[collector]]\naddress = %q\n", address)
 }
@@ -107,12 +109,13 @@ func listener(t *testing.T) string {
 	return server.LocalAddr().(*net.UDPAddr).String()
 }
 
-func TestReloadCollectors(t *testing.T) {
+// TestReloadKeepsUnchangedCollectors: one that is in both configurations is not replaced.
+func TestReloadKeepsUnchangedCollectors(t *testing.T) {
 	a, b, c := listener(t), listener(t), listener(t)
 	r := newReloading(t, collectorSection(a)+collectorSection(b))
 	stays := r.exporter.Collectors[1]
 	r.exporter.Collectors[0].Stats.Unsent.Add(7)
-	said := r.reload(collectorSection(c) + collectorSection(b))
+	log := r.reload(collectorSection(c) + collectorSection(b))
 	got := r.exporter.Collectors
 	if len(got) != 2 || got[0].Target.Address != c || got[1] != stays {
 		t.Errorf("now exports to %+v", got)
@@ -120,30 +123,35 @@ func TestReloadCollectors(t *testing.T) {
 	if !slices.Equal(*r.collectors.Load(), got) {
 		t.Error("the metrics show other collectors")
 	}
-	if n := r.totals().unsent; n != 7 {
-		t.Errorf("%d records unsent in all, want those of the one that is gone", n)
+	if n := r.totals().dropped; n != 7 {
+		t.Errorf("%d records dropped in all, want the 7 of the removed collector", n)
 	}
-	for _, want := range []string{`changed": ["[[collector]]"]`, "no longer exporting  {\"collector\": \"" + a, "exporting  {\"collector\": \"" + c} {
-		if !strings.Contains(said, want) {
-			t.Errorf("not said: %s\n%s", want, said)
+	for _, want := range []string{
+		`changed": ["[[collector]]"]`,
+		`no longer exporting  {"collector": "` + a,
+		`exporting  {"collector": "` + c,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("not logged: %s\n%s", want, log)
 		}
 	}
-	if strings.Contains(said, b) {
-		t.Errorf("said of the one that stays:\n%s", said)
+	if strings.Contains(log, b) {
+		t.Errorf("logged for the one that stays:\n%s", log)
 	}
-	// The same address in another way is another collector.
+	// The same address with another protocol is another collector.
 	r.reload(collectorSection(c) + collectorSection(b) + "protocol = \"netflow9\"\n")
 	if got := r.exporter.Collectors; got[1] == stays || got[1].Target.Protocol != export.NetFlow9 {
 		t.Errorf("now exports to %+v", got)
 	}
 }
 
-func TestReloadSettings(t *testing.T) {
+// TestReloadAppliesSettings: all that can change while running; the others are logged.
+func TestReloadAppliesSettings(t *testing.T) {
 	at := listener(t)
 	r := newReloading(t, collectorSection(at))
 	r.dump()
 	r.pacer.reconfigure(time.Hour, 1)
-	said := r.reload(collectorSection(at) + `
+	log := r.reload(collectorSection(at) + `
 [conntrack]
 poll_interval = "3s"
 max_cpu = 5.0
@@ -153,8 +161,9 @@ listen = "127.0.0.1:1"
 [log]
 level = "warn"
 `)
-	if r.pacer.poll != 3*time.Second || r.pacer.maxCPU != 0.05 || time.Duration(r.Stats.Interval.Load()) != 3*time.Second {
-		t.Errorf("polls each %v, of at most %v", r.pacer.poll, r.pacer.maxCPU)
+	shown := time.Duration(r.Stats.Interval.Load())
+	if r.pacer.poll != 3*time.Second || r.pacer.maxCPU != 0.05 || shown != 3*time.Second {
+		t.Errorf("interval %v, shown %v, maxCPU %v", r.pacer.poll, shown, r.pacer.maxCPU)
 	}
 	if r.pacer.next != r.pacer.began+int64(3*time.Second) {
 		t.Errorf("the next poll is %v after the last", time.Duration(r.pacer.next-r.pacer.began))
@@ -162,28 +171,33 @@ level = "warn"
 	if r.options.Level.Level() != zapcore.WarnLevel {
 		t.Errorf("logs from %v on", r.options.Level.Level())
 	}
-	if want := `["[conntrack] reliable", "[metrics] listen"]`; !strings.Contains(said, "wait for a restart") || !strings.Contains(said, want) {
-		t.Errorf("not said: %s\n%s", want, said)
+	want := `["[conntrack] reliable", "[metrics] listen"]`
+	if !strings.Contains(log, "some changes need a restart") || !strings.Contains(log, want) {
+		t.Errorf("not logged: %s\n%s", want, log)
 	}
-	if len(r.told) != 2 || !strings.HasPrefix(r.told[0], "RELOADING=1\nMONOTONIC_USEC=") || r.told[1] != notify.Ready {
-		t.Errorf("told the service manager %q", r.told)
+	if n := r.notified; len(n) != 2 || n[1] != notify.Ready ||
+		!strings.HasPrefix(n[0], "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("notified the service manager of %q", n)
 	}
-	// It goes on being said, until it is taken back.
-	if said := r.reload(collectorSection(at) + "[conntrack]\nreliable = true\n"); !strings.Contains(said, `["[conntrack] reliable"]`) {
-		t.Errorf("not said again:\n%s", said)
+	// It is logged at each reload until the change is undone.
+	log = r.reload(collectorSection(at) + "[conntrack]\nreliable = true\n")
+	if !strings.Contains(log, `["[conntrack] reliable"]`) {
+		t.Errorf("not logged again:\n%s", log)
 	}
-	if said := r.reload(collectorSection(at)); strings.Contains(said, "restart") {
-		t.Errorf("said of nothing:\n%s", said)
+	if log := r.reload(collectorSection(at)); strings.Contains(log, "restart") {
+		t.Errorf("logged without a change:\n%s", log)
 	}
 }
 
-func TestReloadFilters(t *testing.T) {
+// TestReloadAppliesFilters: from the next dump on, in both directions.
+func TestReloadAppliesFilters(t *testing.T) {
 	at := listener(t)
 	r := newReloading(t, collectorSection(at))
 	for _, port := range []uint16{53, 443} {
 		r.kernel.Create(conntrack.Event{Orig: conntrack.Tuple{
 			Family: unix.AF_INET, Proto: conntrack.ProtoUDP, SrcPort: 1024, DstPort: port,
-			Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
+			Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")),
+			Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
 		}})
 	}
 	for _, c := range []struct {
@@ -204,24 +218,24 @@ func TestReloadFilters(t *testing.T) {
 	}
 }
 
-// What can't be taken over leaves all as it was.
-func TestReloadRefused(t *testing.T) {
+// TestRejectedReloadChangesNothing: an invalid configuration leaves the old one in force.
+func TestRejectedReloadChangesNothing(t *testing.T) {
 	at := listener(t)
 	for text, want := range map[string]string{
 		collectorSection(at) + "[flow]\nnat = \"some\"\n[log]\nlevel = \"loud\"": `:4: [flow] nat = \"some\": want \"endpoints\" or \"wire\"`,
-		"[log]\nlevel = \"info\"": "no [[collector]] any more",
+		"[log]\nlevel = \"info\"": "no [[collector]] is left",
 		"\x00":                    "files cannot contain NULL bytes",
 	} {
 		r := newReloading(t, collectorSection(at)+"[conntrack]\npoll_interval = \"3s\"\n")
 		before := r.exporter.Collectors
-		if said := r.reload(text); !strings.Contains(said, "the one in force stays") || !strings.Contains(said, want) {
-			t.Errorf("not said: %s\n%s", want, said)
+		if log := r.reload(text); !strings.Contains(log, "the old one stays in force") || !strings.Contains(log, want) {
+			t.Errorf("not logged: %s\n%s", want, log)
 		}
 		if !slices.Equal(r.exporter.Collectors, before) || r.inForce != r.started {
 			t.Error("something changed")
 		}
-		if len(r.told) != 2 || r.told[1] != notify.Ready {
-			t.Errorf("told the service manager %q", r.told)
+		if len(r.notified) != 2 || r.notified[1] != notify.Ready {
+			t.Errorf("notified the service manager of %q", r.notified)
 		}
 		r.counts(1, 1)
 		r.reload(collectorSection(at))
@@ -229,8 +243,8 @@ func TestReloadRefused(t *testing.T) {
 	}
 }
 
-// A path that no longer leads to a file refuses one reload, and not those after it.
-func TestReloadFromFIFO(t *testing.T) {
+// TestReloadRejectsFIFO: and the next reload from a regular file succeeds.
+func TestReloadRejectsFIFO(t *testing.T) {
 	at := listener(t)
 	r := newReloading(t, collectorSection(at))
 	if err := os.Remove(r.path); err != nil {
@@ -241,8 +255,8 @@ func TestReloadFromFIFO(t *testing.T) {
 	}
 	r.Probe.reloads <- r.prepare(t.Context())
 	r.takeReload()
-	if said := r.log.String(); !strings.Contains(said, "is a FIFO, not a regular file") {
-		t.Errorf("said %s", said)
+	if log := r.log.String(); !strings.Contains(log, "is a FIFO, not a regular file") {
+		t.Errorf("logged %s", log)
 	}
 	r.counts(1, 1)
 	if err := os.Remove(r.path); err != nil {
@@ -252,7 +266,7 @@ func TestReloadFromFIFO(t *testing.T) {
 	r.counts(2, 0)
 }
 
-// counts compares what the metrics say of reloads.
+// counts compares the metrics of reloads.
 func (r *reloading) counts(reloads, refused uint64) {
 	r.t.Helper()
 	if n, now := r.Stats.Reloads.Load(), r.Stats.Refused.Load(); n != reloads || now != refused {
@@ -260,29 +274,30 @@ func (r *reloading) counts(reloads, refused uint64) {
 	}
 }
 
-// A reload doesn't make ready what wasn't: the service manager waits for the first dump.
-func TestReloadBeforeReady(t *testing.T) {
+// TestReloadBeforeReadyDoesNotReportReady: the service manager waits for the first dump.
+func TestReloadBeforeReadyDoesNotReportReady(t *testing.T) {
 	at := listener(t)
 	r := newReloading(t, collectorSection(at))
 	r.ready = false
 	r.reload(collectorSection(at))
-	if slices.Contains(r.told, notify.Ready) {
-		t.Errorf("told the service manager %q", r.told)
+	if slices.Contains(r.notified, notify.Ready) {
+		t.Errorf("notified the service manager of %q", r.notified)
 	}
 }
 
-// Flags go over the file at a reload as at the start.
+// TestReloadKeepsFlags: flags take precedence over the file as at the start.
 func TestReloadKeepsFlags(t *testing.T) {
 	a, b := listener(t), listener(t)
 	r := newReloading(t, "", "--collector", a, "--poll-interval", "5s")
 	r.reload(collectorSection(b) + "[conntrack]\npoll_interval = \"3s\"\nmax_cpu = 2.0\n")
-	if r.exporter.Collectors[0].Target.Address != a || r.pacer.poll != 5*time.Second || r.pacer.maxCPU != 0.02 {
-		t.Errorf("%v, %+v", r.exporter.Collectors[0].Target, r.pacer)
+	target := r.exporter.Collectors[0].Target
+	if target.Address != a || r.pacer.poll != 5*time.Second || r.pacer.maxCPU != 0.02 {
+		t.Errorf("%v, %+v", target, r.pacer)
 	}
 }
 
-// Where flows are printed, they go on being printed for want of a collector.
-func TestReloadWhilePrinting(t *testing.T) {
+// TestReloadStopsAndResumesPrinting: flows are printed while there is no collector.
+func TestReloadStopsAndResumesPrinting(t *testing.T) {
 	a := listener(t)
 	r := newReloading(t, "")
 	r.printTo(io.Discard)
@@ -293,27 +308,30 @@ func TestReloadWhilePrinting(t *testing.T) {
 	}
 	r.sinks.Export(&flow.Pair{{At: r.Probe.clock(), Packets: 1, Bytes: 100}})
 	r.reload(collectorSection(a))
-	if prints() || len(r.exporter.Collectors) != 1 || r.exporter.Collectors[0].Target.Address != a {
+	if list := r.exporter.Collectors; prints() || len(list) != 1 || list[0].Target.Address != a {
 		t.Errorf("no change to a collector: %v", r.sinks)
 	}
 	r.reload("")
 	if !prints() || len(r.exporter.Collectors) != 0 {
 		t.Errorf("no change back to printing: %v", r.sinks)
 	}
-	if err := r.printer.Close(patience); err != nil || r.printer.Stats.Printed.Load() != 1 {
-		t.Errorf("%d records were printed before the change, want 1: %v", r.printer.Stats.Printed.Load(), err)
+	err, printed := r.printer.Close(patience), r.printer.Stats.Printed.Load()
+	if err != nil || printed != 1 {
+		t.Errorf("%d records were printed before the change, want 1: %v", printed, err)
 	}
 }
 
-// The metrics show the collectors that there are.
-func TestReloadMetrics(t *testing.T) {
+// TestMetricsFollowReloadedCollectors: the metrics show those of the configuration in force.
+func TestMetricsFollowReloadedCollectors(t *testing.T) {
 	a, b := listener(t), listener(t)
 	r := newReloading(t, collectorSection(a))
 	r.collectors.Store(&r.exporter.Collectors)
 	shows := func(collector string) bool {
 		w := httptest.NewRecorder()
-		r.sources().Handler(false).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return strings.Contains(w.Body.String(), fmt.Sprintf("conntally_export_datagrams_total{collector=%q,", collector))
+		request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.sources().Handler(false).ServeHTTP(w, request)
+		sample := fmt.Sprintf("conntally_export_datagrams_total{collector=%q,", collector)
+		return strings.Contains(w.Body.String(), sample)
 	}
 	if !shows(a) || shows(b) {
 		t.Error("before")

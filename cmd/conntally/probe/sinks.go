@@ -11,14 +11,13 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// printTo has flows printed to out as long as there is no collector.
+// printTo prints flows to out while there is no collector.
 func (p *Probe) printTo(out io.Writer) {
 	p.printer = print.NewSink(out)
 	p.chooseSinks()
 }
 
-// chooseSinks returns to printing where the configuration has no collector any more, and
-// ends it where it has one.
+// chooseSinks sets the sinks: the exporter, and the printer while there is no collector.
 func (p *Probe) chooseSinks() {
 	p.sinks = flow.Sinks{p.exporter}
 	if p.printer != nil && len(p.config.Collectors) == 0 {
@@ -26,7 +25,7 @@ func (p *Probe) chooseSinks() {
 	}
 }
 
-// tickSinks does what sinks have to do at now.
+// tickSinks does the sinks' work that is due at now.
 func (p *Probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
 	p.exporter.Tick(ctx, now)
 	if p.printer != nil && p.printer.Due(now.Mono+1) <= now.Mono {
@@ -34,8 +33,7 @@ func (p *Probe) tickSinks(ctx context.Context, now conntrack.Timestamp) {
 	}
 }
 
-// sinksDue returns when tickSinks has work, of the monotonic clock, but at the latest
-// what it is given.
+// sinksDue returns when tickSinks next has work, of the monotonic clock, but at most latest.
 func (p *Probe) sinksDue(latest int64) int64 {
 	if p.printer != nil {
 		latest = p.printer.Due(latest)
@@ -43,13 +41,13 @@ func (p *Probe) sinksDue(latest int64) int64 {
 	return p.exporter.Due(latest)
 }
 
-// commit writes down what was exported, then has all sinks hand it on.
+// commit writes the state file, then flushes all sinks.
 func (p *Probe) commit(now conntrack.Timestamp) {
 	p.checkpointer.write()
 	p.sinks.Flush(now)
 }
 
-// closeSinks hands on what is left, and waits for the printing.
+// closeSinks flushes the sinks and waits for the printing.
 func (p *Probe) closeSinks(now conntrack.Timestamp) {
 	p.commit(now)
 	p.exporter.Close(now)
@@ -57,7 +55,7 @@ func (p *Probe) closeSinks(now conntrack.Timestamp) {
 	if p.printer == nil {
 		return
 	}
-	if err := p.printer.Close(stopPatience); err != nil {
+	if err := p.printer.Close(stopTimeout); err != nil {
 		p.log.Warn("flows could not be printed", zap.Error(err))
 	}
 }

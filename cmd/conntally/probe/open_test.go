@@ -11,9 +11,10 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// TestOwns: another program may export to the same collector, from another port. Only
-// what a first dump shows from before this life is taken for an earlier one's.
-func TestOwns(t *testing.T) {
+// TestOwnsConnectionsOfPreviousRun: another program may export to the same collector from
+// another port. Only entries that a first dump shows from before this run are taken for
+// connections of the previous run.
+func TestOwnsConnectionsOfPreviousRun(t *testing.T) {
 	at, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +37,9 @@ func TestOwns(t *testing.T) {
 		dumped int64
 		want   bool
 	}{
-		{"from before this life", began - int64(time.Hour), 0, true},
-		{"from before, where the clock was set back", began - int64(time.Hour), 1, false},
-		{"of this life", began + 1, 0, false},
+		{"started before this run", began - int64(time.Hour), 0, true},
+		{"started before, after the first dump", began - int64(time.Hour), 1, false},
+		{"started in this run", began + 1, 0, false},
 		{"without a start time", 0, 0, false},
 	} {
 		e.Start = c.start
@@ -47,4 +48,12 @@ func TestOwns(t *testing.T) {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
+}
+
+// TestNilCheckpointerDoesNothing: without a state file there is no checkpointer.
+func TestNilCheckpointerDoesNothing(*testing.T) {
+	var c *checkpointer
+	c.write()
+	c.compact()
+	c.close()
 }
