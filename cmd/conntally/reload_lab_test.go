@@ -59,7 +59,7 @@ func TestReload(t *testing.T) {
 	write("[flow]\nactive_timeout = \"2s\"\n", comes, stays)
 	reload("no longer exporting")
 	write("[flow]\nactive_timeout = 2\n")
-	reload("the one in force stays")
+	reload("the old one stays in force")
 	comes.until("the transfer in pieces of two seconds", func(flows []decode.Flow) bool {
 		return count(reasons(direction(flows, lab.ClientIPv4, conn.LocalPort)), flow.EndActive) >= 3
 	})
