@@ -6,7 +6,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// View says which addresses a record shows where NAT rewrites them.
+// View selects which addresses a record shows where NAT rewrites them.
 type View uint8
 
 const (
@@ -36,7 +36,16 @@ func (v View) String() string {
 	return "endpoints"
 }
 
-// export sends what is pending of both directions, if anything is.
+// exportLiving exports what is pending of a flow that may go on, if anything is. The
+// checkpoint comes first: exporting may send earlier records together with this one.
+func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestamp) {
+	if en.hasPending() {
+		t.checkpoint(en)
+		t.export(en, reason, now)
+	}
+}
+
+// export exports what is pending of both directions, if anything is.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	if !en.hasPending() {
 		return
@@ -77,13 +86,14 @@ func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason End
 	case r.Proto == conntrack.ProtoGRE:
 		r.withoutPorts()
 	}
-	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst || r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
+	r.Translated = r.Src != r.PostSrc || r.Dst != r.PostDst ||
+		r.SrcPort != r.PostSrcPort || r.DstPort != r.PostDstPort
 	if t.options.Describe != nil {
 		t.options.Describe(r)
 	}
 }
 
-// endpoints shows the two real ends. The translation stands in the record whose
+// endpoints shows the two real ends. The translation is in the record whose
 // source is rewritten on its way out.
 func (r *Record) endpoints(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	if d == conntrack.Original {
@@ -126,4 +136,75 @@ func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	}
 	r.Src, r.SrcPort, r.Dst, r.DstPort = in.Src, in.SrcPort, in.Dst, in.DstPort
 	r.PostSrc, r.PostSrcPort, r.PostDst, r.PostDstPort = back.Dst, back.DstPort, back.Src, back.SrcPort
+}
+
+// exportNATEvent exports that a translation began or ended at a time of the monotonic clock.
+func (t *Table) exportNATEvent(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
+	orig, reply := &en.key.Orig, &en.reply
+	if !t.options.NATEvents || !translated(orig, reply) {
+		return
+	}
+	t.pair = Pair{}
+	r := &t.pair[conntrack.Original]
+	*r = Record{
+		Family: orig.Family, Proto: orig.Proto, NAT: what, ID: en.id(), Translated: true,
+		Start: toWall(at, now), End: toWall(at, now), At: now,
+		Input: en.path[conntrack.Original].Index(), Output: en.path[conntrack.Reply].Index(),
+	}
+	r.wire(orig, reply, conntrack.Original)
+	switch {
+	case r.IsICMP():
+		r.SrcPort, r.PostSrcPort = orig.SrcPort, reply.SrcPort
+		r.DstPort, r.PostDstPort = 0, 0
+	case r.Proto == conntrack.ProtoGRE:
+		r.withoutPorts()
+	}
+	t.sink.Export(&t.pair)
+}
+
+// translated reports whether NAT rewrites anything. ICMP has an identifier where
+// others have a source port, the same in both directions.
+func translated(orig, reply *conntrack.Tuple) bool {
+	ports := orig.SrcPort != reply.DstPort || orig.DstPort != reply.SrcPort
+	if orig.IsICMP() {
+		ports = orig.SrcPort != reply.SrcPort
+	}
+	return ports || orig.Src != reply.Dst || orig.Dst != reply.Src
+}
+
+// TCP flags (tcpControlBits, element 6).
+const (
+	tcpFIN = 0x01
+	tcpSYN = 0x02
+	tcpRST = 0x04
+	tcpACK = 0x10
+)
+
+// tcpFlags derives the flags that a direction must have carried from the state that
+// the kernel tracked: it doesn't keep the flags themselves. SYN is in the first record
+// only, and not in that of a connection whose beginning was not seen. FIN and RST are in
+// both directions, since the state doesn't show which side sent them.
+func tcpFlags(en *entry, d conntrack.Direction) (flags uint8) {
+	if !en.begun && !en.midstream {
+		flags = tcpSYN
+	}
+	switch en.state {
+	case 0: // offloaded
+		flags = tcpACK
+	case conntrack.TCPSynSent, conntrack.TCPSynSent2:
+		if d == conntrack.Reply { // the only answer that keeps this state
+			flags = tcpRST | tcpACK
+		}
+	case conntrack.TCPSynRecv:
+		if d == conntrack.Reply {
+			flags |= tcpACK
+		}
+	case conntrack.TCPFinWait, conntrack.TCPCloseWait, conntrack.TCPLastAck, conntrack.TCPTimeWait:
+		flags |= tcpACK | tcpFIN
+	case conntrack.TCPClose:
+		flags |= tcpACK | tcpRST
+	default:
+		flags |= tcpACK
+	}
+	return flags
 }

@@ -24,7 +24,7 @@ const (
 
 // index holds the entries of a table: chunks of them, reused places, and an
 // open-addressed table of hashes with linear probing. None of it holds a pointer
-// to an entry, so the garbage collector passes it by.
+// to an entry, so the garbage collector skips it.
 type index struct {
 	seed   [2]uint64
 	chunks []*[chunkSize]entry
@@ -58,9 +58,8 @@ func (x *index) len() int { return x.places - len(x.free) }
 // at returns the entry at place i.
 func (x *index) at(i place) *entry { return &x.chunks[i/chunkSize][i%chunkSize] }
 
-// hash mixes the parts of a key that tell entries apart: the kernel's ID is itself
-// a keyed hash over tuple and entry, and Start is in nanoseconds. Keys that
-// collide are told apart by find.
+// hash mixes the parts of a key that differ between entries: the kernel's ID is itself
+// a keyed hash over tuple and entry, and Start is in nanoseconds. find compares whole keys.
 func (x *index) hash(k *conntrack.Key) uint64 {
 	ne := binary.NativeEndian
 	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|uint64(k.Orig.SrcPort)<<16|uint64(k.Orig.DstPort))
@@ -100,7 +99,7 @@ func (x *index) following(e *conntrack.Event) place {
 	return i
 }
 
-// show notes the order of a dump that went another way.
+// show records the order of a dump where it differs from that of the last one.
 func (x *index) show(i place) {
 	x.jumps++
 	if x.shown == none {
@@ -111,8 +110,8 @@ func (x *index) show(i place) {
 	x.shown = i
 }
 
-// endDump is told that the next entry shown is another dump's first. Places and
-// entries change.
+// endDump makes the next entry shown the first one of another dump. Places and entries
+// change.
 func (x *index) endDump() {
 	if x.unordered() {
 		x.sort()
@@ -121,12 +120,7 @@ func (x *index) endDump() {
 }
 
 // find returns the place of the entry of key k with hash h, or none.
-func (x *index) find(k *conntrack.Key, h uint64) place {
-	if s := x.slotOf(k, h); x.slots[s].at != 0 {
-		return x.slots[s].at - 1
-	}
-	return none
-}
+func (x *index) find(k *conntrack.Key, h uint64) place { return x.slots[x.slotOf(k, h)].at - 1 }
 
 // slotOf returns the slot of k, or the empty one where it belongs.
 func (x *index) slotOf(k *conntrack.Key, h uint64) int {
@@ -139,7 +133,7 @@ func (x *index) slotOf(k *conntrack.Key, h uint64) int {
 	}
 }
 
-// insert adds an entry that find doesn't know.
+// insert adds an entry that find doesn't find.
 func (x *index) insert(en entry, h uint64) place {
 	if 4*(x.len()+1) > 3*len(x.slots) {
 		x.resize(2 * len(x.slots))
@@ -217,6 +211,3 @@ func (x *index) each(fn func(en *entry)) {
 		}
 	}
 }
-
-// used tells an entry from an empty place.
-func (en *entry) used() bool { return en.key.Orig.Family != 0 }

@@ -41,7 +41,7 @@ func TestCollidingHashes(t *testing.T) {
 
 func TestEndedForgets(t *testing.T) {
 	e := newTombstones()
-	has := func(h uint64) bool { return e.recent(h) || e.before(h) }
+	has := func(h uint64) bool { return e.recent(h) || e.older(h) }
 	if e.add(1, at(1)) || !e.add(1, at(1)) {
 		t.Error("doesn't tell the first time from the second")
 	}

@@ -10,13 +10,13 @@ const (
 	sortShare = 2    // where more than one in so many steps is a jump
 )
 
-// unordered tells whether the dump that is over jumped a lot.
+// unordered reports whether the dump that has ended jumped a lot.
 func (x *index) unordered() bool {
 	return x.len() >= sortFrom && sortShare*x.jumps > x.len()
 }
 
 // sort moves the entries into the order in which the last dump showed them, in
-// place. Whoever holds a place or an entry must forget it.
+// place. Places and entries known before are invalid then.
 func (x *index) sort() {
 	to, living := x.order()
 	for _, i := range living {
@@ -36,7 +36,7 @@ func (x *index) sort() {
 	x.places = len(living)
 }
 
-// moved returns the new place of what is at place i, none where nothing is any more.
+// moved returns the new place of the entry at place i, none where that is gone.
 func (x *index) moved(to []place, i place) place {
 	if i == none {
 		return none
@@ -44,7 +44,7 @@ func (x *index) moved(to []place, i place) place {
 	return to[i]
 }
 
-// relink has slots and first refer to place to[i] instead of place i.
+// relink makes slots and first refer to place to[i] instead of place i.
 func (x *index) relink(to []place) {
 	for i := range x.slots {
 		if at := &x.slots[i].at; *at != 0 {
@@ -56,7 +56,7 @@ func (x *index) relink(to []place) {
 }
 
 // order returns the new place of each old one, none for those that are empty, and the
-// old places in the new order: first what the last dump showed, as it showed it, then
+// old places in the new order: first the entries of the last dump in its order, then
 // the rest.
 func (x *index) order() (to, living []place) {
 	to, living = make([]place, x.places), make([]place, 0, x.len())
@@ -78,7 +78,7 @@ func (x *index) order() (to, living []place) {
 	return to, living
 }
 
-// permute moves each entry i to place to[i], and uses to up.
+// permute moves each entry i to place to[i], and overwrites to.
 func (x *index) permute(to []place) {
 	for i := range place(len(to)) {
 		for to[i] != i {
@@ -88,4 +88,32 @@ func (x *index) permute(to []place) {
 			to[i], to[j] = to[j], j
 		}
 	}
+}
+
+// shrink compacts x where it had room for far more entries than there were since the
+// last call.
+func (x *index) shrink() {
+	room := len(x.chunks) * chunkSize
+	if room > chunkSize && shrinkShare*x.peak < room {
+		x.compact()
+	}
+	x.peak = x.len()
+}
+
+// compact moves all entries into as little memory as holds them, in the order of dumps.
+// Places and entries known before are invalid then.
+func (x *index) compact() {
+	to, living := x.order()
+	chunks := make([]*[chunkSize]entry, (len(living)+chunkSize-1)/chunkSize)
+	for i := range chunks {
+		chunks[i] = new([chunkSize]entry)
+	}
+	for i, from := range living {
+		en := &chunks[i/chunkSize][i%chunkSize]
+		*en = *x.at(from)
+		en.after = x.moved(to, en.after)
+	}
+	x.relink(to)
+	x.chunks, x.places, x.free = chunks, len(living), nil
+	x.resize(slotsFor(len(living)))
 }

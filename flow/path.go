@@ -20,7 +20,7 @@ func NewHop(index uint32, uplink bool) Hop {
 // Index returns the ifIndex, 0 for the router itself.
 func (h Hop) Index() uint32 { return uint32(h &^ uplinkBit) }
 
-// Uplink tells whether a default route leaves by the interface.
+// Uplink reports whether a default route leaves by the interface.
 func (h Hop) Uplink() bool { return h&uplinkBit != 0 }
 
 // Path is the way of a connection through the router: for each direction the Hop
@@ -40,7 +40,7 @@ type RouteResolver interface {
 	Changed(version uint32, e *conntrack.Event, before, now Path) (first, last int64)
 }
 
-// route finds the path of a flow that begins.
+// route finds the path of a new flow.
 func (t *Table) route(en *entry, e *conntrack.Event) {
 	if t.options.Routes != nil {
 		en.version = t.options.Routes.Version() // first: Path may be newer, never older
@@ -49,9 +49,8 @@ func (t *Table) route(en *entry, e *conntrack.Event) {
 }
 
 // reroute finds the path again where it may have changed before the last packet
-// passed. What passed before went the old way, above all the end of connections
-// that end because their interface went away: these take the new path only if it can't
-// have come later.
+// passed. Packets before that went the old way, above all those of connections that end
+// because their interface is gone.
 func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	if t.options.Routes == nil {
 		return
@@ -62,18 +61,30 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	}
 	path := en.path
 	for d, hop := range t.options.Routes.Path(e) {
-		if hop != 0 { // nor does the way end where no route leads any more
+		if hop != 0 { // a connection keeps its path where no route leads any more
 			path[d] = hop
 		}
 	}
-	if path != en.path {
-		since, last := t.options.Routes.Changed(en.version, e, en.path, path)
-		if e.Kind == conntrack.Destroyed {
-			since = last
-		}
-		if en.moved < since+timerDoubt {
-			return // the next record may have moved since
-		}
+	if path == en.path || en.moved >= t.pathChanged(en, e, path)+timerDoubt {
+		en.version, en.path = version, path
+	} // else later packets may take the new path
+}
+
+// pathChanged returns when the path of en changed, of the monotonic clock. A connection
+// that ends takes the new path only if no change came after its last packet.
+func (t *Table) pathChanged(en *entry, e *conntrack.Event, path Path) int64 {
+	first, last := t.options.Routes.Changed(en.version, e, en.path, path)
+	if e.Kind == conntrack.Destroyed {
+		return last
 	}
-	en.version, en.path = version, path
+	return first
+}
+
+// Interface is one of the router's network interfaces, to which Hops and Records
+// refer by its ifIndex.
+type Interface struct {
+	Index       uint32
+	Name        string
+	Description string
+	VLAN        uint16 // the id of a VLAN interface, else 0
 }

@@ -6,6 +6,17 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+// Pair is what one connection moved in its original and in its reply direction, of
+// which one may have moved nothing. Where the original direction's NAT is set, the
+// pair is that event, and the reply direction is empty.
+type Pair [2]Record
+
+// At returns when the pair was exported.
+func (p *Pair) At() conntrack.Timestamp { return p[conntrack.Original].At }
+
+// IsNATEvent reports whether the pair is the beginning or the end of a translation.
+func (p *Pair) IsNATEvent() bool { return p[conntrack.Original].NAT != 0 }
+
 // Record is what one direction of a connection moved between Start and End. Its
 // fields are those of a NetFlow or IPFIX data record.
 type Record struct {
@@ -15,7 +26,7 @@ type Record struct {
 	SrcPort, DstPort uint16
 
 	// After NAT. Equal to the above where nothing is rewritten; Translated
-	// tells whether any of them is.
+	// reports whether any of them is.
 	PostSrc, PostDst         conntrack.Addr
 	PostSrcPort, PostDstPort uint16
 	Translated               bool
@@ -46,8 +57,8 @@ type Record struct {
 	InputVLAN, OutputVLAN uint16
 	SrcMAC, DstMAC        [6]byte // of the neighbour that sends, and of the one it is for
 
-	// NAT is not 0 in a record that tells of a translation: that it began or ended
-	// at Start. Such a record has the addresses and ports of View Wire, for ICMP
+	// NAT is not 0 in a record of a translation that began or ended at Start. Such a
+	// record has the addresses and ports of View Wire, for ICMP
 	// the identifier as source port, and no counters.
 	NAT NATEvent
 }
@@ -64,13 +75,49 @@ const (
 	EndResources EndReason = 5 // lack of resources
 )
 
-// IsICMP tells whether DstPort holds an ICMP or ICMPv6 type and code.
+// IsICMP reports whether DstPort holds an ICMP or ICMPv6 type and code.
 func (r *Record) IsICMP() bool {
 	return r.Proto == conntrack.ProtoICMP || r.Proto == conntrack.ProtoICMPv6
 }
 
-// IsIPv6 tells the family.
+// IsIPv6 reports whether the addresses are IPv6.
 func (r *Record) IsIPv6() bool { return r.Family == unix.AF_INET6 }
 
-// Moved tells whether the record counts anything.
+// Moved reports whether the record counts anything.
 func (r *Record) Moved() bool { return r.Packets != 0 || r.Bytes != 0 }
+
+// NATEvent is what a record reports of a translation; 0: it is a record of a flow.
+type NATEvent uint8
+
+// The NAT events.
+const (
+	NATCreate NATEvent = iota + 1
+	NATDelete
+)
+
+// Sink receives what a Table exports. How it represents a pair is its choice: by a record
+// for each direction that moved, by one for both, or not at all. Its methods never block.
+type Sink interface {
+	// Export adds a pair, which is valid until Export returns.
+	Export(p *Pair)
+	// Flush sends what Export has added. It is called after the checkpoint is written, so
+	// that a restarted program doesn't export it again.
+	Flush(now conntrack.Timestamp)
+}
+
+// Sinks is a Sink that passes everything to each of several.
+type Sinks []Sink
+
+// Export implements Sink.
+func (all Sinks) Export(p *Pair) {
+	for _, s := range all {
+		s.Export(p)
+	}
+}
+
+// Flush implements Sink.
+func (all Sinks) Flush(now conntrack.Timestamp) {
+	for _, s := range all {
+		s.Flush(now)
+	}
+}

@@ -1,0 +1,190 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// lookup returns the flow of an entry in a dump, and inserts one for a new entry. It
+// returns none for an entry that is excluded, has ended already or finds no room.
+func (t *Table) lookup(e *conntrack.Event) place {
+	key := e.Key()
+	k := &key
+	h := t.index.hash(k)
+	i := t.index.find(k, h)
+	switch {
+	case i != none || t.excludes(e, h):
+	case t.tombstones.recent(h) || k.Start != 0 && t.tombstones.older(h):
+		t.Stats.StaleEntries.Add(1)
+	default:
+		i = t.insert(e, k, h)
+	}
+	return i
+}
+
+// insert begins a flow for an entry that a dump shows for the first time, or
+// returns none when there is no room.
+func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
+	// An entry that earlier dumps should have shown was counted, then missed by two
+	// dumps: counting it whole again would be worse than missing a part.
+	old := t.predates(e, k, h) || !t.overflow.any && t.overdue(e) || t.excluded.was(h)
+	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
+		t.Stats.TableFull.Add(1)
+		t.overflow.add(h, old)
+		return none
+	}
+	t.overflow.forget(h)
+	en := t.begin(e, k)
+	if old {
+		en.last, en.asleep, en.begun = e.Counters, true, true
+		en.begin, en.moved, en.seen = e.At.Mono, e.At.Mono, e.At.Mono
+		t.Stats.Preexisting.Add(1)
+		t.checkpoint(&en)
+	}
+	t.Stats.Flows.Add(1)
+	return t.index.insert(en, h)
+}
+
+// begin returns a flow that has counted nothing yet, in this run, and exports that its
+// translation began, unless the previous run did: the kernel doesn't report it.
+func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
+	start := t.startOf(e)
+	en := entry{
+		key: *k, reply: e.Reply, begin: start, moved: start, seen: start,
+		state: e.State, midstream: startsMidstream(e),
+	}
+	t.route(&en, e)
+	if s, known := t.restored[*k]; known {
+		t.resume(&en, &s, e.At)
+	} else {
+		t.exportNATEvent(&en, NATCreate, start, e.At)
+	}
+	return en
+}
+
+// startOf returns when an entry began that is seen for the first time: at e.At where it
+// has no start time. It began since the last dump: if the system clock was set since, its
+// start time may be of the clock before that.
+func (t *Table) startOf(e *conntrack.Event) int64 {
+	if e.Start <= 0 {
+		return e.At.Mono
+	}
+	start, before := e.At.Mono-(e.At.Wall-e.Start), t.dumps[0]
+	if start < before.Mono || start > e.At.Mono {
+		start = before.Mono - (before.Wall - e.Start)
+	}
+	return min(start, e.At.Mono)
+}
+
+// countsWhole reports whether an entry that no dump has shown, and whose end is reported,
+// is exported whole. Else it is excluded, or its end was exported long ago.
+func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64) (whole bool) {
+	switch {
+	case t.predates(e, k, h), t.excluded.was(h), t.excludes(e, h):
+		t.overflow.forget(h)
+		t.Stats.Excluded.Add(1)
+	case t.endedLongAgo(e):
+		t.Stats.Duplicates.Add(1)
+	default:
+		whole = true
+	}
+	return whole
+}
+
+// predates reports whether an entry that was never seen is older than the table. Its
+// start time decides until the first dump is complete; the older ones among those that
+// find no room are remembered. An entry that a complete first dump didn't show is new,
+// even where the system clock was set since.
+func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
+	if !t.baseline {
+		return t.overflow.isOlder(h)
+	}
+	_, known := t.restored[*k]
+	return !known && (e.Start == 0 || e.Start < t.began.Wall)
+}
+
+// overdue reports whether the last two dumps should have shown e, had it been alive
+// until now.
+func (t *Table) overdue(e *conntrack.Event) bool {
+	before := t.dumps[len(t.dumps)-1]
+	return t.dump > uint32(len(t.dumps)) && e.Start > 0 &&
+		!clockStepped(e.At, before) && toMono(e.Start, e.At) < before.Mono-stepTolerance
+}
+
+// endedLongAgo reports whether e ended before the oldest tombstone: its end was exported
+// then. An end that is reported late for the first time is not, see ExpectLateEnds.
+func (t *Table) endedLongAgo(e *conntrack.Event) bool {
+	since := t.tombstones.since
+	return e.Stop > 0 && !clockStepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
+}
+
+// stepTolerance is by how much the clocks may drift apart without a step.
+const stepTolerance = int64(time.Second)
+
+// clockStepped reports whether the system clock was set since before: then the kernel's
+// timestamps can't be compared.
+func clockStepped(now, before conntrack.Timestamp) bool {
+	step := (now.Wall - now.Mono) - (before.Wall - before.Mono)
+	return max(step, -step) >= stepTolerance
+}
+
+// buryEntry remembers that an entry has ended, and reports whether that was known. Without
+// a start time another may have had the same key, but hardly the same counters.
+func (t *Table) buryEntry(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Timestamp) (again bool) {
+	again = t.tombstones.add(h, now)
+	if k.Start == 0 {
+		again = t.tombstones.add(t.index.hashWith(h, c), now)
+	}
+	return again
+}
+
+// isRetry reports whether an end may be that of another connection although it looks the
+// same: TCP that the kernel removes early, as where a connection is refused. Clients try
+// again from the same port, with the same counters, and without a start time nothing
+// distinguishes the two.
+func isRetry(e *conntrack.Event) bool {
+	return e.Start == 0 && e.Orig.Proto == conntrack.ProtoTCP && e.HasTimeout && e.Portid == 0
+}
+
+// isLocal reports whether a host talks to itself, which never makes a flow. What is
+// translated away from loopback leaves the host: a port of 127.0.0.1 that leads to a
+// container.
+func isLocal(e *conntrack.Event) bool {
+	orig, reply := &e.Orig, &e.Reply
+	return (orig.Src == orig.Dst || orig.Src.IsLoopback() || orig.Dst.IsLoopback()) &&
+		!leavesHost(orig, reply)
+}
+
+func leavesHost(orig, reply *conntrack.Tuple) bool {
+	away := reply.Src != orig.Dst && !reply.Src.IsLoopback() ||
+		reply.Dst != orig.Src && !reply.Dst.IsLoopback()
+	return away && reply.Src != reply.Dst
+}
+
+// excludes reports whether a connection that has no flow is excluded, and remembers what
+// Options.Exclude decided.
+func (t *Table) excludes(e *conntrack.Event, h uint64) bool {
+	if isLocal(e) {
+		return true
+	}
+	if !t.excluded.has(h) && (t.options.Exclude == nil || !t.options.Exclude(e)) {
+		return false
+	}
+	t.excluded.add(h)
+	return true
+}
+
+// excludesFlow ends a flow that the changed options exclude, and reports whether they do.
+// What it had moved at the last reading is exported.
+func (t *Table) excludesFlow(en *entry, e *conntrack.Event) bool {
+	if t.options.Exclude == nil || !t.options.Exclude(e) {
+		return false
+	}
+	t.exportLiving(en, EndForced, e.At)
+	t.exportNATEvent(en, NATDelete, e.At.Mono, e.At)
+	h := t.index.hash(&en.key)
+	t.excluded.add(h)
+	t.remove(en, h)
+	return true
+}

@@ -1,0 +1,192 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// applyDump takes an entry of a dump.
+func (t *Table) applyDump(e *conntrack.Event) {
+	i := t.index.following(e)
+	if i == none {
+		if i = t.lookup(e); i == none {
+			return
+		}
+		t.index.show(i)
+	}
+	en := t.index.at(i)
+	if t.excluded.before != nil && t.excludesFlow(en, e) {
+		return
+	}
+	moved := t.addDeltas(en, e)
+	if moved {
+		en.moved = t.lastPacket(e, en.seen)
+	}
+	en.seen, en.dump = e.At.Mono, t.dump
+	if !en.asleep {
+		t.expire(en, moved, e)
+	}
+}
+
+// addDeltas adds what moved since the last reading. Without a start time, a counter that
+// went down means another connection with the same key.
+func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
+	if e.Counters != en.last {
+		if en.countersReset(&e.Counters) {
+			t.Stats.CounterResets.Add(1)
+			if en.key.Start == 0 {
+				t.replace(en, e)
+			} else {
+				t.Stats.Zeroed.Add(1)
+			}
+		}
+		moved = en.add(&e.Counters)
+	}
+	en.updateState(e)
+	return moved
+}
+
+// replace exports what is pending and begins a new flow in the same place.
+func (t *Table) replace(en *entry, e *conntrack.Event) {
+	t.export(en, unreportedReason(en), e.At)
+	t.exportNATEvent(en, NATDelete, removedAt(e), e.At)
+	seen, after := en.seen, en.after
+	*en = t.begin(e, &en.key)
+	en.begin, en.moved, en.seen, en.after = seen, seen, seen, after
+}
+
+// expire exports a living flow by its timeouts. Counters are read once per dump, so the
+// active timeout is met at the dump that is nearest to it.
+func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
+	reason := EndReason(0)
+	switch {
+	case isClosed(en.key.Orig.Proto, en.state):
+		reason, en.asleep = EndDetected, true
+	case t.isIdle(en, e.At):
+		reason, en.asleep = EndIdle, true
+	case moved && e.At.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+		reason = EndActive
+	}
+	if reason != 0 && en.hasPending() {
+		t.reroute(en, e)
+		t.exportLiving(en, reason, e.At)
+	}
+	if reason == EndActive {
+		en.begin = en.moved
+	}
+}
+
+// isIdle reports whether a flow has been idle for long enough. Its last packet passed up
+// to timerDoubt before en.moved; assuming the earliest keeps the promise that an idle flow
+// is exported within the timeout and one poll.
+func (t *Table) isIdle(en *entry, now conntrack.Timestamp) bool {
+	doubt := min(t.interval, timerDoubt)
+	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
+}
+
+// applyDestroy takes the end of an entry, which has its final counters. When and why the
+// connection ended is computed before anything in the table changes.
+func (t *Table) applyDestroy(e *conntrack.Event) {
+	if isLocal(e) {
+		t.Stats.Excluded.Add(1)
+		return
+	}
+	key := e.Key()
+	k := &key
+	h := t.index.hash(k)
+	i := t.index.find(k, h)
+	repeated := t.buryEntry(k, h, &e.Counters, e.At) && !isRetry(e)
+	switch {
+	case i != none:
+		en := t.index.at(i)
+		t.finish(en, e, t.endOf(en, e))
+		t.remove(en, h)
+	case repeated:
+		t.Stats.Duplicates.Add(1)
+	case t.countsWhole(e, k, h):
+		t.shortLived(e, k)
+	}
+}
+
+// shortLived exports an entry that no dump has shown: it came and went between two, or
+// it found no room.
+func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
+	en := t.begin(e, k)
+	end := t.endOf(&en, e)
+	if t.overflow.any && t.overdue(e) {
+		end.reason = EndResources
+	}
+	t.finish(&en, e, end)
+}
+
+// finish exports the rest of a flow, and the end of its translation.
+func (t *Table) finish(en *entry, e *conntrack.Event, end ending) {
+	t.addDeltas(en, e)
+	if en.hasPending() {
+		en.moved = end.lastPacket
+		t.reroute(en, e)
+		t.export(en, end.reason, e.At)
+	}
+	t.exportNATEvent(en, NATDelete, end.removed, e.At)
+}
+
+// remove removes a flow whose bytes are exported, with the hash of its key.
+func (t *Table) remove(en *entry, h uint64) {
+	k := en.key // index.remove empties en
+	t.index.remove(&k, h)
+	t.Stats.Flows.Add(-1)
+}
+
+// repeatsFor is how long the kernel may take to repeat an end, from the moment on at
+// which there is room: it tries each 10 ms (ECACHE_RETRY_JIFFIES).
+const repeatsFor = int64(5 * time.Second)
+
+// ExpectLateEnds announces that the kernel could not report some ends yet and is going
+// to repeat them, which it does at once when there is room. For a while no end
+// is forgotten, and entries that dumps don't show are not taken to be gone.
+func (t *Table) ExpectLateEnds(now conntrack.Timestamp) { t.repeatUntil = now.Mono + repeatsFor }
+
+// EndDump ends a dump that has shown every living entry. An entry that the last two
+// didn't show is gone, and its DESTROY was lost.
+func (t *Table) EndDump(now conntrack.Timestamp) {
+	if now.Mono >= t.repeatUntil {
+		t.index.each(func(en *entry) {
+			if t.dump-en.dump >= 2 {
+				t.expireMissing(en, now)
+			}
+		})
+		t.tombstones.rotate(now)
+		if t.overflow.endDump() {
+			t.restored = nil // entries that it didn't show are gone
+		}
+	}
+	t.baseline = false
+	t.excluded.rotate()
+	t.index.endDump()
+	t.shrink(now.Mono)
+	t.dump++
+	t.interval = now.Mono - t.dumps[0].Mono
+	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}
+}
+
+// expireMissing ends a flow whose entry is gone without a DESTROY.
+func (t *Table) expireMissing(en *entry, now conntrack.Timestamp) {
+	t.Stats.MissedDestroys.Add(1)
+	if en.key.Start == 0 || en.key.Start >= t.began.Wall { // an older one may report no end
+		t.Stats.MissedNew.Add(1)
+	}
+	h := t.index.hash(&en.key)
+	t.buryEntry(&en.key, h, &en.last, now)
+	t.exportLiving(en, unreportedReason(en), now)
+	t.exportNATEvent(en, NATDelete, now.Mono, now)
+	t.remove(en, h)
+}
+
+// Flush exports all that is pending, because the program stops.
+func (t *Table) Flush(now conntrack.Timestamp) {
+	t.index.each(func(en *entry) {
+		t.exportLiving(en, EndForced, now)
+		en.begin = en.moved
+	})
+}
