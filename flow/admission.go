@@ -28,7 +28,7 @@ func (t *Table) lookup(e *conntrack.Event) place {
 func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	// An entry that earlier dumps should have shown was counted, then missed by two
 	// dumps: counting it whole again would be worse than missing a part.
-	old := t.predates(e, k, h) || !t.overflow.any && t.overdue(e) || t.excluded.was(h)
+	old := t.predates(e, k, h) || !t.overflow.active && t.overdue(e) || t.excluded.was(h)
 	if t.options.MaxFlows > 0 && t.index.len() >= t.options.MaxFlows {
 		t.Stats.TableFull.Add(1)
 		t.overflow.add(h, old)
@@ -37,8 +37,8 @@ func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 	t.overflow.forget(h)
 	en := t.begin(e, k)
 	if old {
-		en.last, en.asleep, en.begun = e.Counters, true, true
-		en.begin, en.moved, en.seen = e.At.Mono, e.At.Mono, e.At.Mono
+		en.last, en.idle, en.beginExported = e.Counters, true, true
+		en.start, en.lastPacket, en.readAt = e.At.Mono, e.At.Mono, e.At.Mono
 		t.Stats.Preexisting.Add(1)
 		t.checkpoint(&en)
 	}
@@ -51,7 +51,7 @@ func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 	start := t.startOf(e)
 	en := entry{
-		key: *k, reply: e.Reply, begin: start, moved: start, seen: start,
+		key: *k, reply: e.Reply, start: start, lastPacket: start, readAt: start,
 		state: e.State, midstream: startsMidstream(e),
 	}
 	t.route(&en, e)

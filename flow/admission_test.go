@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-func TestBaseline(t *testing.T) {
+func TestOnlyNewTrafficOfOlderEntriesCounts(t *testing.T) {
 	cases := map[string]struct {
 		start   int64 // relative to the table, 0 = no time stamp
 		inFirst bool
@@ -47,7 +47,7 @@ func TestBaseline(t *testing.T) {
 
 // What ends before the first dump reached it can't be told apart from what it
 // moved before us.
-func TestOlderEntryEndsDuringFirstDump(t *testing.T) {
+func TestOlderEntryThatEndsInFirstDumpIsExcluded(t *testing.T) {
 	h := newHarness(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Start = epoch - second
@@ -58,7 +58,7 @@ func TestOlderEntryEndsDuringFirstDump(t *testing.T) {
 	}
 }
 
-func TestUncounted(t *testing.T) {
+func TestEntriesWithoutCountersAreCounted(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Counted = false
@@ -69,7 +69,7 @@ func TestUncounted(t *testing.T) {
 	}
 }
 
-func TestLeftOut(t *testing.T) {
+func TestOwnExportAndLoopbackAreExcluded(t *testing.T) {
 	own := tuple(conntrack.ProtoUDP, "198.51.100.1:5000", "198.51.100.9:2055")
 	o := testOptions()
 	o.Exclude = func(e *conntrack.Event) bool { return e.Orig == own }

@@ -34,7 +34,7 @@ func steady(n int) (*Table, []conntrack.Event) {
 }
 
 // What is left out costs no allocation either, once its memory has found its size.
-func TestNothingIsAllocatedForWhatIsLeftOut(t *testing.T) {
+func TestExcludedAllocateNothing(t *testing.T) {
 	table, entries := steady(1000)
 	o := testOptions()
 	o.Exclude = func(e *conntrack.Event) bool { return e.ID%2 == 0 }
@@ -62,7 +62,7 @@ func dumpAll(t *Table, entries []conntrack.Event, dt time.Duration) {
 	t.EndDump(entries[0].At)
 }
 
-func TestNothingIsAllocated(t *testing.T) {
+func TestDumpsAndEndsAllocateNothing(t *testing.T) {
 	table, entries := steady(1000)
 	if n := testing.AllocsPerRun(20, func() { dumpAll(table, entries, 10*time.Second) }); n != 0 {
 		t.Errorf("%v allocations per dump of 1000 entries", n)

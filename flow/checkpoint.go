@@ -37,8 +37,8 @@ func (t *Table) Restore(began int64, all map[conntrack.Key]Checkpoint) {
 // that has the same key later begins from zero.
 func (t *Table) resume(en *entry, s *Checkpoint, now conntrack.Timestamp) {
 	until := min(s.Until, now.Mono)
-	en.last, en.begun = s.Sent, s.Sent != [2]conntrack.Counters{}
-	en.begin, en.moved, en.seen = until, until, until
+	en.last, en.beginExported = s.Sent, s.Sent != [2]conntrack.Counters{}
+	en.start, en.lastPacket, en.readAt = until, until, until
 	delete(t.restored, en.key)
 	t.Stats.Restored.Add(1)
 }
@@ -48,9 +48,9 @@ func (t *Table) checkpoint(en *entry) {
 	if !t.checkpointing {
 		return
 	}
-	until := en.moved
-	if en.asleep {
-		until = en.seen
+	until := en.lastPacket
+	if en.idle {
+		until = en.readAt
 	}
 	t.fresh = append(t.fresh, Checkpoint{Key: en.key, Sent: en.last, Until: until})
 }
@@ -80,9 +80,9 @@ func (t *Table) Checkpoints() iter.Seq[Checkpoint] {
 
 // checkpoint returns how much of an entry is exported while something is pending.
 func (en *entry) checkpoint() Checkpoint {
-	until := en.begin
-	if en.asleep {
-		until = en.seen
+	until := en.start
+	if en.idle {
+		until = en.readAt
 	}
 	s := Checkpoint{Key: en.key, Sent: en.last, Until: until}
 	for d := range s.Sent {

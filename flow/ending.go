@@ -34,14 +34,14 @@ func (t *Table) lastPacketOf(en *entry, e *conntrack.Event) int64 {
 	// The last packet came after the counters were last read if they moved
 	// since, and before that if they didn't.
 	stop := removedAt(e)
-	earliest, latest, last := en.begin, en.seen, en.moved
+	earliest, latest, last := en.start, en.readAt, en.lastPacket
 	if en.movedSince(&e.Counters) {
-		earliest, latest = max(en.begin, en.seen), e.At.Mono
+		earliest, latest = max(en.start, en.readAt), e.At.Mono
 		last = max(earliest, stop)
 	}
 	switch {
 	case e.Stop <= 0:
-		last = max(earliest, en.moved)
+		last = max(earliest, en.lastPacket)
 	case e.HasTimeout:
 		last = t.lastBeforeRemoval(e, max(earliest, stop), earliest)
 	default: // last stays where no timeout that we know of explains when the entry expired

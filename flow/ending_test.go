@@ -8,7 +8,7 @@ import (
 )
 
 // An entry moves at its start, at 40 s and is read at 50 s; then it ends.
-func TestEndOfRecord(t *testing.T) {
+func TestRecordEndsAtLastPacket(t *testing.T) {
 	const last = 40 * second // the last packet, since the start
 	cases := map[string]struct {
 		proto, state uint8
@@ -76,7 +76,7 @@ func TestEndOfRecord(t *testing.T) {
 
 // What is read of an end is not always plausible. An entry began at 0 and was read at
 // 50 s.
-func TestEndOfRecordIsPlausible(t *testing.T) {
+func TestRecordEndsWithinItsReadings(t *testing.T) {
 	const long = 432000 * second // of an established TCP connection
 	cases := map[string]struct {
 		proto      uint8
@@ -124,7 +124,7 @@ func TestEndOfRecordIsPlausible(t *testing.T) {
 
 // Nor is what is read of a beginning: the timer, which ticks, may say that the only packet
 // came before it, and its stamp that it is still to come.
-func TestPlausibleStart(t *testing.T) {
+func TestStartIsWithinDumpInterval(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)
@@ -190,7 +190,7 @@ func TestUnansweredIsNotRefused(t *testing.T) {
 
 // The live end is the middle of the second that CTA_TIMEOUT leaves, where that makes
 // sense.
-func TestLiveEnd(t *testing.T) {
+func TestLiveRecordEndsByItsTimer(t *testing.T) {
 	cases := map[string]struct {
 		timeout uint32
 		has     bool
@@ -220,7 +220,7 @@ func TestLiveEnd(t *testing.T) {
 
 // A step of the system clock must not put a flow into the future, nor turn it round, nor
 // make it longer or shorter than it was.
-func TestClockSteps(t *testing.T) {
+func TestClockStepsDoNotMoveRecords(t *testing.T) {
 	for name, step := range map[string]time.Duration{
 		"1 h ahead": time.Hour, "1 h back": -time.Hour, "from 1970": 56 * 365 * 24 * time.Hour,
 	} {

@@ -11,17 +11,17 @@ import (
 //
 // What a dump reads where nothing moved comes first: two cache lines.
 type entry struct {
-	key       conntrack.Key
-	last      [2]conntrack.Counters // the kernel's, as last read
-	begin     int64                 // of the record being collected
-	moved     int64                 // last packet, as far as known
-	seen      int64                 // when last was read
-	dump      uint32
-	after     place // the entry that the last dump showed next, or none
-	state     uint8
-	asleep    bool // idle, nothing pending: the next packet begins a new record
-	begun     bool // its beginning is exported, or was before the first run
-	midstream bool // TCP whose SYN is not known to have passed
+	key           conntrack.Key
+	last          [2]conntrack.Counters // the kernel's, as last read
+	start         int64                 // of the record being collected
+	lastPacket    int64                 // last packet, as far as known
+	readAt        int64                 // when last was read
+	dump          uint32
+	next          place // the entry that the last dump showed next, or none
+	state         uint8
+	idle          bool // idle, nothing pending: the next packet begins a new record
+	beginExported bool // its beginning is exported, or was before the first run
+	midstream     bool // TCP whose SYN is not known to have passed
 
 	pending [2]conntrack.Counters // moved since the last record
 	reply   conntrack.Tuple
@@ -100,8 +100,8 @@ func (en *entry) add(c *[2]conntrack.Counters) (moved bool) {
 		}
 		en.last[d] = c[d]
 	}
-	if moved && en.asleep {
-		en.begin, en.asleep = en.seen, false
+	if moved && en.idle {
+		en.start, en.idle = en.readAt, false
 	}
 	return moved
 }

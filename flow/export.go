@@ -60,7 +60,7 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	t.sink.Export(&t.pair)
 	en.pending = [2]conntrack.Counters{}
 	t.Stats.Records.Add(records)
-	en.begun = true
+	en.beginExported = true
 }
 
 // describe fills in the record of one direction.
@@ -68,7 +68,7 @@ func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason End
 	*r = Record{
 		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
 		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
-		Start: toWall(en.begin, now), End: toWall(max(en.begin, en.moved), now),
+		Start: toWall(en.start, now), End: toWall(max(en.start, en.lastPacket), now),
 		EndReason: reason, At: now,
 		Input: en.path[d].Index(), Output: en.path[1-d].Index(), Egress: en.path[1-d].Uplink(),
 		ID: en.id(), Midstream: en.midstream, InputZone: en.zone(d), OutputZone: en.zone(1 - d),
@@ -185,7 +185,7 @@ const (
 // only, and not in that of a connection whose beginning was not seen. FIN and RST are in
 // both directions, since the state doesn't show which side sent them.
 func tcpFlags(en *entry, d conntrack.Direction) (flags uint8) {
-	if !en.begun && !en.midstream {
+	if !en.beginExported && !en.midstream {
 		flags = tcpSYN
 	}
 	switch en.state {

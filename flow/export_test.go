@@ -87,7 +87,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-func TestICMP(t *testing.T) {
+func TestICMPHasTypeAndCode(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoICMP)
 	e.Orig.SrcPort, e.Orig.DstPort = 77, 8<<8 // identifier; echo request

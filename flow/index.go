@@ -87,7 +87,7 @@ func (x *index) mix(a, b uint64) uint64 {
 func (x *index) following(e *conntrack.Event) place {
 	i := x.first
 	if x.shown != none {
-		i = x.at(x.shown).after
+		i = x.at(x.shown).next
 	}
 	if i == none || !x.at(i).isOf(e) {
 		return none
@@ -105,7 +105,7 @@ func (x *index) show(i place) {
 	if x.shown == none {
 		x.first = i
 	} else {
-		x.at(x.shown).after = i
+		x.at(x.shown).next = i
 	}
 	x.shown = i
 }
@@ -140,7 +140,7 @@ func (x *index) insert(en entry, h uint64) place {
 	}
 	i := x.allocate()
 	x.peak = max(x.peak, x.len())
-	en.after = none
+	en.next = none
 	*x.at(i) = en
 	x.slots[x.slotOf(&en.key, h)] = slot{uint32(h), i + 1}
 	return i
@@ -185,7 +185,7 @@ func (x *index) remove(k *conntrack.Key, h uint64) {
 		return
 	}
 	x.vacate(s)
-	*x.at(i) = entry{after: none}
+	*x.at(i) = entry{next: none}
 	x.free = append(x.free, i)
 }
 

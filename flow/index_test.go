@@ -39,11 +39,11 @@ func TestCollidingHashes(t *testing.T) {
 	}
 }
 
-func TestEndedForgets(t *testing.T) {
+func TestTombstonesForgetAfterTwoDumps(t *testing.T) {
 	e := newTombstones()
 	has := func(h uint64) bool { return e.recent(h) || e.older(h) }
 	if e.add(1, at(1)) || !e.add(1, at(1)) {
-		t.Error("doesn't tell the first time from the second")
+		t.Error("doesn't distinguish the first time from the second")
 	}
 	e.rotate(at(2))
 	if !has(1) || e.recent(1) || !e.add(1, at(2)) || e.add(2, at(2)) {

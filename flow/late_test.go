@@ -7,9 +7,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestLateEnds: with reliable delivery the kernel reports an end as often as it
+// TestLateEndsAreExported: with reliable delivery the kernel reports an end as often as it
 // takes. Dying entries are in no dump, and their final counters come late, once.
-func TestLateEnds(t *testing.T) {
+func TestLateEndsAreExported(t *testing.T) {
 	h := running(t, testOptions())
 	for range 5 {
 		h.pass(10 * time.Second)
@@ -46,9 +46,9 @@ func TestLateEnds(t *testing.T) {
 	}
 }
 
-// TestUnseenThenEnded: an entry that dumps failed to show, for the kernel resized its
+// TestEntryMissedByDumpsThenEndedCountsOnce: an entry that dumps failed to show, for the kernel resized its
 // table, ends as any other.
-func TestUnseenThenEnded(t *testing.T) {
+func TestEntryMissedByDumpsThenEndedCountsOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	for range 5 {
@@ -62,8 +62,8 @@ func TestUnseenThenEnded(t *testing.T) {
 	}
 }
 
-// TestVanishedThenEnded: what vanished was exported; a late report of it is not.
-func TestVanishedThenEnded(t *testing.T) {
+// TestEndAfterMissedDestroyCountsOnce: what vanished was exported; a late report of it is not.
+func TestEndAfterMissedDestroyCountsOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)

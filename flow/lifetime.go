@@ -21,10 +21,10 @@ func (t *Table) applyDump(e *conntrack.Event) {
 	}
 	moved := t.addDeltas(en, e)
 	if moved {
-		en.moved = t.lastPacket(e, en.seen)
+		en.lastPacket = t.lastPacket(e, en.readAt)
 	}
-	en.seen, en.dump = e.At.Mono, t.dump
-	if !en.asleep {
+	en.readAt, en.dump = e.At.Mono, t.dump
+	if !en.idle {
 		t.expire(en, moved, e)
 	}
 }
@@ -51,9 +51,9 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 func (t *Table) replace(en *entry, e *conntrack.Event) {
 	t.export(en, unreportedReason(en), e.At)
 	t.exportNATEvent(en, NATDelete, removedAt(e), e.At)
-	seen, after := en.seen, en.after
+	readAt, next := en.readAt, en.next
 	*en = t.begin(e, &en.key)
-	en.begin, en.moved, en.seen, en.after = seen, seen, seen, after
+	en.start, en.lastPacket, en.readAt, en.next = readAt, readAt, readAt, next
 }
 
 // expire exports a living flow by its timeouts. Counters are read once per dump, so the
@@ -62,10 +62,10 @@ func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 	reason := EndReason(0)
 	switch {
 	case isClosed(en.key.Orig.Proto, en.state):
-		reason, en.asleep = EndDetected, true
+		reason, en.idle = EndDetected, true
 	case t.isIdle(en, e.At):
-		reason, en.asleep = EndIdle, true
-	case moved && e.At.Mono-en.begin >= int64(t.options.Active)-t.interval/2:
+		reason, en.idle = EndIdle, true
+	case moved && e.At.Mono-en.start >= int64(t.options.Active)-t.interval/2:
 		reason = EndActive
 	}
 	if reason != 0 && en.hasPending() {
@@ -73,16 +73,16 @@ func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 		t.exportLiving(en, reason, e.At)
 	}
 	if reason == EndActive {
-		en.begin = en.moved
+		en.start = en.lastPacket
 	}
 }
 
 // isIdle reports whether a flow has been idle for long enough. Its last packet passed up
-// to timerDoubt before en.moved; assuming the earliest keeps the promise that an idle flow
+// to timerDoubt before en.lastPacket; assuming the earliest keeps the promise that an idle flow
 // is exported within the timeout and one poll.
 func (t *Table) isIdle(en *entry, now conntrack.Timestamp) bool {
 	doubt := min(t.interval, timerDoubt)
-	return now.Mono-en.moved >= int64(t.options.Idle)-doubt
+	return now.Mono-en.lastPacket >= int64(t.options.Idle)-doubt
 }
 
 // applyDestroy takes the end of an entry, which has its final counters. When and why the
@@ -114,7 +114,7 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 	en := t.begin(e, k)
 	end := t.endOf(&en, e)
-	if t.overflow.any && t.overdue(e) {
+	if t.overflow.active && t.overdue(e) {
 		end.reason = EndResources
 	}
 	t.finish(&en, e, end)
@@ -124,7 +124,7 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 func (t *Table) finish(en *entry, e *conntrack.Event, end ending) {
 	t.addDeltas(en, e)
 	if en.hasPending() {
-		en.moved = end.lastPacket
+		en.lastPacket = end.lastPacket
 		t.reroute(en, e)
 		t.export(en, end.reason, e.At)
 	}
@@ -187,6 +187,6 @@ func (t *Table) expireMissing(en *entry, now conntrack.Timestamp) {
 func (t *Table) Flush(now conntrack.Timestamp) {
 	t.index.each(func(en *entry) {
 		t.exportLiving(en, EndForced, now)
-		en.begin = en.moved
+		en.start = en.lastPacket
 	})
 }

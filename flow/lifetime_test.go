@@ -48,7 +48,7 @@ func TestActiveTimeoutTakesTheNearestDump(t *testing.T) {
 	}
 }
 
-func TestIdleThenAwakeAgain(t *testing.T) {
+func TestIdleFlowMovesAgain(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -81,7 +81,7 @@ func TestIdleThenAwakeAgain(t *testing.T) {
 	}
 }
 
-func TestRestingFlowIsNotActive(t *testing.T) {
+func TestIdleFlowIsNotExportedAsActive(t *testing.T) {
 	h := running(t, Options{Active: 5 * time.Second, Idle: 60 * time.Second})
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)
@@ -94,7 +94,7 @@ func TestRestingFlowIsNotActive(t *testing.T) {
 	}
 }
 
-func TestClosedConnectionIsExportedAtOnce(t *testing.T) {
+func TestClosedConnectionIsExportedByNextDump(t *testing.T) {
 	for _, state := range []uint8{conntrack.TCPTimeWait, conntrack.TCPClose} {
 		h := running(t, testOptions())
 		e := h.entry(conntrack.ProtoTCP)
@@ -115,7 +115,7 @@ func TestClosedConnectionIsExportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestBetweenTwoDumps(t *testing.T) {
+func TestEntryBetweenTwoDumpsIsExportedWhole(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)
@@ -143,7 +143,7 @@ func TestCountersZeroedByAnotherProgram(t *testing.T) {
 	}
 }
 
-func TestVanishedAfterTwoDumps(t *testing.T) {
+func TestMissingEntryExpiresAfterTwoDumps(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)
@@ -165,7 +165,7 @@ func TestVanishedAfterTwoDumps(t *testing.T) {
 
 // Dumps that miss an entry, for whatever reason, must not make it count twice when
 // they show it again.
-func TestVanishedComesBack(t *testing.T) {
+func TestMissingEntryThatComesBackCountsOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -184,7 +184,7 @@ func TestVanishedComesBack(t *testing.T) {
 }
 
 // One that two dumps missed and the next one shows was exported as well, however young.
-func TestVanishedComesBackAtOnce(t *testing.T) {
+func TestMissingEntryThatComesBackInNextDumpCountsOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -200,7 +200,7 @@ func TestVanishedComesBackAtOnce(t *testing.T) {
 	}
 }
 
-func TestFlush(t *testing.T) {
+func TestFlushExportsPendingOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -215,7 +215,7 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-func TestSilentDirectionSendsNothing(t *testing.T) {
+func TestDirectionWithoutTrafficIsNotExported(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Counters[0] = conntrack.Counters{Packets: 1, Bytes: 60}

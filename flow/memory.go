@@ -97,14 +97,14 @@ func (s *exclusions) rotate() {
 // overflow is what has to be known while some living entries may have found no room in
 // the table.
 type overflow struct {
-	any    bool // some may have
+	active bool // some may have
 	lately bool // one did since the last dump ended
 	// older are those that are older than the table, by the hash of their key.
 	older map[uint64]struct{}
 }
 
 func (o *overflow) add(h uint64, older bool) {
-	o.any, o.lately = true, true
+	o.active, o.lately = true, true
 	if !older || len(o.older) >= maxOverflow {
 		return
 	}
@@ -128,7 +128,7 @@ func (o *overflow) endDump() (roomForAll bool) {
 		*o = overflow{}
 	}
 	o.lately = false
-	return !o.any
+	return !o.active
 }
 
 // hashSet is a set of hashes, open-addressed with linear probing. It is emptied as

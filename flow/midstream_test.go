@@ -28,9 +28,9 @@ func shownAs(e *conntrack.Event, how int) {
 	}
 }
 
-// TestMidstream shows a connection in each way, one after the other, and then its end:
+// TestMidstreamHasNoSYN shows a connection in each way, one after the other, and then its end:
 // no SYN is claimed and no initiator where the beginning was not seen.
-func TestMidstream(t *testing.T) {
+func TestMidstreamHasNoSYN(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		shown     []int

@@ -37,8 +37,8 @@ func told(records []Record) (all []string) {
 
 const masquerade = " 192.168.77.10:1024->198.51.100.20:443 as 198.51.100.1:60000->198.51.100.20:443"
 
-// TestNATEvents holds when translations are told to begin and to end.
-func TestNATEvents(t *testing.T) {
+// TestNATEventsFollowTranslations holds when translations are told to begin and to end.
+func TestNATEventsFollowTranslations(t *testing.T) {
 	cases := []struct {
 		name string
 		play func(h *harness)
@@ -105,9 +105,9 @@ func TestNATEvents(t *testing.T) {
 	}
 }
 
-// TestNATEventsOlder tells once what began before the table, with its own start: not
+// TestNATEventsOfOlderConnectionsAreExportedOnce tells once what began before the table, with its own start: not
 // again after a restart that goes on where the last life stopped.
-func TestNATEventsOlder(t *testing.T) {
+func TestNATEventsOfOlderConnectionsAreExportedOnce(t *testing.T) {
 	for _, restored := range []bool{false, true} {
 		h := natHarness(t)
 		e := h.masqueraded(conntrack.ProtoUDP)
@@ -128,8 +128,8 @@ func TestNATEventsOlder(t *testing.T) {
 	}
 }
 
-// TestNoNATEvents leaves them out unless they are asked for.
-func TestNoNATEvents(t *testing.T) {
+// TestNATEventsAreOffByDefault leaves them out unless they are asked for.
+func TestNATEventsAreOffByDefault(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.masqueraded(conntrack.ProtoUDP)
 	moves(e)

@@ -21,7 +21,7 @@ func (x *index) sort() {
 	to, living := x.order()
 	for _, i := range living {
 		en := x.at(i)
-		en.after = x.moved(to, en.after)
+		en.next = x.moved(to, en.next)
 	}
 	x.relink(to)
 	n := place(len(living)) // the empty places go behind
@@ -67,7 +67,7 @@ func (x *index) order() (to, living []place) {
 		to[i] = place(len(living))
 		living = append(living, i)
 	}
-	for i := x.first; i != none && to[i] == none && x.at(i).used(); i = x.at(i).after {
+	for i := x.first; i != none && to[i] == none && x.at(i).used(); i = x.at(i).next {
 		put(i)
 	}
 	for i := range place(x.places) {
@@ -111,7 +111,7 @@ func (x *index) compact() {
 	for i, from := range living {
 		en := &chunks[i/chunkSize][i%chunkSize]
 		*en = *x.at(from)
-		en.after = x.moved(to, en.after)
+		en.next = x.moved(to, en.next)
 	}
 	x.relink(to)
 	x.chunks, x.places, x.free = chunks, len(living), nil

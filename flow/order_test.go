@@ -14,7 +14,7 @@ func shown(id uint32) *conntrack.Event {
 
 // Entries come and go, dumps show them in an order of their own, and now and then
 // all are sorted or compacted: each is found with what it held, and nothing else is.
-func TestSortKeepsAll(t *testing.T) {
+func TestSortKeepsAllEntries(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 3))
 	x, model := newIndex(), map[uint32]uint64{}
 	key := func(id uint32) *conntrack.Key {

@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-func TestNoRoom(t *testing.T) {
+func TestFullTableExportsTheRestAtItsEnd(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
 	h := running(t, o)
@@ -30,7 +30,7 @@ func TestNoRoom(t *testing.T) {
 
 // An entry older than the table that found no room must not count in full later,
 // while a new one does, wherever the system clock was set meanwhile.
-func TestNoRoomForBaseline(t *testing.T) {
+func TestFullTableDoesNotCountOlderEntriesWhole(t *testing.T) {
 	for name, c := range map[string]struct {
 		stamped bool
 		step    time.Duration
@@ -63,7 +63,7 @@ func TestNoRoomForBaseline(t *testing.T) {
 }
 
 // Once a dump found room for all, all is as if the table had never been full.
-func TestRoomAgain(t *testing.T) {
+func TestTableWithRoomAgainWorksAsBefore(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
 	h := running(t, o)
@@ -98,7 +98,7 @@ func TestRoomAgain(t *testing.T) {
 }
 
 // What found no room is exported whole at its end, and says why so late.
-func TestNoRoomForLong(t *testing.T) {
+func TestEndOfEntryWithoutRoomHasResourcesReason(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
 	h := running(t, o)
@@ -125,7 +125,7 @@ func TestNoRoomForLong(t *testing.T) {
 
 // Without time stamps a new connection may have the identity of one that is older than the
 // table: it counts, although there is no room.
-func TestNoRoomForRecreated(t *testing.T) {
+func TestNewConnectionsWithKeysOfOlderOnesCountInFullTable(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
 	h := newHarness(t, o)
@@ -151,7 +151,7 @@ func TestNoRoomForRecreated(t *testing.T) {
 }
 
 // What is remembered of entries that find no room is bounded, too.
-func TestNoRoomIsBounded(t *testing.T) {
+func TestOverflowMemoryIsBounded(t *testing.T) {
 	var a overflow
 	for h := range uint64(maxOverflow + 10) {
 		a.add(h, true)

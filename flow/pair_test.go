@@ -84,8 +84,8 @@ func TestPairIsExportedOnce(t *testing.T) {
 	}
 }
 
-// TestSinksTakeTheSame in the order in which they stand.
-func TestSinksTakeTheSame(t *testing.T) {
+// TestSinksReceiveTheSameInOrder in the order in which they stand.
+func TestSinksReceiveTheSameInOrder(t *testing.T) {
 	var order []string
 	note := func(name string) Sink { return noted{name, &order} }
 	all := Sinks{note("a"), note("b")}
@@ -106,8 +106,8 @@ func (n noted) Export(*Pair) { *n.order = append(*n.order, n.name+" takes") }
 
 func (n noted) Flush(conntrack.Timestamp) { *n.order = append(*n.order, n.name+" flushes") }
 
-// TestID tells connections apart that have everything but their start in common.
-func TestID(t *testing.T) {
+// TestIDDiffersByStart tells connections apart that have everything but their start in common.
+func TestIDDiffersByStart(t *testing.T) {
 	h := running(t, testOptions())
 	seen := map[uint64]bool{}
 	for range 3 {
@@ -123,8 +123,8 @@ func TestID(t *testing.T) {
 	}
 }
 
-// TestDescribe adds to each record what only others know.
-func TestDescribe(t *testing.T) {
+// TestDescribeAddsToEachRecord adds to each record what only others know.
+func TestDescribeAddsToEachRecord(t *testing.T) {
 	o := testOptions()
 	o.Describe = func(r *Record) { r.InputVLAN = r.SrcPort }
 	h := running(t, o)

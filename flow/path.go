@@ -65,7 +65,7 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 			path[d] = hop
 		}
 	}
-	if path == en.path || en.moved >= t.pathChanged(en, e, path)+timerDoubt {
+	if path == en.path || en.lastPacket >= t.pathChanged(en, e, path)+timerDoubt {
 		en.version, en.path = version, path
 	} // else later packets may take the new path
 }

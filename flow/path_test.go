@@ -41,7 +41,7 @@ func linked(t *testing.T, view View) (*harness, *fakeRoutes) {
 	return running(t, o), l
 }
 
-func TestHop(t *testing.T) {
+func TestHopHoldsIndexAndUplink(t *testing.T) {
 	for _, index := range []uint32{0, 1, 1<<31 - 1} {
 		for _, uplink := range []bool{false, true} {
 			if h := NewHop(index, uplink); h.Index() != index || h.Uplink() != uplink {
@@ -51,9 +51,9 @@ func TestHop(t *testing.T) {
 	}
 }
 
-// TestInterfaces: input is towards the sender, output towards the receiver, and only
+// TestInterfacesByDirection: input is towards the sender, output towards the receiver, and only
 // what leaves by an uplink is egress.
-func TestInterfaces(t *testing.T) {
+func TestInterfacesByDirection(t *testing.T) {
 	type side struct {
 		input, output uint32
 		egress        bool
@@ -120,8 +120,8 @@ func (h *harness) leaves(where string, want ...uint32) {
 	}
 }
 
-// TestOnePathPerFlow: however often it is polled and exported.
-func TestOnePathPerFlow(t *testing.T) {
+// TestPathIsResolvedOncePerFlow: however often it is polled and exported.
+func TestPathIsResolvedOncePerFlow(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	for range 60 {
@@ -138,9 +138,9 @@ func TestOnePathPerFlow(t *testing.T) {
 	}
 }
 
-// TestRouteChange: a flow that goes on has its next record by the new path, one
+// TestNextRecordTakesNewPath: a flow that goes on has its next record by the new path, one
 // that begins at once.
-func TestRouteChange(t *testing.T) {
+func TestNextRecordTakesNewPath(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	old := h.entry(conntrack.ProtoTCP)
 	moves(old)
@@ -165,9 +165,9 @@ func TestRouteChange(t *testing.T) {
 	h.leaves("moved since the change", wan2)
 }
 
-// TestChangeUnderChurn: routes that go on changing don't keep a flow that lives from its own
+// TestOtherRouteChangesDoNotHideOwnChange: routes that go on changing don't keep a flow that lives from its own
 // change at its next record, nor give one that ends what came behind its last packet.
-func TestChangeUnderChurn(t *testing.T) {
+func TestOtherRouteChangesDoNotHideOwnChange(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	h.dump(e)
@@ -186,9 +186,9 @@ func TestChangeUnderChurn(t *testing.T) {
 	h.leaves("end", wan2)
 }
 
-// TestEndByRouteChange: an interface that goes away ends connections, whose bytes
+// TestConnectionEndedByRouteChangeKeepsItsPath: an interface that goes away ends connections, whose bytes
 // went by it all the same.
-func TestEndByRouteChange(t *testing.T) {
+func TestConnectionEndedByRouteChangeKeepsItsPath(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -202,9 +202,9 @@ func TestEndByRouteChange(t *testing.T) {
 	h.leaves("ended with its interface", wan)
 }
 
-// TestRouteChangesWithPacket: to within half a second nobody knows which of the two was
+// TestRouteChangeNearPacketWaitsForNextRecord: to within half a second nobody knows which of the two was
 // first, and what a change of routes ends went the old way.
-func TestRouteChangesWithPacket(t *testing.T) {
+func TestRouteChangeNearPacketWaitsForNextRecord(t *testing.T) {
 	for after, want := range map[time.Duration]uint32{400 * time.Millisecond: wan, 600 * time.Millisecond: wan2} {
 		h, l := linked(t, Endpoints)
 		e := h.entry(conntrack.ProtoTCP)
@@ -225,8 +225,8 @@ func (h *harness) end(e *conntrack.Event) {
 	h.table.Apply(&shown)
 }
 
-// TestNoWay: where no route leads any more the last known path stays.
-func TestNoWay(t *testing.T) {
+// TestPathStaysWhereNoRouteIsLeft: where no route leads any more the last known path stays.
+func TestPathStaysWhereNoRouteIsLeft(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	h.dump(e)
@@ -240,8 +240,8 @@ func TestNoWay(t *testing.T) {
 	}
 }
 
-// TestRestoredPath: a flow of an earlier life finds its path too.
-func TestRestoredPath(t *testing.T) {
+// TestRestoredFlowHasPath: a flow of an earlier life finds its path too.
+func TestRestoredFlowHasPath(t *testing.T) {
 	h, _ := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)

@@ -9,7 +9,7 @@ import (
 
 // An end that is repeated is told once: of an entry that a dump has shown, of one that
 // none has, of one older than the table, of one that vanished.
-func TestEndedTwice(t *testing.T) {
+func TestRepeatedEndIsExportedOnce(t *testing.T) {
 	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {
 		h := newHarness(t, testOptions())
 		var all []*conntrack.Event
@@ -45,7 +45,7 @@ func TestEndedTwice(t *testing.T) {
 
 // Without time stamps a connection that takes another's place may have begun right after
 // that was last read.
-func TestRecreatedBegins(t *testing.T) {
+func TestNewConnectionWithSameKeyStartsAtLastReading(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Start = 0
@@ -65,7 +65,7 @@ func TestRecreatedBegins(t *testing.T) {
 }
 
 // Without time stamps another connection may have the same identity and end right after.
-func TestRecreatedAndEnded(t *testing.T) {
+func TestShortConnectionsWithSameKeyAllCount(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Start = 0
@@ -79,7 +79,7 @@ func TestRecreatedAndEnded(t *testing.T) {
 }
 
 // Whoever is refused tries again from the same port: all that differs then is the start.
-func TestTriedAgain(t *testing.T) {
+func TestRefusedRetriesAllCount(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	e.Start, e.State = 0, conntrack.TCPClose
@@ -94,7 +94,7 @@ func TestTriedAgain(t *testing.T) {
 }
 
 // A dump may show an entry that was read into the socket before its end.
-func TestStaleDumpEntry(t *testing.T) {
+func TestDumpEntryAfterItsEndIsStale(t *testing.T) {
 	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {
 		h := running(t, testOptions())
 		e := h.entry(conntrack.ProtoUDP)
@@ -113,7 +113,7 @@ func TestStaleDumpEntry(t *testing.T) {
 }
 
 // The kernel gives a new connection the ID of an old one with the same tuple.
-func TestRecreated(t *testing.T) {
+func TestNewConnectionWithSameIDCounts(t *testing.T) {
 	for name, step := range map[string]int64{"time stamps": second, "none": 0} {
 		h := running(t, testOptions())
 		e := h.entry(conntrack.ProtoUDP)
@@ -143,7 +143,7 @@ func TestRecreated(t *testing.T) {
 
 // While another program's listener stalls, the kernel repeats an end to all, also
 // long after we have forgotten it.
-func TestEndedTwiceLongAgo(t *testing.T) {
+func TestEndRepeatedLongAfterwardsIsExportedOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	moves(e)

@@ -18,7 +18,7 @@ func (h *harness) again(saved map[conntrack.Key]Checkpoint) *harness {
 }
 
 // A life of ten polls, which is stopped in order or killed; then another.
-func TestRestart(t *testing.T) {
+func TestRestartCountsEachByteOnce(t *testing.T) {
 	for name, killed := range map[string]bool{"SIGTERM": false, "SIGKILL": true} {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions()
@@ -86,7 +86,7 @@ func TestRestart(t *testing.T) {
 
 // The record that goes on after a restart starts where the last one ended, or when the
 // connection was last seen at rest, wherever the system clock was set.
-func TestRestartTimes(t *testing.T) {
+func TestRestoredRecordStartsWhereTheLastEnded(t *testing.T) {
 	const polls = 10 * time.Second
 	cases := map[string]struct {
 		killed bool
@@ -137,7 +137,7 @@ func TestRestartTimes(t *testing.T) {
 }
 
 // What is older than the first life is noted when that meets it, as of then.
-func TestRestartOfOlder(t *testing.T) {
+func TestOlderEntriesStayOlderAfterRestart(t *testing.T) {
 	h := newHarness(t, testOptions())
 	h.table.Restore(epoch, nil)
 	e := h.entry(conntrack.ProtoTCP)
@@ -179,7 +179,7 @@ func TestRestoredRecord(t *testing.T) {
 }
 
 // What a whole dump doesn't show is gone, and needn't be known any longer.
-func TestRestoredAreForgotten(t *testing.T) {
+func TestCheckpointsOfEndedEntriesAreForgotten(t *testing.T) {
 	h := running(t, testOptions())
 	next := h.again(kept(Checkpoint{Key: h.entry(conntrack.ProtoTCP).Key()}))
 	next.dump()
@@ -189,7 +189,7 @@ func TestRestoredAreForgotten(t *testing.T) {
 }
 
 // A file of a version that kept times of the system clock does no harm.
-func TestRestoredFuture(t *testing.T) {
+func TestCheckpointOfTheFutureIsLimitedToNow(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	next := h.again(kept(Checkpoint{Key: e.Key(), Until: epoch}))
@@ -222,7 +222,7 @@ func (f sinkFunc) Export(p *Pair) { f(p) }
 func (sinkFunc) Flush(conntrack.Timestamp) {}
 
 // Whatever record makes the exporter send, what it sends is noted.
-func TestNotedBeforeExported(t *testing.T) {
+func TestCheckpointComesBeforeExport(t *testing.T) {
 	h := running(t, testOptions())
 	h.table.Restore(epoch, nil)
 	noted := map[conntrack.Key][2]conntrack.Counters{}
@@ -262,7 +262,7 @@ func kept(all ...Checkpoint) map[conntrack.Key]Checkpoint {
 }
 
 // What an earlier life exported in part is known until a dump has found room for all.
-func TestRestoredWithoutRoom(t *testing.T) {
+func TestRestoredEntriesWithoutRoomCountOnce(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
 	h := running(t, o)
@@ -289,7 +289,7 @@ func TestRestoredWithoutRoom(t *testing.T) {
 }
 
 // A life that reads no whole dump forgets nothing of what an earlier one exported.
-func TestRestoredTwiceWithoutDump(t *testing.T) {
+func TestRestartBeforeFirstDumpLosesNothing(t *testing.T) {
 	h := running(t, testOptions())
 	shown, unseen := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
 	unseen.ID = 8
@@ -306,7 +306,7 @@ func TestRestoredTwiceWithoutDump(t *testing.T) {
 }
 
 // What ends while the kernel can't report ends is in no dump, and known all the same.
-func TestRestoredEndsLate(t *testing.T) {
+func TestRestoredEntryMayEndLate(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
@@ -336,7 +336,7 @@ func TestRestartAfterClockSetBack(t *testing.T) {
 
 // Without time stamps a new connection may have the identity of one that an earlier
 // life has exported in part: it is another all the same.
-func TestRestoredThenRecreated(t *testing.T) {
+func TestNewConnectionWithRestoredKeyCountsWhole(t *testing.T) {
 	o := testOptions()
 	o.NATEvents = true
 	h := newHarness(t, o)

@@ -106,9 +106,9 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}
 }
 
-// TestMemoryIsKept: a table that is in use keeps its room, however few flows there are
+// TestTableInUseKeepsItsMemory: a table that is in use keeps its room, however few flows there are
 // between two rushes.
-func TestMemoryIsKept(t *testing.T) {
+func TestTableInUseKeepsItsMemory(t *testing.T) {
 	c := newCrowd()
 	for range 20 {
 		c.dump(10_000, 0)
@@ -122,8 +122,8 @@ func TestMemoryIsKept(t *testing.T) {
 	}
 }
 
-// TestCompactedIndex keeps every entry, its place in the order of dumps and nothing else.
-func TestCompactedIndex(t *testing.T) {
+// TestCompactKeepsEntriesAndOrder keeps every entry, its place in the order of dumps and nothing else.
+func TestCompactKeepsEntriesAndOrder(t *testing.T) {
 	c := newCrowd()
 	for range 3 {
 		c.dump(5000, 0)

@@ -6,9 +6,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestZones has one tuple live in every combination of zones at once: each is a flow of its
+// TestZonesAreSeparateFlows has one tuple live in every combination of zones at once: each is a flow of its
 // own, with its zones in its records, those of the reply direction the other way round.
-func TestZones(t *testing.T) {
+func TestZonesAreSeparateFlows(t *testing.T) {
 	for _, view := range []View{Endpoints, Wire} {
 		o := testOptions()
 		o.NAT = view

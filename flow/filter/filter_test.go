@@ -74,7 +74,7 @@ func (l *links) Path(e *conntrack.Event) (p flow.Path) {
 
 func (l *links) Name(index uint32) string { return map[uint32]string{2: "wan0", 3: "lan0"}[index] }
 
-func TestConditions(t *testing.T) {
+func TestRuleMatchesByEachCondition(t *testing.T) {
 	all := []string{"web", "forwarded", "dns", "six", "ping", "zone"}
 	cases := []struct {
 		name string
@@ -127,7 +127,7 @@ func TestConditions(t *testing.T) {
 }
 
 // The first rule that matches decides, and what matches none is kept.
-func TestOrder(t *testing.T) {
+func TestFirstMatchingRuleDecides(t *testing.T) {
 	tcp, udp := []uint8{conntrack.ProtoTCP}, []uint8{conntrack.ProtoUDP}
 	cases := []struct {
 		name  string
@@ -151,7 +151,7 @@ func TestOrder(t *testing.T) {
 }
 
 // Interfaces may need a question to the kernel: they are looked at last.
-func TestInterfacesLast(t *testing.T) {
+func TestInterfacesAreResolvedLast(t *testing.T) {
 	l := new(links)
 	f := New([]Rule{{Protocols: []uint8{conntrack.ProtoUDP}, Interfaces: []string{"wan0"}}}, l)
 	if f.Keeps(connections()["web"]); l.asked != 0 {
@@ -180,7 +180,7 @@ func (fixed) Path(*conntrack.Event) flow.Path {
 }
 func (fixed) Name(index uint32) string { return [...]string{2: "wan0", 3: "lan0"}[index] }
 
-func TestAllocatesNothing(t *testing.T) {
+func TestKeepsAllocatesNothing(t *testing.T) {
 	f, e := busy(), connections()["web"]
 	if n := testing.AllocsPerRun(100, func() { f.Keeps(e) }); n != 0 {
 		t.Errorf("%v allocations", n)

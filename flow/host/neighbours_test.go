@@ -84,7 +84,7 @@ func (k *kernel) notify(typ uint16, m rtnetlink.NeighMessage) {
 
 func (n *Neighbours) lookup(a string) MAC { return n.MAC(address(a), lan, n.clock().Mono+1) }
 
-func TestWhoIsANeighbour(t *testing.T) {
+func TestOnlyResolvedNeighboursHaveMAC(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
 	cases := []struct {
 		name  string
@@ -128,9 +128,9 @@ func TestWhoIsANeighbour(t *testing.T) {
 	}
 }
 
-// TestRemembered: one that left is remembered for an hour, one that changed its
+// TestNeighbourIsRememberedForAnHour: one that left is remembered for an hour, one that changed its
 // Ethernet address has the new one, and a failure changes nothing.
-func TestRemembered(t *testing.T) {
+func TestNeighbourIsRememberedForAnHour(t *testing.T) {
 	first, second := entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), entry("192.0.2.1", "02:00:00:00:00:02", unix.NUD_REACHABLE)
 	steps := []struct {
 		after time.Duration
@@ -190,8 +190,8 @@ func TestOneAddressBehindTwoInterfaces(t *testing.T) {
 	}
 }
 
-// TestOverrun: what the kernel could not tell is read, and not before.
-func TestOverrun(t *testing.T) {
+// TestLostNotificationsCauseOneReading: what the kernel could not tell is read, and not before.
+func TestLostNotificationsCauseOneReading(t *testing.T) {
 	n, k := newFake()
 	k.pending = [][]byte{nil}
 	k.table = []rtnetlink.NeighMessage{entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE)}
@@ -206,8 +206,8 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
-// TestHostile: what can't be decoded changes nothing and has all read.
-func TestHostile(t *testing.T) {
+// TestMalformedNotificationsChangeNothing: what can't be decoded changes nothing and has all read.
+func TestMalformedNotificationsChangeNothing(t *testing.T) {
 	n, k := newFake()
 	k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE))
 	whole := k.pending[0]
@@ -220,9 +220,9 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestAsksOncePerReading: ends without a neighbour cost one system call for all records
+// TestUnknownNeighboursCostOneSystemCall: ends without a neighbour cost one system call for all records
 // of a moment.
-func TestAsksOncePerReading(t *testing.T) {
+func TestUnknownNeighboursCostOneSystemCall(t *testing.T) {
 	n, k := newFake()
 	for range 100 {
 		n.MAC(address("198.51.100.1"), lan, k.now.Mono)
@@ -232,9 +232,9 @@ func TestAsksOncePerReading(t *testing.T) {
 	}
 }
 
-// TestBounded: somebody who makes up neighbours fills neither the memory nor the room for
+// TestInventedNeighboursDoNotDisplaceRealOnes: somebody who makes up neighbours fills neither the memory nor the room for
 // those that are there and talk, whether the kernel keeps the invented ones or not.
-func TestBounded(t *testing.T) {
+func TestInventedNeighboursDoNotDisplaceRealOnes(t *testing.T) {
 	for _, deleted := range []bool{true, false} {
 		n, k := newFake()
 		for i := range byte(10) {
@@ -289,8 +289,8 @@ func TestLookUpAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestRealNeighbours reads a router's tables, and is told at once of one that comes.
-func TestRealNeighbours(t *testing.T) {
+// TestNeighboursOfRealRouter reads a router's tables, and is told at once of one that comes.
+func TestNeighboursOfRealRouter(t *testing.T) {
 	l := labtest.New(t, lab.Options{})
 	want := map[string]MAC{}
 	for ns, addrs := range map[*lab.Namespace][]string{

@@ -75,7 +75,7 @@ func TestLaterRecordsOverride(t *testing.T) {
 	holds(t, path, byKey(twice))
 }
 
-func TestReplace(t *testing.T) {
+func TestReplaceHoldsAllCheckpoints(t *testing.T) {
 	path := fileName(t)
 	f, _ := start(t, path)
 	must(t, f.Append(saved(0, 5000)))
@@ -97,7 +97,7 @@ func TestReplace(t *testing.T) {
 }
 
 // A Replace that was killed leaves a part of a file beside the old one.
-func TestLeftoverOfReplace(t *testing.T) {
+func TestLeftoverOfReplaceIsRemoved(t *testing.T) {
 	all := saved(0, 10)
 	path, b := kept(t, all)
 	must(t, os.WriteFile(path+".tmp", b[:len(b)/2], 0o600))
@@ -130,7 +130,7 @@ func TestReplaceIsAtomic(t *testing.T) {
 }
 
 // A Replace that fails changes nothing.
-func TestReplaceFails(t *testing.T) {
+func TestFailedReplaceKeepsOldFile(t *testing.T) {
 	path := fileName(t)
 	f, _ := start(t, path)
 	old, more := saved(0, 10), saved(10, 10)
@@ -144,7 +144,7 @@ func TestReplaceFails(t *testing.T) {
 	holds(t, path, byKey(old, more))
 }
 
-func TestGrown(t *testing.T) {
+func TestGrownReportsWhenToReplace(t *testing.T) {
 	f, _ := start(t, fileName(t))
 	living := saved(0, 20_000)
 	must(t, f.Replace(slices.Values(living)))
@@ -163,7 +163,7 @@ func TestGrown(t *testing.T) {
 }
 
 // What wouldn't be read again isn't written.
-func TestMostRecords(t *testing.T) {
+func TestRecordsAreBounded(t *testing.T) {
 	path := fileName(t)
 	f, _ := start(t, path)
 	f.most = 2*batchMost + 100
@@ -186,7 +186,7 @@ func TestMostRecords(t *testing.T) {
 	holds(t, path, byKey(all[:batchMost]))
 }
 
-func TestClosed(t *testing.T) {
+func TestClosedFileRefusesWrites(t *testing.T) {
 	f, _ := start(t, fileName(t))
 	must(t, f.Close())
 	if err := f.Append(saved(0, 1)); !errors.Is(err, os.ErrClosed) {

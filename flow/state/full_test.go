@@ -23,7 +23,7 @@ func tmpfs(t *testing.T, dir string, flags uintptr, options string) {
 	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
-func TestDiskFull(t *testing.T) {
+func TestDiskFullKeepsWholeBatches(t *testing.T) {
 	dir := t.TempDir()
 	tmpfs(t, dir, 0, "size=256k")
 	path := filepath.Join(dir, "flows")
@@ -75,7 +75,7 @@ func fill(t *testing.T, f *File, path string) (n int) {
 }
 
 // A file that can't be cut back isn't written to until it can.
-func TestCutFails(t *testing.T) {
+func TestFailedTruncateIsRetried(t *testing.T) {
 	path, _ := kept(t, saved(0, 3))
 	f, _ := start(t, path)
 	good := f.file

@@ -81,9 +81,9 @@ func victim(path string) error {
 	}
 }
 
-// TestKilled kills a writer at random, again and again: what the next one reads is
+// TestKilledWriterLosesNoWholeBatch kills a writer at random, again and again: what the next one reads is
 // a beginning of what was written, and all that Append or Replace returned for.
-func TestKilled(t *testing.T) {
+func TestKilledWriterLosesNoWholeBatch(t *testing.T) {
 	path, torn, inReplace, reached := fileName(t), 0, 0, uint64(0)
 	for range 60 {
 		said := killed(t, path, rand.IntN(40))

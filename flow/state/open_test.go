@@ -20,11 +20,11 @@ func refusesToOpen(t *testing.T, path string, want error) {
 	}
 }
 
-func TestDirectoryMissing(t *testing.T) {
+func TestMissingDirectoryIsAnError(t *testing.T) {
 	refusesToOpen(t, filepath.Join(t.TempDir(), "nowhere", "flows"), os.ErrNotExist)
 }
 
-func TestDirectoryNotWritable(t *testing.T) {
+func TestReadOnlyDirectoryIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	want := error(unix.EACCES)
 	if os.Getuid() == 0 {
@@ -36,7 +36,7 @@ func TestDirectoryNotWritable(t *testing.T) {
 	refusesToOpen(t, filepath.Join(dir, "flows"), want)
 }
 
-func TestSymlink(t *testing.T) {
+func TestSymlinkIsNotFollowed(t *testing.T) {
 	all := saved(0, 3)
 	for _, suffix := range []string{"", ".lock"} {
 		target, before := kept(t, all)
@@ -50,7 +50,7 @@ func TestSymlink(t *testing.T) {
 }
 
 // What a Replace or a refusal writes doesn't follow a link either.
-func TestSymlinkBeside(t *testing.T) {
+func TestSymlinkAtOtherFilesIsNotFollowed(t *testing.T) {
 	victim := filepath.Join(t.TempDir(), "victim")
 	must(t, os.WriteFile(victim, []byte("precious"), 0o600))
 	path, _ := kept(t, saved(0, 3))
@@ -70,7 +70,7 @@ func TestSymlinkBeside(t *testing.T) {
 	}
 }
 
-func TestNotAFile(t *testing.T) {
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	path := fileName(t)
 	must(t, os.Mkdir(path, 0o700))
 	refusesToOpen(t, path, unix.EISDIR)
@@ -79,7 +79,7 @@ func TestNotAFile(t *testing.T) {
 	refusesToOpen(t, path, nil)
 }
 
-func TestSecondOpener(t *testing.T) {
+func TestSecondProcessGetsErrInUse(t *testing.T) {
 	path := fileName(t)
 	f, _ := start(t, path)
 	refusesToOpen(t, path, ErrInUse)
@@ -91,7 +91,7 @@ func TestSecondOpener(t *testing.T) {
 }
 
 // A refusal to open must not keep the lock.
-func TestLockAfterFailure(t *testing.T) {
+func TestFailedOpenReleasesLock(t *testing.T) {
 	path := fileName(t)
 	must(t, os.Mkdir(path, 0o700))
 	refusesToOpen(t, path, unix.EISDIR)
@@ -99,7 +99,7 @@ func TestLockAfterFailure(t *testing.T) {
 	holds(t, path, entries{})
 }
 
-func TestHere(t *testing.T) {
+func TestIdentityOfThisThread(t *testing.T) {
 	a, err := Here()
 	must(t, err)
 	b, err := Here()

@@ -31,7 +31,7 @@ func mend(b []byte) []byte {
 	return b
 }
 
-func TestRefused(t *testing.T) {
+func TestForeignFilesAreRefusedAndKept(t *testing.T) {
 	all := saved(0, 3)
 	_, whole := kept(t, all, all)
 	set := func(at int, v uint32) []byte {
@@ -90,7 +90,7 @@ func refuses(t *testing.T, file []byte, why string) {
 }
 
 // A kernel that knows no cookies can't tell more than the inode does.
-func TestCookieUnknown(t *testing.T) {
+func TestUnknownCookieIsAccepted(t *testing.T) {
 	all := saved(0, 3)
 	path, _ := kept(t, all)
 	id := here
@@ -109,7 +109,7 @@ func sound(b, buf []byte) error {
 	return r.all(&here)
 }
 
-func TestTooManyRecords(t *testing.T) {
+func TestTooManyRecordsAreRefused(t *testing.T) {
 	all := saved(0, 25)
 	_, b := kept(t, all, all, all, all)
 	buf := make([]byte, batchSize)
@@ -123,7 +123,7 @@ func TestTooManyRecords(t *testing.T) {
 }
 
 // Whatever happens to a byte, a file of which it is a part is refused.
-func TestDamagedAtEveryByte(t *testing.T) {
+func TestDamageAtEveryByteIsRefused(t *testing.T) {
 	_, whole := kept(t, saved(0, 2), saved(1, 3), saved(2, 1))
 	b, buf := slices.Clone(whole), make([]byte, batchSize)
 	for i := range whole {
@@ -137,7 +137,7 @@ func TestDamagedAtEveryByte(t *testing.T) {
 	}
 }
 
-func TestTornAtEveryByte(t *testing.T) {
+func TestFileTornAtEveryByteKeepsWholeBatches(t *testing.T) {
 	first, last := saved(0, 2), saved(1, 3)
 	_, before := kept(t, first)
 	path, whole := kept(t, first, last)

@@ -22,7 +22,7 @@ func markedOptions() (Options, *marked) {
 	return o, m
 }
 
-func TestEachIsJudgedOnce(t *testing.T) {
+func TestExcludeIsCalledOncePerConnection(t *testing.T) {
 	for _, mark := range []uint32{0, 1} {
 		o, m := markedOptions()
 		h := running(t, o)
@@ -42,7 +42,7 @@ func TestEachIsJudgedOnce(t *testing.T) {
 }
 
 // What no dump has shown is judged at its end.
-func TestShortLivedIsJudged(t *testing.T) {
+func TestShortLivedIsExcluded(t *testing.T) {
 	for _, mark := range []uint32{0, 1} {
 		o, _ := markedOptions()
 		h := running(t, o)
@@ -57,7 +57,7 @@ func TestShortLivedIsJudged(t *testing.T) {
 }
 
 // What was left out is forgotten when it is gone: the table stays bounded.
-func TestLeftOutIsForgotten(t *testing.T) {
+func TestExclusionsAreForgottenAndBounded(t *testing.T) {
 	o, _ := markedOptions()
 	h := running(t, o)
 	e := h.entry(conntrack.ProtoUDP)
@@ -93,7 +93,7 @@ func excluded(t *testing.T) (*harness, *conntrack.Event) {
 }
 
 // Of a connection that is included from now on, only what moves from now on counts.
-func TestReconfigureIncludes(t *testing.T) {
+func TestReconfigureIncludesFromNowOn(t *testing.T) {
 	h, e := excluded(t)
 
 	h.table.Reconfigure(testOptions())
@@ -115,7 +115,7 @@ func TestReconfigureIncludes(t *testing.T) {
 }
 
 // What ends before it could be read under the new options stays out.
-func TestReconfigureThenEnd(t *testing.T) {
+func TestConnectionExcludedUntilItsEndIsNotExported(t *testing.T) {
 	h, e := excluded(t)
 	h.table.Reconfigure(testOptions())
 	h.table.Reconfigure(testOptions()) // a second time forgets nothing
@@ -126,7 +126,7 @@ func TestReconfigureThenEnd(t *testing.T) {
 }
 
 // Of a connection that is left out from now on, what it had moved is exported.
-func TestReconfigureExcludes(t *testing.T) {
+func TestReconfigureExcludesFlows(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	e.Mark = 1
@@ -153,7 +153,7 @@ func TestReconfigureExcludes(t *testing.T) {
 }
 
 // And its translation, of which nothing is told from now on, is told to end.
-func TestReconfigureExcludesNAT(t *testing.T) {
+func TestReconfigureEndsTranslationsOfExcludedFlows(t *testing.T) {
 	h := natHarness(t)
 	e := h.masqueraded(conntrack.ProtoUDP)
 	e.Mark = 1
@@ -171,7 +171,7 @@ func TestReconfigureExcludesNAT(t *testing.T) {
 }
 
 // A flow that stays loses nothing and repeats nothing, with whatever options.
-func TestReconfigureKeeps(t *testing.T) {
+func TestReconfigureKeepsOtherFlows(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	want := uint64(0)
@@ -194,7 +194,7 @@ func TestReconfigureKeeps(t *testing.T) {
 }
 
 // A flow that stays is judged anew once.
-func TestReconfigureJudgesOnce(t *testing.T) {
+func TestReconfigureCallsExcludeOncePerConnection(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	h.dump(e)
@@ -209,7 +209,7 @@ func TestReconfigureJudgesOnce(t *testing.T) {
 }
 
 // A changed timeout holds from the next dump on.
-func TestReconfigureTimeouts(t *testing.T) {
+func TestReconfigureChangesTimeouts(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
 	step := func() []Record {
@@ -229,9 +229,9 @@ func TestReconfigureTimeouts(t *testing.T) {
 	}
 }
 
-// TestLoopback judges by both tuples: what is translated away from loopback leaves the
+// TestLoopbackIsExcludedUnlessTranslatedAway judges by both tuples: what is translated away from loopback leaves the
 // host.
-func TestLoopback(t *testing.T) {
+func TestLoopbackIsExcludedUnlessTranslatedAway(t *testing.T) {
 	const lo, lan, other, box, out = "127.0.0.1:1000", "192.0.2.1:80", "192.0.2.9:80", "172.17.0.2:80", "172.17.0.1:2000"
 	for _, c := range []struct {
 		name        string
