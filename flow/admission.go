@@ -131,7 +131,9 @@ func clockStepped(now, before conntrack.Timestamp) bool {
 
 // buryEntry remembers that an entry has ended, and reports whether that was known. Without
 // a start time another may have had the same key, but hardly the same counters.
-func (t *Table) buryEntry(k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Timestamp) (again bool) {
+func (t *Table) buryEntry(
+	k *conntrack.Key, h uint64, c *[2]conntrack.Counters, now conntrack.Timestamp,
+) (again bool) {
 	again = t.tombstones.add(h, now)
 	if k.Start == 0 {
 		again = t.tombstones.add(t.index.hashWith(h, c), now)

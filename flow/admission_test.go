@@ -45,8 +45,8 @@ func TestOnlyNewTrafficOfOlderEntriesCounts(t *testing.T) {
 	}
 }
 
-// What ends before the first dump reached it can't be told apart from what it
-// moved before us.
+// Of an entry that ends before the first dump reached it, traffic before and after the
+// start can't be separated.
 func TestOlderEntryThatEndsInFirstDumpIsExcluded(t *testing.T) {
 	h := newHarness(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)

@@ -12,7 +12,8 @@ import (
 
 // TestConservation plays a kernel at random: connections come, move, end, come
 // again with the same identity, are dumped late or twice, their ends are repeated; the
-// table may have room for a few of them, it gives back memory, and the program is ended and started again.
+// table may have room for a few of them, it gives back memory, and the program is stopped
+// and started again.
 // Whatever happens, what moved is exported once.
 func TestConservation(t *testing.T) {
 	for seed := range uint64(400) {
@@ -47,7 +48,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// begin begins a life of the program.
+// begin starts the program.
 func (w *world) begin(o Options) {
 	w.table = NewTable(o, testTimeouts(), w, w.now)
 	w.table.Restore(epoch, maps.Clone(w.saved))
@@ -65,7 +66,7 @@ func (w *world) keep() {
 	}
 }
 
-// restart ends the program, in order or by SIGKILL, and begins its next life. In between
+// restart ends the program, in order or by SIGKILL, and starts it again. In between
 // connections come and move.
 func (w *world) restart() {
 	if w.rand.IntN(2) == 0 {
@@ -125,7 +126,7 @@ func (w *world) move(e *conntrack.Event) {
 	w.moved += 1100
 }
 
-// finish ends connection i, at times without a last packet, at times said twice.
+// finish ends connection i, at times without a last packet, at times reported twice.
 func (w *world) finish(i int) {
 	e := w.living[i]
 	w.living = append(w.living[:i], w.living[i+1:]...)

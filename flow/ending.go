@@ -119,7 +119,8 @@ func isRefused(e *conntrack.Event) bool {
 
 // isClosed reports whether both sides are done: only stragglers may follow.
 func isClosed(proto, state uint8) bool {
-	return proto == conntrack.ProtoTCP && (state == conntrack.TCPTimeWait || state == conntrack.TCPClose)
+	return proto == conntrack.ProtoTCP &&
+		(state == conntrack.TCPTimeWait || state == conntrack.TCPClose)
 }
 
 // States from which on a side has finished.

@@ -46,7 +46,7 @@ func TestRecordEndsAtLastPacket(t *testing.T) {
 			e.Counters[0] = conntrack.Counters{Packets: 1, Bytes: 60}
 			h.pass(50 * time.Second)
 			e.Counters[0] = conntrack.Counters{Packets: 2, Bytes: 120}
-			h.dump(e) // at 50 s, without a timer to tell
+			h.dump(e) // at 50 s, without a timer
 			h.take()  // a closed one was exported already
 
 			e.State, e.Status = c.state, c.status
@@ -80,7 +80,7 @@ func TestRecordEndsWithinItsReadings(t *testing.T) {
 	const long = 432000 * second // of an established TCP connection
 	cases := map[string]struct {
 		proto      uint8
-		hasTimer   bool // at 50 s: it tells 49 to 50 s
+		hasTimer   bool // at 50 s: it shows 49 to 50 s
 		moved      bool // since
 		stop, read int64
 		step       time.Duration // of the system clock, between the two
@@ -170,7 +170,7 @@ func TestEndReasons(t *testing.T) {
 			removed, killed, silent := e, e, e
 			removed.HasTimeout = true
 			killed.HasTimeout, killed.Portid = true, 99
-			silent.Portid = 99 // Linux 5.10 tells no timeout
+			silent.Portid = 99 // Linux 5.10 reports no timeout
 			got := [...]EndReason{reasonOf(&e), reasonOf(&removed), reasonOf(&killed), reasonOf(&silent)}
 			if want := [...]EndReason{c.expired, c.removed, c.killed, c.killed}; got != want {
 				t.Errorf("%s, state %d: %v, want %v", c.name, state, got, want)

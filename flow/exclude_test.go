@@ -152,7 +152,7 @@ func TestReconfigureExcludesFlows(t *testing.T) {
 	}
 }
 
-// And its translation, of which nothing is told from now on, is told to end.
+// The end of its translation is exported, too.
 func TestReconfigureEndsTranslationsOfExcludedFlows(t *testing.T) {
 	h := natHarness(t)
 	e := h.masqueraded(conntrack.ProtoUDP)
@@ -165,8 +165,8 @@ func TestReconfigureEndsTranslationsOfExcludedFlows(t *testing.T) {
 	h.dump(e)
 	h.expire(e, h.now.Wall)
 	want := []string{"began 0s" + masquerade, "ended 10s" + masquerade}
-	if got := told(h.take()); !slices.Equal(got, want) {
-		t.Errorf("told\n     %q\nwant %q", got, want)
+	if got := natEvents(h.take()); !slices.Equal(got, want) {
+		t.Errorf("got\n     %q\nwant %q", got, want)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestReconfigureKeepsOtherFlows(t *testing.T) {
 	}
 }
 
-// A flow that stays is judged anew once.
+// Exclude is called once more for a flow that stays.
 func TestReconfigureCallsExcludeOncePerConnection(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)

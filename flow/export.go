@@ -64,7 +64,9 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 }
 
 // describe fills in the record of one direction.
-func (t *Table) describe(r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Timestamp) {
+func (t *Table) describe(
+	r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Timestamp,
+) {
 	*r = Record{
 		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
 		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
@@ -135,7 +137,8 @@ func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 		in, back = reply, orig
 	}
 	r.Src, r.SrcPort, r.Dst, r.DstPort = in.Src, in.SrcPort, in.Dst, in.DstPort
-	r.PostSrc, r.PostSrcPort, r.PostDst, r.PostDstPort = back.Dst, back.DstPort, back.Src, back.SrcPort
+	r.PostSrc, r.PostSrcPort = back.Dst, back.DstPort
+	r.PostDst, r.PostDstPort = back.Src, back.SrcPort
 }
 
 // exportNATEvent exports that a translation began or ended at a time of the monotonic clock.

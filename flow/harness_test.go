@@ -97,7 +97,7 @@ func (h *harness) take() []Record {
 	return r
 }
 
-// exported takes the records, and says where they add up to other bytes.
+// exported takes the records, and fails where they add up to other bytes.
 func (h *harness) exported(want uint64) {
 	h.t.Helper()
 	if got := bytesOf(h.take()); got != want {

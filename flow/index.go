@@ -62,7 +62,8 @@ func (x *index) at(i place) *entry { return &x.chunks[i/chunkSize][i%chunkSize] 
 // a keyed hash over tuple and entry, and Start is in nanoseconds. find compares whole keys.
 func (x *index) hash(k *conntrack.Key) uint64 {
 	ne := binary.NativeEndian
-	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|uint64(k.Orig.SrcPort)<<16|uint64(k.Orig.DstPort))
+	ports := uint64(k.Orig.SrcPort)<<16 | uint64(k.Orig.DstPort)
+	h := x.mix(x.seed[0]^uint64(k.Start), uint64(k.ID)<<32|ports)
 	low := ne.Uint64(k.Orig.Src[8:]) ^ bits.RotateLeft64(ne.Uint64(k.Orig.Dst[8:]), 32)
 	zones := uint64(k.Zone)<<16 | uint64(k.ReplyZone)
 	return x.mix(h, low^zones<<32^uint64(k.Orig.Proto)<<24)

@@ -22,8 +22,8 @@ func (h *harness) masqueraded(proto uint8) *conntrack.Event {
 	return e
 }
 
-// told is what became of translations, with the time since the harness began.
-func told(records []Record) (all []string) {
+// natEvents formats NAT events, with the time since the harness began.
+func natEvents(records []Record) (all []string) {
 	for _, r := range records {
 		if r.NAT == 0 {
 			continue
@@ -37,7 +37,7 @@ func told(records []Record) (all []string) {
 
 const masquerade = " 192.168.77.10:1024->198.51.100.20:443 as 198.51.100.1:60000->198.51.100.20:443"
 
-// TestNATEventsFollowTranslations holds when translations are told to begin and to end.
+// TestNATEventsFollowTranslations checks when translations begin and end.
 func TestNATEventsFollowTranslations(t *testing.T) {
 	cases := []struct {
 		name string
@@ -60,7 +60,7 @@ func TestNATEventsFollowTranslations(t *testing.T) {
 			h.pass(3 * time.Second)
 			h.expire(e, h.now.Wall)
 		}, []string{"began 0s" + masquerade, "ended 3s" + masquerade}},
-		{"its end never told", func(h *harness) {
+		{"its end never reported", func(h *harness) {
 			e := h.masqueraded(conntrack.ProtoUDP)
 			h.dump(e)
 			for range 3 {
@@ -97,16 +97,16 @@ func TestNATEventsFollowTranslations(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := natHarness(t)
 			c.play(h)
-			got := told(h.take())
+			got := natEvents(h.take())
 			if fmt.Sprint(got) != fmt.Sprint(c.want) {
-				t.Errorf("told\n     %q\nwant %q", got, c.want)
+				t.Errorf("got\n     %q\nwant %q", got, c.want)
 			}
 		})
 	}
 }
 
-// TestNATEventsOfOlderConnectionsAreExportedOnce tells once what began before the table, with its own start: not
-// again after a restart that goes on where the last life stopped.
+// TestNATEventsOfOlderConnectionsAreExportedOnce: a translation that is
+// older than the table has its own start, and is not exported again after a restart.
 func TestNATEventsOfOlderConnectionsAreExportedOnce(t *testing.T) {
 	for _, restored := range []bool{false, true} {
 		h := natHarness(t)
@@ -121,9 +121,9 @@ func TestNATEventsOfOlderConnectionsAreExportedOnce(t *testing.T) {
 			want = 0
 		}
 		h.dump(e)
-		got := told(h.take())
+		got := natEvents(h.take())
 		if len(got) != want || want == 1 && got[0] != "began 0s"+masquerade {
-			t.Errorf("restored %t: told %q", restored, got)
+			t.Errorf("restored %t: got %q", restored, got)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestNATEventsAreOffByDefault(t *testing.T) {
 	e := h.masqueraded(conntrack.ProtoUDP)
 	moves(e)
 	h.expire(e, h.now.Wall)
-	if got := h.take(); len(got) != 2 || len(told(got)) != 0 {
+	if got := h.take(); len(got) != 2 || len(natEvents(got)) != 0 {
 		t.Errorf("got %+v", got)
 	}
 }

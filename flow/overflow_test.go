@@ -97,7 +97,7 @@ func TestTableWithRoomAgainWorksAsBefore(t *testing.T) {
 	}
 }
 
-// What found no room is exported whole at its end, and says why so late.
+// An entry that found no room is exported whole at its end, with the reason for the delay.
 func TestEndOfEntryWithoutRoomHasResourcesReason(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1

@@ -106,7 +106,7 @@ func (n noted) Export(*Pair) { *n.order = append(*n.order, n.name+" takes") }
 
 func (n noted) Flush(conntrack.Timestamp) { *n.order = append(*n.order, n.name+" flushes") }
 
-// TestIDDiffersByStart tells connections apart that have everything but their start in common.
+// TestIDDiffersByStart also where connections have everything else in common.
 func TestIDDiffersByStart(t *testing.T) {
 	h := running(t, testOptions())
 	seen := map[uint64]bool{}

@@ -240,7 +240,7 @@ func TestPathStaysWhereNoRouteIsLeft(t *testing.T) {
 	}
 }
 
-// TestRestoredFlowHasPath: a flow of an earlier life finds its path too.
+// TestRestoredFlowHasPath: a flow of a previous run finds its path too.
 func TestRestoredFlowHasPath(t *testing.T) {
 	h, _ := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)

@@ -63,7 +63,7 @@ type Record struct {
 	NAT NATEvent
 }
 
-// EndReason says why a record was exported (flowEndReason, element 136).
+// EndReason is why a record was exported (flowEndReason, element 136).
 type EndReason uint8
 
 // The end reasons of the IANA registry of IPFIX information elements.

@@ -7,8 +7,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// An end that is repeated is told once: of an entry that a dump has shown, of one that
-// none has, of one older than the table, of one that vanished.
+// An end that is repeated is exported once: of an entry that a dump has shown, of one that
+// none has, of one older than the table, of one whose end was missed.
 func TestRepeatedEndIsExportedOnce(t *testing.T) {
 	for name, start := range map[string]int64{"time stamps": epoch, "none": 0} {
 		h := newHarness(t, testOptions())

@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// again returns a harness for the next life of the program: it knows what saved
-// tells, and the clock goes on.
+// again returns a harness for the next run of the program: it knows the saved
+// checkpoints, and the clock goes on.
 func (h *harness) again(saved map[conntrack.Key]Checkpoint) *harness {
 	next := &harness{t: h.t, now: h.now}
 	next.table = NewTable(h.table.options, testTimeouts(), next, next.now)
@@ -17,7 +17,7 @@ func (h *harness) again(saved map[conntrack.Key]Checkpoint) *harness {
 	return next
 }
 
-// A life of ten polls, which is stopped in order or killed; then another.
+// A run of ten polls, which is stopped in order or killed; then another.
 func TestRestartCountsEachByteOnce(t *testing.T) {
 	for name, killed := range map[string]bool{"SIGTERM": false, "SIGKILL": true} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestRestartCountsEachByteOnce(t *testing.T) {
 			}
 			for _, r := range second {
 				if r.Start < first[len(first)-1].Start {
-					t.Errorf("a record of the second life starts in the first's: %+v", r)
+					t.Errorf("a record of the second run starts in the first one's: %+v", r)
 				}
 			}
 		})
@@ -136,7 +136,7 @@ func TestRestoredRecordStartsWhereTheLastEnded(t *testing.T) {
 	}
 }
 
-// What is older than the first life is noted when that meets it, as of then.
+// An entry older than the first run has a checkpoint of when that run first saw it.
 func TestOlderEntriesStayOlderAfterRestart(t *testing.T) {
 	h := newHarness(t, testOptions())
 	h.table.Restore(epoch, nil)
@@ -155,8 +155,8 @@ func TestOlderEntriesStayOlderAfterRestart(t *testing.T) {
 	}
 }
 
-// SYN stands in a connection's first record, in whichever life that is. Nor does a timer
-// tell of packets that an earlier one has exported.
+// SYN is in a connection's first record, in whichever run that is. Nor does a timer
+// refer to packets that a previous run has exported.
 func TestRestoredRecord(t *testing.T) {
 	h := running(t, testOptions())
 	exported, met := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
@@ -201,7 +201,7 @@ func TestCheckpointOfTheFutureIsLimitedToNow(t *testing.T) {
 	}
 }
 
-// What the earlier life knew may end while the first dump goes on.
+// An entry that the previous run knew may end during the first dump.
 func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	h := newHarness(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
@@ -221,7 +221,7 @@ func (f sinkFunc) Export(p *Pair) { f(p) }
 
 func (sinkFunc) Flush(conntrack.Timestamp) {}
 
-// Whatever record makes the exporter send, what it sends is noted.
+// Whichever record makes the exporter send, what it sends has a checkpoint.
 func TestCheckpointComesBeforeExport(t *testing.T) {
 	h := running(t, testOptions())
 	h.table.Restore(epoch, nil)
@@ -233,7 +233,7 @@ func TestCheckpointComesBeforeExport(t *testing.T) {
 			noted[s.Key] = s.Sent
 		}
 		if exported++; noted[e.Key()] != e.Counters {
-			t.Errorf("pair %d is exported and not noted", exported)
+			t.Errorf("pair %d is exported without a checkpoint", exported)
 		}
 	})
 	for range 7 {
@@ -261,7 +261,7 @@ func kept(all ...Checkpoint) map[conntrack.Key]Checkpoint {
 	return saved
 }
 
-// What an earlier life exported in part is known until a dump has found room for all.
+// An entry that a previous run exported in part is known until a dump has found room for all.
 func TestRestoredEntriesWithoutRoomCountOnce(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1
@@ -283,12 +283,12 @@ func TestRestoredEntriesWithoutRoomCountOnce(t *testing.T) {
 		h.pass(time.Second)
 		h.expire(b, h.now.Wall)
 		if got, want := bytesOf(h.take()), b.Counters[0].Bytes+b.Counters[1].Bytes-1100; got != want {
-			t.Errorf("exported %d bytes, want the %d since the first life", got, want)
+			t.Errorf("exported %d bytes, want the %d since the first run", got, want)
 		}
 	}
 }
 
-// A life that reads no whole dump forgets nothing of what an earlier one exported.
+// A run that reads no whole dump forgets nothing of what a previous one exported.
 func TestRestartBeforeFirstDumpLosesNothing(t *testing.T) {
 	h := running(t, testOptions())
 	shown, unseen := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
@@ -320,8 +320,8 @@ func TestRestoredEntryMayEndLate(t *testing.T) {
 	next.exported(1100)
 }
 
-// After the clock was set back in the first life, what began since is not taken for older
-// than that: it is new to the second life, and counts.
+// After the clock was set back in the first run, a connection that began since is not
+// taken to be older than that: it is new to the second run, and counts.
 func TestRestartAfterClockSetBack(t *testing.T) {
 	h := running(t, testOptions())
 	h.now.Wall -= int64(time.Hour)
@@ -335,7 +335,7 @@ func TestRestartAfterClockSetBack(t *testing.T) {
 }
 
 // Without time stamps a new connection may have the identity of one that an earlier
-// life has exported in part: it is another all the same.
+// run has exported in part: it is another all the same.
 func TestNewConnectionWithRestoredKeyCountsWhole(t *testing.T) {
 	o := testOptions()
 	o.NATEvents = true
@@ -357,7 +357,7 @@ func TestNewConnectionWithRestoredKeyCountsWhole(t *testing.T) {
 	if bytesOf(got) != 6600 {
 		t.Errorf("exported %d bytes, want 6600", bytesOf(got))
 	}
-	if n := len(told(got)); n != 2 {
-		t.Errorf("told %q, want the end of the first and the beginning of the second", told(got))
+	if n := len(natEvents(got)); n != 2 {
+		t.Errorf("got %q, want the end of the first and the beginning of the second", natEvents(got))
 	}
 }

@@ -44,7 +44,7 @@ func (c *crowd) entry(i int, mark uint32) *conntrack.Event {
 	return &c.e
 }
 
-// dump shows the first n entries that count and as many that are left out as said, ten
+// dump shows the first n entries that count and as many that are excluded, ten
 // seconds later.
 func (c *crowd) dump(n, leftOut int) {
 	c.now.Mono += int64(10 * time.Second)

@@ -34,12 +34,13 @@ type Stats struct {
 	Records        atomic.Uint64 // records exported
 	Preexisting    atomic.Uint64 // entries older than the table, of which only later traffic counts
 	Restored       atomic.Uint64 // entries that a previous run has exported in part
-	Excluded       atomic.Uint64 // ends not exported: loopback, own export, or older than the table and never seen
-	Uncounted      atomic.Uint64 // entries without counters (older than nf_conntrack_acct=1), each time one is seen
+	// Excluded are ends not exported: loopback, own export, older than the table and never seen.
+	Excluded       atomic.Uint64
+	Uncounted      atomic.Uint64 // entries older than nf_conntrack_acct=1, each time one is seen
 	Duplicates     atomic.Uint64 // ends reported twice
 	StaleEntries   atomic.Uint64 // dump entries whose end was already known
-	CounterResets  atomic.Uint64 // counters that went down: zeroed by another program, or a new connection
-	Zeroed         atomic.Uint64 // those of them that another program zeroed: the connection is the same
+	CounterResets  atomic.Uint64 // counters that went down
+	Zeroed         atomic.Uint64 // those of them whose connection is the same
 	MissedDestroys atomic.Uint64 // entries that disappeared without a DESTROY event
 	MissedNew      atomic.Uint64 // those of them that are younger than the table
 	TableFull      atomic.Uint64 // entries that the table had no room for, each time one is seen

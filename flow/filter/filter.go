@@ -2,9 +2,8 @@
 //
 //	conntrack.Event -> Filter.Keeps -> flow.Options.Exclude
 //
-// It looks at a connection's two real ends: who began it, as before source NAT, and
-// whom it is with, as after destination NAT. So it doesn't matter which addresses
-// records show.
+// It compares a connection's two real ends: the initiator, as before source NAT, and
+// the responder, as after destination NAT. Which addresses records show doesn't matter.
 package filter
 
 import (
@@ -21,7 +20,7 @@ import (
 type Interfaces interface {
 	// Path returns the way of e's connection through the router.
 	Path(e *conntrack.Event) flow.Path
-	// Name returns the name of an interface, "" for one that there isn't.
+	// Name returns the name of an interface, "" where it doesn't exist.
 	Name(index uint32) string
 }
 
@@ -42,7 +41,7 @@ func New(rules []Rule, interfaces Interfaces) *Filter {
 	return f
 }
 
-// Keeps tells whether e's connection is to become a flow. It allocates nothing.
+// Keeps reports whether e's connection is to become a flow. It allocates nothing.
 func (f *Filter) Keeps(e *conntrack.Event) bool {
 	for i := range f.rules {
 		if r := &f.rules[i]; r.matches(e) && f.passes(r.interfaces, e) {
@@ -52,8 +51,8 @@ func (f *Filter) Keeps(e *conntrack.Event) bool {
 	return true
 }
 
-// passes tells whether e's connection goes by one of the interfaces, or none is
-// asked for. It comes last: it may have to ask the kernel.
+// passes reports whether e's connection uses one of the interfaces, or the rule names
+// none. It comes last: it may have to ask the kernel.
 func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
 	if len(interfaces) == 0 {
 		return true
@@ -72,7 +71,7 @@ func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
 	return false
 }
 
-// matches tells whether e meets all conditions of r but that on interfaces.
+// matches reports whether e meets all conditions of r except that on interfaces.
 func (r *rule) matches(e *conntrack.Event) bool {
 	return r.protocols.has(e.Orig.Proto) &&
 		(len(r.zones) == 0 || slices.Contains(r.zones, cmp.Or(e.Zone, e.ReplyZone))) &&
@@ -94,16 +93,19 @@ func (r *rule) matchesPorts(e *conntrack.Event) bool {
 
 func (r *rule) matchesNetworks(e *conntrack.Event) bool {
 	from, to, v4 := split(&e.Orig.Src), split(&e.Reply.Src), e.Orig.Family == unix.AF_INET
-	return (len(r.networks) == 0 || addressIn(r.networks, from, v4) || addressIn(r.networks, to, v4)) &&
+	either := len(r.networks) == 0 ||
+		addressIn(r.networks, from, v4) || addressIn(r.networks, to, v4)
+	return either &&
 		(len(r.sources) == 0 || addressIn(r.sources, from, v4)) &&
 		(len(r.destinations) == 0 || addressIn(r.destinations, to, v4))
 }
 
-// hasPorts tells the protocols whose tuples have ports, and not something else in
-// their place.
+// hasPorts reports whether the tuples of a protocol have ports, and not something else
+// in their place.
 func hasPorts(proto uint8) bool {
 	switch proto {
-	case conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoUDPLite, conntrack.ProtoSCTP, conntrack.ProtoDCCP:
+	case conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoUDPLite,
+		conntrack.ProtoSCTP, conntrack.ProtoDCCP:
 		return true
 	}
 	return false

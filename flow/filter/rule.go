@@ -13,8 +13,8 @@ type Rule struct {
 	Include bool
 
 	Networks     []netip.Prefix // of either end
-	Sources      []netip.Prefix // who began
-	Destinations []netip.Prefix // whom it is with
+	Sources      []netip.Prefix // of the initiator
+	Destinations []netip.Prefix // of the responder
 
 	Protocols        []uint8
 	Ports            []Ports // of either end; protocols without ports have none
@@ -45,7 +45,8 @@ type rule struct {
 func compile(r *Rule) rule {
 	return rule{
 		include: r.Include, protocols: newProtocols(r.Protocols),
-		networks: networks(r.Networks), sources: networks(r.Sources), destinations: networks(r.Destinations),
+		networks: networks(r.Networks), sources: networks(r.Sources),
+		destinations: networks(r.Destinations),
 		ports: r.Ports, destinationPorts: r.DestinationPorts,
 		zones: r.Zones, marks: r.Marks, interfaces: r.Interfaces,
 	}
@@ -94,7 +95,7 @@ func networks(list []netip.Prefix) []network {
 	return out
 }
 
-// ones returns a number of so many leading ones, from none to 64.
+// ones returns a number with n leading one bits, from 0 to 64.
 func ones(n int) uint64 { return ^(^uint64(0) >> max(min(n, 64), 0)) }
 
 func addressIn(list []network, a address, v4 bool) bool {

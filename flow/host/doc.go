@@ -1,4 +1,4 @@
-// Package host knows what the router knows of the hosts beside it.
+// Package host knows the hosts on the router's own networks.
 //
 //	RTM_NEWNEIGH, RTM_DELNEIGH -> Neighbours -> MAC(address, interface)
 package host

@@ -17,15 +17,13 @@ import (
 )
 
 const (
-	// readInterval is how often all neighbours are read, in case that notifications are not
-	// the whole truth.
+	// readInterval is how often all neighbours are read, in case notifications miss some.
 	readInterval = time.Minute
 	// readPause is the least time between two such readings.
 	readPause = time.Second
 	// bufferSize holds some 800 notifications. If they are more, all neighbours are read.
 	bufferSize = 1 << 20
-	// drainMost is how many are taken in at once at most: who waits for a MAC address waits
-	// for that.
+	// drainMost is how many are read at once at most: a caller of MAC waits for that.
 	drainMost = 1024
 )
 
@@ -36,8 +34,8 @@ type NeighbourStats struct {
 }
 
 // Neighbours knows the Ethernet addresses of the hosts on the router's own networks:
-// the kernel's tables of ARP and IPv6 neighbour discovery, and those that left lately. The
-// kernel tells of each change at once.
+// the kernel's tables of ARP and IPv6 neighbour discovery, and those that left recently. The
+// kernel sends a notification of each change.
 type Neighbours struct {
 	Stats NeighbourStats
 
@@ -53,7 +51,7 @@ type Neighbours struct {
 	buffer  []byte
 	drained int64 // when notifications were last read, monotonic
 	missed  bool  // the kernel had to drop some
-	listing bool  // all are being read; notifications wait until that is taken in
+	listing bool  // all are being read; notifications wait until that is done
 }
 
 // OpenNeighbours reads the tables of the calling thread's network namespace.
@@ -66,7 +64,7 @@ func OpenNeighbours(clock conntrack.Clock) (*Neighbours, error) {
 	if err != nil {
 		return nil, errors.Join(err, lists.Close())
 	}
-	_ = events.SetReadBuffer(bufferSize) // a smaller one will do
+	_ = events.SetReadBuffer(bufferSize) // a smaller one works, too
 	n := newNeighbours(clock, lists.Neigh.List)
 	n.events, n.conns = events, append(n.conns, events, lists)
 	if n.raw, err = events.SyscallConn(); err != nil {
@@ -79,7 +77,9 @@ func OpenNeighbours(clock conntrack.Clock) (*Neighbours, error) {
 	return n, nil
 }
 
-func newNeighbours(clock conntrack.Clock, list func() ([]rtnetlink.NeighMessage, error)) *Neighbours {
+func newNeighbours(
+	clock conntrack.Clock, list func() ([]rtnetlink.NeighMessage, error),
+) *Neighbours {
 	return &Neighbours{
 		clock: clock, list: list, table: newTable(), buffer: make([]byte, 1<<15),
 		receive: func([]byte) (int, error) { return 0, unix.EAGAIN },
@@ -112,7 +112,7 @@ func (n *Neighbours) Close() (err error) {
 	return err
 }
 
-// Follow takes in changes until ctx is done.
+// Follow applies changes until ctx is done.
 func (n *Neighbours) Follow(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { _ = n.events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -143,8 +143,7 @@ func (n *Neighbours) Follow(ctx context.Context) {
 }
 
 // MAC returns the Ethernet address by which an interface reaches a, where that is a
-// neighbour. What the kernel knew at a moment of the monotonic clock is taken into
-// account. Any goroutine may call it, and it doesn't block.
+// neighbour. Notifications up to the time at, of the monotonic clock, are applied first. Any goroutine may call it, and it doesn't block.
 func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -156,7 +155,7 @@ func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
 	return mac
 }
 
-// read takes in the tables as they are now. Notifications that come meanwhile wait: each
+// read reads the tables as they are now. Notifications that arrive meanwhile wait: each
 // is newer than the reading, or repeats it.
 func (n *Neighbours) read() error {
 	n.mu.Lock()
@@ -180,7 +179,7 @@ func (n *Neighbours) read() error {
 	return nil
 }
 
-// drain takes in the notifications that are there. It doesn't wait.
+// drain applies the notifications that have arrived. It doesn't wait.
 func (n *Neighbours) drain() {
 	if n.listing {
 		return
@@ -201,7 +200,7 @@ func (n *Neighbours) drain() {
 	}
 }
 
-// take takes in a datagram of notifications.
+// take applies a datagram of notifications.
 func (n *Neighbours) take(b []byte, now int64) {
 	messages, err := syscall.ParseNetlinkMessage(b)
 	if err != nil {
@@ -222,7 +221,7 @@ func (n *Neighbours) take(b []byte, now int64) {
 	}
 }
 
-// apply takes over what the kernel says of a neighbour.
+// apply applies the kernel's state of one neighbour.
 func (n *Neighbours) apply(m *rtnetlink.NeighMessage, now int64) {
 	if m.Attributes == nil {
 		return

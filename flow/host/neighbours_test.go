@@ -122,7 +122,7 @@ func TestOnlyResolvedNeighboursHaveMAC(t *testing.T) {
 			n, k = newFake()
 			k.notify(unix.RTM_NEWNEIGH, c.entry)
 			if got := n.lookup(c.of); got != c.want {
-				t.Errorf("told: %v, want %v", got, c.want)
+				t.Errorf("notified: %v, want %v", got, c.want)
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestNeighbourIsRememberedForAnHour(t *testing.T) {
 	}
 }
 
-// TestOneAddressBehindTwoInterfaces: customers may have the same addresses.
+// TestOneAddressBehindTwoInterfaces: the same address may exist on several interfaces.
 func TestOneAddressBehindTwoInterfaces(t *testing.T) {
 	n, k := newFake()
 	ip, a := netip.MustParseAddr("192.0.2.1"), address("192.0.2.1")
@@ -190,7 +190,7 @@ func TestOneAddressBehindTwoInterfaces(t *testing.T) {
 	}
 }
 
-// TestLostNotificationsCauseOneReading: what the kernel could not tell is read, and not before.
+// TestLostNotificationsCauseOneReading: after the kernel dropped some, all neighbours are read once.
 func TestLostNotificationsCauseOneReading(t *testing.T) {
 	n, k := newFake()
 	k.pending = [][]byte{nil}
@@ -206,7 +206,7 @@ func TestLostNotificationsCauseOneReading(t *testing.T) {
 	}
 }
 
-// TestMalformedNotificationsChangeNothing: what can't be decoded changes nothing and has all read.
+// TestMalformedNotificationsChangeNothing: what can't be decoded changes nothing and causes a reading of all.
 func TestMalformedNotificationsChangeNothing(t *testing.T) {
 	n, k := newFake()
 	k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE))
@@ -289,7 +289,7 @@ func TestLookUpAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestNeighboursOfRealRouter reads a router's tables, and is told at once of one that comes.
+// TestNeighboursOfRealRouter reads a router's tables, and learns of a new one by its notification.
 func TestNeighboursOfRealRouter(t *testing.T) {
 	l := labtest.New(t, lab.Options{})
 	want := map[string]MAC{}

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// remembered is for how long a neighbour counts that is gone: connections end
+	// remembered is for how long a neighbour is known after it is gone: connections end
 	// after their hosts have left.
 	remembered = time.Hour
 	// most bounds what is remembered, at some 80 B each. The kernel itself keeps 1024 of
-	// each family, unless told otherwise (gc_thresh3).
+	// each family by default (gc_thresh3).
 	most = 1 << 15
 	// roomPause is the least time between two searches for what can be forgotten.
 	roomPause = time.Second
@@ -25,9 +25,9 @@ type neighbour struct {
 	addr  conntrack.Addr
 	index uint32 // ifIndex
 	mac   MAC
-	used  bool   // it was asked for since room was last made
+	used  bool   // it was looked up since makeRoom
 	seen  uint32 // the number of the last reading of all that showed it
-	gone  int64  // since when it is, monotonic; 0: it is there
+	gone  int64  // since when it is gone, monotonic; 0: it is not
 	next  int32  // another one of that address, behind another interface; none
 }
 
@@ -71,7 +71,7 @@ func (t *table) mac(a *conntrack.Addr, index uint32) MAC {
 	return n.mac
 }
 
-// set remembers that a neighbour is there.
+// set remembers a neighbour.
 func (t *table) set(a conntrack.Addr, index uint32, mac MAC, now int64) {
 	n := t.find(&a, index)
 	if n == nil {
@@ -105,7 +105,7 @@ func (t *table) link(i int32) {
 	t.first[n.addr] = i
 }
 
-// leave notes that a neighbour is gone.
+// leave marks a neighbour as gone.
 func (t *table) leave(a *conntrack.Addr, index uint32, now int64) {
 	if n := t.find(a, index); n != nil && n.gone == 0 {
 		n.gone = now
@@ -124,9 +124,9 @@ func (t *table) endReading(now int64) {
 	t.reading++
 }
 
-// makeRoom forgets what is least missed, so that whoever makes up neighbours keeps out
-// none that is there: first those gone that nobody asked for, then all that are gone,
-// then those that nobody asked for.
+// makeRoom forgets the least useful neighbours, so that invented ones displace no real
+// ones: first those that are gone and were not looked up, then all that are gone, then
+// those that were not looked up.
 func (t *table) makeRoom(now int64) {
 	if t.tried != 0 && now-t.tried < int64(roomPause) {
 		return
@@ -146,7 +146,7 @@ func (t *table) makeRoom(now int64) {
 	}
 }
 
-// keep forgets all neighbours but those that keep says, and gives back the memory of many.
+// keep forgets all neighbours for which keep is false, and gives back their memory.
 func (t *table) keep(keep func(n *neighbour) bool) {
 	kept := 0
 	for i := range t.all {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"iter"
 	"os"
 
@@ -20,16 +21,16 @@ type File struct {
 }
 
 // Append adds what was exported; a record overrides an earlier one of its key. It
-// doesn't keep saved, and doesn't allocate. Up to 1024 records are written as one
+// doesn't keep all, and doesn't allocate. Up to 1024 records are written as one
 // batch, which is restored whole or not at all.
 //
 // After an error, such as ENOSPC, the file holds whole batches, a beginning of
-// saved perhaps among them, and can be used on. What is missing is brought by
+// all perhaps among them, and stays usable. What is missing is written by
 // another Append of the same, or by a Replace, which Grown then asks for.
-func (f *File) Append(saved []flow.Checkpoint) error {
-	for i := range saved {
-		f.batch.add(&saved[i])
-		if f.batch.full() || i == len(saved)-1 {
+func (f *File) Append(all []flow.Checkpoint) error {
+	for i := range all {
+		f.batch.add(&all[i])
+		if f.batch.full() || i == len(all)-1 {
 			if err := f.flush(&f.batch); err != nil {
 				f.behind = true
 				return err
@@ -39,11 +40,11 @@ func (f *File) Append(saved []flow.Checkpoint) error {
 	return nil
 }
 
-// slack is by how much a file may grow that holds little, in bytes.
+// slack is by how much a small file may grow, in bytes.
 const slack = 1 << 20
 
-// Grown tells whether a Replace is due: more than half of the file may be
-// overridden or ended, it is nearly as large as may be, or an Append failed.
+// Grown reports whether a Replace is due: more than half of the file may be of overridden
+// or ended entries, it is nearly as large as allowed, or an Append failed.
 func (f *File) Grown() bool {
 	return f.behind || f.size > 2*f.base+slack || f.records > f.most/8*7
 }
@@ -51,9 +52,9 @@ func (f *File) Grown() bool {
 // Size returns how many bytes the file has.
 func (f *File) Size() int64 { return f.size }
 
-// Replace puts a new file that holds all in place of the present one, at once: a
-// kill leaves one or the other. After an error the present one stays in use. all
-// must have every living entry of which anything was exported or left out.
+// Replace replaces the file by a new one that holds all, atomically: a kill leaves
+// one or the other. After an error the old one stays in use. all must have every living
+// entry of which anything was exported or excluded.
 func (f *File) Replace(all iter.Seq[flow.Checkpoint]) error {
 	l, err := f.fresh(all)
 	if err != nil {
@@ -99,12 +100,66 @@ func (f *File) fill(l *log, all iter.Seq[flow.Checkpoint]) error {
 	return l.flush(&f.batch)
 }
 
-// Close closes the file and lets the next process have it.
+// Close closes the file and releases its lock.
 func (f *File) Close() error {
 	var err error
 	if f.file != nil {
 		err = f.file.Close()
 	}
 	f.lock.Close()
+	return err
+}
+
+// mostRecords bounds a file, to 193 MB, and so the memory that reading it takes:
+// 210 to 340 B for each record with a key of its own.
+const mostRecords = 1 << 21
+
+var errFull = errors.New("the state file holds as many records as would be read again")
+
+// log writes to the end of a file.
+type log struct {
+	file    *os.File
+	size    int64 // up to the end of the last whole batch
+	records int
+	most    int  // records
+	torn    bool // there may be a part of a batch beyond size
+}
+
+// flush writes what b holds as one batch, by one write(2), and empties b. After an
+// error the file ends where it ended before, or the next flush sees to that.
+func (l *log) flush(b *batch) error {
+	defer b.reset()
+	if b.count == 0 {
+		return nil
+	}
+	if l.records+b.count > l.most {
+		return errFull
+	}
+	if err := l.write(b.seal()); err != nil {
+		return err
+	}
+	l.records += b.count
+	return nil
+}
+
+func (l *log) write(b []byte) error {
+	if l.torn {
+		if err := l.cut(); err != nil {
+			return err
+		}
+	}
+	if _, err := l.file.WriteAt(b, l.size); err != nil {
+		l.torn = true
+		_ = l.cut()
+		return err
+	}
+	l.size += int64(len(b))
+	return nil
+}
+
+// cut removes what stands beyond the last whole batch.
+func (l *log) cut() error {
+	err := l.file.Truncate(l.size)
+	l.torn = err != nil
 	return err
 }

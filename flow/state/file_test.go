@@ -21,7 +21,7 @@ func TestRoundTrip(t *testing.T) {
 	must(t, f.Append(nil))
 	must(t, f.Append(all[10:]))
 	must(t, f.Close())
-	for range 3 { // a life that exported nothing changes nothing
+	for range 3 { // a run that exported nothing changes nothing
 		again, r, err := Open(path, here, began+5)
 		must(t, err)
 		must(t, again.Close())

@@ -13,17 +13,17 @@ import (
 // aside, and can be used on in either case.
 func FuzzOpen(f *testing.F) {
 	_, whole := kept(f, saved(0, 2), saved(1, 3))
-	for _, mended := range []bool{false, true} {
-		f.Add(whole, mended)
-		f.Add(whole[:len(whole)-50], mended)
-		f.Add(whole[:headerSize+5], mended)
-		f.Add(whole[:headerSize], mended)
-		f.Add([]byte(nil), mended)
+	for _, valid := range []bool{false, true} {
+		f.Add(whole, valid)
+		f.Add(whole[:len(whole)-50], valid)
+		f.Add(whole[:headerSize+5], valid)
+		f.Add(whole[:headerSize], valid)
+		f.Add([]byte(nil), valid)
 	}
 	path := filepath.Join(f.TempDir(), "flows")
-	f.Fuzz(func(t *testing.T, b []byte, mended bool) {
-		if mended {
-			b = mend(bytes.Clone(b))
+	f.Fuzz(func(t *testing.T, b []byte, valid bool) {
+		if valid {
+			b = withCRCs(bytes.Clone(b))
 		}
 		must(t, os.RemoveAll(path+".refused"))
 		must(t, os.WriteFile(path, b, 0o600))
@@ -42,7 +42,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// judge holds what Open said of b against what it left.
+// judge compares what Open returned for b with the files that it left.
 func judge(t *testing.T, path string, b []byte, r Restored, size int64) {
 	t.Helper()
 	aside, err := os.ReadFile(path + ".refused")

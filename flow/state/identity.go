@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Identity says whose connections a file is about. Where it differs, the kernel's
-// entries are others.
+// Identity identifies the kernel's table whose connections a file holds. Where it
+// differs, the kernel's entries are others.
 type Identity struct {
 	Boot      [16]byte // /proc/sys/kernel/random/boot_id
 	Namespace uint64   // inode of the network namespace; used again after its end
@@ -72,7 +72,8 @@ func (i *Identity) check(here *Identity) error {
 	case i.Namespace != here.Namespace:
 		return fmt.Errorf("of network namespace %d, this is %d", i.Namespace, here.Namespace)
 	case i.Cookie != here.Cookie && i.Cookie != 0 && here.Cookie != 0:
-		return fmt.Errorf("of the network namespace with cookie %d, this is %d", i.Cookie, here.Cookie)
+		return fmt.Errorf("of the network namespace with cookie %d, this is %d",
+			i.Cookie, here.Cookie)
 	}
 	return nil
 }

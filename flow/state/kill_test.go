@@ -53,7 +53,7 @@ func written(m entries) (n uint64) {
 	return n
 }
 
-// victim goes on where the last one was killed, and says how far it has come.
+// victim continues where the last one was killed, and prints how far it has come.
 func victim(path string) error {
 	f, r, err := Open(path, here, began)
 	if err != nil || r.Refused != nil {
@@ -86,14 +86,14 @@ func victim(path string) error {
 func TestKilledWriterLosesNoWholeBatch(t *testing.T) {
 	path, torn, inReplace, reached := fileName(t), 0, 0, uint64(0)
 	for range 60 {
-		said := killed(t, path, rand.IntN(40))
+		printed := killed(t, path, rand.IntN(40))
 		if slices.Contains(files(t, path), "flows.tmp") {
 			inReplace++
 		}
 		f, r := start(t, path)
 		n := written(r.Checkpoints)
-		if r.Refused != nil || n < said || n < reached || !maps.Equal(r.Checkpoints, after(n)) {
-			t.Fatalf("said %d, before %d, found %d; refused: %v", said, reached, n, r.Refused)
+		if r.Refused != nil || n < printed || n < reached || !maps.Equal(r.Checkpoints, after(n)) {
+			t.Fatalf("printed %d, before %d, found %d; refused: %v", printed, reached, n, r.Refused)
 		}
 		if r.Torn > 0 {
 			torn++
@@ -105,8 +105,8 @@ func TestKilledWriterLosesNoWholeBatch(t *testing.T) {
 }
 
 // killed starts a victim, kills it after it has spoken so many times, and returns
-// what it said last.
-func killed(t *testing.T, path string, lines int) (said uint64) {
+// what it printed last.
+func killed(t *testing.T, path string, lines int) (printed uint64) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), victimEnv+"="+path)
@@ -123,11 +123,11 @@ func killed(t *testing.T, path string, lines int) (said uint64) {
 		if err != nil {
 			break
 		}
-		said, err = strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+		printed, err = strconv.ParseUint(strings.TrimSpace(line), 10, 64)
 		must(t, err)
 	}
 	if err := c.Wait(); err == nil || c.ProcessState.Exited() {
 		t.Fatalf("the victim ended by itself: %v", err)
 	}
-	return said
+	return printed
 }

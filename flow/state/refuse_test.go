@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// mend makes the CRCs of a file right, as far as its structure can be followed.
-func mend(b []byte) []byte {
+// withCRCs corrects the CRCs of a file, as far as its structure can be followed.
+func withCRCs(b []byte) []byte {
 	if len(b) < headerSize {
 		return b
 	}
@@ -37,7 +37,7 @@ func TestForeignFilesAreRefusedAndKept(t *testing.T) {
 	set := func(at int, v uint32) []byte {
 		b := slices.Clone(whole)
 		le.PutUint32(b[at:], v)
-		return mend(b)
+		return withCRCs(b)
 	}
 	cases := map[string]struct {
 		file []byte
@@ -89,7 +89,7 @@ func refuses(t *testing.T, file []byte, why string) {
 	}
 }
 
-// A kernel that knows no cookies can't tell more than the inode does.
+// A kernel without cookies identifies a namespace by its inode alone.
 func TestUnknownCookieIsAccepted(t *testing.T) {
 	all := saved(0, 3)
 	path, _ := kept(t, all)
