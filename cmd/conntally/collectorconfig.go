@@ -19,10 +19,13 @@ import (
 
 // runCollectorConfig is `conntally collector-config`.
 func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	fs := newFlags("collector-config", "print what a collector's configuration needs; KIND is "+strings.Join(snippet.Kinds(), ", "), stdout)
+	about := "print what a collector's configuration needs; KIND is " + strings.Join(snippet.Kinds(), ", ")
+	fs := newFlags("collector-config", about, stdout)
 	file := fs.String("config", "", "take the first collector of this TOML `FILE`")
 	var address config.Address
-	fs.Func("collector", "the collector is at `HOST:PORT`", func(s string) error { return address.UnmarshalText([]byte(s)) })
+	fs.Func("collector", "the collector is at `HOST:PORT`", func(s string) error {
+		return address.UnmarshalText([]byte(s))
+	})
 	kind := ""
 	fs.take("KIND", &kind)
 	if err := fs.parse(args); err != nil {
@@ -31,7 +34,7 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 	if !slices.Contains(snippet.Kinds(), kind) {
 		return usageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
 	}
-	to, err := collectorOf(*file, address)
+	collector, err := selectCollector(*file, address)
 	if err != nil {
 		return err
 	}
@@ -39,7 +42,7 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 	if name, err := os.Hostname(); err == nil {
 		r.Name = name
 	}
-	if r.Address, r.Port, err = pathTo(ctx, to); err != nil {
+	if r.Address, r.Port, err = endpoints(ctx, collector); err != nil {
 		return err
 	}
 	if r.Interfaces, err = routerInterfaces(); err != nil {
@@ -48,8 +51,8 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 	return snippet.Write(stdout, kind, &r)
 }
 
-// collectorOf returns the collector that is meant.
-func collectorOf(file string, address config.Address) (config.Collector, error) {
+// selectCollector returns the collector at address, or the first one of the file.
+func selectCollector(file string, address config.Address) (config.Collector, error) {
 	c := config.Default()
 	if file != "" {
 		if err := c.Read(file); err != nil {
@@ -62,11 +65,15 @@ func collectorOf(file string, address config.Address) (config.Collector, error) 
 	case len(c.Collectors) > 0:
 		return c.Collectors[0], nil
 	}
-	return config.Collector{}, usageError("collector-config: which collector? Say --collector HOST:PORT, or --config FILE")
+	return config.Collector{}, usageError(
+		"collector-config: which collector? Use --collector HOST:PORT or --config FILE")
 }
 
-// pathTo returns the address from which datagrams to a collector come, and its port.
-func pathTo(ctx context.Context, to config.Collector) (from netip.Addr, port uint16, err error) {
+// endpoints returns the source address of datagrams to a collector, and the collector's
+// port.
+func endpoints(
+	ctx context.Context, to config.Collector,
+) (from netip.Addr, port uint16, err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", string(to.Address))
 	if err != nil {
 		return from, 0, fmt.Errorf("collector-config: %w", err)
@@ -79,7 +86,7 @@ func pathTo(ctx context.Context, to config.Collector) (from netip.Addr, port uin
 	return from.Unmap().WithZone(""), conn.RemoteAddr().(*net.UDPAddr).AddrPort().Port(), nil
 }
 
-// routerInterfaces returns those of this router.
+// routerInterfaces returns this router's interfaces.
 func routerInterfaces() (all []snippet.Interface, err error) {
 	routes, err := route.Open(route.Options{Clock: conntrack.SystemClock()})
 	if err != nil {
@@ -96,7 +103,7 @@ func routerInterfaces() (all []snippet.Interface, err error) {
 	return all, nil
 }
 
-// speed returns an interface's in Mbit/s, and 1000 of one that doesn't tell.
+// speed returns an interface's speed in Mbit/s, or 1000 if it is unknown.
 func speed(name string) int {
 	const unknown = 1000
 	b, err := os.ReadFile("/sys/class/net/" + name + "/speed")

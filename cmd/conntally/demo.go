@@ -18,8 +18,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// demoPatience bounds the whole demonstration.
-const demoPatience = 25 * time.Second
+// demoTimeout bounds the whole demonstration.
+const demoTimeout = 25 * time.Second
 
 // runDemo is `conntally demo`.
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -34,7 +34,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := lab.Available(); err != nil {
 		return fmt.Errorf("the demo can't run here: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, demoPatience)
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
 	d, err := newDemo(ctx, proto, stderr)
 	if err != nil {
@@ -44,19 +44,18 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return d.show(ctx, stdout)
 }
 
-// demo is a lab whose router runs the real probe, which exports to a collector
-// that keeps what it receives.
+// demo is a lab whose router runs the real probe and a collector, which stores the flows.
 type demo struct {
 	lab    *lab.Lab
 	server *server
 
-	ready    chan struct{} // closed at the first message: the probe is reading
+	ready    chan struct{} // closed at the first message: the probe has started
 	received chan []decode.Flow
 	stop     context.CancelFunc
 	stopped  chan error
 }
 
-// demoSysctls let connections be forgotten within the demonstration's time.
+// demoSysctls returns timeouts that end idle connections during the demonstration.
 func demoSysctls() map[string]string {
 	return map[string]string{
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2",
@@ -89,7 +88,7 @@ func newDemo(ctx context.Context, proto config.Protocol, stderr io.Writer) (*dem
 	return d, nil
 }
 
-// collect keeps all flows until the server is finished.
+// collect receives flows until the server is finished.
 func (d *demo) collect() {
 	var flows []decode.Flow
 	started := false
@@ -103,8 +102,8 @@ func (d *demo) collect() {
 	d.received <- flows
 }
 
-// startProbe runs the probe inside the router. It outlives ctx: stopping it in
-// order is part of the demonstration.
+// startProbe runs the probe inside the router. It outlives ctx: its orderly stop is part of
+// the demonstration.
 func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.Writer) {
 	c := config.Default()
 	collector := config.NewCollector(d.server.Address())
@@ -113,12 +112,13 @@ func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.
 	c.Flow.ActiveTimeout = config.Duration(3 * time.Second)
 	c.Flow.IdleTimeout = config.Duration(4 * time.Second)
 	c.Conntrack.PollInterval = config.Interval(500 * time.Millisecond)
-	c.Conntrack.MaxCPU = 100 // so often a dump may cost more than it should on a router
+	c.Conntrack.MaxCPU = 100 // polls must not be stretched
 
 	ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		d.stopped <- d.lab.Router.Do(func() error {
-			p, err := probe.New(ctx, probe.Options{Config: c, Version: version, Log: logging.New(stderr, logging.FormatAuto, zapcore.WarnLevel)})
+			log := logging.New(stderr, logging.FormatAuto, zapcore.WarnLevel)
+			p, err := probe.New(ctx, probe.Options{Config: c, Version: version, Log: log})
 			if err != nil {
 				return err
 			}
@@ -128,14 +128,14 @@ func (d *demo) startProbe(ctx context.Context, proto config.Protocol, stderr io.
 	}()
 }
 
-// close takes down what is still up. It is safe to call it late.
+// close stops whatever still runs. It may be called more than once.
 func (d *demo) close() {
 	d.stop()
 	d.server.Close()
 	d.lab.Close()
 }
 
-// show sends the traffic and prints what arrived.
+// show generates the traffic and prints the flows that arrived.
 func (d *demo) show(ctx context.Context, stdout io.Writer) error {
 	select {
 	case <-d.ready:
@@ -162,7 +162,7 @@ an idle timeout of 4 s. Traffic flows for about 7 s ...
 
 `
 
-// traffic sends one of each kind and returns when the idle ones have timed out.
+// traffic generates connections of each kind and returns when they have ended.
 func (d *demo) traffic(ctx context.Context) error {
 	var open *lab.Conn
 	g, gctx := errgroup.WithContext(ctx)
@@ -192,12 +192,11 @@ func (d *demo) traffic(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return demoError(ctx, err)
 	}
-	// The connection that is still open speaks once more, to be cut off.
+	// The connection that is still open sends once more, before the probe stops.
 	return demoError(ctx, open.Send(ctx, 700, 700))
 }
 
-// finish stops the probe, which exports what is pending, and returns all that
-// arrived.
+// finish stops the probe, which exports what is pending, and returns all flows that arrived.
 func (d *demo) finish(ctx context.Context) ([]decode.Flow, error) {
 	if _, err := d.lab.Settle(ctx); err != nil {
 		return nil, demoError(ctx, err)
@@ -212,7 +211,7 @@ func (d *demo) finish(ctx context.Context) ([]decode.Flow, error) {
 	return <-d.received, nil
 }
 
-// demoError prefers the reason why ctx ended to what that led to.
+// demoError returns err, or why ctx ended if it has.
 func demoError(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return interrupted(ctx)
@@ -222,7 +221,7 @@ func demoError(ctx context.Context, err error) error {
 
 func interrupted(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("the demo did not end within %v", demoPatience)
+		return fmt.Errorf("the demo did not end within %v", demoTimeout)
 	}
 	return errors.New("interrupted")
 }

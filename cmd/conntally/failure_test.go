@@ -30,7 +30,7 @@ func TestSayFailure(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said bytes.Buffer
-		sayFailure(&said, c.args, failure)
+		reportFailure(&said, c.args, failure)
 		var line struct{ Level, Msg, Error string }
 		switch err := json.Unmarshal(said.Bytes(), &line); {
 		case c.json && (err != nil || line.Level != "error" || line.Error != failure.Error()):

@@ -14,11 +14,11 @@ import (
 type flags struct {
 	*flag.FlagSet
 	about    string
-	argument string  // that is no flag; "" is none
-	value    *string // of it
+	argument string  // name of the positional argument; "" means none
+	value    *string // of the argument
 }
 
-// newFlags returns an empty flag set whose help is about one command.
+// newFlags returns an empty flag set for a command, with a line about it for the help.
 func newFlags(name, about string, stdout io.Writer) *flags {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(stdout)
@@ -26,11 +26,11 @@ func newFlags(name, about string, stdout io.Writer) *flags {
 	return &flags{FlagSet: fs, about: about}
 }
 
-// take allows one argument that is no flag, wherever it stands.
+// take allows one positional argument, before, between or after the flags.
 func (fs *flags) take(name string, value *string) { fs.argument, fs.value = name+" ", value }
 
-// parse parses args, all of which must be flags, but for the one that take allows.
-// Asked for help, it prints it and returns flag.ErrHelp.
+// parse parses args: flags, and the positional argument that take allows. For --help it
+// prints the help and returns flag.ErrHelp.
 func (fs *flags) parse(args []string) error {
 	out := fs.Output()
 	fs.SetOutput(io.Discard) // run prints the error
@@ -51,8 +51,8 @@ func (fs *flags) parse(args []string) error {
 	return nil
 }
 
-// explain writes flags as our documentation does in an error of the flag package, which has
-// nothing but its text.
+// explain returns the text of an error of the flag package with flags written as in the
+// documentation, --name. The error has nothing but its text.
 func (fs *flags) explain(failure error) string {
 	text := failure.Error()
 	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
@@ -71,7 +71,7 @@ func (fs *flags) explain(failure error) string {
 	return text
 }
 
-// print prints the flags as our documentation writes them.
+// print prints the help, with flags written as in the documentation.
 func (fs *flags) print(w io.Writer) {
 	fmt.Fprintf(w, "conntally %s %s[flags]: %s\n\n", fs.Name(), fs.argument, fs.about)
 	fs.VisitAll(func(f *flag.Flag) {

@@ -5,9 +5,12 @@ import (
 	"os"
 )
 
-// hangups passes each hangup on as a request to reload, until ctx is done. One that means
-// what its name says, the end of the terminal, ends an interactive program.
-func hangups(ctx context.Context, signals <-chan os.Signal, interactive bool, reloads chan<- struct{}, end func()) {
+// hangups turns each SIGHUP into a request to reload, until ctx is done. If an interactive
+// program has lost its terminal, SIGHUP ends it instead.
+func hangups(
+	ctx context.Context, signals <-chan os.Signal, interactive bool,
+	reloads chan<- struct{}, end func(),
+) {
 	for {
 		select {
 		case <-ctx.Done():

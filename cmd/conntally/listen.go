@@ -44,7 +44,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return err
 }
 
-// output keeps the first error in mind: a full disk is one.
+// output stores the first error of a Writer, such as that of a full disk.
 type output struct {
 	io.Writer
 	err error
@@ -58,11 +58,11 @@ func (o *output) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// faultLog reports bad datagrams, at most one a second: anybody may send them.
+// faultLog reports malformed datagrams, at most one a second: anybody may send them.
 type faultLog struct {
 	out    io.Writer
 	next   time.Time
-	hidden int
+	hidden int // malformed datagrams since the last one reported
 }
 
 func (l *faultLog) report(from netip.AddrPort, err error) {
@@ -82,15 +82,16 @@ func (l *faultLog) report(from netip.AddrPort, err error) {
 	l.next, l.hidden = now.Add(time.Second), 0
 }
 
-// printLosses says at the end what is missing above.
+// printLosses reports what is missing from the output.
 func printLosses(w io.Writer, c decode.Counters) {
 	if c.MissedRecords > 0 || c.MissedDatagrams > 0 {
-		fmt.Fprintf(w, "missed on the way: %d IPFIX records, %d NetFlow v9 datagrams\n", c.MissedRecords, c.MissedDatagrams)
+		fmt.Fprintf(w, "lost in transit: %d IPFIX records, %d NetFlow v9 datagrams\n",
+			c.MissedRecords, c.MissedDatagrams)
 	}
 	if c.UnknownSets > 0 {
-		fmt.Fprintf(w, "%d sets came before their template and could not be read\n", c.UnknownSets)
+		fmt.Fprintf(w, "%d data sets came before their template and could not be decoded\n", c.UnknownSets)
 	}
 	if c.Refused > 0 {
-		fmt.Fprintf(w, "%d datagrams made no sense\n", c.Refused)
+		fmt.Fprintf(w, "%d datagrams were malformed\n", c.Refused)
 	}
 }

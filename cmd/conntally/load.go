@@ -8,7 +8,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 )
 
-// loadConfig reads what args of `conntally run` say, and the file that they name.
+// loadConfig returns the configuration of the args of `conntally run` and of the file that
+// they name.
 func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, error) {
 	c, a, err := config.Load(func(bind func(*flag.FlagSet)) error {
 		fs := newFlags("run", "read conntrack and export flows; without a collector, print them", stdout)
@@ -21,7 +22,7 @@ func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, e
 	return c, a, nil
 }
 
-// reportConfigOK is the answer to --check-config.
+// reportConfigOK prints the result of --check-config for a valid configuration.
 func reportConfigOK(a config.Args, stdout io.Writer) error {
 	what := a.File
 	if what == "" {

@@ -28,7 +28,7 @@ func main() {
 	os.Exit(run(firstSignal(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// command is one of conntally's subcommands.
+// command is a subcommand.
 type command struct {
 	name, arguments, about string
 	run                    func(ctx context.Context, args []string, stdout, stderr io.Writer) error
@@ -45,10 +45,10 @@ func commands() []command {
 	}
 }
 
-// errReported is a failure that the output tells already.
+// errReported is a failure that the output shows already.
 var errReported = errors.New("failed")
 
-// errUsage marks errors of whoever typed the command or wrote the configuration.
+// errUsage marks errors in the command line or the configuration.
 var errUsage = errors.New("usage")
 
 // usageError is an error with exit code 2.
@@ -56,13 +56,13 @@ func usageError(format string, args ...any) error {
 	return fmt.Errorf("%w%w", hidden{errUsage}, fmt.Errorf(format, args...))
 }
 
-// hidden takes part in errors.Is and not in the text.
+// hidden wraps an error for errors.Is, with an empty text.
 type hidden struct{ error }
 
 func (hidden) Error() string   { return "" }
 func (h hidden) Unwrap() error { return h.error }
 
-// run is the whole program but for the process around it.
+// run is the whole program without the process around it. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := dispatch(ctx, args, stdout, stderr)
 	switch {
@@ -73,16 +73,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errReported):
 		return exitFail
 	}
-	sayFailure(stderr, args, err)
+	reportFailure(stderr, args, err)
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFail
 }
 
-// sayFailure says why the program ends. Where the log is for a program, this is a line
-// of it; the configuration says so, unless it is what is wrong.
-func sayFailure(w io.Writer, args []string, failure error) {
+// reportFailure reports why the program ends: as a line of the log if the configuration can
+// be read and sets the JSON format, otherwise as text.
+func reportFailure(w io.Writer, args []string, failure error) {
 	if len(args) > 0 && args[0] == "run" {
 		if c, _, err := loadConfig(args[1:], io.Discard); err == nil && c.Log.Format == logging.FormatJSON {
 			logging.New(w, c.Log.Format, zapcore.ErrorLevel).Error("failed", zap.Error(failure))

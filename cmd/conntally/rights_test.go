@@ -74,7 +74,7 @@ func TestNoRights(t *testing.T) {
 		p := r.run(asNobody(t, "", append([]string{"run", "--collector", "127.0.0.1:2055"}, args...)...))
 		err := <-p.exited
 		lines := strings.Split(strings.TrimSpace(p.String()), "\n")
-		if len(lines) != 1 || !strings.Contains(lines[0], "this takes CAP_NET_ADMIN") || p.cmd.ProcessState.ExitCode() != exitFail {
+		if len(lines) != 1 || !strings.Contains(lines[0], "this requires CAP_NET_ADMIN") || p.cmd.ProcessState.ExitCode() != exitFail {
 			t.Errorf("%q: ended with %v:\n%s", args, err, p)
 		}
 	}

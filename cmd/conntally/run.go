@@ -35,7 +35,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	signals := make(chan os.Signal, 1)
-	interactive := !signal.Ignored(syscall.SIGHUP) && hasTerminal() // nohup(1) has it ignored
+	interactive := !signal.Ignored(syscall.SIGHUP) && hasTerminal() // nohup(1) ignores it
 	signal.Notify(signals, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	reloads := make(chan struct{})
@@ -49,7 +49,8 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		defer tracking.Close()
 	}
 	p, err := probe.New(ctx, probe.Options{
-		Config: c, Version: version, State: probe.StateDirectory(c), Log: log, Level: level, Print: stdout,
+		Config: c, Version: version, State: probe.StateDirectory(c),
+		Log: log, Level: level, Print: stdout,
 		Load: func() (*config.Config, error) {
 			c, _, err := loadConfig(args, io.Discard)
 			return c, err
@@ -63,13 +64,13 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	return p.Run(ctx)
 }
 
-// explain puts in front of a refusal of the kernel what it wants.
+// explain adds to an error of the kernel what it requires.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPROTONOSUPPORT): // of socket(2)
 		return errors.New("nfnetlink is not loaded: " + condition.Modprobe)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("this takes CAP_NET_ADMIN, which root has and a service can be given: %w", err)
+		return fmt.Errorf("this requires CAP_NET_ADMIN, which root has and a service can be given: %w", err)
 	}
 	return err
 }

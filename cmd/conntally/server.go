@@ -9,14 +9,14 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// serverBuffer holds what arrives while a message is being printed.
+// serverBuffer is the receive buffer in bytes: datagrams queue up while one is printed.
 const serverBuffer = 4 << 20
 
 // server is the embedded collector: it receives datagrams and decodes them.
 type server struct {
 	conn    *net.UDPConn
 	decoder *decode.Decoder
-	closer  atomic.Pointer[netip.AddrPort] // whose empty datagram is the last
+	closer  atomic.Pointer[netip.AddrPort] // an empty datagram from it ends serve
 }
 
 func newServer(address string) (*server, error) {
@@ -28,15 +28,15 @@ func newServer(address string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetReadBuffer(serverBuffer) // as much as the system grants
+	_ = conn.SetReadBuffer(serverBuffer) // as much as net.core.rmem_max allows
 	return &server{conn: conn, decoder: decode.New(decode.Options{})}, nil
 }
 
-// Address returns where it listens.
+// Address returns the address that the server listens on.
 func (s *server) Address() string { return s.conn.LocalAddr().String() }
 
-// serve hands each message to handle, together with what was wrong with it, until
-// Close or Finish.
+// serve calls handle with each message, and the error of decoding it, until Close or
+// Finish.
 func (s *server) serve(handle func(decode.Message, error)) error {
 	buffer := make([]byte, 1<<16)
 	for {
@@ -55,11 +55,11 @@ func (s *server) serve(handle func(decode.Message, error)) error {
 	}
 }
 
-// Close ends serve at once.
+// Close ends serve immediately.
 func (s *server) Close() error { return s.conn.Close() }
 
-// Finish ends serve after what was sent to it from this host before: it queues a
-// last datagram behind that.
+// Finish ends serve once it has read what this host has sent by now: it queues an empty
+// datagram behind that.
 func (s *server) Finish() error {
 	conn, err := net.Dial("udp", s.Address())
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// firstSignal returns a context that the first SIGINT or SIGTERM ends, so that the
-// program ends in order. A second one kills it, whatever hangs: from then on signals are
-// the kernel's to handle.
+// firstSignal returns a context that the first SIGINT or SIGTERM ends, so that the program
+// ends in order. A second one kills the program, whatever hangs: the signals then have their
+// default action.
 func firstSignal() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)

@@ -18,7 +18,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// printFlows prints flows by their start, in columns as wide as they need.
+// printFlows prints flows in the order of their start, in aligned columns.
 func printFlows(w io.Writer, flows []decode.Flow) {
 	slices.SortStableFunc(flows, func(a, b decode.Flow) int { return a.Start.Compare(b.Start) })
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -31,10 +31,10 @@ func printFlows(w io.Writer, flows []decode.Flow) {
 	tw.Flush()
 }
 
-// errDiffer is the demonstration's failure.
-var errDiffer = errors.New("the totals differ")
+// errTotalsDiffer is the demonstration's failure.
+var errTotalsDiffer = errors.New("the totals differ")
 
-// compare prints the totals by protocol and returns errDiffer unless all agree.
+// compare prints the totals by protocol and returns errTotalsDiffer unless all agree.
 func (d *demo) compare(ctx context.Context, stdout io.Writer, flows []decode.Flow) error {
 	forwarded, err := d.lab.Settle(ctx)
 	if err != nil {
@@ -62,14 +62,14 @@ func (d *demo) compare(ctx context.Context, stdout io.Writer, flows []decode.Flo
 	}
 	tw.Flush()
 	if differ {
-		return errDiffer
+		return errTotalsDiffer
 	}
 	fmt.Fprintln(stdout, "\nEvery packet and byte is accounted for.")
 	return nil
 }
 
-// agrees holds the generator's own account against what the hosts sent. Of TCP it
-// knows the payload only.
+// agrees compares the generator's own count with what the hosts sent. Of TCP it counts
+// the payload only.
 func agrees(c lab.Class, generated, sent lab.Count) bool {
 	if c.Proto == conntrack.ProtoTCP {
 		return generated.Bytes <= sent.Bytes

@@ -26,8 +26,8 @@ func runVersion(_ context.Context, args []string, stdout, _ io.Writer) error {
 	return err
 }
 
-// describe names the program and what it was built from. Where `go install` has built
-// it, nothing is stamped, but Go itself knows.
+// describe returns the program's name, version and what it was built from. `go install`
+// stamps nothing, but Go's build information has the version.
 func describe(version, commit, date string, info *debug.BuildInfo) string {
 	if info != nil && version == "devel" && strings.HasPrefix(info.Main.Version, "v") {
 		version = info.Main.Version

@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// line formats the columns of a flow that is printed by itself.
+// line is the format of the columns of a flow.
 const line = "%-12s  %-7s  %-22s  %-22s  %-22s  %8s  %10s  %9s  %s\n"
 
 // Header returns the names of the columns.
@@ -19,7 +19,7 @@ func Header() []any {
 	return []any{"START", "PROTO", "FROM", "TO", "NAT", "PACKETS", "BYTES", "DURATION", "END"}
 }
 
-// Columns returns a flow in the columns of Header.
+// Columns returns a flow's values for the columns of Header.
 func Columns(f *decode.Flow) []any {
 	return []any{
 		timeOfDay(f.Start), protocolColumn(f),
@@ -29,7 +29,7 @@ func Columns(f *decode.Flow) []any {
 	}
 }
 
-// timeOfDay shows a time, "-" where none was said.
+// timeOfDay formats a time; "-" if it is zero.
 func timeOfDay(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -46,7 +46,7 @@ func duration(f *decode.Flow) string {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + "s" }
 
-// protocolColumn names the protocol, and of ICMP the type and code.
+// protocolColumn returns the protocol's name, and of ICMP the type and code.
 func protocolColumn(f *decode.Flow) string {
 	name := Protocol(f.Protocol)
 	if f.Protocol == conntrack.ProtoICMP || f.Protocol == conntrack.ProtoICMPv6 {
@@ -55,7 +55,7 @@ func protocolColumn(f *decode.Flow) string {
 	return name
 }
 
-// Protocol names an IP protocol, or has its number.
+// Protocol returns the name of an IP protocol, or its number.
 func Protocol(n uint8) string {
 	switch n {
 	case conntrack.ProtoICMP:
@@ -88,7 +88,7 @@ func endpoint(a netip.Addr, port uint16) string {
 	return netip.AddrPortFrom(a, port).String()
 }
 
-// translation shows what NAT makes of the source or the destination.
+// translation returns what NAT changes the source (as) or the destination (to) into.
 func translation(f *decode.Flow) string {
 	switch {
 	case f.PostSrc.IsValid() && (f.PostSrc != f.Src || f.PostSrcPort != f.SrcPort):
@@ -115,8 +115,8 @@ func endReason(n uint8) string {
 	return strconv.Itoa(int(n))
 }
 
-// jsonFlow is a flow as `listen --json` prints it. Times are RFC 3339 in UTC, and
-// missing where none was said.
+// jsonFlow is a flow as `listen --json` prints it. Times are in UTC, RFC 3339; a zero time
+// is left out.
 type jsonFlow struct {
 	Exporter    netip.AddrPort `json:"exporter"`
 	Version     uint16         `json:"version"`
@@ -148,7 +148,8 @@ type jsonFlow struct {
 	DstMAC      string         `json:"dst_mac,omitempty"`
 	InputZone   uint32         `json:"input_zone,omitempty"`
 	OutputZone  uint32         `json:"output_zone,omitempty"`
-	// Biflow is biflowDirection: 1 the source opened the connection, 2 the destination did.
+	// Biflow is biflowDirection: 1 if the source opened the connection, 2 if the destination
+	// did.
 	Biflow uint8 `json:"biflow_direction,omitempty"`
 }
 
@@ -156,15 +157,18 @@ func newJSONFlow(f *decode.Flow) jsonFlow {
 	return jsonFlow{
 		Exporter: f.Exporter, Version: f.Version, Template: f.Template,
 		Protocol: f.Protocol, Src: f.Src, SrcPort: f.SrcPort, Dst: f.Dst, DstPort: f.DstPort,
-		PostSrc: present(f.PostSrc), PostSrcPort: f.PostSrcPort, PostDst: present(f.PostDst), PostDstPort: f.PostDstPort,
+		PostSrc: present(f.PostSrc), PostSrcPort: f.PostSrcPort,
+		PostDst: present(f.PostDst), PostDstPort: f.PostDstPort,
 		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags,
 		Input: f.Input, Output: f.Output, Direction: f.Direction,
 		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
-		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN, SrcMAC: macText(f.SrcMAC), DstMAC: macText(f.DstMAC),
+		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN,
+		SrcMAC: macText(f.SrcMAC), DstMAC: macText(f.DstMAC),
 		InputZone: f.InputZone, OutputZone: f.OutputZone, Biflow: f.BiflowDirection,
 	}
 }
 
+// present returns a pointer to a, or nil if a is not valid.
 func present(a netip.Addr) *netip.Addr {
 	if !a.IsValid() {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestTimesNotSaid: templates of others may lack times.
-func TestTimesNotSaid(t *testing.T) {
+// TestMissingTimesAreLeftOut: templates of other exporters may lack times.
+func TestMissingTimesAreLeftOut(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.Local)
 	cases := []struct {
 		start, end          time.Time

@@ -9,19 +9,21 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// natColumns returns what became of a translation in the columns of Header.
+// natColumns returns a NAT event's values for the columns of Header.
 func natColumns(e *decode.NATEvent) []any {
 	shown := decode.Flow{
 		Src: e.Src, SrcPort: e.SrcPort, Dst: e.Dst, DstPort: e.DstPort,
-		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort, PostDst: e.PostDst, PostDstPort: e.PostDstPort,
+		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort,
+		PostDst: e.PostDst, PostDstPort: e.PostDstPort,
 	}
 	return []any{
 		timeOfDay(e.Observed), Protocol(e.Protocol),
-		endpoint(e.Src, e.SrcPort), endpoint(e.Dst, e.DstPort), translation(&shown), "", "", "", natEvent(e.Event),
+		endpoint(e.Src, e.SrcPort), endpoint(e.Dst, e.DstPort), translation(&shown),
+		"", "", "", natEvent(e.Event),
 	}
 }
 
-// natEvent names those that conntally exports.
+// natEvent returns the name of a natEvent that conntally exports, or its number.
 func natEvent(n uint8) string {
 	switch n {
 	case 1, 4:
@@ -32,7 +34,7 @@ func natEvent(n uint8) string {
 	return "NAT event " + strconv.Itoa(int(n))
 }
 
-// jsonNATEvent is an event as `listen --json` prints it.
+// jsonNATEvent is a NAT event as `listen --json` prints it.
 type jsonNATEvent struct {
 	Exporter    netip.AddrPort `json:"exporter"`
 	NATEvent    uint8          `json:"nat_event"`
@@ -56,7 +58,7 @@ func newJSONNATEvent(exporter netip.AddrPort, e *decode.NATEvent) jsonNATEvent {
 	}
 }
 
-// macText is an Ethernet address in text, "" where there is none.
+// macText formats a MAC address; "" if it is zero.
 func macText(mac [6]byte) string {
 	if mac == [6]byte{} {
 		return ""

@@ -12,15 +12,15 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// Printer prints flows, each as a line, and their header before the first.
+// Printer prints each flow or NAT event as a line, and a header before the first.
 type Printer struct {
 	out    io.Writer
 	json   *json.Encoder // nil: columns
-	header bool          // is printed
+	header bool          // has been printed
 }
 
-// New returns a Printer that writes columns, or JSON objects. Whoever wants to know of
-// errors asks out.
+// New returns a Printer that writes columns or JSON objects. It ignores errors of out: a
+// caller that needs them wraps out.
 func New(out io.Writer, asJSON bool) *Printer {
 	p := &Printer{out: out}
 	if asJSON {
@@ -29,7 +29,7 @@ func New(out io.Writer, asJSON bool) *Printer {
 	return p
 }
 
-// Message prints what a message has.
+// Message prints the flows and NAT events of a message.
 func (p *Printer) Message(m *decode.Message) {
 	for i := range m.Flows {
 		p.flow(&m.Flows[i])
@@ -41,7 +41,7 @@ func (p *Printer) Message(m *decode.Message) {
 
 func (p *Printer) flow(f *decode.Flow) {
 	if p.json != nil {
-		_ = p.json.Encode(newJSONFlow(f)) // out knows of errors
+		_ = p.json.Encode(newJSONFlow(f)) // see New
 		return
 	}
 	p.columns(Columns(f))

@@ -10,8 +10,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestPrinter prints a flow and an event in the same columns, and each as JSON.
-func TestPrinter(t *testing.T) {
+// TestFlowsAndNATEventsShareColumns: and each is an object as JSON.
+func TestFlowsAndNATEventsShareColumns(t *testing.T) {
 	observed := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 	client, server := netip.MustParseAddr("192.168.77.10"), netip.MustParseAddr("198.51.100.20")
 	m := decode.Message{

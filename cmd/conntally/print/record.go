@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// record prints a table's record as a collector shows it.
+// record prints a record as a collector would show it.
 func (p *Printer) record(r *flow.Record) {
 	if r.NAT != 0 {
 		e := natEventOf(r)
@@ -20,7 +20,8 @@ func (p *Printer) record(r *flow.Record) {
 
 func flowOf(r *flow.Record) decode.Flow {
 	f := decode.Flow{
-		Protocol: r.Proto, Src: r.Src.Netip(), SrcPort: r.SrcPort, Dst: r.Dst.Netip(), DstPort: r.DstPort,
+		Protocol: r.Proto,
+		Src:      r.Src.Netip(), SrcPort: r.SrcPort, Dst: r.Dst.Netip(), DstPort: r.DstPort,
 		TCPFlags: r.TCPFlags, Input: r.Input, Output: r.Output, Packets: r.Packets, Bytes: r.Bytes,
 		Start: milliseconds(r.Start), End: milliseconds(r.End), EndReason: uint8(r.EndReason),
 		FlowID: r.ID, VLAN: r.InputVLAN, PostVLAN: r.OutputVLAN, SrcMAC: r.SrcMAC, DstMAC: r.DstMAC,
@@ -40,16 +41,17 @@ func flowOf(r *flow.Record) decode.Flow {
 }
 
 func natEventOf(r *flow.Record) decode.NATEvent {
-	event := uint8(r.NAT) // of any translation; NAT44 has numbers of its own (RFC 8158, section 4.3)
+	event := uint8(r.NAT) // NAT44 has numbers of its own (RFC 8158, section 4.3)
 	if !r.IsIPv6() {
 		event += 3
 	}
 	return decode.NATEvent{
 		Observed: milliseconds(r.Start), Event: event, Protocol: r.Proto,
 		Src: r.Src.Netip(), SrcPort: r.SrcPort, Dst: r.Dst.Netip(), DstPort: r.DstPort,
-		PostSrc: r.PostSrc.Netip(), PostSrcPort: r.PostSrcPort, PostDst: r.PostDst.Netip(), PostDstPort: r.PostDstPort,
+		PostSrc: r.PostSrc.Netip(), PostSrcPort: r.PostSrcPort,
+		PostDst: r.PostDst.Netip(), PostDstPort: r.PostDstPort,
 	}
 }
 
-// milliseconds is as exact as IPFIX. ns are since 1970.
+// milliseconds returns the time of ns since 1970 with the precision of IPFIX.
 func milliseconds(ns int64) time.Time { return time.UnixMilli(ns / int64(time.Millisecond)).UTC() }

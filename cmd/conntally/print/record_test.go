@@ -15,8 +15,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestRecordIsPrintedAsExported: a record is printed as `conntally listen` prints what a
-// collector gets of it.
+// TestRecordIsPrintedAsExported: `conntally run` prints a record as `conntally listen` prints
+// the exported one.
 func TestRecordIsPrintedAsExported(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -41,7 +41,7 @@ func TestRecordIsPrintedAsExported(t *testing.T) {
 	}
 }
 
-// decoded sends r through the encoder and the decoder.
+// decoded returns r as a collector decodes it.
 func decoded(t *testing.T, r *flow.Record) decode.Message {
 	t.Helper()
 	optional := export.Optional{NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}

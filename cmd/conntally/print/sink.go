@@ -3,6 +3,7 @@ package print
 import (
 	"bufio"
 	"io"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,37 +13,37 @@ import (
 )
 
 const (
-	// Delay is how long a record waits at most for others.
+	// Delay is the longest time between Export and the Flush that is due.
 	Delay = time.Second
 
-	queueMost = 1 << 16 // records that wait to be printed, at some 200 B each
-	keepMost  = 1 << 12 // of a queue that is empty, this much room is kept
+	maxQueue = 1 << 16 // records waiting to be printed, at some 200 B each
+	maxSpare = 1 << 12 // capacity of an empty queue that is kept
 
-	idle = int64(1<<63 - 1) // there is nothing to flush
+	idle = int64(math.MaxInt64) // nothing to flush
 )
 
 // Stats counts what a Sink prints. Any goroutine may read it.
 type Stats struct {
 	Printed atomic.Uint64 // records
-	Missed  atomic.Uint64 // records that were not printed: the reader was too slow, or writing failed
+	Missed  atomic.Uint64 // records not printed: the reader was too slow, or writing failed
 	Errors  atomic.Uint64 // writes that failed
 }
 
-// Sink is a flow.Sink that prints each record. A goroutine of its own writes: when the
-// reader of its output is slow, records wait, and those that find the queue full are
-// counted and not printed.
+// Sink is a flow.Sink that prints each record. Its own goroutine writes: while the reader
+// of the output is slow, records queue up, and those that find the queue full are counted
+// instead of printed.
 type Sink struct {
 	Stats Stats
 
 	taken []flow.Record // since the last Flush
-	flush int64         // when they are due, of the monotonic clock
+	flush int64         // when Flush is due, of the monotonic clock
 
-	waiting atomic.Int64 // records taken and neither printed nor missed
+	waiting atomic.Int64 // records neither printed nor missed yet
 	mu      sync.Mutex
 	queue   []flow.Record // flushed, to be printed
-	wake    chan struct{} // something was flushed, or the end was
+	wake    chan struct{} // something was flushed, or ended is set
 	ended   bool
-	done    chan struct{} // closed when all is printed after the end
+	done    chan struct{} // closed when the goroutine returns
 	failure error         // of the last write
 }
 
@@ -63,7 +64,7 @@ func (s *Sink) Export(p *flow.Pair) {
 }
 
 func (s *Sink) take(r *flow.Record) {
-	if s.waiting.Load() >= queueMost {
+	if s.waiting.Load() >= maxQueue {
 		s.Stats.Missed.Add(1)
 		return
 	}
@@ -74,8 +75,7 @@ func (s *Sink) take(r *flow.Record) {
 	s.taken = append(s.taken, *r)
 }
 
-// Due returns when Flush is next to be called, of the monotonic clock, but at the
-// latest what it is given.
+// Due returns when Flush is due, of the monotonic clock, but at most latest.
 func (s *Sink) Due(latest int64) int64 { return min(latest, s.flush) }
 
 // Flush implements flow.Sink.
@@ -90,9 +90,9 @@ func (s *Sink) Flush(conntrack.Timestamp) {
 	s.signal()
 }
 
-// emptied returns the room of a queue for the next records, unless it is large.
+// emptied returns an empty queue with the capacity of queue, unless that is large.
 func emptied(queue []flow.Record) []flow.Record {
-	if cap(queue) > keepMost {
+	if cap(queue) > maxSpare {
 		return nil
 	}
 	return queue[:0]
@@ -105,10 +105,10 @@ func (s *Sink) signal() {
 	}
 }
 
-// Close waits until what was flushed is printed, as long as each patience sees some of it
-// printed. The rest counts as missed. It returns why the last write failed, if it did.
-// No other method may be called after it.
-func (s *Sink) Close(patience time.Duration) error {
+// Close waits until all flushed records are printed, or until none was printed for timeout.
+// The rest counts as missed. It returns the error of the last write. No other method may be
+// called after it.
+func (s *Sink) Close(timeout time.Duration) error {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Sink) Close(patience time.Duration) error {
 		before = s.waiting.Load()
 		select {
 		case <-s.done:
-		case <-time.After(patience):
+		case <-time.After(timeout):
 		}
 	}
 	s.Stats.Missed.Add(uint64(s.waiting.Load()))
@@ -126,7 +126,7 @@ func (s *Sink) Close(patience time.Duration) error {
 	return s.failure
 }
 
-// write prints what is flushed until the end.
+// write prints flushed records until Close.
 func (s *Sink) write(out io.Writer) {
 	defer close(s.done)
 	buffer := bufio.NewWriterSize(out, 1<<14)
@@ -143,12 +143,12 @@ func (s *Sink) write(out io.Writer) {
 	}
 }
 
-// printMost is how many records are printed at a time.
-const printMost = 64
+// batchSize is the number of records of one write.
+const batchSize = 64
 
 func (s *Sink) print(batch []flow.Record, buffer *bufio.Writer, printer *Printer, out io.Writer) {
 	for len(batch) > 0 {
-		some := batch[:min(len(batch), printMost)]
+		some := batch[:min(len(batch), batchSize)]
 		batch = batch[len(some):]
 		for i := range some {
 			printer.record(&some[i])
@@ -161,7 +161,7 @@ func (s *Sink) print(batch []flow.Record, buffer *bufio.Writer, printer *Printer
 	}
 }
 
-// count counts n records that were printed, or not because of err.
+// count counts n records that were printed, or missed because of err.
 func (s *Sink) count(n int, err error) {
 	if err == nil {
 		s.Stats.Printed.Add(uint64(n))

@@ -16,7 +16,7 @@ import (
 
 const patience = time.Minute // only against hanging
 
-// output is the far end of a Sink.
+// output is what a Sink writes to. Its reader may be blocked, and its writes may fail.
 type output struct {
 	gate chan struct{} // where set, a write waits for it to be closed
 	mu   sync.Mutex
@@ -47,8 +47,8 @@ func pair() *flow.Pair {
 	return &flow.Pair{r, r}
 }
 
-// TestSinkPrintsWhatIsFlushed and nothing before.
-func TestSinkPrintsWhatIsFlushed(t *testing.T) {
+// TestRecordsArePrintedAfterFlush: and not before.
+func TestRecordsArePrintedAfterFlush(t *testing.T) {
 	out := &output{}
 	s := NewSink(out)
 	if due := s.Due(7); due != 7 {
@@ -78,13 +78,13 @@ func TestSinkPrintsWhatIsFlushed(t *testing.T) {
 	}
 }
 
-// TestSlowReaderHoldsUpNothing: while nobody reads, Export and Flush return, memory is
-// bounded, and what finds no room is counted. The rest is printed once somebody reads.
-func TestSlowReaderHoldsUpNothing(t *testing.T) {
+// TestSlowReaderBlocksNothing: while nobody reads, Export and Flush return, memory is bounded,
+// and records that find no room are counted. The others are printed once somebody reads.
+func TestSlowReaderBlocksNothing(t *testing.T) {
 	out := &output{gate: make(chan struct{})}
 	s := NewSink(out)
 	const more = 1000
-	for i := range (queueMost + more) / 2 {
+	for i := range (maxQueue + more) / 2 {
 		if s.Export(pair()); i%100 == 0 {
 			s.Flush(conntrack.Timestamp{})
 		}
@@ -97,16 +97,16 @@ func TestSlowReaderHoldsUpNothing(t *testing.T) {
 	if err := s.Close(patience); err != nil {
 		t.Fatal(err)
 	}
-	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != queueMost || missed != more {
+	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != maxQueue || missed != more {
 		t.Errorf("%d printed, %d missed", printed, missed)
 	}
-	if lines := strings.Count(out.text.String(), "\n"); lines != queueMost+1 {
+	if lines := strings.Count(out.text.String(), "\n"); lines != maxQueue+1 {
 		t.Errorf("%d lines", lines)
 	}
 }
 
-// TestCloseGivesUp where nobody reads any more, and counts what is missing.
-func TestCloseGivesUp(t *testing.T) {
+// TestCloseTimesOutWithoutReader: and counts the missing records.
+func TestCloseTimesOutWithoutReader(t *testing.T) {
 	out := &output{gate: make(chan struct{})}
 	defer close(out.gate)
 	s := NewSink(out)
@@ -120,7 +120,7 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
-// TestFailedWritesAreCounted, and once writing works again it goes on.
+// TestFailedWritesAreCounted: and printing continues once writing works again.
 func TestFailedWritesAreCounted(t *testing.T) {
 	full := errors.New("no space left")
 	out := &output{err: full}
@@ -148,7 +148,7 @@ func TestFailedWritesAreCounted(t *testing.T) {
 	}
 }
 
-// TestSinkAllocatesNothing in the goroutine that reads, once warm.
+// TestSinkAllocatesNothing: in the loop's goroutine, once warm.
 func TestSinkAllocatesNothing(t *testing.T) {
 	out := &output{gate: make(chan struct{})} // printing itself allocates
 	s := NewSink(out)
@@ -159,7 +159,7 @@ func TestSinkAllocatesNothing(t *testing.T) {
 		}
 		s.Flush(conntrack.Timestamp{})
 	}
-	s.queue, s.taken = make([]flow.Record, 0, queueMost), make([]flow.Record, 0, keepMost)
+	s.queue, s.taken = make([]flow.Record, 0, maxQueue), make([]flow.Record, 0, maxSpare)
 	if n := testing.AllocsPerRun(20, round); n != 0 {
 		t.Errorf("%v allocations for 200 records", n)
 	}

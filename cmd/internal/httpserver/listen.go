@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a TCP address, HOST:PORT. The host may get the address later, when an
-// interface comes up: it is served from then on.
+// Listen listens on a TCP address, HOST:PORT. If the host doesn't have the address yet, it
+// is served from the moment that an interface gets it.
 func Listen(ctx context.Context, address string, log *zap.Logger) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	if !errors.Is(err, unix.EADDRNOTAVAIL) {
@@ -27,7 +27,7 @@ func Listen(ctx context.Context, address string, log *zap.Logger) (net.Listener,
 	return listener, reason(err)
 }
 
-// freebind allows addresses that no interface has, of IPv6 as well, ip(7).
+// freebind allows binding to addresses that no interface has, IPv6 included, ip(7).
 func freebind(_, _ string, c syscall.RawConn) error {
 	var err error
 	refused := c.Control(func(fd uintptr) {
@@ -36,12 +36,13 @@ func freebind(_, _ string, c syscall.RawConn) error {
 	return errors.Join(refused, err)
 }
 
-// ListenUnix opens a socket at path for those whom mode lets write to it. A socket that a
-// program which has ended left there is replaced; closing the listener removes its own.
+// ListenUnix listens on a Unix socket at path with the permissions of mode. A socket left
+// there by a program that has ended is replaced; closing the listener removes the socket.
 func ListenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	// Fchmod before bind: the socket's permissions are never wider than mode.
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		refused := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(mode.Perm())) }) // never wider
+		refused := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), uint32(mode.Perm())) })
 		return errors.Join(refused, err)
 	}}
 	listener, err := config.Listen(ctx, "unix", path)
@@ -70,7 +71,7 @@ func abandoned(path string) bool {
 	return errors.Is(err, unix.ECONNREFUSED) && statErr == nil && info.Mode().Type() == fs.ModeSocket
 }
 
-// reason returns what the system says, without the call that it says it of.
+// reason returns the system's error number in err, without the call and the address.
 func reason(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -82,7 +83,7 @@ func reason(err error) error {
 // retryDelay is the time between two attempts to accept a connection.
 const retryDelay = time.Second
 
-// retryListener goes on after any failure to accept a connection, such as EMFILE.
+// retryListener keeps accepting after any failure, such as EMFILE.
 type retryListener struct {
 	net.Listener
 	log *zap.Logger

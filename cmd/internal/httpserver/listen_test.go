@@ -19,8 +19,8 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// TestListenLate: an address that comes after the listener is served from then on.
-func TestListenLate(t *testing.T) {
+// TestListenOnAddressThatComesLater: it is served once an interface has it.
+func TestListenOnAddressThatComesLater(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
@@ -81,9 +81,9 @@ func listenLate(t *testing.T, address, add string) {
 	}
 }
 
-// TestListenUnix: the mode is what is wanted whatever the umask, a socket left behind is
-// replaced, one in use and what is no socket are left alone, and closing removes it.
-func TestListenUnix(t *testing.T) {
+// TestListenUnixReplacesAbandonedSocket: but neither one in use nor another kind of file.
+// The mode doesn't depend on the umask, and closing removes the socket.
+func TestListenUnixReplacesAbandonedSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	abandonSocket(t, path)
 	for range 2 {
@@ -113,7 +113,7 @@ func TestListenUnix(t *testing.T) {
 	}
 }
 
-// abandonSocket leaves a socket behind, like a program that was killed.
+// abandonSocket leaves a socket behind, as a killed program does.
 func abandonSocket(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.Listen("unix", path)
@@ -124,7 +124,7 @@ func abandonSocket(t *testing.T, path string) {
 	l.Close()
 }
 
-// serveUnix has one request answered by that socket.
+// serveUnix serves one request on that socket.
 func serveUnix(t *testing.T, l net.Listener, path string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

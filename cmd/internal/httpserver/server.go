@@ -1,6 +1,7 @@
-// Package httpserver serves HTTP to strangers within limits: what they send, how long
-// they take, how many they are, and what a fault in a handler does. It is net/http with
-// all of that set, for programs whose work is something else.
+// Package httpserver serves HTTP to untrusted clients. It is net/http with limits on the
+// size and time of requests and on the number of connections, and with recovery from panics.
+//
+//	net.Listener (Listen, ListenUnix) -> Server -> http.Handler
 package httpserver
 
 import (
@@ -15,19 +16,19 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// What clients may take of the program.
+// Limits of clients.
 const (
 	maxConnections = 16
-	maxHeader      = 4 << 10 // bytes; net/http allows as much again
+	maxHeader      = 4 << 10 // bytes; net/http adds 4 KiB
 	readTimeout    = 5 * time.Second
-	writeTimeout   = time.Minute // a profile of half a minute fits
+	writeTimeout   = time.Minute // long enough for a profile of 30 s
 	idleTimeout    = 30 * time.Second
 
-	// shutdownTimeout bounds how long responses under way may still take at the end.
+	// shutdownTimeout bounds the wait for responses in progress at the end.
 	shutdownTimeout = time.Second
 )
 
-// Server answers GET and HEAD. Make one with New.
+// Server answers GET and HEAD requests. Make one with New.
 type Server struct {
 	Stats Stats
 	log   *zap.Logger
@@ -35,14 +36,14 @@ type Server struct {
 
 // Stats are counters that any goroutine may read.
 type Stats struct {
-	Panics atomic.Uint64 // of handlers, and those that Recover caught
+	Panics atomic.Uint64 // recovered, in handlers and by Recover
 }
 
 // New returns a server that logs its own failures.
 func New(log *zap.Logger) *Server { return &Server{log: log} }
 
-// Recover keeps a panic from ending the program where it is deferred: it is logged and
-// counted. Goroutines started by a handler need it; handlers themselves have it.
+// Recover recovers from a panic if it is deferred, and logs and counts it. Goroutines
+// started by a handler need it; for handlers themselves the server does it.
 func (s *Server) Recover() {
 	if v := recover(); v != nil {
 		s.report(v)
@@ -51,11 +52,11 @@ func (s *Server) Recover() {
 
 func (s *Server) report(panicked any) {
 	s.Stats.Panics.Add(1)
-	s.log.Error("serving HTTP failed by a fault in this program", zap.Any("panic", panicked), zap.Stack("stack"))
+	s.log.Error("panic while serving HTTP: a bug in this program", zap.Any("panic", panicked), zap.Stack("stack"))
 }
 
-// Serve has handler answer what arrives at the listener until ctx is done. Then it closes
-// the listener, and returns when the responses under way are sent.
+// Serve serves handler on the listener until ctx is done. Then it closes the listener, and
+// returns when the responses in progress are sent.
 func (s *Server) Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := s.httpServer(ctx, handler)
 	ended := make(chan error, 1)
@@ -70,7 +71,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, handler http.Handler
 	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if server.Shutdown(timeout) != nil {
-		_ = server.Close() // what has not been sent by now is given up
+		_ = server.Close() // abandon responses that are not sent by now
 	}
 	<-ended
 	return nil
@@ -85,16 +86,16 @@ func (s *Server) httpServer(ctx context.Context, handler http.Handler) *http.Ser
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          s.ErrorLog(),
-		// Else OPTIONS * is answered beside the handler.
+		// Otherwise net/http answers OPTIONS * itself.
 		DisableGeneralOptionsHandler: true,
 
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 }
 
-// ErrorLog returns a log of warnings for what wants one of the standard library.
+// ErrorLog returns a standard library logger that logs warnings.
 func (s *Server) ErrorLog() *log.Logger {
-	l, _ := zap.NewStdLogAt(s.log, zap.WarnLevel) // fails for unknown levels alone
+	l, _ := zap.NewStdLogAt(s.log, zap.WarnLevel) // fails for unknown levels only
 	return l
 }
 
@@ -109,8 +110,8 @@ func (s *Server) readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// recovering breaks off the response of a handler that panics: the client must not take a
-// part of it for the whole.
+// recovering aborts the response of a handler that panics, so that the client doesn't take
+// a part of it for the whole.
 func (s *Server) recovering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

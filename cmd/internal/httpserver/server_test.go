@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// hello is a handler with a fault.
+// hello is a handler that panics on one path.
 func hello() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello "+r.URL.Path) })
@@ -30,7 +30,7 @@ func hello() http.Handler {
 	return mux
 }
 
-// serving serves a handler at a port of loopback until the end of the test.
+// serving serves a handler on a loopback port until the end of the test.
 func serving(t *testing.T, s *Server, handler http.Handler) (address string) {
 	t.Helper()
 	l, err := Listen(t.Context(), "127.0.0.1:0", zap.NewNop())
@@ -49,8 +49,8 @@ func serving(t *testing.T, s *Server, handler http.Handler) (address string) {
 	return l.Addr().String()
 }
 
-// TestRequests sends what clients may send.
-func TestRequests(t *testing.T) {
+// TestRequestsWithinLimits: larger and other ones are rejected.
+func TestRequestsWithinLimits(t *testing.T) {
 	address := serving(t, New(zap.NewNop()), hello())
 	much := "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 3*maxHeader) + "\r\n\r\n"
 	for _, c := range []struct{ request, response, body string }{
@@ -94,9 +94,9 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-// TestHandlerPanics: the server goes on, the fault is counted and logged, and nobody takes
-// the half response for a whole one.
-func TestHandlerPanics(t *testing.T) {
+// TestHandlerPanicAbortsResponse: it is counted and logged, the server continues, and no
+// client takes half a response for a whole one.
+func TestHandlerPanicAbortsResponse(t *testing.T) {
 	core, logged := observer.New(zapcore.DebugLevel)
 	s := New(zap.New(core))
 	address := serving(t, s, hello())
@@ -122,8 +122,8 @@ func TestHandlerPanics(t *testing.T) {
 	}
 }
 
-// TestRecover: what a handler starts can be kept from ending the program.
-func TestRecover(t *testing.T) {
+// TestRecoverInGoroutineOfHandler: a panic there doesn't end the program, and is counted.
+func TestRecoverInGoroutineOfHandler(t *testing.T) {
 	s := New(zap.NewNop())
 	done := make(chan struct{})
 	go func() {
@@ -137,7 +137,7 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// pipes is a listener of connections in memory, for which time can be passed.
+// pipes is a listener of connections in memory, as synctest needs.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -149,8 +149,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
-// TestSlowClients: whoever dawdles is given up after a time, and not before.
-func TestSlowClients(t *testing.T) {
+// TestSlowClientsTimeOut: each phase of a connection after its time, and not before.
+func TestSlowClientsTimeOut(t *testing.T) {
 	for name, c := range map[string]struct {
 		sends string
 		after time.Duration
@@ -199,7 +199,7 @@ func slowClient(t *testing.T, sends string, after time.Duration) {
 	}
 }
 
-// noticing is a connection of which it is noticed that it is closed.
+// noticing is a connection that reports when it is closed.
 type noticing struct {
 	net.Conn
 	closed chan struct{}
@@ -214,9 +214,8 @@ func (n noticing) Close() error {
 	return n.Conn.Close()
 }
 
-// TestMaxConnections: of many clients at once no more are served at a time than may be,
-// and in the end all.
-func TestMaxConnections(t *testing.T) { synctest.Test(t, maxConnectionsAtATime) }
+// TestAtMostMaxConnectionsAtATime: the other clients wait, and all are served in the end.
+func TestAtMostMaxConnectionsAtATime(t *testing.T) { synctest.Test(t, maxConnectionsAtATime) }
 
 func maxConnectionsAtATime(t *testing.T) {
 	const clients = 3 * maxConnections
@@ -256,8 +255,9 @@ func maxConnectionsAtATime(t *testing.T) {
 	}
 }
 
-// TestEnd: a response under way is sent, one that hangs is given up, and the port is free.
-func TestEnd(t *testing.T) {
+// TestShutdownFinishesResponses: one in progress is sent, one that hangs is abandoned, and
+// the port is free.
+func TestShutdownFinishesResponses(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		l, err := Listen(t.Context(), "127.0.0.1:0", zap.NewNop())
 		if err != nil {
@@ -295,7 +295,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// exhausted is a listener that fails so often, then is closed.
+// exhausted is a listener that fails a number of times, then is closed.
 type exhausted struct {
 	net.Listener
 	failures int
@@ -309,8 +309,8 @@ func (l *exhausted) Accept() (net.Conn, error) {
 	return nil, syscall.ENOMEM
 }
 
-// TestAcceptFails: what goes on failing neither ends the server nor takes the processor.
-func TestAcceptFails(t *testing.T) {
+// TestAcceptIsRetriedAfterDelay: failures neither end the server nor use up the CPU.
+func TestAcceptIsRetriedAfterDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		l := &retryListener{Listener: &exhausted{failures: 3}, log: zap.NewNop()}

@@ -2,12 +2,12 @@ package logging
 
 import "errors"
 
-// Format is the log's; the zero value is FormatAuto.
+// Format is the format of the log. The zero value is FormatAuto.
 type Format uint8
 
 // The formats of the log.
 const (
-	FormatAuto Format = iota // for the systemd journal where that reads, else for people
+	FormatAuto Format = iota // FormatJournald if the journal reads the output, else FormatConsole
 	FormatConsole
 	FormatJournald
 	FormatJSON

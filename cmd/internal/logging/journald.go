@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// journald puts the priority in front of what a console encoder makes.
+// journald is a console encoder whose lines begin with their priority.
 type journald struct{ zapcore.Encoder }
 
 func newJournald() zapcore.Encoder {
@@ -28,8 +28,8 @@ func (j journald) EncodeEntry(e zapcore.Entry, fields []zapcore.Field) (*buffer.
 	return j.Encoder.EncodeEntry(e, fields)
 }
 
-// Say writes text that is not of a log so that the journal knows the level of each
-// line, where w leads there.
+// Say writes text that is not part of the log. If the journal reads w, each line begins
+// with its priority.
 func Say(w io.Writer, level zapcore.Level, text string) {
 	prefix := ""
 	if journalReads(w) {
@@ -38,7 +38,7 @@ func Say(w io.Writer, level zapcore.Level, text string) {
 	fmt.Fprintln(w, prefix+strings.ReplaceAll(text, "\n", "\n"+prefix))
 }
 
-// priority is that of syslog(3), as sd-daemon(3) writes it.
+// priority returns the priority of syslog(3) as sd-daemon(3) writes it.
 func priority(level zapcore.Level) string {
 	switch {
 	case level < zapcore.InfoLevel:

@@ -13,36 +13,36 @@ import (
 
 const (
 	limitPeriod = time.Minute
-	limitBurst  = 5  // lines of one message in its first period
-	maxReasons  = 16 // of one message that are counted apart at a time
+	limitBurst  = 5  // lines of one kind in its first period
+	maxReasons  = 16 // of one message that are counted separately at a time
 )
 
-// limit lets a message with one reason through a few times, then once a minute, with a count, for as
-// long as it goes on. zap's own sampler drops without saying so.
+// limit writes lines of one kind a few times, then once a minute with a count as long as
+// they continue. zap's own sampler drops lines without a trace.
 func limit(core zapcore.Core) zapcore.Core {
 	return &limiter{Core: core, repeats: &repeats{of: map[kind]*repeated{}, reasons: map[kind]int{}}}
 }
 
-// limiter is a Core that counts what repeats itself.
+// limiter is a Core that counts repeated lines.
 type limiter struct {
 	zapcore.Core
 	repeats *repeats
 	with    []zapcore.Field // of all its lines
 }
 
-// repeats are shared by a logger and those made of it.
+// repeats are shared by a logger and those derived from it.
 type repeats struct {
 	mu      sync.Mutex
 	of      map[kind]*repeated
-	reasons map[kind]int // so many of a message, whose kind has none
+	reasons map[kind]int // reasons in of for each message, whose kind has reason 0
 }
 
-// kind is what makes two lines the same: the message and its reason, such as a collector, an
-// error or problems. What is only counted or measured is no reason.
+// kind identifies lines that repeat each other: by the level, the message and the reason,
+// such as a collector, an error or problems. Numbers and durations are not part of it.
 type kind struct {
 	level   zapcore.Level
 	message string
-	reason  uint64 // a hash, or 0 where there are too many to count them apart
+	reason  uint64 // a hash; 0 if there are too many to count them separately
 }
 
 func kindOf(e zapcore.Entry, lists ...[]zapcore.Field) kind {
@@ -60,10 +60,10 @@ func kindOf(e zapcore.Entry, lists ...[]zapcore.Field) kind {
 	return kind{e.Level, e.Message, h.Sum64()}
 }
 
-// repeated is a message in one period.
+// repeated are the lines of one kind in one period.
 type repeated struct {
-	left  int // to let through
-	more  int // that were not
+	left  int // lines that may be written
+	more  int // lines that were counted instead
 	last  func(suffix string) error
 	timer *time.Timer
 }
@@ -83,7 +83,7 @@ func (l *limiter) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 
 // Write implements zapcore.Core.
 func (l *limiter) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if l.repeats.admit(kindOf(e, l.with, fields), func(suffix string) error {
+	if l.repeats.allow(kindOf(e, l.with, fields), func(suffix string) error {
 		e.Message += suffix
 		return l.Core.Write(e, fields)
 	}) {
@@ -92,13 +92,14 @@ func (l *limiter) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// Sync implements zapcore.Core. It writes what was counted so far.
+// Sync implements zapcore.Core. It writes the counts so far.
 func (l *limiter) Sync() error {
 	return errors.Join(l.repeats.flush(), l.Core.Sync())
 }
 
-// admit tells whether to write a line, else keeps last for the line with the count.
-func (s *repeats) admit(k kind, last func(suffix string) error) bool {
+// allow reports whether to write a line. Otherwise it counts the line, and stores last, which
+// writes it with a suffix.
+func (s *repeats) allow(k kind, last func(suffix string) error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := kind{level: k.level, message: k.message}
@@ -123,7 +124,8 @@ func (s *repeats) admit(k kind, last func(suffix string) error) bool {
 	return false
 }
 
-// period ends one: the next begins with its count, or the message is forgotten.
+// period ends a period: it writes the count and begins the next, or forgets the kind if
+// the count is 0.
 func (s *repeats) period(k kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +134,7 @@ func (s *repeats) period(k kind) {
 		s.forget(k)
 		return
 	}
-	_ = r.tell() // as zap does with a log that can't be written
+	_ = r.writeCount() // zap ignores a log that can't be written, too
 	r.left = 0
 	r.timer.Reset(limitPeriod)
 }
@@ -154,13 +156,13 @@ func (s *repeats) flush() error {
 	var errs []error
 	for _, r := range s.of {
 		if r.more > 0 {
-			errs = append(errs, r.tell())
+			errs = append(errs, r.writeCount())
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (r *repeated) tell() error {
+func (r *repeated) writeCount() error {
 	err := r.last(fmt.Sprintf(" (and %d more in the last minute)", r.more))
 	r.more, r.last = 0, nil
 	return err

@@ -42,7 +42,8 @@ type step struct {
 	want string
 }
 
-func TestRepeats(t *testing.T) {
+// TestRepeatedLinesAreCounted: a burst is written, the rest counted once a minute.
+func TestRepeatedLinesAreCounted(t *testing.T) {
 	const five = "<4>x|<4>x|<4>x|<4>x|<4>x|"
 	cases := []struct {
 		name  string
@@ -79,9 +80,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// Messages are counted apart, by level too, but with all loggers made of one, and
-// whatever their fields.
-func TestKinds(t *testing.T) {
+// TestKindsAreLevelAndMessage: numbers don't distinguish lines, nor does the derived logger.
+func TestKindsAreLevelAndMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
@@ -99,8 +99,8 @@ func TestKinds(t *testing.T) {
 	})
 }
 
-// Each collector is named, however many say the same.
-func TestCollectorsAreApart(t *testing.T) {
+// TestCollectorsAreCountedSeparately: each is named, however many have the same message.
+func TestCollectorsAreCountedSeparately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
@@ -125,8 +125,8 @@ func TestCollectorsAreApart(t *testing.T) {
 	})
 }
 
-// Of many refusals each reason is told, and none of them over and over.
-func TestReasonsAreApart(t *testing.T) {
+// TestReasonsAreCountedSeparately: each is written, and none of them all the time.
+func TestReasonsAreCountedSeparately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
@@ -137,15 +137,15 @@ func TestReasonsAreApart(t *testing.T) {
 		said := out.take()
 		for text, want := range map[string]int{"reason 0": 5, "reason 1": 5, "reason 2": 5, "because 0": 5, "because 1": 5} {
 			if got := strings.Count(said, text); got != want {
-				t.Errorf("%s: told %d times, want %d", text, got, want)
+				t.Errorf("%s: written %d times, want %d", text, got, want)
 			}
 		}
 		time.Sleep(time.Hour)
 	})
 }
 
-// Reasons without end are bounded: what is beyond is counted together.
-func TestTooManyReasons(t *testing.T) {
+// TestReasonsAreBounded: those beyond maxReasons are counted together.
+func TestReasonsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
@@ -165,8 +165,8 @@ func TestTooManyReasons(t *testing.T) {
 	})
 }
 
-// The end of the program doesn't swallow counts.
-func TestSync(t *testing.T) {
+// TestSyncWritesCounts: so the end of the program doesn't swallow them.
+func TestSyncWritesCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lines
 		log := logging.New(&out, logging.FormatJournald, zap.InfoLevel)
@@ -194,7 +194,8 @@ var errFull = errors.New("full")
 
 func (failing) Write([]byte) (int, error) { return 0, errFull }
 
-func TestSyncFails(t *testing.T) {
+// TestSyncReturnsWriteError: a log that can't be written is reported.
+func TestSyncReturnsWriteError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := logging.New(failing{}, logging.FormatJournald, zap.InfoLevel).WithOptions(zap.ErrorOutput(new(discard)))
 		for range 7 {

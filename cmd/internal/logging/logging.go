@@ -1,7 +1,7 @@
-// Package logging writes the log for whoever reads it: a person at a terminal, the
-// systemd journal, or a program.
+// Package logging writes the log for its reader: a person at a terminal, the systemd
+// journal, or a program.
 //
-//	zap entries -> limit (repeats are counted) -> console | journald | JSON
+//	zap entries -> limit (counts repeats) -> console | journald | JSON
 package logging
 
 import (
@@ -12,15 +12,14 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// New returns a logger that writes to w from level on. What repeats itself is counted
+// New returns a logger that writes lines of at least level to w. Repeated lines are counted
 // instead of written; Sync writes the counts.
 func New(w io.Writer, format Format, level zapcore.LevelEnabler) *zap.Logger {
 	core := zapcore.NewCore(encoder(w, format), zapcore.Lock(zapcore.AddSync(w)), level)
 	return zap.New(limit(core))
 }
 
-// encoder takes the format at its word; FormatAuto is the journal's where that reads,
-// else people's.
+// encoder returns the encoder of a format. It resolves FormatAuto by the reader of w.
 func encoder(w io.Writer, format Format) zapcore.Encoder {
 	if format == FormatAuto {
 		format = FormatConsole
@@ -37,7 +36,7 @@ func encoder(w io.Writer, format Format) zapcore.Encoder {
 	return newConsole(isTerminal(w))
 }
 
-// newConsole writes for people. Who watches a terminal knows the day.
+// newConsole returns an encoder for people. On a terminal it leaves out the date.
 func newConsole(terminal bool) zapcore.Encoder {
 	c := zap.NewProductionEncoderConfig()
 	c.EncodeTime = zapcore.TimeEncoderOfLayout(time.DateTime)

@@ -16,7 +16,8 @@ import (
 	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
-func TestFormats(t *testing.T) {
+// TestEachFormat: of one line with fields.
+func TestEachFormat(t *testing.T) {
 	const warning = `trouble  {"setting": "acct", "tries": 3, "after": "2s"}`
 	cases := []struct {
 		format logging.Format
@@ -38,7 +39,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-func TestPriorities(t *testing.T) {
+// TestJournalLinesBeginWithPriority: of their level.
+func TestJournalLinesBeginWithPriority(t *testing.T) {
 	var b bytes.Buffer
 	log := logging.New(&b, logging.FormatJournald, zap.DebugLevel)
 	log.Debug("a")
@@ -51,8 +53,8 @@ func TestPriorities(t *testing.T) {
 	}
 }
 
-// Every line of the JSON format is an object, whatever it tells.
-func TestJSONLines(t *testing.T) {
+// TestEachJSONLineIsAnObject: whatever the message and fields contain.
+func TestEachJSONLineIsAnObject(t *testing.T) {
 	var b bytes.Buffer
 	log := logging.New(&b, logging.FormatJSON, zap.InfoLevel)
 	log.Info("two\nlines", zap.Error(fmt.Errorf("quote \" and \xff")))
@@ -65,8 +67,8 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
-// A line never looks like two to the journal, which reads line by line.
-func TestOneLine(t *testing.T) {
+// TestNewlinesDoNotSplitJournalEntries: the journal reads line by line.
+func TestNewlinesDoNotSplitJournalEntries(t *testing.T) {
 	var b bytes.Buffer
 	logging.New(&b, logging.FormatJournald, zap.InfoLevel).Info("said", zap.String("what", "one\ntwo"))
 	if got, want := b.String(), "<6>said  {\"what\": \"one\\ntwo\"}\n"; got != want {
@@ -74,8 +76,9 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
-// Auto writes for the journal only if the stream is the one that systemd has named.
-func TestAuto(t *testing.T) {
+// TestAutoFollowsJournalStream: the format is journald only if the stream is the one that
+// systemd names.
+func TestAutoFollowsJournalStream(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// journalReads tells whether w is the stream to the journal that systemd has named in
-// $JOURNAL_STREAM. The name alone isn't enough: standard error may go elsewhere.
+// journalReads reports whether w is the stream to the journal that systemd names in
+// $JOURNAL_STREAM. That it is set isn't enough: standard error may be redirected.
 func journalReads(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

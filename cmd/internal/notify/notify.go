@@ -1,5 +1,5 @@
-// Package notify tells the service manager how the program fares, as sd_notify(3)
-// describes it. Where no manager listens, it does nothing.
+// Package notify reports the program's state to the service manager, as sd_notify(3)
+// describes. Without a manager it does nothing.
 //
 //	Tell(Ready), Alive(now) -> datagrams to $NOTIFY_SOCKET
 package notify
@@ -14,47 +14,46 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// What a service tells of itself.
+// States of a service.
 const (
-	Ready    = daemon.SdNotifyReady // has started, or is done with reloading
+	Ready    = daemon.SdNotifyReady // has started, or has finished reloading
 	Stopping = daemon.SdNotifyStopping
 )
 
-// patience bounds the wait for a manager that doesn't read: it has hung, and the
-// router goes on without it.
-const patience = 2 * time.Second
+// sendTimeout bounds the wait for a manager that doesn't read.
+const sendTimeout = 2 * time.Second
 
-// Manager is the service manager; the zero Manager is none. It belongs to one goroutine: the one whose life it
-// is to watch.
+// Manager is the service manager. The zero Manager does nothing. Only one goroutine may use
+// it: the one that the manager is to watch.
 type Manager struct {
-	address  string        // of its socket; "" = there is none
-	interval time.Duration // between two signs of life; 0 = it wants none
-	due      int64         // the next one, monotonic
+	address  string        // of its socket; "": no manager
+	interval time.Duration // between two heartbeats; 0: it expects none
+	due      int64         // when the next one is due, monotonic
 	report   func(error)
 }
 
-// New returns the manager that has started the process, as $NOTIFY_SOCKET and
-// $WATCHDOG_USEC tell. What fails is reported and is no reason to stop.
+// New returns the manager that started the process, by $NOTIFY_SOCKET and $WATCHDOG_USEC.
+// Its methods call report with their errors.
 func New(report func(error)) *Manager {
 	m := &Manager{address: os.Getenv("NOTIFY_SOCKET"), report: report}
 	period, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		report(err)
 	}
-	m.interval = period / 3 // in time, even when one comes late
+	m.interval = period / 3 // in time even if one is late
 	return m
 }
 
-// Status is a line for people about how the service fares.
+// Status returns a line that shows text as the service's status.
 func Status(text string) string { return "STATUS=" + text }
 
-// Reloading is said when the configuration is about to be read again; Ready is said
-// after it, whether or not the configuration was good.
+// Reloading returns the lines that announce a reload. Ready must follow, whether or not the
+// reload succeeds.
 func Reloading() string {
 	return daemon.SdNotifyReloading + "\n" + strings.TrimSuffix(daemon.SdNotifyMonotonicUsec(), "\n")
 }
 
-// Tell passes lines on, in one message.
+// Tell sends lines in one message.
 func (m *Manager) Tell(lines ...string) {
 	if m.address == "" {
 		return
@@ -64,8 +63,8 @@ func (m *Manager) Tell(lines ...string) {
 	}
 }
 
-// Alive gives a sign of life where one is due at now, of a monotonic clock, and
-// returns when it is to be called again at the latest.
+// Alive sends a heartbeat if one is due at now, of a monotonic clock, and returns when to
+// call it again at the latest.
 func (m *Manager) Alive(now int64) (due int64) {
 	if m.address == "" || m.interval == 0 {
 		return math.MaxInt64
@@ -77,14 +76,14 @@ func (m *Manager) Alive(now int64) (due int64) {
 	return m.due
 }
 
-// send is the library's SdNotify, which would wait without end.
+// send does what the library's SdNotify does, but with a timeout.
 func (m *Manager) send(message string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Net: "unixgram", Name: m.address})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
 	_, err = conn.Write([]byte(message))

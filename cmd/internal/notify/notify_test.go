@@ -13,7 +13,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/notify"
 )
 
-// listen is a service manager's socket, which the environment names.
+// listen opens a service manager's socket and sets $NOTIFY_SOCKET to it.
 func listen(t *testing.T, address string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: address})
@@ -27,7 +27,7 @@ func listen(t *testing.T, address string) *net.UnixConn {
 	return conn
 }
 
-// heard returns what was said, up to a mark that this function itself sends.
+// heard returns the lines received so far. It sends a marker to know the end of them.
 func heard(t *testing.T, conn *net.UnixConn, m *notify.Manager) (messages []string) {
 	t.Helper()
 	const mark = "the end"
@@ -44,12 +44,13 @@ func heard(t *testing.T, conn *net.UnixConn, m *notify.Manager) (messages []stri
 	}
 }
 
-// silent fails the test on a report.
+// silent returns a report function that fails the test.
 func silent(t *testing.T) func(error) {
 	return func(err error) { t.Error(err) }
 }
 
-func TestTell(t *testing.T) {
+// TestTellSendsLinesInOneMessage: to sockets in the file system and abstract ones.
+func TestTellSendsLinesInOneMessage(t *testing.T) {
 	for _, address := range []string{
 		filepath.Join(t.TempDir(), "notify"),
 		fmt.Sprintf("@conntally-notify-test-%d", os.Getpid()), // an abstract one
@@ -65,7 +66,8 @@ func TestTell(t *testing.T) {
 	}
 }
 
-func TestReloading(t *testing.T) {
+// TestReloadingHasMonotonicTime: as systemd requires, and no empty line.
+func TestReloadingHasMonotonicTime(t *testing.T) {
 	var usec uint64
 	if n, err := fmt.Sscanf(notify.Reloading(), "RELOADING=1\nMONOTONIC_USEC=%d", &usec); n != 1 || err != nil || usec == 0 {
 		t.Errorf("%q", notify.Reloading())
@@ -75,7 +77,8 @@ func TestReloading(t *testing.T) {
 	}
 }
 
-func TestAlive(t *testing.T) {
+// TestHeartbeatsThreeTimesPerPeriod: of $WATCHDOG_USEC, or none without it.
+func TestHeartbeatsThreeTimesPerPeriod(t *testing.T) {
 	const second = int64(time.Second)
 	own, other := fmt.Sprint(os.Getpid()), fmt.Sprint(os.Getpid()+1)
 	cases := []struct {
@@ -113,7 +116,8 @@ func TestAlive(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+// TestWithoutManagerNothingIsSent: and nothing is reported.
+func TestWithoutManagerNothingIsSent(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "30000000")
 	m := notify.New(silent(t))
@@ -123,8 +127,8 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// What a manager does wrong is reported, and holds nobody up.
-func TestFailures(t *testing.T) {
+// TestFailuresOfManagerAreReported: and none blocks the program.
+func TestFailuresOfManagerAreReported(t *testing.T) {
 	var reports []error
 	report := func(err error) { reports = append(reports, err) }
 	for _, c := range []struct {
