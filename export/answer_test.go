@@ -31,7 +31,7 @@ func TestSilentHost(t *testing.T) {
 					c.finish(clock.now())
 				}
 				for deadline := time.Now().Add(patience); c.Stats.LostFlows.Load() < 3; time.Sleep(10 * time.Millisecond) {
-					c.Failure(clock.now())
+					_ = c.Failure(clock.now())
 					if time.Now().After(deadline) {
 						t.Fatalf("%d of 3 flows are known to be lost", c.Stats.LostFlows.Load())
 					}

@@ -19,6 +19,7 @@ const patience = time.Minute // only against hanging
 // output is what a Sink writes to. Its reader may be blocked, and its writes may fail.
 type output struct {
 	gate chan struct{} // where set, a write waits for it to be closed
+	hang chan struct{} // gets a value when one does
 	mu   sync.Mutex
 	err  error
 	text bytes.Buffer
@@ -26,6 +27,10 @@ type output struct {
 
 func (o *output) Write(b []byte) (int, error) {
 	if o.gate != nil {
+		select {
+		case o.hang <- struct{}{}:
+		default:
+		}
 		<-o.gate
 	}
 	o.mu.Lock()
@@ -150,9 +155,12 @@ func TestFailedWritesAreCounted(t *testing.T) {
 
 // TestSinkAllocatesNothing: in the loop's goroutine, once warm.
 func TestSinkAllocatesNothing(t *testing.T) {
-	out := &output{gate: make(chan struct{})} // printing itself allocates
+	out := &output{gate: make(chan struct{}), hang: make(chan struct{}, 1)}
 	s := NewSink(out)
 	p := pair()
+	s.Export(p)
+	s.Flush(conntrack.Timestamp{})
+	<-out.hang // printing itself allocates
 	round := func() {
 		for range 100 {
 			s.Export(p)
