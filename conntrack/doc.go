@@ -2,7 +2,7 @@
 // else in this module is built on them.
 //
 //	ctnetlink ┐
-//	          ├ Source ─> func(*Event): Kind, Orig and Reply Tuple, Counters, times, State
+//	          ├ Source ─> func(*Event): Type, Orig and Reply Tuple, Counters, times, State
 //	(others)  ┘
 //
 // A Source tells of connections: its Dump of all that live, its Wait of those that end.

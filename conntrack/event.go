@@ -53,20 +53,20 @@ const (
 	Reply
 )
 
-// Kind says what an Event reports.
-type Kind uint8
+// EventType is where an Event comes from.
+type EventType uint8
 
-// An entry is met alive in a dump, or reported once when it ends.
+// The types of events.
 const (
-	Live Kind = iota + 1
-	Destroyed
+	Dump    EventType = iota + 1 // a living entry, read from a dump
+	Destroy                      // the end of an entry, which the kernel reports once
 )
 
 // Event is one conntrack entry as the kernel described it in one message. It
 // holds no pointer and no borrowed memory; a reader may hand out the same Event
 // again and again, so it is valid only until the callback returns.
 type Event struct {
-	Kind Kind
+	Type EventType
 	At   Timestamp // when its datagram was read
 	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
 	// up in. They are equal unless a rule sets a zone for one direction alone: then the
@@ -85,7 +85,7 @@ type Event struct {
 	// 0 where absent: Start without nf_conntrack_timestamp=1, Stop in a dump.
 	Start, Stop int64
 	// Timeout is what was left of the entry's life, in whole seconds rounded
-	// down. In a Destroyed event its presence says that the entry was removed
+	// down. In a Destroy event its presence says that the entry was removed
 	// before its time.
 	Timeout    uint32
 	HasTimeout bool
@@ -93,9 +93,9 @@ type Event struct {
 	// 0 for other protocols, and for an offloaded entry.
 	State uint8
 	// TCPFlags are what the kernel knows of each direction's sender, by Direction; 0 in a
-	// Destroyed event and for an offloaded entry.
+	// Destroy event and for an offloaded entry.
 	TCPFlags [2]TCPFlags
-	// Portid names the program that deleted a Destroyed entry; 0 is the kernel.
+	// Portid names the program that deleted the entry of a Destroy event; 0 is the kernel.
 	Portid uint32
 }
 

@@ -24,7 +24,7 @@ func steady(n int) (*Table, []conntrack.Event) {
 	entries := make([]conntrack.Event, n)
 	for i := range entries {
 		entries[i] = conntrack.Event{
-			Kind: conntrack.Live, At: now, ID: uint32(i), Counted: true, Start: now.Wall,
+			Type: conntrack.Dump, At: now, ID: uint32(i), Counted: true, Start: now.Wall,
 			Orig:  tuple(conntrack.ProtoUDP, "192.168.77.10:1024", "198.51.100.20:443"),
 			Reply: tuple(conntrack.ProtoUDP, "198.51.100.20:443", "192.168.77.10:1024"),
 		}
@@ -71,7 +71,7 @@ func TestDumpsAndEndsAllocateNothing(t *testing.T) {
 	round := func() {
 		for i := range entries {
 			*e = entries[i]
-			e.Kind, e.Stop = conntrack.Destroyed, e.At.Wall
+			e.Type, e.Stop = conntrack.Destroy, e.At.Wall
 			table.Apply(e)
 			entries[i].Start++
 			entries[i].Counters = [2]conntrack.Counters{}
@@ -103,7 +103,7 @@ func TestMemoryPerFlow(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	table := NewTable(testOptions(), testTimeouts(), discard{}, conntrack.Timestamp{Mono: 1, Wall: epoch})
-	e := conntrack.Event{Kind: conntrack.Live, Counted: true, Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
+	e := conntrack.Event{Type: conntrack.Dump, Counted: true, Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
 	for i := range flows {
 		e.ID = uint32(i)
 		table.Apply(&e)

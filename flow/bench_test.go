@@ -60,13 +60,13 @@ func begin(table *Table, entries []conntrack.Event, meet bool) {
 		e := &entries[i]
 		e.At.Mono += int64(10 * time.Second)
 		e.At.Wall += int64(10 * time.Second)
-		e.Start, e.Stop, e.Kind = e.At.Wall, 0, conntrack.Live
+		e.Start, e.Stop, e.Type = e.At.Wall, 0, conntrack.Dump
 		e.Counters = [2]conntrack.Counters{}
 		if meet {
 			table.Apply(e)
 		}
 		moves(e)
-		e.Kind, e.Stop = conntrack.Destroyed, e.At.Wall
+		e.Type, e.Stop = conntrack.Destroy, e.At.Wall
 	}
 	table.EndDump(entries[0].At)
 }

@@ -51,7 +51,7 @@ func TestRecordEndsAtLastPacket(t *testing.T) {
 
 			e.State, e.Status = c.state, c.status
 			shown := *e
-			shown.Kind, shown.Portid = conntrack.Destroyed, c.portid
+			shown.Type, shown.Portid = conntrack.Destroy, c.portid
 			shown.Timeout, shown.HasTimeout = c.timeout, c.timeout != 0
 			if c.stop != 0 {
 				shown.Stop = start.Wall + c.stop

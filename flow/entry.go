@@ -57,7 +57,7 @@ func (en *entry) updateState(e *conntrack.Event) {
 		return
 	}
 	en.state = e.State
-	if e.Kind == conntrack.Live { // a DESTROY has no flags
+	if e.Type == conntrack.Dump { // a DESTROY has no flags
 		en.midstream = e.PickedUp()
 	}
 }
@@ -66,7 +66,7 @@ func (en *entry) updateState(e *conntrack.Event) {
 // time is not known to have passed. Offloaded entries have neither state nor flags. An
 // entry that is seen only at its end, without flags, began since the last dump.
 func startsMidstream(e *conntrack.Event) bool {
-	return e.Kind == conntrack.Live && e.Orig.Proto == conntrack.ProtoTCP &&
+	return e.Type == conntrack.Dump && e.Orig.Proto == conntrack.ProtoTCP &&
 		(e.State == 0 || e.PickedUp())
 }
 

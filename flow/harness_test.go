@@ -79,14 +79,14 @@ func (h *harness) dump(entries ...*conntrack.Event) {
 
 func (h *harness) live(e *conntrack.Event) {
 	shown := *e
-	shown.Kind, shown.At, shown.Stop = conntrack.Live, h.now, 0
+	shown.Type, shown.At, shown.Stop = conntrack.Dump, h.now, 0
 	h.table.Apply(&shown)
 }
 
 // expire ends an entry as its timer does; stop is when.
 func (h *harness) expire(e *conntrack.Event, stop int64) {
 	shown := *e
-	shown.Kind, shown.At, shown.Stop, shown.HasTimeout = conntrack.Destroyed, h.now, stop, false
+	shown.Type, shown.At, shown.Stop, shown.HasTimeout = conntrack.Destroy, h.now, stop, false
 	h.table.Apply(&shown)
 }
 

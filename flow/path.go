@@ -74,7 +74,7 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 // that ends takes the new path only if no change came after its last packet.
 func (t *Table) pathChanged(en *entry, e *conntrack.Event, path Path) int64 {
 	first, last := t.options.Routes.Changed(en.version, e, en.path, path)
-	if e.Kind == conntrack.Destroyed {
+	if e.Type == conntrack.Destroy {
 		return last
 	}
 	return first

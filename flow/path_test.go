@@ -221,7 +221,7 @@ func TestRouteChangeNearPacketWaitsForNextRecord(t *testing.T) {
 // end shows an end as it is.
 func (h *harness) end(e *conntrack.Event) {
 	shown := *e
-	shown.Kind, shown.At = conntrack.Destroyed, h.now
+	shown.Type, shown.At = conntrack.Destroy, h.now
 	h.table.Apply(&shown)
 }
 

@@ -84,7 +84,7 @@ func TestRefusedRetriesAllCount(t *testing.T) {
 	e := h.entry(conntrack.ProtoTCP)
 	e.Start, e.State = 0, conntrack.TCPClose
 	moves(e)
-	e.Kind, e.At, e.HasTimeout = conntrack.Destroyed, h.now, true
+	e.Type, e.At, e.HasTimeout = conntrack.Destroy, h.now, true
 	for range 3 {
 		h.table.Apply(e)
 	}

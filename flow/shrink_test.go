@@ -36,7 +36,7 @@ func newCrowd() *crowd {
 // entry is number i of the crowd; what has a mark is left out.
 func (c *crowd) entry(i int, mark uint32) *conntrack.Event {
 	c.e = conntrack.Event{
-		Kind: conntrack.Live, At: c.now, ID: uint32(i), Mark: mark, Counted: true, Start: epoch + int64(i),
+		Type: conntrack.Dump, At: c.now, ID: uint32(i), Mark: mark, Counted: true, Start: epoch + int64(i),
 		Orig:     tuple(conntrack.ProtoUDP, "192.0.2.1:1", "198.51.100.1:1"),
 		Reply:    tuple(conntrack.ProtoUDP, "198.51.100.1:1", "192.0.2.1:1"),
 		Counters: [2]conntrack.Counters{{Packets: uint64(c.now.Mono), Bytes: uint64(c.now.Mono)}},
@@ -63,7 +63,7 @@ func (c *crowd) dump(n, leftOut int) {
 func (c *crowd) end(from, to int) {
 	for i := from; i < to; i++ {
 		e := c.entry(i, 0)
-		e.Kind, e.Stop = conntrack.Destroyed, c.now.Wall
+		e.Type, e.Stop = conntrack.Destroy, c.now.Wall
 		c.table.Apply(e)
 		c.table.NewCheckpoints()
 	}

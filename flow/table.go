@@ -107,7 +107,7 @@ func (t *Table) Apply(e *conntrack.Event) {
 	switch {
 	case !e.Counted:
 		t.countUncounted(e)
-	case e.Kind == conntrack.Destroyed:
+	case e.Type == conntrack.Destroy:
 		t.applyDestroy(e)
 	default:
 		t.applyDump(e)
@@ -119,7 +119,7 @@ func (t *Table) countUncounted(e *conntrack.Event) {
 	switch {
 	case !isLocal(e):
 		t.Stats.Uncounted.Add(1)
-	case e.Kind == conntrack.Destroyed:
+	case e.Type == conntrack.Destroy:
 		t.Stats.Excluded.Add(1)
 	}
 }

@@ -148,10 +148,10 @@ func (p *path) fresh(met bool) {
 		e.At, e.Start, e.Stop = now, now.Wall, 0
 		if met {
 			live := *e
-			live.Kind, live.State, live.Counters = conntrack.Live, conntrack.TCPEstablished, [2]conntrack.Counters{}
+			live.Type, live.State, live.Counters = conntrack.Dump, conntrack.TCPEstablished, [2]conntrack.Counters{}
 			p.table.Apply(&live)
 		}
-		e.Kind, e.Stop = conntrack.Destroyed, now.Wall
+		e.Type, e.Stop = conntrack.Destroy, now.Wall
 	}
 	p.table.EndDump(p.clock())
 	p.want += 2 * burst

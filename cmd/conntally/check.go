@@ -27,7 +27,7 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 			return usageError("%w", err)
 		}
 	}
-	results := check.Results(check.Look(ctx, wanted(c, *file)))
+	results := check.Results(check.ReadState(ctx, requirements(c, *file)))
 	if *asJSON {
 		if err := check.PrintJSON(stdout, results); err != nil {
 			return err
@@ -44,9 +44,9 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 // shellBytes is what a shell takes as it is.
 const shellBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 
-// wanted is what the check needs of the configuration.
-func wanted(c *config.Config, file string) check.Wanted {
-	w := check.Wanted{
+// requirements is what the check needs of the configuration.
+func requirements(c *config.Config, file string) check.Requirements {
+	w := check.Requirements{
 		File:          file != "",
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Track: c.Conntrack.Track,
 		Command: "conntally check",

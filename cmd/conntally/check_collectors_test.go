@@ -34,10 +34,10 @@ func TestCheckUnreachable(t *testing.T) {
 		{r.Router, "", "127.0.0.1:2055", "", "nothing listens there"},
 		{r.Client, "", "198.51.100.20:2055", "", "nothing listens there"}, // through the NAT
 		{r.Client, "", "[2001:db8:100::20]:2055", "protocol = \"netflow9\"", "nothing listens there"},
-		{r.Client, "", "203.0.113.1:2055", "", "broken or barred"}, // the router has no route
-		{r.Client, "", "[2001:db8:ffff::1]:2055", "", "broken or barred"},
-		{r.Client, reject, "198.51.100.20:7777", "", "broken or barred"},
-		{r.Client, "", "[2001:db8:100::20]:7777", "", "a firewall on the way prohibits it"},
+		{r.Client, "", "203.0.113.1:2055", "", "broken or blocked"}, // the router has no route
+		{r.Client, "", "[2001:db8:ffff::1]:2055", "", "broken or blocked"},
+		{r.Client, reject, "198.51.100.20:7777", "", "broken or blocked"},
+		{r.Client, "", "[2001:db8:100::20]:7777", "", "a firewall on the path prohibits it"},
 		{r.Client, drop, "198.51.100.20:8888", "", "a firewall rule of this machine prohibits it"},
 	} {
 		if c.damage != "" {
@@ -75,7 +75,7 @@ source = "2001:db8:100::1"
 			t.Errorf("%s", line)
 		}
 	}
-	if strings.Count(output.String(), "no ICMP error came back") != 2 || complaint.Len() > 0 {
+	if strings.Count(output.String(), "no ICMP error was returned") != 2 || complaint.Len() > 0 {
 		t.Errorf("%s%s", &output, &complaint)
 	}
 }
@@ -92,7 +92,7 @@ func TestCheckIsHarmless(t *testing.T) {
 	path := r.rig.config(s, collectors)
 	for range 2 {
 		results := r.checkAll(path)
-		if n := strings.Count(results, "no ICMP error came back"); n != len(collectors)+1 {
+		if n := strings.Count(results, "no ICMP error was returned"); n != len(collectors)+1 {
 			t.Fatalf("%d of %d reached:\n%s", n, len(collectors)+1, results)
 		}
 	}

@@ -97,7 +97,7 @@ func TestCheckZeroing(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.start(filepath.Join(r.bin, "nlbwmon"), "60")
-	r.want(r.check(r.Router, "listeners"), check.Fail, fmt.Sprintf("zero: what they counted since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
+	r.want(r.check(r.Router, "listeners"), check.Fail, fmt.Sprintf("traffic since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
 }
 
 // TestCheckNoCollector looks at a file that has none.
@@ -150,7 +150,7 @@ func TestCheckRights(t *testing.T) {
 // TestCheckListeners looks at other programs that listen.
 func TestCheckListeners(t *testing.T) {
 	r := newCheckedRig(t)
-	r.want(r.check(r.Router, "listeners"), check.OK, "nobody else")
+	r.want(r.check(r.Router, "listeners"), check.OK, "no other program")
 	start := func() *process {
 		p := r.start(filepath.Join(r.bin, "conntally"), "run", "--collector", "127.0.0.1:9")
 		p.says("reading conntrack")
@@ -176,7 +176,7 @@ func TestCheckListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	r.want(r.check(r.Router, "listeners"), check.Warn, fmt.Sprintf("(pid %d) asked for reliable delivery", os.Getpid()))
+	r.want(r.check(r.Router, "listeners"), check.Warn, fmt.Sprintf("(pid %d) uses reliable delivery", os.Getpid()))
 }
 
 // TestCheckChangesNothing compares settings and rules before and after.

@@ -153,7 +153,7 @@ func TestConditionsAreTold(t *testing.T) {
 			if c.fix != nil {
 				c.fix(r)
 				r.holds(c.id, 0)
-				r.p.says("over: " + condition.Complete(condition.Condition{ID: c.id}).Message)
+				r.p.says("resolved: " + condition.Complete(condition.Condition{ID: c.id}).Message)
 			}
 			r.stop(r.p)
 		})

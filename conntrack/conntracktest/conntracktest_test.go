@@ -35,7 +35,7 @@ func create(k *conntracktest.Kernel, n int) (keys []conntrack.Key) {
 func dumped(t *testing.T, r *ctnetlink.Reader) (keys []conntrack.Key) {
 	t.Helper()
 	if err := r.Dump(func(e *conntrack.Event) {
-		if e.Kind == conntrack.Live {
+		if e.Type == conntrack.Dump {
 			keys = append(keys, e.Key())
 		}
 	}); err != nil {
@@ -328,15 +328,15 @@ func TestDumpPausesWhileEventsWait(t *testing.T) {
 	for _, key := range ended {
 		k.Destroy(key)
 	}
-	var order []conntrack.Kind
+	var order []conntrack.EventType
 	if err := r.Dump(func(e *conntrack.Event) {
-		if len(order) == 0 || order[len(order)-1] != e.Kind {
-			order = append(order, e.Kind)
+		if len(order) == 0 || order[len(order)-1] != e.Type {
+			order = append(order, e.Type)
 		}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if len(order) != 3 || order[1] != conntrack.Destroyed {
+	if len(order) != 3 || order[1] != conntrack.Destroy {
 		t.Errorf("living and ended entries come in turns: %v", order)
 	}
 }

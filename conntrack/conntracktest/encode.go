@@ -72,10 +72,10 @@ const (
 )
 
 // AppendEntry appends e as one whole netlink message: an entry of a dump, or of
-// Kind Destroyed the event of its end, with e's port id. The sequence number is 0.
+// type Destroy the event of its end, with e's port id. The sequence number is 0.
 func AppendEntry(b []byte, e *conntrack.Event) []byte {
 	begin := len(b)
-	if e.Kind == conntrack.Destroyed {
+	if e.Type == conntrack.Destroy {
 		b = appendHeader(b, msgDelete, 0, 0, e.Portid)
 	} else {
 		b = appendHeader(b, msgNew, unix.NLM_F_MULTI, 0, dumpPortid)
@@ -94,7 +94,7 @@ func AppendAttributes(b []byte, e *conntrack.Event) []byte {
 	if both && e.Zone != 0 {
 		w.u16(ctaZone, e.Zone)
 	}
-	if e.Kind == conntrack.Destroyed {
+	if e.Type == conntrack.Destroy {
 		w.destroyed(e)
 	} else {
 		w.live(e)
@@ -270,7 +270,7 @@ func (w *writer) protoinfo(e *conntrack.Event) {
 func (w *writer) tcp(e *conntrack.Event) {
 	nest := w.open(ctaProtoinfoTCP)
 	w.u8(ctaState, e.State)
-	if e.Kind != conntrack.Destroyed {
+	if e.Type != conntrack.Destroy {
 		w.u8(ctaTCPWscaleOriginal, tcpWscale)
 		w.u8(ctaTCPWscaleReply, tcpWscale)
 		w.bytes(ctaTCPFlagsOriginal, []byte{uint8(e.TCPFlags[conntrack.Original]), 0})
@@ -282,7 +282,7 @@ func (w *writer) tcp(e *conntrack.Event) {
 func (w *writer) sctp(e *conntrack.Event) {
 	nest := w.open(ctaProtoinfoSCTP)
 	w.u8(ctaState, e.State)
-	if e.Kind != conntrack.Destroyed {
+	if e.Type != conntrack.Destroy {
 		w.u32(ctaSCTPVtagOriginal, 0)
 		w.u32(ctaSCTPVtagReply, 0)
 	}

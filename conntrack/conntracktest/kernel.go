@@ -60,7 +60,7 @@ func (k *Kernel) SetTimestamp(on bool) {
 
 // Create adds an entry like e and returns its key. It fills in an ID, a Start and
 // a Reply tuple that e leaves empty, sets Confirmed, and gives a Timeout of 0 30
-// seconds. Counted follows nf_conntrack_acct. Kind, At, Stop and Portid are
+// seconds. Counted follows nf_conntrack_acct. Type, At, Stop and Portid are
 // passed over.
 func (k *Kernel) Create(e conntrack.Event) conntrack.Key {
 	k.mu.Lock()
@@ -91,7 +91,7 @@ func (k *Kernel) fill(e *conntrack.Event) {
 	if e.Reply == (conntrack.Tuple{}) {
 		e.Reply = Inverse(e.Orig)
 	}
-	e.Kind, e.At, e.Stop, e.Portid = conntrack.Live, conntrack.Timestamp{}, 0, 0
+	e.Type, e.At, e.Stop, e.Portid = conntrack.Dump, conntrack.Timestamp{}, 0, 0
 	e.Status |= conntrack.Confirmed
 	e.HasTimeout = tellsTimeout(e)
 	e.Counted = k.acct
@@ -207,7 +207,7 @@ func (k *Kernel) end(key conntrack.Key, send func(*conntrack.Event)) {
 	n := k.get(key)
 	k.table.remove(n)
 	e := &n.event
-	e.Kind, e.Portid, e.HasTimeout = conntrack.Destroyed, 0, false
+	e.Type, e.Portid, e.HasTimeout = conntrack.Destroy, 0, false
 	e.Status |= conntrack.Dying
 	if e.Start == 0 {
 		e.Stop = 0

@@ -41,7 +41,7 @@ func TestDumpCPU(t *testing.T) {
 		{"by the end of a connection", func(f *fixture) {
 			f.on = func(e *conntrack.Event) {
 				switch {
-				case e.Kind == conntrack.Destroyed:
+				case e.Type == conntrack.Destroy:
 					burn()
 				case e.Key() == f.keys[0]:
 					f.Destroy(f.keys[2*perChunk-1])

@@ -7,7 +7,7 @@ import (
 )
 
 // Decode reads the attributes of one ctnetlink message, which begin after its
-// nfgenmsg header, into e. It leaves Kind, At and Portid alone and keeps no
+// nfgenmsg header, into e. It leaves Type, At and Portid alone and keeps no
 // part of b. The error is ErrMalformed; e is then as it was.
 func Decode(b []byte, e *conntrack.Event) error {
 	var l shape

@@ -65,7 +65,7 @@ func TestDecode(t *testing.T) {
 	for _, c := range entries {
 		t.Run(c.name, func(t *testing.T) {
 			got := dirty()
-			got.Kind, got.Portid = c.event.Kind, c.event.Portid
+			got.Type, got.Portid = c.event.Type, c.event.Portid
 			if err := ctnetlink.Decode(conntracktest.AppendAttributes(nil, &c.event), &got); err != nil {
 				t.Fatal(err)
 			}
@@ -111,12 +111,12 @@ func TestDecodeForms(t *testing.T) {
 		{"the state of dccp", appended(nest(aProtoinfo, nest(2, attr(1, 5), attr(2, 1), u64(3, 1)))),
 			with(plain, func(e *conntrack.Event) { e.State = 5 })},
 		{"tuples alone", bothTuples(), conntrack.Event{
-			Kind: conntrack.Live, Orig: tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
+			Type: conntrack.Dump, Orig: tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
 			Reply: tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := conntrack.Event{Kind: conntrack.Live}
+			got := conntrack.Event{Type: conntrack.Dump}
 			if err := ctnetlink.Decode(c.bytes, &got); err != nil {
 				t.Fatal(err)
 			}

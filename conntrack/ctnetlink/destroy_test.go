@@ -49,7 +49,7 @@ func isEndOf(t *testing.T, end, before conntrack.Event) {
 	}
 	want := before
 	want.TCPFlags = [2]conntrack.TCPFlags{} // an end has the state alone
-	want.Kind, want.Status = conntrack.Destroyed, before.Status|conntrack.Dying
+	want.Type, want.Status = conntrack.Destroy, before.Status|conntrack.Dying
 	want.At, want.Stop, want.Portid, want.Timeout, want.HasTimeout = end.At, end.Stop, end.Portid, end.Timeout, end.HasTimeout
 	if end != want {
 		t.Errorf("got  %+v\nwant %+v", end, want)
@@ -63,11 +63,11 @@ func TestRealExpired(t *testing.T) {
 	must(t, r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 5, Size: 100}))
 	var end conntrack.Event
 	note := func(e *conntrack.Event) {
-		if e.Kind == conntrack.Destroyed && e.Orig.Proto == conntrack.ProtoUDP && e.Orig.DstPort == lab.PortSilent {
+		if e.Type == conntrack.Destroy && e.Orig.Proto == conntrack.ProtoUDP && e.Orig.DstPort == lab.PortSilent {
 			end = *e
 		}
 	}
-	for end.Kind == 0 {
+	for end.Type == 0 {
 		must(t, r.ctx.Err())
 		must(t, r.reader.Wait(100*time.Millisecond, note))
 		must(t, r.reader.Dump(note))

@@ -29,19 +29,19 @@ func TestRealBytes(t *testing.T) {
 	})
 	must(t, err)
 	for _, m := range living {
-		sameBytes(t, m, conntrack.Live)
+		sameBytes(t, m, conntrack.Dump)
 	}
 	must(t, r.oracle.Flush())
 	for range living {
 		ends, err := listener.Receive()
 		must(t, err)
-		sameBytes(t, ends[0], conntrack.Destroyed)
+		sameBytes(t, ends[0], conntrack.Destroy)
 	}
 }
 
-func sameBytes(t *testing.T, m netlink.Message, kind conntrack.Kind) {
+func sameBytes(t *testing.T, m netlink.Message, eventType conntrack.EventType) {
 	t.Helper()
-	e := conntrack.Event{Kind: kind, Portid: m.Header.PID}
+	e := conntrack.Event{Type: eventType, Portid: m.Header.PID}
 	must(t, ctnetlink.Decode(m.Data[4:], &e))
 	fake := conntracktest.AppendEntry(nil, &e)
 	if typ, flags := binary.NativeEndian.Uint16(fake[4:]), binary.NativeEndian.Uint16(fake[6:]); typ != uint16(m.Header.Type) || flags != uint16(m.Header.Flags) {

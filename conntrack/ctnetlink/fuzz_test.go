@@ -20,7 +20,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(appended(nest(aProtoinfo, nest(2, attr(1, 5)))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		fresh, used := conntrack.Event{}, dirty()
-		used.Kind, used.At, used.Portid = 0, conntrack.Timestamp{}, 0
+		used.Type, used.At, used.Portid = 0, conntrack.Timestamp{}, 0
 		err := ctnetlink.Decode(b, &fresh)
 		again := ctnetlink.Decode(b, &used)
 		switch {
@@ -38,7 +38,7 @@ func FuzzDecode(f *testing.F) {
 
 // retell encodes what the kernel would say of e and decodes it.
 func retell(t *testing.T, e conntrack.Event) {
-	e.Kind = conntrack.Live
+	e.Type = conntrack.Dump
 	var got conntrack.Event
 	if err := ctnetlink.Decode(conntracktest.AppendAttributes(nil, &e), &got); err != nil {
 		t.Fatalf("%v for %+v", err, e)
@@ -67,7 +67,7 @@ func FuzzReader(f *testing.F) {
 		seen := uint64(0)
 		count := func(e *conntrack.Event) {
 			seen++
-			if e.Kind != conntrack.Live && e.Kind != conntrack.Destroyed || e.At == (conntrack.Timestamp{}) {
+			if e.Type != conntrack.Dump && e.Type != conntrack.Destroy || e.At == (conntrack.Timestamp{}) {
 				t.Errorf("%+v", e)
 			}
 		}

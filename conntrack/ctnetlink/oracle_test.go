@@ -51,7 +51,7 @@ func compare(t *testing.T, got, want conntrack.Event) {
 // eventOf says what f means as an Event.
 func eventOf(f *timo.Flow) conntrack.Event {
 	e := conntrack.Event{
-		Kind: conntrack.Live, ID: f.ID, Mark: f.Mark, Status: conntrack.Status(f.Status.Value),
+		Type: conntrack.Dump, ID: f.ID, Mark: f.Mark, Status: conntrack.Status(f.Status.Value),
 		Zone: cmp.Or(f.Zone, f.TupleOrig.Zone), ReplyZone: cmp.Or(f.Zone, f.TupleReply.Zone),
 		Orig: tupleOf(&f.TupleOrig), Reply: tupleOf(&f.TupleReply),
 		Counted: true, // in a lab all is

@@ -183,7 +183,7 @@ func (r *Reader) ended(b []byte, fn func(*conntrack.Event)) {
 			return
 		}
 		if m.typ == msgDelete {
-			r.hand(&m, conntrack.Destroyed, fn)
+			r.hand(&m, conntrack.Destroy, fn)
 		}
 		b = rest
 	}
@@ -313,7 +313,7 @@ func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err erro
 		}
 		switch m.typ {
 		case msgNew:
-			r.hand(&m, conntrack.Live, fn)
+			r.hand(&m, conntrack.Dump, fn)
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
 			return true, m.failure()
 		}
@@ -322,7 +322,7 @@ func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err erro
 }
 
 // hand decodes one entry and passes it on.
-func (r *Reader) hand(m *message, kind conntrack.Kind, fn func(*conntrack.Event)) {
+func (r *Reader) hand(m *message, eventType conntrack.EventType, fn func(*conntrack.Event)) {
 	b, err := m.attributes()
 	if err == nil {
 		err = r.decoder.decode(b, &r.event)
@@ -331,8 +331,8 @@ func (r *Reader) hand(m *message, kind conntrack.Kind, fn func(*conntrack.Event)
 		r.Stats.Malformed.Add(1)
 		return
 	}
-	r.event.Kind, r.event.Portid = kind, 0
-	if kind == conntrack.Live {
+	r.event.Type, r.event.Portid = eventType, 0
+	if eventType == conntrack.Dump {
 		r.entries++
 	} else {
 		r.event.Portid = m.portid // in a dump it is our own

@@ -223,7 +223,7 @@ func TestReaderEvents(t *testing.T) {
 	f.StepWall(time.Hour)
 	f.Delete(f.keys[0], 99)
 	end := live
-	end.Kind, end.Portid, end.At = conntrack.Destroyed, 99, f.Clock()()
+	end.Type, end.Portid, end.At = conntrack.Destroy, 99, f.Clock()()
 	end.Counters[conntrack.Reply] = conntrack.Counters{Packets: 2, Bytes: 300}
 	end.Status |= conntrack.Dying | conntrack.SeenReply
 	end.Stop = end.Start + int64(time.Minute+time.Hour)
@@ -248,7 +248,7 @@ func TestEventsBetweenChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := slices.IndexFunc(f.seen, func(e conntrack.Event) bool { return e.Key() == last })
-	if at < 0 || f.seen[at].Kind != conntrack.Destroyed || at > perChunk || len(f.seen) != n {
+	if at < 0 || f.seen[at].Type != conntrack.Destroy || at > perChunk || len(f.seen) != n {
 		t.Errorf("%d events, the end of the last is number %d", len(f.seen), at)
 	}
 }
@@ -258,11 +258,11 @@ func TestEventsBetweenChunks(t *testing.T) {
 func TestEventsAtTheEnd(t *testing.T) {
 	f := newFixture(2)
 	f.on = func(e *conntrack.Event) {
-		if e.Kind == conntrack.Live && e.Key() == f.keys[1] {
+		if e.Type == conntrack.Dump && e.Key() == f.keys[1] {
 			f.Destroy(f.keys[0])
 		}
 	}
-	if err := f.dump(); err != nil || len(f.seen) != 3 || f.seen[2].Kind != conntrack.Destroyed {
+	if err := f.dump(); err != nil || len(f.seen) != 3 || f.seen[2].Type != conntrack.Destroy {
 		t.Errorf("%v: %d events", err, len(f.seen))
 	}
 }

@@ -79,7 +79,7 @@ func (r *realKernel) dump() map[conntrack.Key]conntrack.Event {
 	r.t.Helper()
 	living := map[conntrack.Key]conntrack.Event{}
 	must(r.t, r.reader.Dump(func(e *conntrack.Event) {
-		if e.Kind == conntrack.Live {
+		if e.Type == conntrack.Dump {
 			living[e.Key()] = *e
 		}
 	}))

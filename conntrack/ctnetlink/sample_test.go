@@ -25,7 +25,7 @@ func tuple(proto uint8, src string, srcPort uint16, dst string, dstPort uint16) 
 // tcpEntry is what most entries look like: NAT, all attributes.
 func tcpEntry() conntrack.Event {
 	return conntrack.Event{
-		Kind: conntrack.Live, ID: 0xdf_dc_0e_7b, Mark: 7,
+		Type: conntrack.Dump, ID: 0xdf_dc_0e_7b, Mark: 7,
 		Orig:    tuple(conntrack.ProtoTCP, "192.168.77.10", 40000, "198.51.100.20", 443),
 		Reply:   tuple(conntrack.ProtoTCP, "198.51.100.20", 443, "198.51.100.1", 40000),
 		Status:  conntrack.SeenReply | conntrack.Assured | conntrack.Confirmed | conntrack.SrcNAT,
@@ -50,7 +50,7 @@ func with(e conntrack.Event, change func(*conntrack.Event)) conntrack.Event {
 
 // ended is e as its end is reported.
 func ended(e conntrack.Event) conntrack.Event {
-	e.Kind, e.HasTimeout, e.Timeout, e.TCPFlags = conntrack.Destroyed, false, 0, [2]conntrack.TCPFlags{}
+	e.Type, e.HasTimeout, e.Timeout, e.TCPFlags = conntrack.Destroy, false, 0, [2]conntrack.TCPFlags{}
 	e.Status |= conntrack.Dying
 	e.Stop = e.Start + 5_000_000_000
 	return e

@@ -16,7 +16,7 @@ type EntryStats struct {
 	counters map[conntrack.Key][2]conntrack.Counters // of offloaded ones, up to watched
 }
 
-// CountEntries counts what dump shows: ctnetlink.Look, or a Reader's Dump.
+// CountEntries counts what dump shows: ctnetlink.DumpOnce, or a Reader's Dump.
 func CountEntries(dump func(func(*conntrack.Event)) error) (s EntryStats, err error) {
 	err = dump(s.Count)
 	return s, err
@@ -30,7 +30,7 @@ func (s *EntryStats) Reset() {
 
 // Count counts one entry of a dump; ends of connections don't count.
 func (s *EntryStats) Count(e *conntrack.Event) {
-	if e.Kind != conntrack.Live {
+	if e.Type != conntrack.Dump {
 		return
 	}
 	s.Entries++

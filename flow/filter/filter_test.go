@@ -34,7 +34,7 @@ func event(proto uint8, tuple ...string) *conntrack.Event {
 	for i, s := range tuple {
 		ends[i] = netip.MustParseAddrPort(s)
 	}
-	e := &conntrack.Event{Kind: conntrack.Live, Orig: tupleOf(proto, ends[0], ends[1]), Reply: tupleOf(proto, ends[2], ends[3])}
+	e := &conntrack.Event{Type: conntrack.Dump, Orig: tupleOf(proto, ends[0], ends[1]), Reply: tupleOf(proto, ends[2], ends[3])}
 	return e
 }
 

@@ -1,9 +1,9 @@
 // Package check reports whether a machine is ready for conntally.
 //
-//	Look -> Facts -> Results -> Print, PrintJSON
+//	ReadState -> State -> Results -> Print, PrintJSON
 //
-// What can be wrong is condition's list, which `conntally run` shares. Only Look reads the
-// machine; it changes no setting there.
+// Most results are conditions of package condition, which `conntally run` shares. Only
+// ReadState reads the machine; it changes no setting.
 package check
 
 import (
@@ -13,30 +13,30 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
-// Status is how a machine does in one respect.
+// Status is the outcome of one check.
 type Status string
 
 // The statuses.
 const (
 	OK   Status = "ok"
-	Warn Status = "warn" // conntally works, with losses or doubts
-	Fail Status = "fail" // it doesn't work, or counts too little
+	Warn Status = "warn" // conntally works, but records may be incomplete or inexact
+	Fail Status = "fail" // conntally doesn't work, or traffic goes uncounted
 )
 
-// Result is what there is to say in one respect.
+// Result is one line of output.
 type Result struct {
 	Name      string       `json:"name"`
 	Status    Status       `json:"status"`
-	Text      string       `json:"text"`      // what it means
-	Fix       string       `json:"fix"`       // the command that ends it; "" where there is none
-	Condition condition.ID `json:"condition"` // as the metric's label has it; "" where only check looks
+	Text      string       `json:"text"`      // what was found
+	Fix       string       `json:"fix"`       // a command; "" if there is none
+	Condition condition.ID `json:"condition"` // the metric's label; "" if only check reports it
 }
 
-// line is one respect. Conditions whose definition names it come first; where none holds,
-// judge has the word. A Result without status says nothing.
+// line is one check. If a condition that belongs to it holds, the condition is the result;
+// otherwise judge is called. A Result without a status is not printed.
 type line struct {
 	name  string
-	judge func(*Facts) Result
+	judge func(*State) Result
 }
 
 func lines() []line {
@@ -45,7 +45,7 @@ func lines() []line {
 		{"modules", modules},
 		{"rights", rights},
 		{"acct", setting("acct", "packets and bytes are counted")},
-		{"timestamp", setting("timestamp", "the kernel notes when connections begin and end")},
+		{"timestamp", setting("timestamp", "the kernel records when connections begin and end")},
 		{"events", events},
 		{"tracking", tracking},
 		{"counters", counters},
@@ -59,19 +59,19 @@ func lines() []line {
 	}
 }
 
-// Results judges facts in all respects, and then each collector.
-func Results(f *Facts) []Result {
+// Results returns the results of all checks, then one for each collector.
+func Results(s *State) []Result {
 	var results []Result
 	add := func(name string, r Result) {
 		if r.Status != "" {
 			r.Name = name
-			if r.Fix != "" && !f.Root {
+			if r.Fix != "" && !s.Root {
 				r.Fix = "sudo " + strings.ReplaceAll(r.Fix, " && ", " && sudo ")
 			}
 			results = append(results, r)
 		}
 	}
-	holding := f.conditions()
+	holding := s.conditions()
 	for _, l := range lines() {
 		if held := holding[l.name]; len(held) > 0 {
 			for i := range held {
@@ -79,24 +79,24 @@ func Results(f *Facts) []Result {
 			}
 			continue
 		}
-		add(l.name, l.judge(f))
+		add(l.name, l.judge(s))
 	}
-	for i := range f.Collectors {
-		add("collector", collector(&f.Collectors[i]))
+	for i := range s.Collectors {
+		add("collector", collector(&s.Collectors[i]))
 	}
 	return results
 }
 
-// conditions returns what holds, by line.
-func (f *Facts) conditions() map[string][]condition.Condition {
+// conditions returns the conditions that hold, by line.
+func (s *State) conditions() map[string][]condition.Condition {
 	lineOf := map[condition.ID]string{}
 	for _, d := range condition.Definitions() {
 		lineOf[d.ID] = d.Check
 	}
-	list := append(f.Conditions(), f.ofReading()...)
+	list := append(s.Conditions(), s.readingConditions()...)
 	holding := map[string][]condition.Condition{}
 	for _, c := range list {
-		if name := lineOf[c.ID]; name != "" && !f.fixedByRun(c.ID) {
+		if name := lineOf[c.ID]; name != "" && !s.fixedByRun(c.ID) {
 			holding[name] = append(holding[name], condition.Complete(c))
 		}
 	}

@@ -7,20 +7,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collector judges what came of knocking at one.
-func collector(r *Reached) Result {
+// collector checks the result of sending to a collector.
+func collector(r *CollectorResult) Result {
 	where := r.Address
 	if to := r.To.String(); r.To.IsValid() && to != where {
 		where += " (" + to + ")"
 	}
 	if r.Err == nil {
-		return ok("%s, %s: no ICMP error came back", where, r.Protocol)
+		return ok("%s, %s: no ICMP error was returned", where, r.Protocol)
 	}
-	return fail("", "%s: %s", where, unreached(r.Err))
+	return fail("", "%s: %s", where, explain(r.Err))
 }
 
-// unreached says what an error of export.Knock means.
-func unreached(err error) string {
+// explain says what an error of export.Knock means.
+func explain(err error) string {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return "the name can't be resolved: " + dns.Err
@@ -35,9 +35,9 @@ func unreached(err error) string {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "nothing listens there (port unreachable)"
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
-		return "the way there is broken or barred (ICMP unreachable)"
+		return "the path to it is broken or blocked (ICMP unreachable)"
 	case errors.Is(err, unix.EACCES):
-		return "a firewall on the way prohibits it"
+		return "a firewall on the path prohibits it"
 	case errors.Is(err, unix.EPERM):
 		return "a firewall rule of this machine prohibits it"
 	}

@@ -10,92 +10,101 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-func release(f *Facts) Result {
+func release(s *State) Result {
 	var major, minor int
-	if n, _ := fmt.Sscanf(f.Release, "%d.%d", &major, &minor); n != 2 {
-		return warn("", "%q is no version of Linux that conntally knows", f.Release)
+	if n, _ := fmt.Sscanf(s.Release, "%d.%d", &major, &minor); n != 2 {
+		return warn("",
+			"%q is not a Linux version that conntally knows", s.Release)
 	}
 	version := major*100 + minor
 	switch {
 	case version < 504:
-		return warn("", "Linux %s is older than all that conntally was made for: 5.4", f.Release)
+		return warn("",
+			"Linux %s is older than 5.4, the oldest version that conntally supports", s.Release)
 	case version < 511:
-		return warn("", "Linux %s doesn't tell the state of a connection that has ended, as 5.11 does: of a short one neither TCP flags nor end reason are known, and it may end up to a poll interval late", f.Release)
+		return warn("",
+			"Linux %s doesn't report the state of a connection at its end, as 5.11 does: "+
+				"a short connection has no TCP flags and no end reason, and may end up to a poll interval late", s.Release)
 	case version < 514:
-		return warn("", "Linux %s doesn't tell when a connection expired, as 5.14 does: its flow may end up to a poll interval late", f.Release)
+		return warn("",
+			"Linux %s doesn't report when a connection expired, as 5.14 does: "+
+				"its flow may end up to a poll interval late", s.Release)
 	}
-	return ok("Linux %s", f.Release)
+	return ok("Linux %s", s.Release)
 }
 
-func modules(f *Facts) Result {
+func modules(s *State) Result {
 	switch {
-	case errors.Is(f.Answer, unix.EPERM):
+	case errors.Is(s.Answer, unix.EPERM):
 		return ok("nf_conntrack is loaded")
-	case f.Answer != nil:
-		return fail("", "conntrack doesn't answer: %v", f.Answer)
+	case s.Answer != nil:
+		return fail("", "conntrack doesn't answer: %v", s.Answer)
 	}
 	return ok("nf_conntrack and nf_conntrack_netlink are loaded")
 }
 
-func rights(f *Facts) Result {
+func rights(s *State) Result {
 	switch {
-	case f.Loaded != nil:
+	case s.Loaded != nil:
 		return Result{}
-	case errors.Is(f.Answer, unix.EPERM) && f.Root:
-		return warn("", "no CAP_NET_ADMIN, though root: the container lacks it")
-	case errors.Is(f.Answer, unix.EPERM):
-		return warn(f.Wanted.Command, "no CAP_NET_ADMIN: some of conntrack can't be looked at")
-	case f.Answer != nil:
+	case errors.Is(s.Answer, unix.EPERM) && s.Root:
+		return warn("", "root without CAP_NET_ADMIN: the container lacks it")
+	case errors.Is(s.Answer, unix.EPERM):
+		return warn(s.Requirements.Command, "no CAP_NET_ADMIN: parts of conntrack can't be checked")
+	case s.Answer != nil:
 		return Result{}
 	}
-	return ok("CAP_NET_ADMIN is there")
+	return ok("CAP_NET_ADMIN is granted")
 }
 
-// setting judges a setting of which no condition holds.
-func setting(name, good string) func(*Facts) Result {
-	return func(f *Facts) Result {
-		switch s := f.setting(name); {
-		case s == nil:
+// setting returns the check of a setting, used when none of its conditions holds.
+func setting(name, good string) func(*State) Result {
+	return func(s *State) Result {
+		switch v := s.setting(name); {
+		case v == nil:
 			return Result{}
-		case s.Err != nil:
-			return fail("", "%s can't be read: %v", s.Name, s.Err)
+		case v.Err != nil:
+			return fail("", "%s can't be read: %v", v.Name, v.Err)
 		}
 		return ok("%s", good)
 	}
 }
 
-// setting returns one of the kernel's settings, nil where it wasn't looked at.
-func (f *Facts) setting(name string) *kernel.Setting {
-	for i := range f.Settings {
-		if f.Settings[i].Name == "net.netfilter.nf_conntrack_"+name {
-			return &f.Settings[i]
+// setting returns one of the kernel's settings, or nil if it wasn't read.
+func (s *State) setting(name string) *kernel.Setting {
+	for i := range s.Settings {
+		if s.Settings[i].Name == "net.netfilter.nf_conntrack_"+name {
+			return &s.Settings[i]
 		}
 	}
 	return nil
 }
 
-// events judges what came of an end that was made to be reported.
-func events(f *Facts) Result {
-	r := setting("events", "an end of a connection was made, and reported")(f)
+// events checks the result of the connection that was made and ended as a test.
+func events(s *State) Result {
+	r := setting("events", "a test connection was ended, and its end was reported")(s)
 	switch {
 	case r.Status != OK:
 		return r
-	case f.Ends == nil:
-		return ok("the end of each connection is reported, says nf_conntrack_events")
-	case f.Ends.Err != nil:
-		return ok("the end of each connection is reported, says nf_conntrack_events; it can't be tried: %v", f.Ends.Err)
+	case s.EndEvent == nil:
+		return ok("nf_conntrack_events is on: ends of connections are reported")
+	case s.EndEvent.Err != nil:
+		return ok("nf_conntrack_events is on: ends of connections are reported; "+
+			"this can't be tested: %v", s.EndEvent.Err)
 	}
 	return r
 }
 
-func bridge(f *Facts) Result {
-	if f.Loaded != nil {
+func bridge(s *State) Result {
+	if s.Loaded != nil {
 		return Result{}
 	}
-	return ok("conntrack sees no frames that are only bridged")
+	return ok("conntrack doesn't see frames that are only bridged")
 }
 
-func clock(*Facts) Result { return ok("the clock is synchronised") }
+func clock(*State) Result { return ok("the clock is synchronised") }
 
-// fixedByRun reports whether `conntally run` ends a condition by itself, as configured.
-func (f *Facts) fixedByRun(id condition.ID) bool { return id == condition.NotTracked && f.Wanted.Track }
+// fixedByRun reports whether `conntally run`, as configured, ends a condition itself.
+func (s *State) fixedByRun(id condition.ID) bool {
+	return id == condition.NotTracked && s.Requirements.Track
+}

@@ -13,14 +13,14 @@ import (
 // ours is conntally's name as a process.
 const ours = "conntally"
 
-// listeners looks at who else is told of conntrack's events.
-func listeners(f *Facts) Result {
-	if f.Loaded != nil {
+// listeners checks which other programs receive conntrack events.
+func listeners(s *State) Result {
+	if s.Loaded != nil {
 		return Result{}
 	}
 	var own []int
 	var reliable, others []string
-	for _, l := range f.Listeners {
+	for _, l := range s.Listeners {
 		switch {
 		case l.Program == ours:
 			own = append(own, l.PID)
@@ -35,15 +35,17 @@ func listeners(f *Facts) Result {
 	switch {
 	case len(own) > 1:
 		later := strings.Trim(fmt.Sprint(own[1:]), "[]")
-		return warn("kill "+later, "conntally runs %d times: each exports all flows", len(own))
+		return warn("kill "+later,
+			"conntally runs %d times: each process exports all flows", len(own))
 	case len(reliable) > 0:
-		return warn("", "%s asked for reliable delivery: if it stalls, the router refuses connections", strings.Join(reliable, ", "))
+		return warn("",
+			"%s uses reliable delivery: if it stalls, the router refuses connections", strings.Join(reliable, ", "))
 	case len(own) == 1:
 		return ok("conntally runs (pid %d)", own[0])
 	case len(others) > 0:
-		return ok("%s listens too, which does no harm", strings.Join(others, ", "))
+		return ok("%s listens, too, which does no harm", strings.Join(others, ", "))
 	}
-	return ok("nobody else listens to conntrack")
+	return ok("no other program listens to conntrack")
 }
 
 func name(l kernel.Subscriber) string {
@@ -53,15 +55,17 @@ func name(l kernel.Subscriber) string {
 	return fmt.Sprintf("%s (pid %d)", l.Program, l.PID)
 }
 
-// zeroing are the programs, as processes, that are known to set conntrack's counters to zero.
+// zeroing is the process name of a program that resets conntrack's counters.
 const zeroing = "nlbwmon"
 
-// programs returns the processes of a name.
-func programs(wanted string) (found []string) {
-	files, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is a good one
+// processesNamed returns the processes with a name, each as "NAME (pid N)".
+func processesNamed(wanted string) (found []string) {
+	files, _ := filepath.Glob("/proc/[0-9]*/comm") // fails only on a malformed pattern
 	for _, file := range files {
-		if b, _ := os.ReadFile(file); strings.TrimSpace(string(b)) == wanted { // it may have ended
-			found = append(found, fmt.Sprintf("%s (pid %s)", wanted, filepath.Base(filepath.Dir(file))))
+		b, _ := os.ReadFile(file) // fails if the process has ended
+		if strings.TrimSpace(string(b)) == wanted {
+			pid := filepath.Base(filepath.Dir(file))
+			found = append(found, fmt.Sprintf("%s (pid %s)", wanted, pid))
 		}
 	}
 	return found

@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// Columns of a terminal. A command stands below the text, as far left as may be,
-// so that nearly all fit on a line.
+// Columns of a terminal. A command is printed below the text with little indentation, so
+// that nearly all commands fit on one line.
 const (
 	width       = 80
 	textColumn  = 17
@@ -19,7 +19,7 @@ const (
 	nameWidth   = 9
 )
 
-// Print prints results for people, in lines of at most 80 columns.
+// Print prints results as text, in lines of at most 80 columns.
 func Print(w io.Writer, results []Result, colour bool) {
 	for _, r := range results {
 		status := fmt.Sprintf("%-*s", statusWidth, r.Status)
@@ -64,7 +64,7 @@ func PrintJSON(w io.Writer, results []Result) error {
 	return e.Encode(results)
 }
 
-// style returns what begins a status's colour on a terminal (ECMA-48 SGR).
+// style returns the sequence that starts the colour of a status (ECMA-48 SGR).
 func style(s Status) string {
 	switch s {
 	case OK:
@@ -77,28 +77,28 @@ func style(s Status) string {
 
 const unstyled = "\x1b[0m"
 
-// wrap breaks text into lines of at most most characters: between words, and where
-// one is longer than a line, in it. What a terminal would obey is not let through.
-func wrap(text string, most int) (lines []string) {
+// wrap breaks text into lines of at most limit characters: between words, and inside a
+// word that is longer than a line. Control characters are replaced.
+func wrap(text string, limit int) (lines []string) {
 	line := []rune{}
 	for _, word := range strings.Fields(strings.Map(harmless, text)) {
 		w := []rune(word)
-		if len(line) > 0 && len(line)+1+len(w) <= most {
+		if len(line) > 0 && len(line)+1+len(w) <= limit {
 			line = append(append(line, ' '), w...)
 			continue
 		}
 		if len(line) > 0 {
 			lines = append(lines, string(line))
 		}
-		for ; len(w) > most; w = w[most:] {
-			lines = append(lines, string(w[:most]))
+		for ; len(w) > limit; w = w[limit:] {
+			lines = append(lines, string(w[:limit]))
 		}
 		line = w
 	}
 	return append(lines, string(line))
 }
 
-// harmless keeps what takes one column; a program may have any name.
+// harmless replaces all but printable ASCII: a program may have any name.
 func harmless(r rune) rune {
 	switch {
 	case unicode.IsSpace(r):
@@ -109,8 +109,8 @@ func harmless(r rune) rune {
 	return r
 }
 
-// fold breaks a command that is longer than a line as sh(1) lets it be broken,
-// outside of single quotes: the next line continues it in the first column.
+// fold breaks a command that is longer than a line with backslashes, as sh(1) allows
+// outside of single quotes. The next line continues in the first column.
 func fold(command string) string {
 	var b strings.Builder
 	for room := width - fixColumn - len(fixLabel); len(command) > room; room = width {

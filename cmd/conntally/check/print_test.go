@@ -22,12 +22,12 @@ func strange() []outcome {
 		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: long, Name: long}, kernel.Flowtable{Family: 1, Table: long, Name: "b"})},
 		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: nasty, Name: nasty})},
 		{"", "", "", "", unreachable(failed("dial", unix.ENETUNREACH))},
-		{"", "", "", "", func(f *Facts) { f.Collectors[0].Address = host }},
-		{"", "", "", "", func(f *Facts) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
+		{"", "", "", "", func(f *State) { f.Collectors[0].Address = host }},
+		{"", "", "", "", func(f *State) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
 		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: nasty, Reliable: true})},
 		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
-		{"", "", "", "", func(f *Facts) {
-			f.Root, f.Answer, f.Wanted.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
+		{"", "", "", "", func(f *State) {
+			f.Root, f.Answer, f.Requirements.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
 		}},
 	}
 }
@@ -36,7 +36,7 @@ func strange() []outcome {
 func TestWidth(t *testing.T) {
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
-		Print(&out, Results(o.facts()), false)
+		Print(&out, Results(o.state()), false)
 		for line := range strings.Lines(out.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := utf8.RuneCountInString(line); n > 80 {
@@ -74,8 +74,8 @@ func TestFold(t *testing.T) {
 const printed = `ok    kernel     Linux 6.1.0-49-amd64
 fail  acct       nf_conntrack_acct is 0: no packets or bytes are counted
       fix: sysctl -w net.netfilter.nf_conntrack_acct=1
-warn  clock      the clock isn't synchronised: flows may be dated wrong; chrony
-                 or another NTP client synchronises it
+warn  clock      the clock isn't synchronised: flows may have wrong times; run
+                 chrony or another NTP client
 `
 
 func few() []Result {
@@ -144,7 +144,7 @@ func TestJSON(t *testing.T) {
 	}
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
-		if err := PrintJSON(&out, Results(o.facts())); err != nil {
+		if err := PrintJSON(&out, Results(o.state())); err != nil {
 			t.Fatal(err)
 		}
 		var rows []map[string]string

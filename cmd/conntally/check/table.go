@@ -8,63 +8,68 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// ofReading returns the conditions that trying to read conntrack has shown.
-func (f *Facts) ofReading() (list []condition.Condition) {
+// readingConditions returns the conditions that reading conntrack has shown, and
+// those of the configuration.
+func (s *State) readingConditions() (list []condition.Condition) {
 	add := func(holds bool, id condition.ID, format string, args ...any) {
 		if holds {
 			list = append(list, condition.Condition{ID: id, Detail: fmt.Sprintf(format, args...)})
 		}
 	}
-	if d := f.Dump; d != nil {
+	if d := s.Dump; d != nil {
 		add(d.Err != nil, condition.DumpFailed, "%v", d.Err)
-		if d.Err == nil && f.isOn("acct") { // else new ones come all the time
+		if d.Err == nil && s.isOn("acct") { // otherwise new connections are uncounted, too
 			list = append(list, condition.OfEntries(&d.EntryStats)...)
 		}
-		list = append(list, condition.Frozen(d.Met, d.Moved)...)
+		list = append(list, condition.Frozen(d.SeenTwice, d.Moved)...)
 	}
-	add(f.Ends != nil && f.Ends.Err == nil && !f.Ends.Reported && f.isOn("events"), condition.EndsMissing,
-		"one was made, and none was reported")
-	add(len(f.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(f.Zeroing, ", "))
-	add(f.Wanted.File && len(f.Wanted.Collectors) == 0, condition.NoCollector, "")
-	if b, want := f.Buffer, f.Wanted.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
+	if e := s.EndEvent; e != nil {
+		add(e.Err == nil && !e.Reported && s.isOn("events"), condition.EndsMissing,
+			"a test connection was ended, and its end was not reported")
+	}
+	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
+	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")
+	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
 		list = append(list, condition.Condition{
-			ID:     condition.BufferSmall,
-			Detail: fmt.Sprintf("%s of %s: holds %d events", size(b.Granted), size(want), b.Granted/eventSize),
-			Fix:    fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
+			ID: condition.BufferSmall,
+			Detail: fmt.Sprintf("%s of %s: holds %d events",
+				size(b.Granted), size(want), b.Granted/eventSize),
+			Fix: fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
 		})
 	}
 	return list
 }
 
-// isOn reports whether a setting is known not to be 0.
-func (f *Facts) isOn(name string) bool {
-	s := f.setting(name)
-	return s != nil && s.Err == nil && s.Was != 0
+// isOn reports whether a setting was read and is not 0.
+func (s *State) isOn(name string) bool {
+	v := s.setting(name)
+	return v != nil && v.Err == nil && v.Was != 0
 }
 
-func tracking(f *Facts) Result {
+func tracking(s *State) Result {
 	switch {
-	case f.Loaded != nil || f.Answer != nil:
+	case s.Loaded != nil || s.Answer != nil:
 		return Result{}
-	case f.Tracked == condition.TrackingOn:
+	case s.Tracked == condition.TrackingOn:
 		return ok("connections are tracked")
-	case f.Tracked == condition.TrackingOff: // and track = true
-		return ok("no rule has connections tracked; conntally will (track = true)")
-	case f.Tracked == condition.TrackingDoubted:
-		return warn(kernel.TrackRule, "loopback isn't tracked, where that is tried out, and %s in the table: a rule exempts loopback, or none asks for tracking any more", connections(f.Entries))
+	case s.Tracked == condition.TrackingOff: // and track = true
+		return ok("no rule enables connection tracking; conntally will (track = true)")
+	case s.Tracked == condition.TrackingDoubted:
+		return warn(kernel.TrackRule, "a test on loopback isn't tracked, but %s in the table: "+
+			"either a rule exempts loopback, or no rule enables tracking any more", connections(s.Entries))
 	}
-	return warn("", "whether connections are tracked can't be tried out")
+	return warn("", "whether connections are tracked can't be tested")
 }
 
-func counters(f *Facts) Result {
-	if f.Dump == nil || !f.isOn("acct") {
+func counters(s *State) Result {
+	if s.Dump == nil || !s.isOn("acct") {
 		return Result{}
 	}
-	return ok("connections without counters: 0 of %d", f.Dump.Entries)
+	return ok("connections without counters: 0 of %d", s.Dump.Entries)
 }
 
-func offload(f *Facts) Result {
-	d := f.Dump
+func offload(s *State) Result {
+	d := s.Dump
 	switch {
 	case d == nil || d.Err != nil:
 		return Result{}
@@ -81,29 +86,29 @@ func connections(n int) string {
 	return fmt.Sprintf("%d connections are", n)
 }
 
-func table(f *Facts) Result {
-	if f.Loaded != nil || f.Max <= 0 { // 0 is no limit
+func table(s *State) Result {
+	if s.Loaded != nil || s.Max <= 0 { // 0 is no limit
 		return Result{}
 	}
-	if s := f.Statistics; s != nil && (s.Drop > 0 || s.EarlyDrop > 0) { // at any time since it began
-		return warn("", "the kernel has dropped packets or connections (drop %d, early_drop %d, insert_failed %d, "+
-			"search_restart %d): if the table was full, a larger nf_conntrack_max helps",
-			s.Drop, s.EarlyDrop, s.InsertFailed, s.SearchRestart)
+	if t := s.Statistics; t != nil && (t.Drop > 0 || t.EarlyDrop > 0) { // since boot
+		return warn("", "the kernel has dropped packets or connections (drop %d, early_drop %d, "+
+			"insert_failed %d, search_restart %d): if the table was full, increase nf_conntrack_max",
+			t.Drop, t.EarlyDrop, t.InsertFailed, t.SearchRestart)
 	}
-	return ok("%d connections of %d at most", f.Entries, f.Max)
+	return ok("%d of at most %d connections", s.Entries, s.Max)
 }
 
-// eventSize is what one DESTROY takes of a buffer, in bytes of what was asked for: the
-// kernel has twice that in force, which in 32 bits overflows for the largest ones.
+// eventSize is the share of one DESTROY event in the requested buffer size, in bytes. The
+// kernel doubles the requested size; that number would overflow 32 bits for large buffers.
 const eventSize = 1280 / 2
 
-func buffer(f *Facts) Result {
-	b, want := f.Buffer, f.Wanted.ReceiveBuffer
+func buffer(s *State) Result {
+	b, want := s.Buffer, s.Requirements.ReceiveBuffer
 	switch {
 	case b == nil:
 		return Result{}
 	case b.Err != nil:
-		return warn("", "how large a receive buffer may be can't be tried out: %v", b.Err)
+		return warn("", "the largest receive buffer can't be tested: %v", b.Err)
 	}
 	return ok("receive buffer %s: holds %d events", size(want), want/eventSize)
 }
@@ -120,5 +125,5 @@ func size(n int) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// noCollector: without a file there is no telling, and each that there is has its own line.
-func noCollector(*Facts) Result { return Result{} }
+// noCollector returns nothing: each configured collector has a line of its own.
+func noCollector(*State) Result { return Result{} }

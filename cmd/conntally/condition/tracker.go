@@ -137,7 +137,7 @@ func (t *Tracker) write(h *held, mono int64) {
 
 func (t *Tracker) clear(h *held) {
 	if h.holds && h.told {
-		t.log.Info("over: "+h.Message, t.name(h)...)
+		t.log.Info("resolved: "+h.Message, t.name(h)...)
 	}
 	h.holds = false
 }

@@ -71,7 +71,7 @@ func TestLastingConditionIsLoggedOnceAMinute(t *testing.T) {
 		f.says("warn " + line + fix)
 	}
 	f.Clear(AcctOff, "")
-	f.says("info over: " + line)
+	f.says("info resolved: " + line)
 	f.Clear(AcctOff, "")
 	f.pass(time.Hour)
 	f.says()
@@ -105,15 +105,15 @@ func TestConditionThatComesAndGoes(t *testing.T) {
 func TestEventEndsByItself(t *testing.T) {
 	f := newFixture(t)
 	f.raise(EventsLost, "7 ends")
-	f.says("warn ends of connections were lost: the receive buffer was full condition=events_lost" +
-		" detail=7 ends advice=a larger receive_buffer, or reliable = true")
+	f.says("warn DESTROY events were lost: the receive buffer was full condition=events_lost" +
+		" detail=7 ends advice=increase receive_buffer, or set reliable = true")
 	f.pass(EventLasts - 1)
 	if len(f.Snapshot()) != 1 {
 		t.Error("ended early")
 	}
 	f.logs.TakeAll()
 	f.pass(1)
-	f.says("info over: ends of connections were lost: the receive buffer was full condition=events_lost")
+	f.says("info resolved: DESTROY events were lost: the receive buffer was full condition=events_lost")
 	if len(f.Snapshot()) != 0 {
 		t.Error("lasts")
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// Look hands fn every living entry of the calling thread's network namespace and
+// DumpOnce calls fn with every living entry of the calling thread's network namespace and
 // subscribes to nothing.
-func Look(fn func(*conntrack.Event)) error {
+func DumpOnce(fn func(*conntrack.Event)) error {
 	dumps, err := openSocket(0, 1, dumpBuffer, plain)
 	if err != nil {
 		return err
