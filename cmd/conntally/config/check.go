@@ -35,7 +35,7 @@ func (c *Config) Check(wrong func(table any, key, text string)) {
 	}
 }
 
-// family returns that of a collector's address, or "" for a name, which may have both.
+// family returns the family of a collector's address, or "" for a name, which may have both.
 func (a Address) family() string {
 	host, _, _ := net.SplitHostPort(string(a))
 	ip, err := netip.ParseAddr(host)
@@ -81,10 +81,10 @@ func (f *Filter) check(wrong func(table any, key, text string)) {
 	}
 }
 
-// isEmpty tells a list that is given from one that is absent.
+// isEmpty reports whether a list is given, but has no elements.
 func isEmpty[T any](list []T) bool { return list != nil && len(list) == 0 }
 
-// isInterface tells what the kernel takes for a name (dev_valid_name).
+// isInterface reports whether the kernel accepts an interface name (dev_valid_name).
 func isInterface(name string) bool {
 	const most = 15 // IFNAMSIZ - 1
 	strange := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) }

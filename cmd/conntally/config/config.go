@@ -1,5 +1,5 @@
-// Package config reads what an administrator writes: the configuration file and
-// the flags of `conntally run`, which override it. docs/configuration.md has all keys.
+// Package config reads the configuration file and the flags of `conntally run`, which
+// override it. docs/configuration.md has all keys.
 package config
 
 import (
@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/conntally/conntally/cmd/internal/logging"
+	"github.com/conntally/conntally/cmd/internal/tomlfile"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/regular"
 )
 
 // Config is the configuration file: a field is a key, a struct a table. The tag range
@@ -22,7 +24,7 @@ type Config struct {
 	Log        Log         `toml:"log"`
 }
 
-// Collector is where to export to, and how. Two that are equal are the same one.
+// Collector is a destination of records. Equal values are the same collector.
 type Collector struct {
 	Address     Address  `toml:"address"`
 	Protocol    Protocol `toml:"protocol"`
@@ -30,7 +32,7 @@ type Collector struct {
 	MaxDatagram int      `toml:"max_datagram" range:"512,65507"` // bytes of UDP payload
 }
 
-// Flow says what becomes of connections.
+// Flow holds how connections become flows.
 type Flow struct {
 	ActiveTimeout Duration `toml:"active_timeout"`
 	IdleTimeout   Duration `toml:"idle_timeout"`
@@ -44,7 +46,7 @@ type Flow struct {
 	ExtraFields    []ExtraField `toml:"extra_fields" restart:"yes"`
 }
 
-// Conntrack says how the kernel is read.
+// Conntrack holds how the kernel is read.
 type Conntrack struct {
 	PollInterval  Interval `toml:"poll_interval"`
 	MaxCPU        float64  `toml:"max_cpu" range:"0.01,100"` // percent of one core
@@ -53,8 +55,8 @@ type Conntrack struct {
 	Track         bool     `toml:"track" restart:"yes"`
 }
 
-// Filter is one rule: what meets all of its conditions is included or excluded. A
-// condition is met by any of its values, one that is absent by everything.
+// Filter includes or excludes the connections that match all of its conditions. A
+// condition matches any of its values; without values it matches everything.
 type Filter struct {
 	Action              Action    `toml:"action"`
 	Networks            []Network `toml:"networks"`
@@ -68,13 +70,13 @@ type Filter struct {
 	Interfaces          []string  `toml:"interfaces"`
 }
 
-// Metrics says where Prometheus finds us.
+// Metrics holds where metrics are served.
 type Metrics struct {
 	Listen Listen `toml:"listen" restart:"yes"`
 	Pprof  bool   `toml:"pprof" restart:"yes"`
 }
 
-// Log says what is logged.
+// Log holds what is logged, and how.
 type Log struct {
 	Level  Level          `toml:"level"`
 	Format logging.Format `toml:"format" restart:"yes"`
@@ -85,7 +87,7 @@ const (
 	defaultDatagram = 1400
 )
 
-// Default returns what is in force without file and flags.
+// Default returns the configuration without file and flags.
 func Default() *Config {
 	return &Config{
 		Flow: Flow{
@@ -114,3 +116,16 @@ func (c *Config) Poll() time.Duration {
 	}
 	return min(defaultPoll, time.Duration(c.Flow.ActiveTimeout), time.Duration(c.Flow.IdleTimeout))
 }
+
+// Read reads a file over what c holds. Its error lists every mistake, one a line.
+func (c *Config) Read(path string) error {
+	text, err := regular.Read(path, tomlfile.MaxSize)
+	if err != nil {
+		return err
+	}
+	return tomlfile.Decode(path, text, c)
+}
+
+// Changed returns the keys in which c and d differ, such as "[flow] nat": those that a
+// reload can change, and those that need a restart.
+func (c *Config) Changed(d *Config) (now, restart []string) { return tomlfile.Changed(c, d) }

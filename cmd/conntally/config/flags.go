@@ -6,15 +6,14 @@ import (
 	"fmt"
 )
 
-// Args are the command line's.
+// Args are the flags that aren't part of the configuration.
 type Args struct {
 	File      string // "" is none
 	CheckOnly bool   // --check-config
 }
 
-// Load returns what args say, which are those of `conntally run`: the file that
-// --config names, if any, and the flags over it. parse applies args to flags, which
-// bind defines.
+// Load returns the configuration of `conntally run`: the file that --config names, if any,
+// overridden by the flags. parse parses the arguments into flags, which bind defines.
 func Load(parse func(bind func(*flag.FlagSet)) error) (*Config, Args, error) {
 	var a Args
 	if err := parse(func(fs *flag.FlagSet) { Default().bind(fs, &a) }); err != nil {
@@ -32,7 +31,7 @@ func Load(parse func(bind func(*flag.FlagSet)) error) (*Config, Args, error) {
 	return c, a, c.recheck()
 }
 
-// recheck checks again, for flags may have brought together what doesn't fit.
+// recheck checks again, since flags may not fit the file.
 func (c *Config) recheck() error {
 	var found []error
 	c.Check(func(table any, key, text string) {
@@ -66,7 +65,7 @@ func (c *Config) bind(fs *flag.FlagSet, a *Args) {
 	fs.TextVar(&c.Log.Level, "log-level", c.Log.Level, "log from this `LEVEL` on: debug, info, warn, error")
 }
 
-// collectorFlags replaces the file's collectors by those of the command line.
+// collectorFlags replaces the file's collectors with those of the command line.
 type collectorFlags struct {
 	config   *Config
 	replaced bool

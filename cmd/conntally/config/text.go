@@ -15,8 +15,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// The types of values. UnmarshalText's error says what is wanted; whoever calls it
-// names the key and the value.
+// The types of values. UnmarshalText's error says what is allowed; its caller adds the key
+// and the value.
 
 // Duration is a time.Duration from 1 ms to a day.
 type Duration time.Duration
@@ -105,7 +105,7 @@ func (a *Address) UnmarshalText(b []byte) error {
 
 const hostBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 
-// isHost tells what may be a host's address or name.
+// isHost reports whether s may be a host's address or name.
 func isHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
@@ -113,7 +113,7 @@ func isHost(s string) bool {
 	return strings.Trim(s, hostBytes) == ""
 }
 
-// Source is an own address to send from; "" leaves it to the kernel.
+// Source is the local address to send from; "" leaves the choice to the kernel.
 type Source struct{ netip.Addr }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -130,7 +130,7 @@ func (s *Source) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Listen is where to serve; "" is nowhere.
+// Listen is an address to serve at; "" is none.
 type Listen string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -181,7 +181,7 @@ func (v *View) UnmarshalText(b []byte) error {
 // MarshalText implements encoding.TextMarshaler.
 func (v View) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// Level is the least of what is logged.
+// Level is the lowest level that is logged.
 type Level struct{ zapcore.Level }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -212,7 +212,7 @@ func (f *ExtraField) UnmarshalText(b []byte) error {
 	return oneOf(f, b, "flow_id", "vlan", "mac", "zone", "source_mac")
 }
 
-// oneOf sets v to the place of b among words.
+// oneOf sets v to the index of b in words.
 func oneOf[T ~uint8](v *T, b []byte, words ...string) error {
 	for i, word := range words {
 		if word == string(b) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,162 +13,174 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// decoder sets a struct's fields to what a file says. It decodes value by value, since
-// toml.Decode ends at the first one that is wrong, takes keys in any case of letters, and
-// can't say which element of an array of tables it is in.
+// decoder sets the fields of a struct, value by value: toml.Decode stops at the first bad
+// value, ignores the case of keys, and doesn't say which element of a list is bad.
 type decoder struct {
 	problems
-	meta   toml.MetaData
-	root   map[string]toml.Primitive
-	schema reflect.Type
-	lines  map[string]int // by path
-	values map[string]toml.Primitive
-	tables map[any]place // by the address of the struct
+	schema  reflect.Type
+	order   map[string]int // of keys in the file
+	further map[string]int // how often a key occurs from here on: in each [[table]]
+	entries map[field]entry
 }
 
+// field is a key of a struct, or "" for all of it.
+type field struct {
+	table any // address
+	key   string
+}
+
+// entry is a key of the file, a table, or an element of a list.
+type entry struct {
+	name    string // as people write it: "[[collector]] #1 address"
+	table   string // how a table would be written here: "[flow]"
+	key     toml.Key
+	order   int
+	hasLine bool
+	raw     toml.Primitive
+	value   any
+}
+
+// entry returns the entry of a key.
+func (d *decoder) entry(in entry, key string, raw toml.Primitive) entry {
+	e := entry{name: key, table: "[" + key + "]", key: append(slices.Clip(in.key), key), raw: raw}
+	_ = d.meta.PrimitiveDecode(raw, &e.value) // any value fits
+	switch list, _ := e.value.([]any); {
+	case in.name != "":
+		e.name = in.name + " " + key
+	case isMap(e.value):
+		e.name = e.table
+	case isHeaders(e.value) || len(list) > 0 && isMap(list[0]):
+		e.name = "[" + e.table + "]"
+	}
+	d.count(&e)
+	return e
+}
+
+// element returns the entry of element i of a list, which has its own line only if it is a
+// [[table]], else the list's.
+func (d *decoder) element(list entry, i int, raw toml.Primitive) entry {
+	e := list
+	e.name, e.table = fmt.Sprintf("%s #%d", list.name, i+1), "["+list.table+"]"
+	e.raw, e.value = raw, nil
+	_ = d.meta.PrimitiveDecode(raw, &e.value) // any value fits
+	if isHeaders(list.value) && i > 0 {
+		d.count(&e)
+	}
+	return e
+}
+
+// count counts an occurrence of a key. The library knows the line of the last one.
+func (d *decoder) count(e *entry) {
+	path := e.key.String()
+	d.further[path]--
+	e.order, e.hasLine = d.order[path], d.further[path] == 0
+}
+
+func isMap(v any) bool { _, is := v.(map[string]any); return is }
+
+// isHeaders reports whether a value was written as [[tables]].
+func isHeaders(v any) bool { _, is := v.([]map[string]any); return is }
+
 // table sets the fields of a struct.
-func (d *decoder) table(at place, values map[string]toml.Primitive, s reflect.Value) {
-	d.tables[s.Addr().Interface()] = at
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		value, key := values[name], place{table: at.path(), key: name}
-		d.values[key.path()] = value
-		if field, limits, known := fieldOf(s, name); known {
-			d.value(key, value, field, limits)
+func (d *decoder) table(at entry, values map[string]toml.Primitive, s reflect.Value) {
+	table := s.Addr().Interface()
+	d.entries[field{table, ""}] = at
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		e := d.entry(at, key, values[key])
+		d.entries[field{table, key}] = e
+		if f, limits, known := fieldOf(s, key); known {
+			d.value(e, f, limits)
 		} else {
-			d.unknown(key, value, s.Type())
+			d.wrong(e, "unknown key; "+advice(key, s.Type(), d.schema))
 		}
 	}
 }
 
 // value sets a field of any kind.
-func (d *decoder) value(at place, value toml.Primitive, field reflect.Value, limits string) {
-	t := field.Type()
-	if isTable(t) {
-		var values map[string]toml.Primitive
-		if err := d.meta.PrimitiveDecode(value, &values); err != nil || values == nil {
-			label := Label(at.key, t)
-			if at.index != "" {
-				label = "[" + label + "]"
-			}
-			d.wrong(at, value, func() string { return "want a table " + label })
-			return
+func (d *decoder) value(e entry, f reflect.Value, limits string) {
+	switch t := f.Type(); {
+	case t.Kind() == reflect.Slice:
+		d.list(e, f, limits)
+	case !isTable(t):
+		if err := d.scalar(e, f, limits); err != nil {
+			d.wrong(e, err.Error())
 		}
-		d.table(at, values, field)
-		return
-	}
-	if t.Kind() == reflect.Slice {
-		d.list(at, value, field, limits)
-		return
-	}
-	if err := d.scalar(value, field, limits); err != nil {
-		d.wrong(at, value, err.Error)
+	case !isMap(e.value):
+		d.wrong(e, "want a table "+e.table)
+	default:
+		var values map[string]toml.Primitive
+		_ = d.meta.PrimitiveDecode(e.raw, &values) // it is a map
+		d.table(e, values, f)
 	}
 }
 
 // list sets a slice, of values or of tables.
-func (d *decoder) list(at place, value toml.Primitive, field reflect.Value, limits string) {
-	var elements []toml.Primitive
-	if err := d.meta.PrimitiveDecode(value, &elements); err != nil || elements == nil {
-		d.wrong(at, value, func() string {
-			if isArrayOfTables(field.Type()) {
-				return "want tables " + Label(at.key, field.Type())
-			}
-			return "want a list, such as [...]"
-		})
+func (d *decoder) list(e entry, f reflect.Value, limits string) {
+	want, elements := "want a list, such as [...]", []toml.Primitive(nil)
+	if isTable(f.Type().Elem()) {
+		want = "want tables [" + e.table + "]"
+	}
+	if d.meta.PrimitiveDecode(e.raw, &elements) != nil || elements == nil {
+		d.wrong(e, want)
 		return
 	}
-	field.Set(reflect.MakeSlice(field.Type(), len(elements), len(elements)))
-	for i, element := range elements {
-		if v, is := field.Index(i).Addr().Interface().(Defaulter); is {
+	f.Set(reflect.MakeSlice(f.Type(), len(elements), len(elements)))
+	for i, raw := range elements {
+		if v, is := f.Index(i).Addr().Interface().(Defaulter); is {
 			v.SetDefaults()
 		}
-		d.value(at.element(i), element, field.Index(i), limits)
+		d.value(d.element(e, i, raw), f.Index(i), limits)
 	}
 }
 
-// scalar sets a field to a single value. Its error says what is wanted.
-func (d *decoder) scalar(value toml.Primitive, field reflect.Value, limits string) error {
+// scalar sets a field to a single value. Its error says what is allowed.
+func (d *decoder) scalar(e entry, f reflect.Value, limits string) error {
 	if limits != "" {
-		return d.number(value, field, limits)
+		return number(e.value, f, limits)
 	}
-	err := d.meta.PrimitiveDecode(value, field.Addr().Interface())
+	err := d.meta.PrimitiveDecode(e.raw, f.Addr().Interface())
 	var refused toml.ParseError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused):
+	case errors.As(err, &refused): // by UnmarshalText
 		return errors.New(refused.Message)
-	case field.Kind() == reflect.Bool:
+	case f.Kind() == reflect.Bool:
 		return errors.New("want true or false")
-	case field.Kind() == reflect.String && !isText(field.Type()):
+	case f.Kind() == reflect.String && !isText(f.Type()):
 		return errors.New("want text in quotes")
 	}
 	return errors.New("want a single value")
 }
 
-// number sets a number within limits. It decodes into 64 bits: a number that is too large
-// for an int isn't refused by PrimitiveDecode where an int has 32.
-func (d *decoder) number(value toml.Primitive, field reflect.Value, limits string) error {
+// number sets a number within limits, which are compared in 64 bits on all machines.
+func number(value any, f reflect.Value, limits string) error {
 	low, high, _ := strings.Cut(limits, ",")
 	least, _ := strconv.ParseFloat(low, 64)
 	most, _ := strconv.ParseFloat(high, 64)
-	if field.Kind() == reflect.Float64 {
-		var n float64
-		if err := d.meta.PrimitiveDecode(value, &n); err != nil || !(n >= least && n <= most) {
-			return fmt.Errorf("want a number from %s to %s", low, high)
-		}
-		field.SetFloat(n)
-		return nil
+	kind, n := "a number", math.NaN()
+	if whole, is := value.(int64); is {
+		n = float64(whole)
 	}
-	var n int64
-	if err := d.meta.PrimitiveDecode(value, &n); err != nil || n < int64(least) || n > int64(most) {
-		return fmt.Errorf("want a whole number from %s to %s", low, high)
+	if f.Kind() != reflect.Float64 {
+		kind = "a whole number"
+	} else if fraction, is := value.(float64); is {
+		n = fraction
 	}
-	if field.CanInt() {
-		field.SetInt(n)
-	} else {
-		field.SetUint(uint64(n))
+	if !(n >= least && n <= most) {
+		return fmt.Errorf("want %s from %s to %s", kind, low, high)
 	}
+	f.Set(reflect.ValueOf(n).Convert(f.Type()))
 	return nil
 }
 
-// unknown reports a key that a table hasn't.
-func (d *decoder) unknown(at place, value toml.Primitive, table reflect.Type) {
-	d.wrong(at, value, func() string { return "unknown key; " + advice(at.key, table, d.schema) })
-}
-
-// check reports what the whole is wrong with, as Checker does.
+// check reports what a Checker has found.
 func (d *decoder) check(table any, key, text string) {
-	at := place{table: d.tables[table].path(), key: key}
-	if value, given := d.values[at.path()]; given {
-		d.wrong(at, value, func() string { return text })
+	if e, given := d.entries[field{table, key}]; given {
+		d.wrong(e, text)
 		return
 	}
-	d.add(d.line(at), func() string { return at.String() + ": " + text })
-}
-
-// wrong reports a value, or a key.
-func (d *decoder) wrong(at place, value toml.Primitive, text func() string) {
-	d.add(d.line(at), func() string {
-		where := at.String()
-		var v any
-		_ = d.meta.PrimitiveDecode(value, &v) // can't fail
-		switch v.(type) {
-		case map[string]any:
-			where = tableLabel(at.path())
-		case []map[string]any:
-			where = "[" + tableLabel(at.path()) + "]"
-		}
-		return excerpt(where) + literal(v) + ": " + text()
-	})
-}
-
-// line returns that of a place, else of what it is in.
-func (d *decoder) line(at place) int {
-	for _, path := range []string{at.path(), place{table: at.table, key: at.key}.path(), at.table} {
-		if line, known := d.lines[path]; known {
-			return line
-		}
-	}
-	return 1
+	e := d.entries[field{table, ""}]
+	e.name, e.value = strings.TrimSpace(e.name+" "+key), nil
+	d.wrong(e, text)
 }

@@ -11,35 +11,63 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxProblems bounds how much is said of one file.
-const maxProblems = 20
-
-// problems collects what is wrong in a file.
+// problems collects the mistakes in a file.
 type problems struct {
 	file  string
+	meta  toml.MetaData
 	found []problem
 }
 
-// problem is a line of the file and what is wrong there, made only if it is shown.
+// problem is a mistake.
 type problem struct {
-	line int
-	text func() string
+	order int             // in the file
+	line  int             // 0 is unknown
+	raw   *toml.Primitive // has a line, unless nil
+	text  string
 }
 
-func (p *problems) add(line int, text func() string) { p.found = append(p.found, problem{line, text}) }
-
-// err returns all problems, a line each, or nil.
-func (p *problems) err() error {
-	slices.SortStableFunc(p.found, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
-	var errs []error
-	for _, f := range p.found[:min(len(p.found), maxProblems)] {
-		errs = append(errs, fmt.Errorf("%s:%d: %s", p.file, f.line, f.text()))
+// wrong reports an entry.
+func (p *problems) wrong(e entry, text string) {
+	found := problem{order: e.order, text: excerpt(e.name) + literal(e.value) + ": " + text}
+	if e.hasLine {
+		found.raw = &e.raw
 	}
-	if more := len(p.found) - maxProblems; more > 0 {
+	p.found = append(p.found, found)
+}
+
+// err returns all problems, one a line, or nil.
+func (p *problems) err() error {
+	const most = 20
+	slices.SortStableFunc(p.found, func(a, b problem) int { return cmp.Compare(a.order, b.order) })
+	var errs []error
+	for _, f := range p.found[:min(len(p.found), most)] {
+		place := p.file
+		if f.raw != nil {
+			f.line = p.line(*f.raw)
+		}
+		if f.line > 0 {
+			place = fmt.Sprintf("%s:%d", p.file, f.line)
+		}
+		errs = append(errs, fmt.Errorf("%s: %s", place, f.text))
+	}
+	if more := len(p.found) - most; more > 0 {
 		errs = append(errs, fmt.Errorf("%s: and %d more", p.file, more))
 	}
 	return errors.Join(errs...)
 }
+
+// line returns the line of a key's value, or 0: the library only puts it into errors.
+func (p *problems) line(raw toml.Primitive) int {
+	var parse toml.ParseError
+	errors.As(p.meta.PrimitiveDecode(raw, refusal{}), &parse)
+	return parse.Position.Line
+}
+
+// refusal is a value that can't be decoded.
+type refusal struct{}
+
+// UnmarshalTOML implements toml.Unmarshaler.
+func (refusal) UnmarshalTOML(any) error { return errors.New("refused") }
 
 // literal returns " = " and a value as TOML, or "" for a table.
 func literal(v any) string {
@@ -50,7 +78,7 @@ func literal(v any) string {
 	return ""
 }
 
-// excerpt makes what stands in a file fit for a message.
+// excerpt shortens text of a file to a printable line.
 func excerpt(s string) string {
 	const most = 60
 	first, _, more := strings.Cut(strings.TrimSpace(s), "\n")

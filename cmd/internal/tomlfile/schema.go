@@ -19,11 +19,11 @@ func isText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// fieldOf returns the field of a key, and its limits, which only numbers have.
-func fieldOf(s reflect.Value, key string) (field reflect.Value, limits string, known bool) {
-	for i := range s.NumField() {
-		if tag := s.Type().Field(i).Tag; tag.Get("toml") == key {
-			return s.Field(i), tag.Get("range"), true
+// fieldOf returns the field of a key, and its limits if it is a number.
+func fieldOf(s reflect.Value, key string) (f reflect.Value, limits string, known bool) {
+	for sf, v := range s.Fields() {
+		if sf.Tag.Get("toml") == key {
+			return v, sf.Tag.Get("range"), true
 		}
 	}
 	return reflect.Value{}, "", false
@@ -49,13 +49,13 @@ func Label(key string, t reflect.Type) string {
 	return key
 }
 
-// advice says what may stand in a table instead of an unknown key.
+// advice suggests the keys of a table instead of an unknown one.
 func advice(key string, table, schema reflect.Type) string {
 	var labels []string
 	for f := range table.Fields() {
 		labels = append(labels, Label(f.Tag.Get("toml"), f.Type))
 	}
-	meant := tableWith(schema, "", key)
+	meant := tableWith(schema, key)
 	if i := slices.Index(keysOf(table), suggest.Closest(key, keysOf(table))); i >= 0 {
 		meant = labels[i]
 	} else if meant != "" {
@@ -67,21 +67,15 @@ func advice(key string, table, schema reflect.Type) string {
 	return meant + "want one of " + strings.Join(labels, ", ")
 }
 
-// tableWith returns the label of a table below another that has a key, or "".
-func tableWith(table reflect.Type, prefix, key string) string {
-	for f := range table.Fields() {
-		inner, name := f.Type, prefix+f.Tag.Get("toml")
+// tableWith returns the label of a table that has a key, or "".
+func tableWith(schema reflect.Type, key string) string {
+	for f := range schema.Fields() {
+		inner := f.Type
 		if isArrayOfTables(inner) {
 			inner = inner.Elem()
 		}
-		if !isTable(inner) {
-			continue
-		}
-		if slices.Contains(keysOf(inner), key) {
-			return Label(name, f.Type)
-		}
-		if label := tableWith(inner, name+".", key); label != "" {
-			return label
+		if isTable(inner) && slices.Contains(keysOf(inner), key) {
+			return Label(f.Tag.Get("toml"), f.Type)
 		}
 	}
 	return ""

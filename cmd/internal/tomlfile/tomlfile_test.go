@@ -1,15 +1,14 @@
 package tomlfile
 
 import (
+	"errors"
 	"fmt"
-	"github.com/BurntSushi/toml"
+	"math/rand/v2"
 	"reflect"
-	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"unicode"
-
-	"errors"
-	"strings"
 )
 
 // file is a schema with everything that there can be.
@@ -74,7 +73,7 @@ func (m *mask) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// All that is wrong is reported at once, each with its line, in their order.
+// All mistakes are reported at once, in their order, with a line where there is one.
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
@@ -88,22 +87,23 @@ func TestProblems(t *testing.T) {
 				"8: [[collector]] #1 port = 1: unknown key; did you mean ports? want one of address, ports, words, [inner], size\n" +
 				"9: [flows]: unknown key; did you mean [flow]? want one of [flow], [[collector]], name\n"},
 
-		// Each element has lines of its own, however it is written.
+		// The last element of a name has lines, however it is written. Elements of lists
+		// have their list's line.
 		{"[[collector]]\naddress = '1'\nports = [\n1,\n'x', # ]\n2, 0]\n[[collector]]\n\naddress = '2'\n",
-			"2: [[collector]] #1 address = \"1\": want letters\n" +
-				"5: [[collector]] #1 ports = \"x\": want a whole number from 1 to 65535\n" +
-				"6: [[collector]] #1 ports = 0: want a whole number from 1 to 65535\n" +
+			"3: [[collector]] #1 ports #2 = \"x\": want a whole number from 1 to 65535\n" +
+				"3: [[collector]] #1 ports #4 = 0: want a whole number from 1 to 65535\n" +
+				" [[collector]] #1 address = \"1\": want letters\n" +
 				"9: [[collector]] #2 address = \"2\": want letters\n"},
 		{"collector = [\n{ address = '1' },\n{ words = ['a', 'b',\n'3'], size = 10,\naddress = '2'\n}]",
-			"2: [[collector]] #1 address = \"1\": want letters\n" +
+			"3: [[collector]] #2 words #3 = \"3\": want letters\n" +
 				"4: [[collector]] #2 size = 10: want a whole number from 1 to 9\n" +
-				"4: [[collector]] #2 words = \"3\": want letters\n" +
+				" [[collector]] #1 address = \"1\": want letters\n" +
 				"5: [[collector]] #2 address = \"2\": want letters\n"},
 		{"[[collector]]\naddress = 'a'\n[collector.inner]\ndeep = 1\n[[collector]]\naddress = 'b'\ninner.deep = 2",
-			"4: [collector.inner] deep = 1: want true or false\n" +
-				"7: [collector.inner] deep = 2: want true or false\n"},
+			" [[collector]] #1 inner deep = 1: want true or false\n" +
+				"7: [[collector]] #2 inner deep = 2: want true or false\n"},
 		{"[[collector]]\naddress = 'a'\n\n[[collector]]\nsize = 1", "4: [[collector]] #2 address: is missing\n"},
-		{"collector = [{ address = 'a' },\n{ size = 1 }]", "2: [[collector]] #2 address: is missing\n"},
+		{"collector = [{ address = 'a' },\n{ size = 1 }]", "1: [[collector]] #2 address: is missing\n"},
 		{"[[collector]]\naddress = 'a'\n[[collector]]\nsize = 1\naddress = 'twice'",
 			"5: [[collector]] #2 address = \"twice\": named twice\n"},
 
@@ -115,20 +115,21 @@ func TestProblems(t *testing.T) {
 		// Kinds.
 		{"flow = 1\ncollector = 1", "1: flow = 1: want a table [flow]\n2: collector = 1: want tables [[collector]]\n"},
 		{"[[flow]]\n[collector]", "1: [[flow]]: want a table [flow]\n2: [collector]: want tables [[collector]]\n"},
-		{"collector = [[]]", "1: collector = []: want a table [[collector]]\n"},
-		{"name = 1\nflow.nat = []\nflow.mark = {}", "1: name = 1: want text in quotes\n2: [flow] nat = []: want a single value\n3: [flow.mark]: want a single value\n"},
+		{"collector = [[]]", "1: collector #1 = []: want a table [[collector]]\n"},
+		{"name = 1\nflow.nat = []\nflow.mark = {}", "1: name = 1: want text in quotes\n2: [flow] nat = []: want a single value\n3: [flow] mark: want a single value\n"},
 		{"[[collector]]\nports = 1\nwords = 'a'", "2: [[collector]] #1 ports = 1: want a list, such as [...]\n3: [[collector]] #1 words = \"a\": want a list, such as [...]\n"},
 		{"[flow]\nmax_flows = 4294967297\nmax_cpu = nan", "2: [flow] max_flows = 4294967297: want a whole number from 0 to 2000000000\n3: [flow] max_cpu = nan: want a number from 0.01 to 100\n"},
 		{"Name = 'a'\nNAME = 1", "1: Name = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], name\n2: NAME = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n"},
 		{"nat = 'a'", "1: nat = \"a\": unknown key; did you mean [flow] nat? want one of [flow], [[collector]], name\n"},
-		{"flow.deep = 1", "1: [flow] deep = 1: unknown key; did you mean [collector.inner] deep? want one of nat, max_flows, max_cpu, biflow, mark\n"},
+		{"flow.deep = 1", "1: [flow] deep = 1: unknown key; want one of nat, max_flows, max_cpu, biflow, mark\n"},
 
 		{"x = ", "1: x =: unexpected EOF; expected value\n"},
 
 		// Above a syntax error.
-		{"nam = 1\n[flow]\nnat = [\n1\n2]\nbiflow = 1", "1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
-			"5: 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
-		{"flow.nat = '1'\nx = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "1: [flow] nat = \"1\": want letters\n2: x = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]: nested deeper than 16 levels\n"},
+		{"nam = 1\n[flow]\nnat = [\nbiflow = 1", "4: biflow = 1: expected value but found \"biflow\" instead\n"},
+		{"nam = 1\n[flow]\nnat = [1 2]\nbiflow = 1", "1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
+			"3: nat = [1 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
+		{"flow.nat = '1'\nx = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", " nested deeper than 8 levels\n"},
 	} {
 		for _, form := range []string{"%s", "\ufeff%s", "crlf"} {
 			text := strings.ReplaceAll(form, "%s", c.text)
@@ -163,31 +164,70 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// FuzzOutline: there is a mark for each key of a file, so that none gets the line of
-// another, and each problem has a line of the file.
-func FuzzOutline(f *testing.F) {
-	f.Add("a.b = [[1, 2], [{c = '='}, \"\"\"\"]\"\"\"\"\"]] # [x]\n[d]\ne='''\n=\n'''\n[[f.'=']]\n\"g=\" = 1979-05-27 07:32:00Z\n")
+// FuzzDecode proves that each problem has a line of the file or none, and is printable.
+func FuzzDecode(f *testing.F) {
+	f.Add("a.b = [[1, 2], [{c = '='}, \"\"\"\"]\"\"\"\"\"]] # [x]\n[d]\ne='''\n=\n'''\n[[f.'=']]\n\"g=\" = 07:32:00\n")
 	f.Add("[[collector]]\nports=[0,\n1]\n[[collector]]\nwords=['1']\ncollector={}")
 	f.Fuzz(func(t *testing.T, text string) {
-		marks, err := outline(text)
-		var root map[string]any
-		meta, broken := toml.Decode(text, &root)
-		if err != nil || broken != nil || strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-			marks = nil
-		}
-		marks = slices.DeleteFunc(marks, func(m mark) bool { return m.kind == element })
-		if keys := meta.Keys(); marks != nil && len(keys) != len(marks) {
-			t.Errorf("%d keys, %d marks", len(keys), len(marks))
-		}
-		message := errorText(Decode("f.toml", []byte(text), &file{}))
-		for said := range strings.Lines(message) {
-			var line int
-			if _, err := fmt.Sscanf(said, "f.toml:%d: ", &line); !strings.HasPrefix(said, "f.toml: and ") && (err != nil || line < 1 || line > 1+strings.Count(text, "\n")) {
-				t.Errorf("no line within the file: %q", said)
+		lines := 1 + strings.Count(text, "\n")
+		for problem := range strings.Lines(errorText(Decode("f.toml", []byte(text), &file{}))) {
+			problem = strings.TrimSuffix(problem, "\n")
+			rest, named := strings.CutPrefix(problem, "f.toml:")
+			number, _, _ := strings.Cut(rest, ":")
+			if line, err := strconv.Atoi(number); err == nil && (line < 1 || line > lines) {
+				t.Errorf("no line of the file: %q", problem)
 			}
-			if strings.ContainsFunc(strings.TrimSuffix(said, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }) {
-				t.Errorf("unfit to print: %q", said)
+			unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+			if !named || strings.ContainsFunc(problem, unprintable) {
+				t.Errorf("unprintable: %q", problem)
 			}
 		}
 	})
+}
+
+// TestLinesAreNeverWrong decodes random tables in random order in which each value is
+// invalid and holds the number of its line.
+func TestLinesAreNeverWrong(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	withLine, total := 0, 0
+	for range 300 {
+		text := randomFile(random)
+		for problem := range strings.Lines(errorText(Decode("f.toml", []byte(text), &file{}))) {
+			rest := strings.TrimPrefix(problem, "f.toml:")
+			number, _, _ := strings.Cut(rest, ":")
+			_, value, _ := strings.Cut(rest, "\"")
+			value, _, quoted := strings.Cut(value, "\"")
+			if _, err := strconv.Atoi(number); err == nil && quoted {
+				withLine++
+				if value != number {
+					t.Errorf("line %s, want %s: %s\n%s", number, value, problem, text)
+				}
+			}
+			total++
+		}
+	}
+	if withLine < total/3 {
+		t.Errorf("only %d of %d problems have a line", withLine, total)
+	}
+}
+
+func randomFile(random *rand.Rand) string {
+	var text strings.Builder
+	line := 0
+	write := func(format string) {
+		line++
+		text.WriteString(strings.ReplaceAll(format, "LINE", fmt.Sprintf("'%d'", line)) + "\n")
+	}
+	some := func(choice ...string) {
+		for _, i := range random.Perm(len(choice))[:random.IntN(len(choice)+1)] {
+			write(choice[i])
+		}
+	}
+	for range random.IntN(4) {
+		write("[[collector]]")
+		some("address = LINE", "ports = LINE", "inner = {deep = LINE}", "x = [LINE]", "# LINE", "size = LINE")
+	}
+	write("[flow]")
+	some("nat = LINE", "max_flows = LINE", "biflow = {x = LINE}", "y.z = LINE", "# LINE")
+	return text.String()
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow/filter"
 )
 
 // The types of values in filters.
@@ -30,7 +31,7 @@ func (a *Action) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Network is a set of addresses; a single address is one, too.
+// Network is a set of addresses, possibly of a single one.
 type Network struct{ netip.Prefix }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -91,7 +92,7 @@ func (p *Ports) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Mark is met by a connection mark m where m & Mask == Value.
+// Mark matches each connection mark m with m & Mask == Value.
 type Mark struct{ Value, Mask uint32 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -110,4 +111,32 @@ func (m *Mark) UnmarshalText(b []byte) error {
 	}
 	*m = Mark{uint32(value), uint32(mask)}
 	return nil
+}
+
+// Rules returns the filters for matching.
+func (c *Config) Rules() []filter.Rule {
+	return each(c.Filters, func(f Filter) filter.Rule {
+		prefix := func(n Network) netip.Prefix { return n.Prefix }
+		ports := func(p Ports) filter.Ports { return filter.Ports(p) }
+		return filter.Rule{
+			Include:          f.Action == Include,
+			Networks:         each(f.Networks, prefix),
+			Sources:          each(f.SourceNetworks, prefix),
+			Destinations:     each(f.DestinationNetworks, prefix),
+			Protocols:        each(f.Protocols, func(p IPProto) uint8 { return uint8(p) }),
+			Ports:            each(f.Ports, ports),
+			DestinationPorts: each(f.DestinationPorts, ports),
+			Zones:            f.Zones,
+			Marks:            each(f.Marks, func(m Mark) filter.Mark { return filter.Mark(m) }),
+			Interfaces:       f.Interfaces,
+		}
+	})
+}
+
+func each[A, B any](list []A, convert func(A) B) []B {
+	out := make([]B, len(list))
+	for i, v := range list {
+		out[i] = convert(v)
+	}
+	return out
 }
