@@ -7,36 +7,44 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
+type endCase struct {
+	proto, state uint8
+	status       conntrack.Status
+	stop         int64 // since the start, 0 = no time stamp
+	timeout      uint32
+	portid       uint32
+	want         int64 // since the start
+	reason       EndReason
+}
+
+func endCases() map[string]endCase {
+	const (
+		tcp, udp, icmp = conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoICMP
+		s, last        = second, 40 * second // the last packet, since the start
+	)
+	return map[string]endCase{
+		"UDP":                      {udp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
+		"UDP stream":               {udp, 0, conntrack.Assured, last + 120*s, 0, 0, last, EndIdle},
+		"timer ticks early":        {udp, 0, 0, last + 30*s - s/100, 0, 0, last - s/100, EndIdle},
+		"ICMP":                     {icmp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
+		"unknown protocol":         {99, 0, 0, last + 600*s, 0, 0, last, EndIdle},
+		"TCP closed by FIN":        {tcp, conntrack.TCPTimeWait, 0, last + 120*s, 0, 0, last, EndDetected},
+		"TCP closed by RST":        {tcp, conntrack.TCPClose, 0, last + 10*s, 0, 0, last, EndDetected},
+		"TCP half closed":          {tcp, conntrack.TCPCloseWait, 0, last + 60*s, 0, 0, last, EndDetected},
+		"TCP idle for days":        {tcp, conntrack.TCPEstablished, 0, last + 432000*s, 0, 0, last, EndIdle},
+		"TCP unacknowledged":       {tcp, conntrack.TCPEstablished, 0, last + 300*s, 0, 0, last, EndIdle},
+		"TCP never answered":       {tcp, conntrack.TCPSynSent, 0, last + 120*s, 0, 0, last, EndIdle},
+		"deleted by hand":          {tcp, conntrack.TCPEstablished, 0, 55 * s, 431985, 99, 55 * s, EndForced},
+		"replaced while TIME_WAIT": {tcp, conntrack.TCPTimeWait, 0, 60 * s, 100, 0, 40*s + s/2, EndDetected},
+		"removed to make room":     {udp, 0, 0, 60 * s, 9, 0, 39*s + s/2, EndForced},
+		"a timer not ours to know": {udp, 0, 0, last + 7777*s, 0, 0, 50 * s, EndIdle},
+		"no time stamps":           {udp, 0, 0, 0, 0, 0, 50 * s, EndIdle},
+	}
+}
+
 // An entry moves at its start, at 40 s and is read at 50 s; then it ends.
 func TestRecordEndsAtLastPacket(t *testing.T) {
-	const last = 40 * second // the last packet, since the start
-	cases := map[string]struct {
-		proto, state uint8
-		status       conntrack.Status
-		stop         int64 // since the start, 0 = no time stamp
-		timeout      uint32
-		portid       uint32
-		want         int64 // since the start
-		reason       EndReason
-	}{
-		"UDP":                      {conntrack.ProtoUDP, 0, 0, last + 30*second, 0, 0, last, EndIdle},
-		"UDP stream":               {conntrack.ProtoUDP, 0, conntrack.Assured, last + 120*second, 0, 0, last, EndIdle},
-		"timer ticks early":        {conntrack.ProtoUDP, 0, 0, last + 30*second - second/100, 0, 0, last - second/100, EndIdle},
-		"ICMP":                     {conntrack.ProtoICMP, 0, 0, last + 30*second, 0, 0, last, EndIdle},
-		"unknown protocol":         {99, 0, 0, last + 600*second, 0, 0, last, EndIdle},
-		"TCP closed by FIN":        {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, last + 120*second, 0, 0, last, EndDetected},
-		"TCP closed by RST":        {conntrack.ProtoTCP, conntrack.TCPClose, 0, last + 10*second, 0, 0, last, EndDetected},
-		"TCP half closed":          {conntrack.ProtoTCP, conntrack.TCPCloseWait, 0, last + 60*second, 0, 0, last, EndDetected},
-		"TCP idle for days":        {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, last + 432000*second, 0, 0, last, EndIdle},
-		"TCP unacknowledged":       {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, last + 300*second, 0, 0, last, EndIdle},
-		"TCP never answered":       {conntrack.ProtoTCP, conntrack.TCPSynSent, 0, last + 120*second, 0, 0, last, EndIdle},
-		"deleted by hand":          {conntrack.ProtoTCP, conntrack.TCPEstablished, 0, 55 * second, 431985, 99, 55 * second, EndForced},
-		"replaced while TIME_WAIT": {conntrack.ProtoTCP, conntrack.TCPTimeWait, 0, 60 * second, 100, 0, 40*second + second/2, EndDetected},
-		"removed to make room":     {conntrack.ProtoUDP, 0, 0, 60 * second, 9, 0, 39*second + second/2, EndForced},
-		"a timer not ours to know": {conntrack.ProtoUDP, 0, 0, last + 7777*second, 0, 0, 50 * second, EndIdle},
-		"no time stamps":           {conntrack.ProtoUDP, 0, 0, 0, 0, 0, 50 * second, EndIdle},
-	}
-	for name, c := range cases {
+	for name, c := range endCases() {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions()
 			o.Active, o.Idle = time.Hour*24*30, time.Hour*24*30

@@ -45,11 +45,8 @@ func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestam
 	}
 }
 
-// export exports what is pending of both directions, if anything is.
+// export exports what is pending of both directions, of which something is.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
-	if !en.hasPending() {
-		return
-	}
 	records := uint64(0)
 	for d := range t.pair {
 		t.describe(&t.pair[d], en, conntrack.Direction(d), reason, now)

@@ -1,63 +1,115 @@
 package flow
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/conntally/conntally/conntrack"
 )
 
-func TestViews(t *testing.T) {
-	const (
-		client, server, router = "192.168.77.10", "198.51.100.20", "198.51.100.1"
-	)
-	type half struct{ src, dst, postSrc, postDst string }
-	cases := map[string]struct {
-		orig, reply     [2]string // source and destination
-		view            View
-		forward, back   half
-		forwardT, backT bool
-	}{
+// half is a direction of a connection, before and after NAT.
+type half struct{ src, dst, postSrc, postDst string }
+
+func (w *half) check(t *testing.T, r *Record) {
+	t.Helper()
+	from := tuple(conntrack.ProtoUDP, w.src, w.dst)
+	post := tuple(conntrack.ProtoUDP, w.postSrc, w.postDst)
+	if r.Src != from.Src || r.SrcPort != from.SrcPort ||
+		r.Dst != from.Dst || r.DstPort != from.DstPort {
+		t.Errorf("%v:%d -> %v:%d, want %v", r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, *w)
+	}
+	if r.PostSrc != post.Src || r.PostSrcPort != post.SrcPort ||
+		r.PostDst != post.Dst || r.PostDstPort != post.DstPort {
+		t.Errorf("after NAT %v:%d -> %v:%d, want %v",
+			r.PostSrc.Netip(), r.PostSrcPort, r.PostDst.Netip(), r.PostDstPort, *w)
+	}
+}
+
+type viewCase struct {
+	orig, reply     [2]string // source and destination
+	view            View
+	forward, back   half
+	forwardT, backT bool
+}
+
+const client, server, router = "192.168.77.10", "198.51.100.20", "198.51.100.1"
+
+func viewCases() map[string]viewCase {
+	return map[string]viewCase{
 		"no NAT": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1024"}, Endpoints,
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1024"},
+			Endpoints,
 			half{client + ":1024", server + ":443", client + ":1024", server + ":443"},
-			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, false, false,
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},
+			false, false,
 		},
 		"SNAT, endpoints": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"}, Endpoints,
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"},
+			Endpoints,
 			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
-			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, true, false,
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},
+			true, false,
 		},
 		"SNAT, wire": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"}, Wire,
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"},
+			Wire,
 			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
-			half{server + ":443", router + ":60000", server + ":443", client + ":1024"}, true, true,
-		},
-		"DNAT, endpoints": {
-			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"}, Endpoints,
-			half{server + ":1024", client + ":443", server + ":1024", client + ":443"},
-			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"}, false, true,
-		},
-		"DNAT, wire": {
-			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"}, Wire,
-			half{server + ":1024", router + ":8443", server + ":1024", client + ":443"},
-			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"}, true, true,
-		},
-		"both, endpoints": {
-			[2]string{client + ":1024", router + ":8443"}, [2]string{"192.168.77.20:443", "192.168.77.1:60000"}, Endpoints,
-			half{client + ":1024", "192.168.77.20:443", "192.168.77.1:60000", "192.168.77.20:443"},
-			half{"192.168.77.20:443", client + ":1024", router + ":8443", client + ":1024"}, true, true,
-		},
-		"port only": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1025"}, Endpoints,
-			half{client + ":1024", server + ":443", client + ":1025", server + ":443"},
-			half{server + ":443", client + ":1024", server + ":443", client + ":1024"}, true, false,
-		},
-		"NAT66": {
-			[2]string{"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443"}, [2]string{"[2001:db8:100::20]:443", "[2001:db8:100::1]:1024"}, Endpoints,
-			half{"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443", "[2001:db8:100::1]:1024", "[2001:db8:100::20]:443"},
-			half{"[2001:db8:100::20]:443", "[2001:db8:77::10]:1024", "[2001:db8:100::20]:443", "[2001:db8:77::10]:1024"}, true, false,
+			half{server + ":443", router + ":60000", server + ":443", client + ":1024"},
+			true, true,
 		},
 	}
+}
+
+func dnatViewCases() map[string]viewCase {
+	return map[string]viewCase{
+		"DNAT, endpoints": {
+			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"},
+			Endpoints,
+			half{server + ":1024", client + ":443", server + ":1024", client + ":443"},
+			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"},
+			false, true,
+		},
+		"DNAT, wire": {
+			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"},
+			Wire,
+			half{server + ":1024", router + ":8443", server + ":1024", client + ":443"},
+			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"},
+			true, true,
+		},
+		"both, endpoints": {
+			[2]string{client + ":1024", router + ":8443"}, [2]string{"192.168.77.20:443", "192.168.77.1:60000"},
+			Endpoints,
+			half{client + ":1024", "192.168.77.20:443", "192.168.77.1:60000", "192.168.77.20:443"},
+			half{"192.168.77.20:443", client + ":1024", router + ":8443", client + ":1024"},
+			true, true,
+		},
+		"port only": {
+			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1025"},
+			Endpoints,
+			half{client + ":1024", server + ":443", client + ":1025", server + ":443"},
+			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},
+			true, false,
+		},
+		"NAT66": {
+			[2]string{"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443"},
+			[2]string{"[2001:db8:100::20]:443", "[2001:db8:100::1]:1024"},
+			Endpoints,
+			half{
+				"[2001:db8:77::10]:1024", "[2001:db8:100::20]:443",
+				"[2001:db8:100::1]:1024", "[2001:db8:100::20]:443",
+			},
+			half{
+				"[2001:db8:100::20]:443", "[2001:db8:77::10]:1024",
+				"[2001:db8:100::20]:443", "[2001:db8:77::10]:1024",
+			},
+			true, false,
+		},
+	}
+}
+
+func TestViews(t *testing.T) {
+	cases := viewCases()
+	maps.Copy(cases, dnatViewCases())
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			o := testOptions()
@@ -70,15 +122,8 @@ func TestViews(t *testing.T) {
 			h.expire(e, h.now.Wall)
 			got := h.take()
 			for i, want := range []half{c.forward, c.back} {
-				from := tuple(conntrack.ProtoUDP, want.src, want.dst)
-				post := tuple(conntrack.ProtoUDP, want.postSrc, want.postDst)
-				r := got[i]
-				if r.Src != from.Src || r.SrcPort != from.SrcPort || r.Dst != from.Dst || r.DstPort != from.DstPort {
-					t.Errorf("direction %d: %v:%d -> %v:%d, want %v", i, r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, want)
-				}
-				if r.PostSrc != post.Src || r.PostSrcPort != post.SrcPort || r.PostDst != post.Dst || r.PostDstPort != post.DstPort {
-					t.Errorf("direction %d: after NAT %v:%d -> %v:%d, want %v", i, r.PostSrc.Netip(), r.PostSrcPort, r.PostDst.Netip(), r.PostDstPort, want)
-				}
+				r := &got[i]
+				want.check(t, r)
 				if r.Translated != [...]bool{c.forwardT, c.backT}[i] || r.Family != e.Orig.Family {
 					t.Errorf("direction %d: translated %v, family %d", i, r.Translated, r.Family)
 				}

@@ -49,7 +49,9 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 
 // replace exports what is pending and begins a new flow in the same place.
 func (t *Table) replace(en *entry, e *conntrack.Event) {
-	t.export(en, unreportedReason(en), e.At)
+	if en.hasPending() {
+		t.export(en, unreportedReason(en), e.At)
+	}
 	t.exportNATEvent(en, NATDelete, removedAt(e), e.At)
 	readAt, next := en.readAt, en.next
 	*en = t.begin(e, &en.key)

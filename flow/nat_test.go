@@ -37,13 +37,14 @@ func natEvents(records []Record) (all []string) {
 
 const masquerade = " 192.168.77.10:1024->198.51.100.20:443 as 198.51.100.1:60000->198.51.100.20:443"
 
-// TestNATEventsFollowTranslations checks when translations begin and end.
-func TestNATEventsFollowTranslations(t *testing.T) {
-	cases := []struct {
-		name string
-		play func(h *harness)
-		want []string
-	}{
+type natCase struct {
+	name string
+	play func(h *harness)
+	want []string
+}
+
+func natCases() []natCase {
+	return []natCase{
 		{"met in a dump, ended", func(h *harness) {
 			h.pass(time.Second)
 			e := h.masqueraded(conntrack.ProtoUDP)
@@ -93,7 +94,11 @@ func TestNATEventsFollowTranslations(t *testing.T) {
 			h.dump(e)
 		}, []string{"began 0s 192.168.77.10:77->198.51.100.20:0 as 198.51.100.1:99->198.51.100.20:0"}},
 	}
-	for _, c := range cases {
+}
+
+// TestNATEventsFollowTranslations checks when translations begin and end.
+func TestNATEventsFollowTranslations(t *testing.T) {
+	for _, c := range natCases() {
 		t.Run(c.name, func(t *testing.T) {
 			h := natHarness(t)
 			c.play(h)

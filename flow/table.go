@@ -30,10 +30,10 @@ type Options struct {
 
 // Stats counts what a Table does. Any goroutine may read it.
 type Stats struct {
-	Flows          atomic.Int64  // entries in the table
-	Records        atomic.Uint64 // records exported
-	Preexisting    atomic.Uint64 // entries older than the table, of which only later traffic counts
-	Restored       atomic.Uint64 // entries that a previous run has exported in part
+	Flows       atomic.Int64  // entries in the table
+	Records     atomic.Uint64 // records exported
+	Preexisting atomic.Uint64 // entries older than the table, of which only later traffic counts
+	Restored    atomic.Uint64 // entries that a previous run has exported in part
 	// Excluded are ends not exported: loopback, own export, older than the table and never seen.
 	Excluded       atomic.Uint64
 	Uncounted      atomic.Uint64 // entries older than nf_conntrack_acct=1, each time one is seen

@@ -47,7 +47,7 @@ func compile(r *Rule) rule {
 		include: r.Include, protocols: newProtocols(r.Protocols),
 		networks: networks(r.Networks), sources: networks(r.Sources),
 		destinations: networks(r.Destinations),
-		ports: r.Ports, destinationPorts: r.DestinationPorts,
+		ports:        r.Ports, destinationPorts: r.DestinationPorts,
 		zones: r.Zones, marks: r.Marks, interfaces: r.Interfaces,
 	}
 }
