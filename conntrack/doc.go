@@ -1,13 +1,13 @@
-// Package conntrack has the values that describe the kernel's connection tracking. All
-// else in this module is built on them.
+// Package conntrack defines the values that describe the kernel's connection tracking. The
+// other packages of this module build on them.
 //
 //	ctnetlink ┐
 //	          ├ Source ─> func(*Event): Type, Orig and Reply Tuple, Counters, times, State
 //	(others)  ┘
 //
-// A Source tells of connections: its Dump of all that live, its Wait of those that end.
-// Event.Key tells entries apart. Timeouts computes from an Event when its last packet
-// passed; a Timestamp is one moment on two clocks. Nothing here reads from the kernel but
-// SystemClock: conntrack/ctnetlink is the Source by netlink, conntrack/kernel asks for
-// settings and tables, conntrack/conntracktest is a kernel for tests.
+// A Source reports connections: Dump all living ones, Wait those that end. Event.Key
+// identifies an entry. Timeouts computes the time of an entry's last packet; a Timestamp is
+// one moment on two clocks. Only SystemClock reads from the kernel here: conntrack/ctnetlink
+// implements Source by netlink, conntrack/kernel reads settings and tables, and
+// conntrack/conntracktest is a kernel for tests.
 package conntrack

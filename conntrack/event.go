@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Addr is an IPv4 or IPv6 address in network byte order; IPv4 stands in its
-// IPv4-mapped form, so that a Tuple is of one size and without pointers.
+// Addr is an IPv4 or IPv6 address in network byte order; IPv4 is kept in
+// IPv4-mapped form, so that a Tuple has one size and no pointers.
 type Addr [16]byte
 
 // AddrFrom packs a, which may be IPv4, IPv6 or IPv4-mapped.
@@ -18,7 +18,7 @@ func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
 // V4 returns the four bytes of an IPv4 address.
 func (a Addr) V4() [4]byte { return [4]byte(a[12:]) }
 
-// IsLoopback tells 127.0.0.0/8 and ::1.
+// IsLoopback reports whether a is in 127.0.0.0/8 or is ::1.
 func (a *Addr) IsLoopback() bool {
 	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
 	return high == 0 && (low>>24 == 0xffff7f || low == 1)
@@ -44,7 +44,7 @@ type Counters struct {
 	Packets, Bytes uint64
 }
 
-// Direction indexes what an entry has twice.
+// Direction indexes the values that an entry has for each direction.
 type Direction uint8
 
 // The two directions (enum ip_conntrack_dir).
@@ -63,8 +63,8 @@ const (
 )
 
 // Event is one conntrack entry as the kernel described it in one message. It
-// holds no pointer and no borrowed memory; a reader may hand out the same Event
-// again and again, so it is valid only until the callback returns.
+// holds no pointer and no borrowed memory; a reader reuses one Event for
+// all callbacks, so it is valid only until the callback returns.
 type Event struct {
 	Type EventType
 	At   Timestamp // when its datagram was read
@@ -84,23 +84,22 @@ type Event struct {
 	// Start and Stop are the kernel's time stamps in nanoseconds since 1970,
 	// 0 where absent: Start without nf_conntrack_timestamp=1, Stop in a dump.
 	Start, Stop int64
-	// Timeout is what was left of the entry's life, in whole seconds rounded
-	// down. In a Destroy event its presence says that the entry was removed
-	// before its time.
+	// Timeout is the time until the entry expires, in whole seconds rounded down. A
+	// Destroy event has one only if the entry was removed before it expired.
 	Timeout    uint32
 	HasTimeout bool
 	// State is the TCP, SCTP or DCCP state (enum tcp_conntrack and the like);
 	// 0 for other protocols, and for an offloaded entry.
 	State uint8
-	// TCPFlags are what the kernel knows of each direction's sender, by Direction; 0 in a
+	// TCPFlags are the kernel's flags of each direction's sender, by Direction; 0 in a
 	// Destroy event and for an offloaded entry.
 	TCPFlags [2]TCPFlags
 	// Portid names the program that deleted the entry of a Destroy event; 0 is the kernel.
 	Portid uint32
 }
 
-// Key identifies an entry. ID alone repeats, and so does a tuple: only with
-// the start time are two entries told apart.
+// Key identifies an entry. IDs and tuples are reused: only the start time distinguishes
+// two entries that have both in common.
 type Key struct {
 	Orig            Tuple
 	Zone, ReplyZone uint16
@@ -128,7 +127,7 @@ const (
 	HWOffload Status = 1 << 15
 )
 
-// IP protocol numbers that conntrack knows more of than the addresses.
+// IP protocol numbers of which conntrack tracks more than the addresses.
 const (
 	ProtoICMP    = 1
 	ProtoTCP     = 6
@@ -153,23 +152,22 @@ const (
 	TCPSynSent2    = 9
 )
 
-// TCPFlags are what the kernel keeps of the sender of one direction (enum
-// ip_ct_tcp_flags).
+// TCPFlags are the kernel's flags of the sender of one direction (enum ip_ct_tcp_flags).
 type TCPFlags uint8
 
-// The flags that tell how a connection was met.
+// The flags that show how tracking of a connection began.
 const (
 	TCPWindowScale   TCPFlags = 0x01 // its SYN offered window scaling
 	TCPSACKPermitted TCPFlags = 0x02 // its SYN offered SACK, or no SYN was seen
 	TCPBeLiberal     TCPFlags = 0x08 // windows are not checked
 )
 
-// PickedUp reports whether the kernel met a TCP connection in mid-stream: after its
+// PickedUp reports whether the kernel began to track a TCP connection in mid-stream: after its
 // entry was flushed, or because it is older than tracking. Such an entry begins with
 // SACK and liberal checking in both directions, and never learns of window scaling, which
-// only a SYN offers (tcp_new in nf_conntrack_proto_tcp.c). Liberal checking alone says
-// nothing: flowtables and administrators ask for it, too. Of a connection whose TCPFlags
-// are not known the answer is false.
+// only a SYN offers (tcp_new in nf_conntrack_proto_tcp.c). Liberal checking alone proves
+// nothing: flowtables and administrators enable it, too. PickedUp returns false for a
+// connection whose TCPFlags are not known.
 func (e *Event) PickedUp() bool {
 	const all, midstream = TCPWindowScale | TCPSACKPermitted | TCPBeLiberal, TCPSACKPermitted | TCPBeLiberal
 	return e.Orig.Proto == ProtoTCP && e.TCPFlags[Original]&all == midstream && e.TCPFlags[Reply]&all == midstream

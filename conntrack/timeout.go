@@ -15,7 +15,7 @@ type Timeouts struct {
 
 // Of returns the timeouts that may be in force for e, the likeliest first, 0 for
 // those that are not: TCP shortens its own while data is unacknowledged or
-// retransmitted, which a DESTROY event doesn't tell.
+// retransmitted, which a DESTROY event doesn't report.
 func (t *Timeouts) Of(e *Event) [3]time.Duration {
 	stream := e.Status&Assured != 0
 	switch e.Orig.Proto {

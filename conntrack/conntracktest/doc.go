@@ -1,5 +1,5 @@
-// Package conntracktest is a kernel for tests: it tracks what it is told to and
-// speaks ctnetlink in bytes.
+// Package conntracktest is a fake kernel for tests: it holds the entries that a test
+// creates and sends ctnetlink messages in bytes.
 //
 //	k := conntracktest.New()
 //	r := k.Reader() // a ctnetlink.Reader on it

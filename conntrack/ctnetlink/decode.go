@@ -18,7 +18,7 @@ func Decode(b []byte, e *conntrack.Event) error {
 	return nil
 }
 
-// decoder decodes like Decode and remembers the shapes that it has met.
+// decoder decodes like Decode and caches the shapes of earlier messages.
 type decoder struct {
 	shapes [shapeSlots]shapePair
 }
@@ -40,7 +40,7 @@ func (d *decoder) decode(b []byte, e *conntrack.Event) error {
 	return ways.learn(b, e)
 }
 
-// learn reads b the long way, and keeps its shape in place of the older one.
+// learn walks over b, and caches its shape in place of the older one.
 func (ways *shapePair) learn(b []byte, e *conntrack.Event) error {
 	if ways[1] == nil {
 		ways[1] = new(shape)
@@ -94,8 +94,8 @@ func (l addrOffset) read(b []byte, a *conntrack.Addr) {
 	}
 }
 
-// readMapped reads an IPv4 address. Two whole stores: smaller ones would stall whoever
-// copies the address.
+// readMapped reads an IPv4 address. Two whole stores: smaller ones would stall a later
+// copy of the address.
 func readMapped(a *conntrack.Addr, v4 []byte) {
 	binary.BigEndian.PutUint64(a[:8], 0)
 	binary.BigEndian.PutUint64(a[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(v4)))

@@ -1,5 +1,5 @@
-// Package ctnetlink reads the kernel's connection tracking by netlink: dumps of what
-// lives and DESTROY events of what ends.
+// Package ctnetlink reads the kernel's connection tracking by netlink: dumps of living
+// entries and DESTROY events of ended ones.
 //
 //	netlink datagrams -> Socket -> Reader -> func(*conntrack.Event)
 //

@@ -14,14 +14,14 @@ func DumpOnce(fn func(*conntrack.Event)) error {
 	if err != nil {
 		return err
 	}
-	r := NewReader(silence{}, dumps, conntrack.SystemClock())
+	r := NewReader(noEvents{}, dumps, conntrack.SystemClock())
 	defer r.Close()
 	return r.Dump(fn)
 }
 
-// silence is a socket that hears of no end.
-type silence struct{}
+// noEvents is a socket that receives no events.
+type noEvents struct{}
 
-func (silence) Recv(time.Duration) ([]byte, error) { return nil, os.ErrDeadlineExceeded }
-func (silence) Send([]byte) error                  { return nil }
-func (silence) Close() error                       { return nil }
+func (noEvents) Recv(time.Duration) ([]byte, error) { return nil, os.ErrDeadlineExceeded }
+func (noEvents) Send([]byte) error                  { return nil }
+func (noEvents) Close() error                       { return nil }

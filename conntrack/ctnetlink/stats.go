@@ -2,14 +2,14 @@ package ctnetlink
 
 import "sync/atomic"
 
-// Stats counts what a Reader meets. Any goroutine may read it.
+// Stats counts what a Reader reads and loses. Any goroutine may read it.
 type Stats struct {
 	Entries   atomic.Uint64 // living entries read from dumps
 	Destroys  atomic.Uint64 // DESTROY events read
 	Dumps     atomic.Uint64 // complete dumps
 	Malformed atomic.Uint64 // messages that could not be decoded
-	Overruns  atomic.Uint64 // times that the event socket said ENOBUFS
+	Overruns  atomic.Uint64 // times that the event socket returned ENOBUFS
 	Drops     atomic.Uint64 // DESTROY events that the kernel dropped: its buffer was full
-	Repeated  atomic.Uint64 // DESTROY events that found it full and are repeated: delivery was reliable
+	Repeated  atomic.Uint64 // DESTROY events that the kernel repeats: its buffer was full, and delivery reliable
 	Stalls    atomic.Uint64 // times that Watchdog ended reliable delivery
 }

@@ -1,5 +1,5 @@
-// Package kernel asks the kernel for all else that matters to connection tracking, in
-// the calling thread's network namespace.
+// Package kernel reads and changes the kernel's settings of connection tracking, in the
+// calling thread's network namespace.
 //
 //	/proc/sys/net/netfilter/*  -> ReadSysctl, Settings, Enable, ReadTimeouts
 //	/proc/net/netlink, sockets -> Subscribers: who else receives events

@@ -7,7 +7,7 @@ import (
 // watched bounds how many offloaded entries an EntryStats keeps counters of.
 const watched = 1000
 
-// EntryStats says how many entries of a table are accounted, and how.
+// EntryStats counts the entries of a table by how they are accounted.
 type EntryStats struct {
 	Entries   int // that live
 	Uncounted int // older than nf_conntrack_acct=1, but for loopback's
@@ -22,7 +22,7 @@ func CountEntries(dump func(func(*conntrack.Event)) error) (s EntryStats, err er
 	return s, err
 }
 
-// Reset forgets all, so that another dump can be counted.
+// Reset clears the counts for another dump.
 func (s *EntryStats) Reset() {
 	clear(s.counters)
 	*s = EntryStats{counters: s.counters}
@@ -52,8 +52,8 @@ func (s *EntryStats) Count(e *conntrack.Event) {
 	}
 }
 
-// Moved returns how many of the offloaded entries that both dumps have shown have
-// counted packets in between.
+// Moved returns how many offloaded entries are in both dumps (met), and how many of these
+// have counted packets in between (moved).
 func (s *EntryStats) Moved(before *EntryStats) (moved, met int) {
 	for key, was := range before.counters {
 		if now, ok := s.counters[key]; ok {

@@ -41,7 +41,7 @@ type Setting struct {
 // Changed reports whether Enable had to turn the setting on.
 func (s Setting) Changed() bool { return s.Err == nil && s.Was != s.Want }
 
-// Command returns what an administrator types to mend it.
+// Command returns the shell command that sets it.
 func (s Setting) Command() string { return fmt.Sprintf("sysctl -w %s=%d", s.Name, s.Want) }
 
 // Settings reads byte counters, time stamps and events, in this order, and leaves
