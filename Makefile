@@ -36,7 +36,7 @@ test: tools ## all tests, against the real kernel and real collectors
 
 SOAK = 10m
 soak: tools ## five collectors and a LAN's noise for SOAK; every byte is to arrive at each
-	CONNTALLY_SOAK=$(SOAK) $(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -v -timeout 0 -run '^TestCollectors$$' ./cmd/conntally
+	CONNTALLY_SOAK=$(SOAK) $(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -v -timeout 0 -run '^TestEachCollectorGetsEveryByteOnce$$' ./cmd/conntally
 
 unit: ## the tests that need no root
 	$(GO) test ./...

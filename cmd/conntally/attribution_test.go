@@ -33,9 +33,9 @@ max_cpu = 100.0
 `, s.Address(), s.Address(), flow)))
 }
 
-// TestPickedUp flushes the kernel's table under an open connection: from then on no
+// TestPickedUpConnectionHasNoSYN flushes the kernel's table under an open connection: from then on no
 // record has a SYN, and the biflow's source is not said to have opened it.
-func TestPickedUp(t *testing.T) {
+func TestPickedUpConnectionHasNoSYN(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
@@ -95,9 +95,9 @@ func ofTCP(flows []decode.Flow, version uint16) (found []decode.Flow) {
 	return found
 }
 
-// TestZonesExported sets a zone for one direction, as VyOS does for VRFs: records have it
+// TestZonesAreExported sets a zone for one direction, as VyOS does for VRFs: records have it
 // on the side of the packets that are looked up in it.
-func TestZonesExported(t *testing.T) {
+func TestZonesAreExported(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.nft(`table inet zones {
@@ -127,9 +127,9 @@ func TestZonesExported(t *testing.T) {
 	}
 }
 
-// TestPublishedOnLoopback has the router talk to a LAN host by a port of 127.0.0.1, as a
+// TestConnectionOfPublishedPortLeavesByLAN has the router talk to a LAN host by a port of 127.0.0.1, as a
 // container's is published: it counts, and leaves by the LAN.
-func TestPublishedOnLoopback(t *testing.T) {
+func TestConnectionOfPublishedPortLeavesByLAN(t *testing.T) {
 	t.Parallel()
 	need(t, "nft")
 	r := newRig(t, map[string]string{"net/ipv4/conf/all/route_localnet": "1"})

@@ -142,7 +142,8 @@ func unknownKeys(keys int) string {
 	return b.String()
 }
 
-func TestBadFiles(t *testing.T) {
+// TestEachMistakeInFileIsReported: with file, line and key, and all of them at once.
+func TestEachMistakeInFileIsReported(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "conntally.toml")
 	for _, c := range badFiles {
@@ -184,7 +185,8 @@ var badFlags = []struct{ args, want string }{
 	{"--config /dev/zero", `/dev/zero is a device, not a regular file`},
 }
 
-func TestBadFlags(t *testing.T) {
+// TestEachMistakeInFlagsIsReported: with exit code 2.
+func TestEachMistakeInFlagsIsReported(t *testing.T) {
 	for _, c := range badFlags {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), append([]string{"run", "--check-config"}, strings.Fields(c.args)...), &stdout, &stderr)
@@ -195,8 +197,8 @@ func TestBadFlags(t *testing.T) {
 	t.Logf("%d bad command lines", len(badFlags))
 }
 
-// A path to something that isn't a file is refused at once: nobody writes into the FIFO.
-func TestConfigIsARegularFile(t *testing.T) {
+// TestConfigMustBeRegularFile: reading a FIFO would block.
+func TestConfigMustBeRegularFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket"), filepath.Join(dir, "large")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-func TestCommandLine(t *testing.T) {
+// TestCommandLineExitCodesAndOutput: of each command, with help and with mistakes.
+func TestCommandLineExitCodesAndOutput(t *testing.T) {
 	cases := []struct {
 		args   string
 		code   int
@@ -67,8 +68,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// The file that the README shows is a good one, and flags override it.
-func TestReadmeConfig(t *testing.T) {
+// TestReadmeConfigIsValid: the file that README.md shows is valid, and flags override it.
+func TestReadmeConfigIsValid(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -34,9 +34,9 @@ type record struct {
 	packets, bytes uint64
 }
 
-// TestCollectors: of rounds of several hundred mixed flows each, and the noise beside
-// them, every byte arrives once, at each of five collectors, by each protocol.
-func TestCollectors(t *testing.T) {
+// TestEachCollectorGetsEveryByteOnce: five collectors, by each protocol, in rounds of several
+// hundred mixed flows with noise beside them.
+func TestEachCollectorGetsEveryByteOnce(t *testing.T) {
 	t.Parallel()
 	soak := soakTime(t)
 	r := newRigWith(t, lab.Options{Internet: internet(), Sysctls: map[string]string{

@@ -126,8 +126,8 @@ func fishCompletion(all []described) string {
 	return b.String()
 }
 
-// What is offered as a value is taken as one, and nothing else is.
-func TestChoices(t *testing.T) {
+// TestCompletedValuesAreValid: each value that completion offers is accepted, and no other.
+func TestCompletedValuesAreValid(t *testing.T) {
 	for _, f := range valued(describeAll(t)) {
 		words, chosen := choices[f.name]
 		for _, word := range words {
@@ -175,8 +175,8 @@ func TestFishCompletes(t *testing.T) {
 	})
 }
 
-// TestShellsParse has each shell look at its file.
-func TestShellsParse(t *testing.T) {
+// TestShellsParseCompletions has each shell look at its file.
+func TestShellsParseCompletions(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		t.Run(shell, func(t *testing.T) {
 			output, err := exec.Command(need(t, shell), "-n", "../../module/completions/conntally."+shell).CombinedOutput()

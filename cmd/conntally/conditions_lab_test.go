@@ -105,8 +105,8 @@ func (c *conditioned) judged(id condition.ID) {
 	}
 }
 
-// TestConditionsAreTold makes conditions for real, and has log, metric and /healthz tell them.
-func TestConditionsAreTold(t *testing.T) {
+// TestConditionsAreLogged makes conditions for real, and has log, metric and /healthz tell them.
+func TestConditionsAreLogged(t *testing.T) {
 	set := func(name, value string) func(*conditioned) {
 		return func(c *conditioned) {
 			if err := c.Router.Sysctl(sysctlPrefix+name, value); err != nil {
@@ -160,8 +160,8 @@ func TestConditionsAreTold(t *testing.T) {
 	}
 }
 
-// TestServiceWithoutCollector: a service manager is there, and nobody reads what is printed.
-func TestServiceWithoutCollector(t *testing.T) {
+// TestServiceWithoutCollectorWarns: nobody reads what a service prints.
+func TestServiceWithoutCollectorWarns(t *testing.T) {
 	r := newCheckedRig(t)
 	for _, socket := range []string{"", "@conntally-test"} {
 		cmd := exec.Command(os.Args[0], "run")
@@ -175,8 +175,8 @@ func TestServiceWithoutCollector(t *testing.T) {
 	}
 }
 
-// TestWithoutNfnetlink: one sentence says what is missing, and the command.
-func TestWithoutNfnetlink(t *testing.T) {
+// TestWithoutNfnetlinkErrorNamesModule: one sentence says what is missing, and the command.
+func TestWithoutNfnetlinkErrorNamesModule(t *testing.T) {
 	err := explain(fmt.Errorf("conntrack events: %w", os.NewSyscallError("socket", unix.EPROTONOSUPPORT)))
 	if want := "nfnetlink is not loaded: modprobe nf_conntrack_netlink"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
@@ -185,8 +185,8 @@ func TestWithoutNfnetlink(t *testing.T) {
 
 func fixOf(id condition.ID) string { return condition.Complete(condition.Condition{ID: id}).Fix }
 
-// TestSettingsThatStayOff: where they can't be turned on again, each is told while it lasts.
-func TestSettingsThatStayOff(t *testing.T) {
+// TestSettingsThatStayOffRaiseConditions: each that can't be turned on, as long as it is off.
+func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	for id, name := range map[condition.ID]string{
 		condition.AcctOff: "acct", condition.TimestampOff: "timestamp", condition.EventsOff: "events", condition.EventsAuto: "events",
 	} {

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// The last line of a log is as all its lines, where the format is known.
-func TestSayFailure(t *testing.T) {
+// TestFailureIsReportedInFormatOfLog: the last line of a log is like the others, if the format
+// can be read.
+func TestFailureIsReportedInFormatOfLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conntally.toml")
 	failure := errors.New("two\nlines")
 	const text = "conntally: two\nlines\n"

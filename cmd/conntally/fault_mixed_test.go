@@ -39,9 +39,9 @@ var faults = []fault{
 	{name: "accounting off", do: (*faulted).unaccounted, check: (*faulted).checkUncounted},
 }
 
-// TestFaultMixed: whatever is done to conntrack while traffic goes on, no byte is
+// TestMixedFaultsLoseOnlyTheirOwnBytes: whatever is done to conntrack under traffic, no byte is
 // counted twice, and none is lost that the fault itself does not lose.
-func TestFaultMixed(t *testing.T) {
+func TestMixedFaultsLoseOnlyTheirOwnBytes(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
@@ -244,9 +244,9 @@ func (f *faulted) checkUncounted() {
 	}
 }
 
-// TestFaultResize: the kernel's table is resized while dumps go on. It isn't run
-// beside others of this package.
-func TestFaultResize(t *testing.T) {
+// TestResizedTableLosesNothing: the kernel's table is resized during dumps. No other test of
+// this package runs at the same time.
+func TestResizedTableLosesNothing(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}

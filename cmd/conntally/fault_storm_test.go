@@ -4,9 +4,9 @@ import (
 	"testing"
 )
 
-// TestFaultStorm: ten thousand new flows per second, with the settings that there
-// are by default: each of them arrives once.
-func TestFaultStorm(t *testing.T) {
+// TestStormLosesNothing: ten thousand new flows per second with the default settings arrive
+// once each.
+func TestStormLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "2"})
 	s := r.bigSink()
@@ -63,9 +63,9 @@ func stall(t *testing.T, section string) (r *faultRig, m metrics, missing int) {
 	return r, m, missing
 }
 
-// TestFaultStopped: what is missing after the process stood still are the flows
-// whose end the kernel dropped, but for those that a dump had shown.
-func TestFaultStopped(t *testing.T) {
+// TestStoppedProcessLosesOnlyWhatIsCounted: after the process was stopped, only flows whose
+// event the kernel dropped are missing, and none that a dump had shown.
+func TestStoppedProcessLosesOnlyWhatIsCounted(t *testing.T) {
 	t.Parallel()
 	r, m, missing := stall(t, "")
 	dropped, vanished := int(m["conntrack_dropped_events_total"]), int(m["flows_vanished_total"])
@@ -80,8 +80,9 @@ func TestFaultStopped(t *testing.T) {
 	}
 }
 
-// TestFaultStoppedReliable: the kernel repeats what found the buffer full.
-func TestFaultStoppedReliable(t *testing.T) {
+// TestStoppedProcessWithReliableDeliveryLosesNothing: the kernel repeats events that found the
+// receive buffer full.
+func TestStoppedProcessWithReliableDeliveryLosesNothing(t *testing.T) {
 	t.Parallel()
 	_, m, missing := stall(t, "reliable = true\n")
 	if missing != 0 || m["flows_vanished_total"] != 0 || m["conntrack_reopened_total"] != 0 {

@@ -48,8 +48,8 @@ func exclude(conditions string) string {
 	return "[[filter]]\naction = \"exclude\"\n" + conditions + "\n"
 }
 
-// TestFilters: as many probes as there are cases look at the same traffic.
-func TestFilters(t *testing.T) {
+// TestFiltersSelectFlows: as many probes as there are cases look at the same traffic.
+func TestFiltersSelectFlows(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.nft(`table inet meddle {

@@ -154,10 +154,9 @@ func (r *rig) marking(s *sink) string {
 	return configFile(r.t, text)
 }
 
-// TestUplinks: connections have the interfaces that their packets took, with a policy
-// rule by mark, after a change of routes, and by an uplink that was made anew while
-// the probe runs.
-func TestUplinks(t *testing.T) {
+// TestRecordHasInterfacesOfPackets: with a policy rule by mark, after a change of routes, and
+// with an uplink that was created again while the probe runs.
+func TestRecordHasInterfacesOfPackets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
 	r.uplinks()
@@ -228,9 +227,9 @@ func (s *sink) told(index uint32, name string) {
 	})
 }
 
-// TestInterfaceNames: nfcapd knows the interfaces by name, also one that comes and one
+// TestInterfaceNamesAreExported: nfcapd knows the interfaces by name, also one that comes and one
 // that is renamed while the probe runs.
-func TestInterfaceNames(t *testing.T) {
+func TestInterfaceNamesAreExported(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"ipfix", "netflow9"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -284,9 +283,9 @@ func (r *rig) nfcapdNames(port int) func() map[string]string {
 	}
 }
 
-// TestNextHops: of two next hops, a connection has the one that the kernel chose,
-// translated (wan0) or not (wan1).
-func TestNextHops(t *testing.T) {
+// TestRecordHasChosenNextHop: of two next hops, a record has the one that the kernel chose,
+// with NAT (wan0) and without (wan1).
+func TestRecordHasChosenNextHop(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, quick())
 	r.uplinks()

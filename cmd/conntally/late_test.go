@@ -12,15 +12,15 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-var late = flag.Duration("late", 5*time.Second, "how late TestLateCollector starts its collectors")
+var late = flag.Duration("late", 5*time.Second, "how late TestCollectorThatStartsLater starts its collectors")
 
-// retold is how soon a collector that had refused datagrams is told the templates,
+// retold is how soon a collector that had refused datagrams gets the templates,
 // and a little more.
 const retold = 12 * time.Second
 
-// TestLateCollector starts collectors late, kills them and starts them again. Each time
-// they can read all that comes soon after, and one beside them misses nothing.
-func TestLateCollector(t *testing.T) {
+// TestCollectorThatStartsLater starts collectors late, kills them and starts them again. Each
+// time they can decode everything soon after, and another collector misses nothing.
+func TestCollectorThatStartsLater(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "1"})
 	r.ctx = context.Background()

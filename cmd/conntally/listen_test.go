@@ -15,8 +15,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestListenFull: where what arrives can't be printed, listen ends and says so.
-func TestListenFull(t *testing.T) {
+// TestListenEndsOnFullDisk: with an error, since it can't print what arrives.
+func TestListenEndsOnFullDisk(t *testing.T) {
 	for _, format := range [][]string{nil, {"--json"}} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-//go:generate go test -run ^TestManual$ -update .
+//go:generate go test -run ^TestManualIsCurrent$ -update .
 
 var update = flag.Bool("update", false, "write the manual page and the completions")
 
@@ -57,16 +57,16 @@ func parseHelp(line string) (f describedFlag, ok bool) {
 	return f, ok && strings.HasPrefix(f.name, "--")
 }
 
-// TestManualPage has mandoc look at the page.
-func TestManualPage(t *testing.T) {
+// TestManualPagePassesMandoc: its linter has no warnings.
+func TestManualPagePassesMandoc(t *testing.T) {
 	output, err := exec.Command(need(t, "mandoc"), "-T", "lint", "-W", "warning", "../../module/man/conntally.1").CombinedOutput()
 	if err != nil || len(output) > 0 {
 		t.Errorf("%v: %s", err, output)
 	}
 }
 
-// TestManual keeps the manual page and the completions as --help is.
-func TestManual(t *testing.T) {
+// TestManualIsCurrent: the manual page and the completions agree with --help.
+func TestManualIsCurrent(t *testing.T) {
 	all := describeAll(t)
 	for name, text := range map[string]string{
 		"man/conntally.1":            manual(all),

@@ -88,9 +88,9 @@ func (r *faultRig) families() monitortest.Families {
 	return f
 }
 
-// TestMetricsAgree scrapes while a storm goes on. In the end the metrics and each of
+// TestMetricsAgreeWithFlows scrapes while a storm goes on. In the end the metrics and each of
 // two collectors have counted the same.
-func TestMetricsAgree(t *testing.T) {
+func TestMetricsAgreeWithFlows(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, map[string]string{
 		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1", "net/netfilter/nf_conntrack_events": "1",

@@ -20,9 +20,9 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestOptionalElsewhere has others read what is optional: tshark the counters of both
+// TestCollectorsReadOptionalFields has others read what is optional: tshark the counters of both
 // directions, nfdump the translations that begin and end.
-func TestOptionalElsewhere(t *testing.T) {
+func TestCollectorsReadOptionalFields(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
 	capture := filepath.Join(t.TempDir(), "lo.pcap")
@@ -125,7 +125,7 @@ func paddedMilliseconds(at string) string {
 	return seconds + "." + strings.Repeat("0", 3-len(milliseconds)) + milliseconds
 }
 
-func TestPaddedMilliseconds(t *testing.T) {
+func TestPaddedMillisecondsAreRead(t *testing.T) {
 	for at, want := range map[string]string{
 		"2026-11-21T18:09:15.5":   "2026-11-21T18:09:15.005",
 		"2026-11-21T18:09:15.98":  "2026-11-21T18:09:15.098",

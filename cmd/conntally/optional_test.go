@@ -33,10 +33,10 @@ poll_interval = "1s"
 	return configFile(r.t, text)
 }
 
-// TestAllOptional asks for all that is optional, on the real kernel: an IPFIX and a v9
+// TestAllOptionalFields asks for all that is optional, on the real kernel: an IPFIX and a v9
 // collector both count every byte once, the former out of half as many records;
 // translations begin and end; hosts on the LAN have their Ethernet address.
-func TestAllOptional(t *testing.T) {
+func TestAllOptionalFields(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2",

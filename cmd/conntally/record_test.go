@@ -58,9 +58,9 @@ func (r *rig) forwarded(c lab.Class) lab.Count {
 func tcp4() lab.Class { return lab.Class{Family: unix.AF_INET, Proto: unix.IPPROTO_TCP} }
 func udp4() lab.Class { return lab.Class{Family: unix.AF_INET, Proto: unix.IPPROTO_UDP} }
 
-// TestActiveTimeout: a long transfer arrives in pieces that follow each other
-// without a gap and add up.
-func TestActiveTimeout(t *testing.T) {
+// TestActiveTimeoutSplitsWithoutGap: the records of a long transfer follow each other without
+// a gap and add up to it.
+func TestActiveTimeoutSplitsWithoutGap(t *testing.T) {
 	t.Parallel()
 	const seconds, active = 30, 5
 	r := newRig(t, nil)
@@ -103,9 +103,9 @@ func TestActiveTimeout(t *testing.T) {
 	}
 }
 
-// TestIdleTimeout: what an open connection has moved arrives soon after it rests,
-// and what it moves later arrives anew.
-func TestIdleTimeout(t *testing.T) {
+// TestIdleConnectionIsExportedAndResumes: what an open connection has moved is exported soon
+// after it becomes idle, and what it moves later in further records.
+func TestIdleConnectionIsExportedAndResumes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
@@ -139,9 +139,9 @@ func TestIdleTimeout(t *testing.T) {
 	}
 }
 
-// TestBaseline: of a connection that is older than the probe, only what it moves
-// from then on counts.
-func TestBaseline(t *testing.T) {
+// TestPreexistingConnectionCountsFromStart: of a connection older than the probe, only what it
+// moves from then on counts.
+func TestPreexistingConnectionCountsFromStart(t *testing.T) {
 	t.Parallel()
 	for name, sysctls := range map[string]map[string]string{
 		"with time stamps": {"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1"},
@@ -174,8 +174,8 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
-// TestEndOfExpired: a flow ends with its last packet, not when the kernel forgets it.
-func TestEndOfExpired(t *testing.T) {
+// TestExpiredFlowEndsWithLastPacket: not when the kernel destroys the entry.
+func TestExpiredFlowEndsWithLastPacket(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "5"})
 	s := r.sink()
@@ -197,8 +197,8 @@ func TestEndOfExpired(t *testing.T) {
 	}
 }
 
-// TestSIGTERM: what is pending is exported before the process ends.
-func TestSIGTERM(t *testing.T) {
+// TestSIGTERMExportsPendingFlows: before the process ends.
+func TestSIGTERMExportsPendingFlows(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
@@ -222,8 +222,8 @@ func TestSIGTERM(t *testing.T) {
 	}
 }
 
-// TestSIGTERMTellsLosses: no summary tells what the last minute has lost.
-func TestSIGTERMTellsLosses(t *testing.T) {
+// TestSIGTERMLogsLosses: those since the last summary.
+func TestSIGTERMLogsLosses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	p := r.probe("--collector", "240.0.0.1:2055", "--poll-interval", "1h")

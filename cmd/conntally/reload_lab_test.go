@@ -18,10 +18,10 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestReload: under 2000 new flows per second and a transfer that goes on, the
-// configuration is changed, then found bad. The collectors that stay, one of each
-// protocol, see every byte once and no gap; the two others see together what they see.
-func TestReload(t *testing.T) {
+// TestReloadUnderLoadLosesNothing: the configuration is changed, then found invalid, under 2000
+// new flows per second and a transfer that continues. The collectors that stay, one of each
+// protocol, get every byte once; the replaced one and its successor together, too.
+func TestReloadUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	const rate, seconds, transferRate = 2000, 8, 100_000
 	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "2"})
@@ -70,29 +70,45 @@ func TestReload(t *testing.T) {
 	udp, tcp := r.forwarded(udp4()), r.forwarded(tcp4())
 	r.stop(p)
 
-	for _, s := range []*sink{stays, stays9} {
-		flows := s.all()
-		if got := sumFlows(flows); got[udp4()] != udp || got[tcp4()] != tcp {
-			t.Errorf("collected %v and %v, nftables counted %v and %v", got[udp4()], got[tcp4()], udp, tcp)
-		}
-		if missing := r.arrivals(flows); missing > 0 {
-			t.Errorf("%d of %d flows are missing", missing, r.sent)
-		}
-	}
+	r.expectAll(stays, udp, tcp)
+	r.expectAll(stays9, udp, tcp)
 	before, after := goes.all(), comes.all()
-	if parts := sumFlows(append(before, after...)); parts[udp4()] != udp || parts[tcp4()] != tcp || len(before) == 0 || len(after) == 0 {
+	parts := sumFlows(append(before, after...))
+	if parts[udp4()] != udp || parts[tcp4()] != tcp || len(before) == 0 || len(after) == 0 {
 		t.Errorf("one after the other they collected %v, %v", parts[udp4()], parts[tcp4()])
 	}
-	for name, s := range map[string]*sink{"stays": stays, "stays, NetFlow v9": stays9, "goes": goes, "comes": comes} {
-		c := s.decoder.Counters()
-		t.Logf("%s: %d records, %+v", name, len(s.flows), c)
-		if c.MissedRecords+c.MissedDatagrams+c.UnknownSets+c.Refused > 0 || len(s.from) != 1 {
-			t.Errorf("%s: %+v, from %v", name, c, s.from)
-		}
+	for name, s := range map[string]*sink{
+		"stays": stays, "stays, NetFlow v9": stays9, "goes": goes, "comes": comes,
+	} {
+		s.expectNoGap(t, name)
 	}
-	t.Logf("%d flows of the flood, udp %v, tcp %v; %v dropped", r.sent, udp, tcp, m["conntrack_dropped_events_total"])
+	t.Logf("%d flows of the flood, udp %v, tcp %v; %v dropped",
+		r.sent, udp, tcp, m["conntrack_dropped_events_total"])
 	if strings.Count(p.String(), "configuration read again") != 1 {
 		t.Errorf("the log:\n%s", p)
+	}
+}
+
+// expectAll fails unless a sink got all flows of the flood and all bytes that passed.
+func (r *faultRig) expectAll(s *sink, udp, tcp lab.Count) {
+	r.t.Helper()
+	flows := s.all()
+	if got := sumFlows(flows); got[udp4()] != udp || got[tcp4()] != tcp {
+		r.t.Errorf("collected %v and %v, nftables counted %v and %v",
+			got[udp4()], got[tcp4()], udp, tcp)
+	}
+	if missing := r.arrivals(flows); missing > 0 {
+		r.t.Errorf("%d of %d flows are missing", missing, r.sent)
+	}
+}
+
+// expectNoGap fails if a sink misses anything that one exporter has sent to it.
+func (s *sink) expectNoGap(t *testing.T, name string) {
+	t.Helper()
+	c := s.decoder.Counters()
+	t.Logf("%s: %d records, %+v", name, len(s.flows), c)
+	if c.MissedRecords+c.MissedDatagrams+c.UnknownSets+c.Refused > 0 || len(s.from) != 1 {
+		t.Errorf("%s: %+v, from %v", name, c, s.from)
 	}
 }
 
@@ -105,9 +121,8 @@ func count[T comparable](list []T, v T) (n int) {
 	return n
 }
 
-// TestTerminalGone: whoever loses the terminal loses the program that runs in it, as
-// ever, but for one that was told to ignore that, as nohup(1) does.
-func TestTerminalGone(t *testing.T) {
+// TestLostTerminalEndsInteractiveProgram: unless it ignores SIGHUP, as under nohup(1).
+func TestLostTerminalEndsInteractiveProgram(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()

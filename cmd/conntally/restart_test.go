@@ -17,9 +17,9 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestRestart: a transfer goes on while the probe is ended and started again; both
-// lives together count every byte once.
-func TestRestart(t *testing.T) {
+// TestRestartCountsEveryByteOnce: of a transfer that continues while the probe is stopped and
+// started again.
+func TestRestartCountsEveryByteOnce(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -78,9 +78,9 @@ func transfer(ctx context.Context, conn *lab.Conn, seconds, rate int, restarted 
 	return conn.Close()
 }
 
-// TestRestartOwn: what an earlier life sent to a collector is no flow of the next one's,
-// whose socket has another port.
-func TestRestartOwn(t *testing.T) {
+// TestRestartIgnoresExportOfPreviousRun: its connection to a collector is no flow, although the
+// socket of this run has another port.
+func TestRestartIgnoresExportOfPreviousRun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
@@ -102,8 +102,8 @@ func TestRestartOwn(t *testing.T) {
 	}
 }
 
-// A state file that makes no sense is kept aside, and the probe runs.
-func TestCorruptState(t *testing.T) {
+// TestCorruptStateFileIsRenamed: and the probe runs.
+func TestCorruptStateFileIsRenamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()

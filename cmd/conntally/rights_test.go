@@ -36,9 +36,9 @@ func asNobody(t *testing.T, capabilities string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// CAP_NET_ADMIN is all that it takes: settings, the large buffer, interfaces, events,
-// dumps, the state file; and every byte is counted.
-func TestOrdinaryUser(t *testing.T) {
+// TestCapNetAdminIsEnough: for the settings, the large buffer, interfaces, events, dumps and the
+// state file. Every byte is counted.
+func TestCapNetAdminIsEnough(t *testing.T) {
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0", "net/netfilter/nf_conntrack_timestamp": "0"})
 	s := r.sink()
 	state := r.ownedDirectory(nobody)
@@ -67,8 +67,8 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
-// Without, it says so in one sentence.
-func TestNoRights(t *testing.T) {
+// TestWithoutCapNetAdminOneSentence: the error says what is required.
+func TestWithoutCapNetAdminOneSentence(t *testing.T) {
 	r := newRig(t, nil)
 	for _, args := range [][]string{{}, {"--track"}} {
 		p := r.run(asNobody(t, "", append([]string{"run", "--collector", "127.0.0.1:2055"}, args...)...))

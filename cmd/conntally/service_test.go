@@ -13,8 +13,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestService: the whole program on a real kernel, as a service.
-func TestService(t *testing.T) {
+// TestServiceOnRealKernel: the whole program, under a service manager.
+func TestServiceOnRealKernel(t *testing.T) {
 	s := notifytest.New(t, time.Second)
 	r := newRig(t, nil)
 	var server *net.UDPConn

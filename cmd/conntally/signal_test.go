@@ -80,7 +80,7 @@ func (p *process) endAfter(s syscall.Signal) error {
 // awaitWrite waits until the process hangs in writing to the pipe.
 func (p *process) awaitWrite() { p.awaitTask("wchan", "pipe_write") }
 
-// TestSecondSignalEndsTheProgram whatever hangs: here it is the standard output.
+// TestSecondSignalEndsTheProgram: whatever hangs; here it is the standard output.
 func TestSecondSignalEndsTheProgram(t *testing.T) {
 	t.Parallel()
 	cases := map[string]func(r *rig) *process{
@@ -114,8 +114,9 @@ func TestSecondSignalEndsTheProgram(t *testing.T) {
 	}
 }
 
-// TestSlowStandardOutput delays neither the reading nor the end, and what it misses is told.
-func TestSlowStandardOutput(t *testing.T) {
+// TestSlowStandardOutputDelaysNothing: neither reading nor the end, and what is not printed is
+// logged.
+func TestSlowStandardOutputDelaysNothing(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "1"})
 	p := r.startMute("run", "--poll-interval", "1s", "--metrics", faultMetrics)

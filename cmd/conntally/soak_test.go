@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/bench/lab/noise"
 )
 
-// soakVariable sets how long TestCollectors goes on, such as "10m"; without it, for one
+// soakVariable sets how long TestEachCollectorGetsEveryByteOnce goes on, such as "10m"; without it, for one
 // round of traffic. make soak sets it.
 const soakVariable = "CONNTALLY_SOAK"
 

@@ -14,9 +14,9 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// TestSQLite puts what three routers export, two by IPFIX and one by v9, into the one
+// TestSQLiteDatabaseOfThreeRouters puts what three routers export, two by IPFIX and one by v9, into the one
 // database that docs/collectors/sqlite describes.
-func TestSQLite(t *testing.T) {
+func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
 	const port = 2061

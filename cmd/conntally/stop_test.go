@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLastDumpLosesNothing though it evicts at once many more ends than the buffer holds:
-// with or without reliable delivery, the kernel repeats them and they are waited for.
+// TestLastDumpLosesNothing: it evicts many more entries at once than the buffer has room for
+// events. With or without reliable delivery, the kernel repeats them and the probe waits.
 func TestLastDumpLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, section := range []string{"", "reliable = true\n"} {

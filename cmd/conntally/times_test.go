@@ -18,9 +18,8 @@ const (
 	endWithin   = time.Second
 )
 
-// TestTimes holds the start and the end of a hundred flows, which expire or are closed,
-// against the times of their packets.
-func TestTimes(t *testing.T) {
+// TestFlowTimesMatchPackets: start and end of a hundred flows, which expire or are closed.
+func TestFlowTimesMatchPackets(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"as they end": {"--idle-timeout", "60s"},

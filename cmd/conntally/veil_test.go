@@ -28,8 +28,8 @@ func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
 	}
 }
 
-// TestLateModules: where conntrack comes after the probe, it is prepared then.
-func TestLateModules(t *testing.T) {
+// TestConntrackLoadedLaterIsPrepared: its settings are turned on then.
+func TestConntrackLoadedLaterIsPrepared(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0"})
 	p, lift := r.veil("/proc/sys/net/netfilter", t.TempDir(), "--collector", "127.0.0.1:9", "--poll-interval", "100ms")
@@ -41,9 +41,8 @@ func TestLateModules(t *testing.T) {
 	r.stop(p)
 }
 
-// TestLateMax: the table has room for as many connections as the kernel has, also where
-// that is changed.
-func TestLateMax(t *testing.T) {
+// TestTableLimitFollowsKernel: also if nf_conntrack_max is changed.
+func TestTableLimitFollowsKernel(t *testing.T) {
 	t.Parallel()
 	const flows = 20
 	// What finds no room is told whole at its end.

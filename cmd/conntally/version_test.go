@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-func TestDescribe(t *testing.T) {
+// TestDescribeVersion: stamped, or from Go's build information.
+func TestDescribeVersion(t *testing.T) {
 	machine := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
 	info := func(version string) *debug.BuildInfo {
 		return &debug.BuildInfo{Main: debug.Module{Version: version}}
