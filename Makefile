@@ -12,7 +12,7 @@ NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 export CGO_ENABLED = 0
 export GO
 
-.PHONY: build install uninstall demo test soak unit lint fuzz bench bench-quick bench-instructions tools clean \
+.PHONY: build install uninstall demo test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
 	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
 
 build: ## the program, ./conntally
@@ -38,6 +38,11 @@ SOAK = 10m
 soak: tools ## five collectors and a LAN's noise for SOAK; every byte is to arrive at each
 	CONNTALLY_SOAK=$(SOAK) $(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -v -timeout 0 -run '^TestEachCollectorGetsEveryByteOnce$$' ./cmd/conntally
 
+# The detector takes a C compiler, and five times the time.
+race: tools ## all tests under the race detector; half an hour
+	.ci/need gcc:build-essential
+	CGO_ENABLED=1 $(GO) test -race -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 30m ./...
+
 unit: ## the tests that need no root
 	$(GO) test ./...
 
@@ -61,6 +66,9 @@ bench-instructions: build $(TOOLS)/bench ## what softflowd and conntally execute
 .PHONY: $(TOOLS)/bench
 $(TOOLS)/bench:
 	$(GO) build -trimpath -o $@ ./bench
+
+compare: ## the hot path of another tree against this one: make compare BASE=DIR
+	.ci/compare '$(BASE)'
 
 FUZZTIME ?= 5m
 fuzz: ## each fuzzer for FUZZTIME

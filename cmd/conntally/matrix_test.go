@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -280,9 +279,7 @@ func TestMatrix(t *testing.T) {
 		viewers = append(viewers,
 			r.nfdumpViewer(protocol, 2001+10*i), r.goflow2Viewer(protocol, 2002+10*i), r.nfacctdViewer(protocol, 2003+10*i))
 	}
-	capture := filepath.Join(t.TempDir(), "lo.pcap")
-	dumpcap := r.start(need(t, "dumpcap"), "-q", "-i", "lo", "-f", "udp", "-w", capture)
-	dumpcap.says("File:")
+	capture, endCapture := r.dumpcap()
 	p := r.probe("--config", r.matrixConfig(sinks, viewers))
 	r.travel(all)
 	r.stop(p)
@@ -294,7 +291,7 @@ func TestMatrix(t *testing.T) {
 	for _, v := range viewers {
 		v.shows(t, want[v.protocol])
 	}
-	r.stop(dumpcap)
+	endCapture()
 	for _, v := range viewers {
 		port := netip.MustParseAddrPort(v.address).Port()
 		tshark := r.tsharkViewer(capture, v.name, v.protocol, int(port))

@@ -5,14 +5,15 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,9 +26,7 @@ import (
 func TestCollectorsReadOptionalFields(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
-	capture := filepath.Join(t.TempDir(), "lo.pcap")
-	dumpcap := r.start(need(t, "dumpcap"), "-q", "-i", "lo", "-f", "udp", "-w", capture)
-	dumpcap.says("Capturing on")
+	capture, endCapture := r.dumpcap()
 	nfdump := map[string]func() []byte{"netflow9": r.nfdumpJSON(2051), "ipfix": r.nfdumpJSON(2052)}
 	s := r.sink()
 	text := fmt.Sprintf("collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
@@ -46,12 +45,53 @@ func TestCollectorsReadOptionalFields(t *testing.T) {
 	watch.untilEnded(r, 6)
 	r.stop(p)
 	flows := s.all()
-	if err := dumpcap.end(syscall.SIGINT); err != nil {
-		t.Fatalf("%v\n%s", err, dumpcap)
-	}
+	endCapture()
 	sameLines(t, "tshark", r.tsharkCounters(capture, s.Address()), ownCounters(flows))
 	for protocol, read := range nfdump {
 		sameLines(t, "nfdump by "+protocol, nfdumpEvents(t, read()), ownEvents(s.events))
+	}
+}
+
+// dumpcap captures UDP on the router's loopback from its return on. end returns once all
+// that was sent before is in the file.
+func (r *rig) dumpcap() (file string, end func()) {
+	r.t.Helper()
+	file = filepath.Join(r.t.TempDir(), "lo.pcap")
+	p := r.start(need(r.t, "dumpcap"), "-q", "-i", "lo", "-f", "udp", "-w", file)
+	p.says("File:") // by then its socket is open
+	return file, func() {
+		r.t.Helper()
+		last := []byte("the last datagram of the capture")
+		for {
+			if b, err := os.ReadFile(file); err != nil {
+				r.t.Fatal(err)
+			} else if bytes.Contains(b, last) {
+				break
+			}
+			if r.ctx.Err() != nil {
+				r.t.Fatalf("the capture lacks its last datagram:\n%s", p)
+			}
+			r.sendToDiscard(last)
+			time.Sleep(50 * time.Millisecond)
+		}
+		r.stop(p)
+	}
+}
+
+// sendToDiscard sends a datagram that nobody reads to the router's loopback.
+func (r *rig) sendToDiscard(b []byte) {
+	r.t.Helper()
+	err := r.Router.Do(func() error {
+		conn, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, _ = conn.Write(b) // the one before may have been refused
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -218,10 +218,19 @@ func TestLoopReopensClosedSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loop := newLoop(t, reader, clock)
+	closes := make(chan error) // takes the result where the sockets are to be closed
+	loop := newLoop(t, reader, func() conntrack.Timestamp {
+		select {
+		case closes <- nil: // here, in the loop's goroutine, which the reader belongs to
+			closes <- reader.Close()
+		default:
+		}
+		return clock()
+	})
 	loop.start()
 	loop.until("the first dump", func() bool { return reader.Stats.Dumps.Load() > 0 })
-	if err := reader.Close(); err != nil {
+	<-closes
+	if err := <-closes; err != nil {
 		t.Fatal(err)
 	}
 	loop.until("the sockets to be opened again", func() bool { return loop.Stats.Reopened.Load() > 0 })
