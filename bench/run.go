@@ -43,7 +43,7 @@ type runner struct {
 	result  result.Run
 	ledgers []*traffic.Ledger
 	begin   time.Time // of the traffic
-	stopped time.Time // when the program was told to end
+	stopped time.Time // when the program was stopped
 }
 
 func (r *runner) run(ctx context.Context, program *agent.Agent) (err error) {

@@ -20,7 +20,7 @@ func TestExamplesAreDocumented(t *testing.T) {
 	}
 }
 
-// What is said of the evaluation is of the one that is recorded.
+// README.md describes the evaluation that is recorded.
 func TestEvaluationIsDocumented(t *testing.T) {
 	if release := readRecord(t).Nixpkgs; !strings.Contains(read(t, "README.md"), "nixpkgs "+release+"pre") {
 		t.Errorf("README.md doesn't name nixpkgs %s", release)

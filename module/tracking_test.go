@@ -77,7 +77,7 @@ func TestTrackingIsReal(t *testing.T) {
 			inNamespace(t, func(step func(script string, want bool)) {
 				step("ip link set lo up", false)
 				step(c.start, true)
-				step(c.start, true) // again, as a firewall that starts anew
+				step(c.start, true) // again, as a firewall that restarts
 				step(c.stop, false)
 			})
 		})

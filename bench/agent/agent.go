@@ -1,5 +1,5 @@
-// Package agent knows the programs that are compared: how each is configured, and
-// why so, how one is started, seen to work, and gone for sure.
+// Package agent describes the programs that are compared, how each is configured and why.
+// It starts them, waits until they work, and stops them with all their processes.
 package agent
 
 import (
@@ -18,9 +18,9 @@ type Agent struct {
 	Export  string // what it speaks
 	Why     string // why it is configured as it is
 
-	// Captures says that it is shown each packet, else it reads conntrack.
+	// Captures reports whether it captures packets; else it reads conntrack.
 	Captures bool
-	// NeedsEnds says that it reports connections only when they end.
+	// NeedsEnds reports whether it exports connections only when they end.
 	NeedsEnds bool
 	// Sysctls of the router that its documentation asks for, below /proc/sys.
 	Sysctls map[string]string
@@ -41,7 +41,7 @@ type Agent struct {
 	missed  func(answer, log string) (count uint64, unit string, ok bool)
 }
 
-// Setting is what a program has to be told.
+// Setting is what a program's configuration depends on.
 type Setting struct {
 	Dir       string         // its own, for files
 	Collector netip.AddrPort // to which it exports

@@ -12,30 +12,30 @@ func setting(t *testing.T) Setting {
 	return Setting{Dir: t.TempDir(), Collector: netip.MustParseAddrPort("127.0.0.1:2055"), Interface: "lan0", MaxFlows: 12345}
 }
 
-// TestTold: each program is told where to export, and who captures where.
-func TestTold(t *testing.T) {
+// Each program is configured with the collector, and a capturing one with the interface.
+func TestProgramsAreConfigured(t *testing.T) {
 	for _, a := range All("/usr/bin/conntally") {
 		s := setting(t)
 		if err := a.writeFiles(s); err != nil {
 			t.Fatal(err)
 		}
-		told := strings.Join(a.Args(s), " ")
+		configuration := strings.Join(a.Args(s), " ")
 		files, _ := filepath.Glob(filepath.Join(s.Dir, "*"))
 		for _, file := range files {
 			b, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			told += string(b)
+			configuration += string(b)
 		}
-		if !strings.Contains(told, "127.0.0.1") || !strings.Contains(told, "2055") {
-			t.Errorf("%s isn't told of the collector: %s", a.Name, told)
+		if !strings.Contains(configuration, "127.0.0.1") || !strings.Contains(configuration, "2055") {
+			t.Errorf("%s isn't configured with the collector: %s", a.Name, configuration)
 		}
-		if a.Captures != strings.Contains(told, "lan0") {
-			t.Errorf("%s: captures: %v, told %s", a.Name, a.Captures, told)
+		if a.Captures != strings.Contains(configuration, "lan0") {
+			t.Errorf("%s: captures: %v, configured with %s", a.Name, a.Captures, configuration)
 		}
-		if strings.Contains(told, "%!") || a.Why == "" || a.Export == "" || len(a.Version) == 0 {
-			t.Errorf("%s: %+v, told %s", a.Name, a, told)
+		if strings.Contains(configuration, "%!") || a.Why == "" || a.Export == "" || len(a.Version) == 0 {
+			t.Errorf("%s: %+v, configured with %s", a.Name, a, configuration)
 		}
 	}
 }

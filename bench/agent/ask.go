@@ -26,8 +26,8 @@ func (r *Running) Ask(ctx context.Context) (string, error) {
 	return r.Agent.ask(ctx, r)
 }
 
-// Missed finds in what a program has answered and said what it has missed; ok is
-// false where it has no word for that.
+// Missed parses a program's answer and log for what it has missed; ok is false if the
+// program doesn't report that.
 func (a *Agent) Missed(answer, log string) (count uint64, unit string, ok bool) {
 	if a.missed == nil {
 		return 0, "", false
@@ -84,7 +84,7 @@ func askSoftflowctl(ctx context.Context, r *Running) (string, error) {
 }
 
 // missedPackets finds the packet filter's count of drops: of softflowd in its answer,
-// of pmacctd in its last words.
+// of pmacctd in its log at the end.
 func missedPackets(answer, log string) (count uint64, unit string, ok bool) {
 	for _, line := range strings.Split(answer+"\n"+log, "\n") {
 		for _, mark := range []string{"Packets dropped by libpcap: ", "dropped_packets="} {

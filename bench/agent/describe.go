@@ -11,7 +11,8 @@ import (
 	"github.com/conntally/conntally/bench/result"
 )
 
-// Describe tells what is known of the program, its version as it says itself.
+// Describe returns what the report needs to know about the program; it asks the program
+// for its version.
 func (a *Agent) Describe(ctx context.Context) (result.Program, error) {
 	path, err := a.Path()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HoldCommand is the argument by which a program that calls Hold is told to.
+// HoldCommand is the argument that makes a program call Hold.
 const HoldCommand = "hold-agent"
 
 // Hold is the first process of a PID namespace: it runs the command args and ends
@@ -29,15 +29,15 @@ func Hold(args []string, report io.Writer) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	var told atomic.Bool
+	var stopping atomic.Bool
 	go func() {
 		for range signals {
-			told.Store(true)
+			stopping.Store(true)
 			passOn(cmd.Process.Pid)
 		}
 	}()
 	reap(func(pid int) {
-		if pid == cmd.Process.Pid && told.Load() {
+		if pid == cmd.Process.Pid && stopping.Load() {
 			_ = unix.Kill(-1, unix.SIGTERM) // what it has left behind
 		}
 	})
@@ -49,15 +49,15 @@ func Hold(args []string, report io.Writer) error {
 	return err
 }
 
-// passOn tells the first process to end, which tells its own; or, where that has gone
-// into the background, whoever is there.
+// passOn sends SIGTERM to the first process, which stops its children; or, if the first
+// process has exited since the program went into the background, to all processes.
 func passOn(first int) {
 	if unix.Kill(first, unix.SIGTERM) != nil {
 		_ = unix.Kill(-1, unix.SIGTERM)
 	}
 }
 
-// reap waits for all children, adopted ones included, and tells of each.
+// reap waits for all children, adopted ones included, and calls ended for each.
 func reap(ended func(pid int)) {
 	for {
 		pid, err := unix.Wait4(-1, nil, 0, nil)

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// What all are told alike, as far as they can be told: a flow that goes on is
-// exported each minute; one of UDP has ended after a second of silence, as the lab's
-// conntrack has it, and one of TCP a second after its FIN or RST; buffers hold 16 MiB.
+// Settings that all programs share, as far as they have them: an active flow is exported
+// each minute; a UDP flow ends after a second without packets, as in the lab's conntrack,
+// a TCP flow a second after its FIN or RST; buffers hold 16 MiB.
 const (
 	active  = 60 // seconds
 	ended   = 1  // seconds
@@ -15,8 +15,8 @@ const (
 	buffer  = 16 << 20
 )
 
-// Sysctls let the router's connections end when the programs hold them to have
-// ended. The kernel's own defaults are 30 s and 120 s.
+// Sysctls returns the conntrack timeouts that end the router's connections when the
+// programs end their flows. The kernel's own defaults are 30 s and 120 s.
 func Sysctls() map[string]string {
 	all := map[string]string{}
 	for _, timeout := range []string{"udp_timeout", "udp_timeout_stream", "tcp_timeout_time_wait", "tcp_timeout_close"} {
@@ -45,7 +45,7 @@ func softflowd() Agent {
 	}
 }
 
-// fprobe has no word for what it misses.
+// fprobe doesn't report what it misses.
 func fprobe() Agent {
 	return Agent{
 		Name: "fprobe", Program: "fprobe", Package: "fprobe", Export: "NetFlow v5", Captures: true,

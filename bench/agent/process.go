@@ -106,17 +106,17 @@ func (r *Running) Usage() (measure.Process, error) {
 	return measure.ReadProcesses(pids)
 }
 
-// gone says how the program ended before its time.
+// gone returns the error of a program that ended before it was stopped.
 func (r *Running) gone() error {
-	<-r.ended // as who holds them is about to
-	return fmt.Errorf("%s has ended: %w; it said:\n%s", r.Agent.Name, errors.Join(r.err, errEarly), r.Log())
+	<-r.ended // the holder is about to exit, too
+	return fmt.Errorf("%s has ended: %w; its output:\n%s", r.Agent.Name, errors.Join(r.err, errEarly), r.Log())
 }
 
-var errEarly = errors.New("before its time")
+var errEarly = errors.New("before it was stopped")
 
-// Stop has the program export what it holds and end, and returns the CPU time of its
-// whole life once all its processes are gone. One that doesn't end is killed, which
-// is an error.
+// Stop lets the program export what it holds, waits until all its processes have exited,
+// and returns their total CPU time. It kills a program that doesn't exit and returns an
+// error.
 func (r *Running) Stop(ctx context.Context) (time.Duration, error) {
 	defer r.report.Close()
 	_ = r.holder.Process.Signal(syscall.SIGTERM)
@@ -126,7 +126,7 @@ func (r *Running) Stop(ctx context.Context) (time.Duration, error) {
 	case <-r.ended:
 	case <-ctx.Done():
 		r.Kill()
-		return 0, fmt.Errorf("%s did not end by itself: %w; it said:\n%s", r.Agent.Name, ctx.Err(), r.Log())
+		return 0, fmt.Errorf("%s did not end by itself: %w; its output:\n%s", r.Agent.Name, ctx.Err(), r.Log())
 	}
 	text, err := io.ReadAll(r.report)
 	if err != nil {
@@ -145,7 +145,7 @@ func (r *Running) Kill() {
 	<-r.ended
 }
 
-// Log returns what the program has said so far, on its outputs and in its log file.
+// Log returns what the program has printed and logged so far.
 func (r *Running) Log() string {
 	file, _ := os.ReadFile(r.Setting.path("log"))
 	return r.output.String() + string(file)

@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// startTime is what a program has to begin its work.
+// startTime limits how long a program may take to begin its work.
 const startTime = 10 * time.Second
 
-// Await returns once the program is seen to work: it has opened its way to the
-// collector, and captures packets or has joined a group of conntrack; and it has said
-// so, if it does.
+// Await returns once the program works: it has opened its socket to the collector, it
+// captures packets or has joined a conntrack group, and it has printed Agent.Ready.
 func (r *Running) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
@@ -26,13 +25,13 @@ func (r *Running) Await(ctx context.Context) error {
 		case <-r.ended:
 			return r.gone()
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not begun to work: %w; it said:\n%s", r.Agent.Name, ctx.Err(), r.Log())
+			return fmt.Errorf("%s has not begun to work: %w; its output:\n%s", r.Agent.Name, ctx.Err(), r.Log())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// Gone tells whether no socket of a watching program is left in the router.
+// Gone reports whether the router has no packet socket and no conntrack subscriber left.
 func (r *Running) Gone() (gone bool, err error) {
 	err = r.Router.Do(func() error {
 		captures, err := capturing()

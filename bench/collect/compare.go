@@ -10,7 +10,7 @@ import (
 
 // Compare holds what was received against what was sent from begin on. It returns
 // also how many flows were sent, and the delay of those whose records were complete
-// before the program was told to stop; nil if there are none.
+// before the program was stopped; nil if there are none.
 func Compare(datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Time) (result.Collected, int, *result.Delay) {
 	t := NewTally(datagrams, len(sent.Flows))
 	c := comparison{begin: begin, stopped: stopped}
@@ -21,7 +21,7 @@ func Compare(datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Tim
 	}
 	return result.Collected{
 		Datagrams: t.Datagrams, Octets: t.Bytes, Records: t.Records, Strangers: t.Strangers, Faulty: t.Faulty,
-		Sum: result.Sum(t.Total), Flows: c.seen, Exact: c.exact, Merged: c.down > 0 && t.Total.Packets > 0 && c.told == 0,
+		Sum: result.Sum(t.Total), Flows: c.seen, Exact: c.exact, Merged: c.down > 0 && t.Total.Packets > 0 && c.seenDown == 0,
 	}, c.flows, c.delay()
 }
 
@@ -29,14 +29,14 @@ func Compare(datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Tim
 type comparison struct {
 	begin, stopped     time.Time
 	flows, seen, exact int
-	down, told         uint64 // packets to the clients: sent, and collected as such
+	down, seenDown     uint64 // packets to the clients: sent, and collected as such
 	delays             []time.Duration
 }
 
 func (c *comparison) flow(want *traffic.Account, got *Flow) {
 	c.flows++
 	c.down += want.Down.Packets
-	c.told += got.Down.Packets
+	c.seenDown += got.Down.Packets
 	both := got.Up.Plus(got.Down)
 	if both.Packets > 0 {
 		c.seen++

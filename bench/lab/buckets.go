@@ -20,7 +20,7 @@ func Buckets() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b)))
 }
 
-// Resizable tells why Resize can't be had here.
+// Resizable returns an error if Resize can't work here.
 func Resizable() error {
 	n, err := Buckets()
 	if err != nil {

@@ -512,7 +512,7 @@ func nameOf(t *testing.T, n *Namespace) (name string) {
 	return name
 }
 
-// inUse tells whether a thread or a file descriptor of this process is in or of
+// inUse reports whether a thread or a file descriptor of this process is in or of
 // the namespace.
 func inUse(name string) bool {
 	for _, pattern := range []string{"/proc/self/task/*/ns/net", "/proc/self/fd/*"} {

@@ -215,7 +215,7 @@ func (s *sockets) add(socket io.Closer) {
 	s.open[socket] = struct{}{}
 }
 
-// remove tells whether the socket is still the caller's to close.
+// remove reports whether the caller still has to close the socket.
 func (s *sockets) remove(socket io.Closer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

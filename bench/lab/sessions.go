@@ -106,7 +106,7 @@ func (s *sessions) take(id uint64) session {
 	return taken
 }
 
-// arrivals tells senders of silent datagrams which of them have come.
+// arrivals reports to senders of unanswered datagrams which of them have arrived.
 type arrivals struct {
 	mu   sync.Mutex
 	from map[netip.AddrPort]chan struct{}

@@ -50,7 +50,7 @@ func suite() *result.Suite {
 			}
 		}
 	}
-	s.Runs[1].Error = "conntally has ended: before its time; it said:\nmuch"
+	s.Runs[1].Error = "conntally has ended: before it was stopped; its output:\nmuch"
 	return s
 }
 

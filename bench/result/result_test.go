@@ -117,7 +117,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"as it is": {func(*builder) {}, [4]bool{true, true, false, true},
 			[4]string{"1/100", "1/33", "from 3.7 packets", "9 of 9"}},
-		"a dear process": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 }) },
+		"an expensive process": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 }) },
 			[4]bool{false, true, false, true}, [4]string{"1/33", "", "", ""}},
 		"with few buckets": {func(b *builder) {
 			b.Scenarios = append(b.Scenarios, Scenario{Name: Buckets, Points: []int{4096, 8192}})

@@ -87,7 +87,7 @@ type Missed struct {
 }
 
 // Delay is from a flow's last packet to its last record, over the flows that were
-// complete before the program was told to stop.
+// complete before the program was stopped.
 type Delay struct {
 	Flows       int
 	Median, P95 time.Duration

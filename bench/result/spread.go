@@ -21,5 +21,5 @@ func NewSpread(values []float64) Spread {
 	return Spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1], n}
 }
 
-// Valid tells whether there was a value.
+// Valid reports whether there was a value.
 func (s Spread) Valid() bool { return s.N > 0 }

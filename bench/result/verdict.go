@@ -157,7 +157,7 @@ func unknown(values ...float64) bool {
 	return false
 }
 
-// Inexact tells whether the collector was told of other packets or bytes than there were.
+// Inexact reports whether the collector received other packet or byte counts than were sent.
 func Inexact(r *Run) bool { return r.Program != None && r.Collected.Sum != r.Router }
 
 // compared are the packets per flow at which both programs ran.
@@ -167,7 +167,7 @@ func (s *Suite) compared() []int {
 	})
 }
 
-// spans tells whether both ran at x packets per flow or fewer, and at more.
+// spans reports whether both ran at x packets per flow or fewer, and at more.
 func (s *Suite) spans(x int) bool {
 	xs := s.compared()
 	return len(xs) > 0 && xs[0] <= x && xs[len(xs)-1] > x

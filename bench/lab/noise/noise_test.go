@@ -196,7 +196,7 @@ func TestSeedDecides(t *testing.T) {
 	}
 }
 
-// TestRun makes noise until it is told to stop.
+// TestRun makes noise until it is stopped.
 func TestRun(t *testing.T) {
 	_, s := newSource(t, 3)
 	ctx, cancel := context.WithCancel(t.Context())

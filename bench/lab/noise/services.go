@@ -68,7 +68,7 @@ func (s *services) open(router *lab.Namespace) error {
 	return nil
 }
 
-// serve binds to the LAN's interface, as such services are told to.
+// serve binds to the LAN's interface, as such services usually are.
 func (s *services) serve(router *lab.Namespace, service service) error {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
