@@ -1,5 +1,5 @@
-// Package regular opens files at paths that somebody else has chosen: configurations, states,
-// leases. What is there may be a FIFO, a device or a socket, which would block or never end.
+// Package regular opens regular files at configured paths: configurations, state files,
+// leases. It refuses FIFOs, devices and sockets, which could block or never end.
 package regular
 
 import (
@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open opens a regular file, and never blocks. The mode is for one that it creates. With
-// unix.O_NOFOLLOW, a symbolic link is refused as well.
+// Open opens a regular file, and never blocks. The mode is that of a file it creates. With
+// unix.O_NOFOLLOW, it refuses symbolic links, too.
 func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	stat := os.Stat
 	if flag&unix.O_NOFOLLOW != 0 {
 		stat = os.Lstat
 	}
-	// Before it is open, since to open a device can have effects.
+	// Check before opening, too: opening a device can have effects.
 	if info, err := stat(path); err == nil && flag&os.O_EXCL == 0 {
 		if err := check(path, info); err != nil {
 			return nil, err
@@ -39,7 +39,7 @@ func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// Read returns what is in a regular file of at most limit bytes.
+// Read returns the content of a regular file of at most limit bytes.
 func Read(path string, limit int64) ([]byte, error) {
 	file, err := Open(path, os.O_RDONLY, 0)
 	if err != nil {

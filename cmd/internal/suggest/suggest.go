@@ -1,12 +1,12 @@
-// Package suggest finds the word that somebody who mistyped one had in mind.
+// Package suggest finds the word that a mistyped one was meant to be.
 //
 //	"timout", ["timeout", "table"] -> "timeout"
 package suggest
 
 import "strings"
 
-// Closest returns the one of words that a mistyped word was most probably meant to be, or
-// "" where none is close: a third of its letters may differ.
+// Closest returns the one of words closest to a mistyped word, or "" if none is close: up to
+// a third of its letters may differ.
 func Closest(word string, words []string) string {
 	const longest = 64 // no word of ours is longer
 	best, least := "", max(1, min(len(word), longest)/3)+1
@@ -21,13 +21,13 @@ func Closest(word string, words []string) string {
 	return best
 }
 
-// normal makes spellings alike that people confuse.
+// normal removes differences of case and between "-" and "_".
 func normal(word string) string {
 	return strings.ReplaceAll(strings.ToLower(word), "-", "_")
 }
 
-// distance is the number of letters to insert, remove, replace or swap with their neighbor
-// to make b of a.
+// distance returns how many letters to insert, remove, replace or swap with their neighbor
+// to turn a into b.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
