@@ -20,7 +20,7 @@ func (t *template) biflow() {
 	}
 }
 
-// hasReverse tells whether the value of the other direction doesn't follow from this
+// hasReverse reports whether the value of the other direction doesn't follow from this
 // one's.
 func (f *field) hasReverse() bool {
 	return slices.Contains([]uint16{1, 2, 6, 32, 56, 57, 61, 139, 225, 226, 227, 228, 281, 282}, f.id)

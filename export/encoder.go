@@ -54,10 +54,10 @@ func NewEncoder(p Protocol, domain uint32, limit int, o Optional) *Encoder {
 	return e
 }
 
-// Empty tells whether the message holds nothing yet.
+// Empty reports whether the message holds nothing yet.
 func (e *Encoder) Empty() bool { return e.records == 0 && e.others == 0 }
 
-// HasTemplates tells whether the message has any.
+// HasTemplates reports whether the message has any.
 func (e *Encoder) HasTemplates() bool { return e.others > 0 }
 
 // SetLimit bounds messages that begin from now on.

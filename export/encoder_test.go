@@ -64,7 +64,7 @@ func TestEncoderSmallLimit(t *testing.T) {
 			checkSequence(t, 0, messages)
 			sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
 			if e.AddPreamble(present) || e.preamble.told == 0 {
-				t.Errorf("%s: the next preamble doesn't begin anew", p)
+				t.Errorf("%s: the next preamble doesn't begin again", p)
 			}
 		}
 	}

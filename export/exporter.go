@@ -99,16 +99,16 @@ func (e *Exporter) Due(latest int64) int64 {
 	return latest
 }
 
-// Owns tells whether t is a connection that the export itself makes: it is left
-// out, or each datagram would beget the next.
+// Owns reports whether t is a connection that the export itself makes: it is left
+// out, or each datagram would cause the next.
 func (e *Exporter) Owns(t *conntrack.Tuple) bool { return e.ours(t, (*ends).are) }
 
-// OwnedBefore tells whether t may be a connection that the export made in an earlier life
+// OwnedBefore reports whether t may be a connection that the export made in a previous run
 // of the program: it has the ends of one that Owns knows, but for the source port. Of
 // a connection that began in this life it says nothing.
 func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool { return e.ours(t, (*ends).join) }
 
-// ours tells whether t belongs to one of the sockets.
+// ours reports whether t belongs to one of the sockets.
 func (e *Exporter) ours(t *conntrack.Tuple, belongs func(*ends, *conntrack.Tuple) bool) bool {
 	if t.Proto != conntrack.ProtoUDP {
 		return false

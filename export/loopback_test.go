@@ -144,7 +144,7 @@ func setIDs(t testing.TB, b []byte) (ids []uint16) {
 	return ids
 }
 
-// hasTemplates tells whether a message begins with the whole preamble.
+// hasTemplates reports whether a message begins with the whole preamble.
 func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 	t.Helper()
 	ids := setIDs(t, b)

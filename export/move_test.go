@@ -221,7 +221,7 @@ func (e *ends) tuple() conntrack.Tuple {
 	}
 }
 
-// TestOwnedBefore: an earlier life's connection differs in its source port alone.
+// TestOwnedBefore: a connection of a previous run differs in its source port alone.
 func TestOwnedBefore(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{
@@ -236,11 +236,11 @@ func TestOwnedBefore(t *testing.T) {
 			}
 		}
 		if !e.OwnedBefore(&before) {
-			t.Errorf("%+v is no connection of an earlier life", before)
+			t.Errorf("%+v is no connection of a previous run", before)
 		}
 		defer func() {
 			if e.Replace(nil, clock.now()); !e.OwnedBefore(&before) {
-				t.Errorf("without its collector, %+v is no connection of an earlier life", before)
+				t.Errorf("without its collector, %+v is no connection of a previous run", before)
 			}
 		}()
 	}

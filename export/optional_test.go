@@ -222,7 +222,7 @@ func TestBiflowBeside(t *testing.T) {
 	}
 }
 
-// wholePairs tells whether so many flows are those of some pairs, from the first on.
+// wholePairs reports whether so many flows are those of some pairs, from the first on.
 func wholePairs(pairs []flow.Pair, flows int) bool {
 	for i := 0; flows > 0; i++ {
 		for d := range pairs[i] {

@@ -41,8 +41,8 @@ func (c *Collector) measure() {
 	c.Stats.Limit.Store(uint64(limit))
 }
 
-// mayTry tells whether the message, of records alone, is one to learn from.
-// Templates are too dear: without them no record can be read.
+// mayTry reports whether the message, of records alone, is one to learn from.
+// Templates are too important: without them no record can be read.
 func (p *path) mayTry(size int) bool {
 	return size > max(p.proven, everyLink4) && len(p.trial) == 0
 }
@@ -53,8 +53,8 @@ func (c *Collector) try(now conntrack.Timestamp) error {
 		return err
 	}
 	err := c.socket.send(c.message)
-	if mended := c.socket.breakable(true); err == nil {
-		err = mended
+	if failed := c.socket.breakable(true); err == nil {
+		err = failed
 	}
 	if err == nil {
 		c.path.trial = append(c.path.trial[:0], c.message...)

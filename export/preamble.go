@@ -7,7 +7,7 @@ import (
 )
 
 // preamble is what a collector needs before data: all templates, and option data. It
-// is made in pieces that are each small enough for any message, and anew only when
+// is made in pieces that are each small enough for any message, and again only when
 // interfaces change.
 type preamble struct {
 	options []option
@@ -71,7 +71,7 @@ func (e *Encoder) SetInterfaces(all []flow.Interface) {
 	pre.news = slices.DeleteFunc(slices.Clone(pre.links), func(p piece) bool { return told[string(p.octets)] })
 }
 
-// HasNews tells whether there is something for AddNews.
+// HasNews reports whether there is something for AddNews.
 func (e *Encoder) HasNews() bool { return len(e.preamble.news) > 0 }
 
 // setTotals has this told in the next preamble.

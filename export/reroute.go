@@ -22,7 +22,7 @@ func newReroute(e *ends) reroute {
 		&unix.SockaddrInet6{Port: int(e.remote.Port()), Addr: e.remote.Addr().As16()}}
 }
 
-// rerouted tells whether a new socket would send from another address: the route leads
+// rerouted reports whether a new socket would send from another address: the route leads
 // over another uplink by now, whose provider may drop what comes from the first one's
 // address. Without a route there is nothing to tell.
 func (s *socket) rerouted() bool {

@@ -85,7 +85,7 @@ func (u *uplinks) do(n *lab.Namespace, f func() error) {
 	}
 }
 
-// preamble sends one, and tells whether the collector wants another socket then.
+// preamble sends one, and reports whether the collector wants another socket then.
 func (u *uplinks) preamble(c *Collector, clock *fakeClock) bool {
 	u.t.Helper()
 	clock.advance(preambleInterval)

@@ -41,7 +41,7 @@ func TestLateStart(t *testing.T) {
 	}
 }
 
-// TestRestart lets a collector begin anew at any time, which nothing tells the
+// TestRestart restarts a collector at any time, which nothing tells the
 // exporter: it can read what comes a template interval later.
 func TestRestart(t *testing.T) {
 	for _, p := range protocols {

@@ -69,10 +69,10 @@ func withoutZone(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// are tells whether t, of UDP, is the connection between these ends.
+// are reports whether t, of UDP, is the connection between these ends.
 func (e *ends) are(t *conntrack.Tuple) bool { return t.SrcPort == e.local.Port() && e.join(t) }
 
-// join tells whether t, of UDP, is one between these ends from any port.
+// join reports whether t, of UDP, is one between these ends from any port.
 func (e *ends) join(t *conntrack.Tuple) bool {
 	return t.DstPort == e.remote.Port() && t.Dst.Netip() == e.remote.Addr() && t.Src.Netip() == e.local.Addr()
 }

@@ -32,7 +32,7 @@ type Target struct {
 // by it, so each has its own.
 func (t *Target) domain() uint32 { return uint32(t.Protocol) }
 
-// literal tells whether the host is an address, which no name server changes.
+// literal reports whether the host is an address, which no name server changes.
 func (t *Target) literal() bool {
 	host, _, err := net.SplitHostPort(t.Address)
 	if err != nil {

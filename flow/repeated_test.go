@@ -78,7 +78,7 @@ func TestShortConnectionsWithSameKeyAllCount(t *testing.T) {
 	}
 }
 
-// Whoever is refused tries again from the same port: all that differs then is the start.
+// A client that is refused tries again from the same port: all that differs then is the start.
 func TestRefusedRetriesAllCount(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoTCP)

@@ -122,7 +122,7 @@ func join(router *Namespace, name string, routerAddrs addresses, host *Namespace
 
 // layCable numbers both interfaces itself. If they had the same number in their
 // namespaces, the kernel would take one for an interface without a peer, and a
-// second to see its carrier (linkwatch_urgent_event); and it heeds the peer's
+// second to see its carrier (linkwatch_urgent_event); and it follows the peer's
 // number only beside one of the first (veth_newlink).
 func layCable(router *Namespace, name string, host *Namespace) error {
 	conn, err := dial(router)

@@ -148,7 +148,7 @@ reads these counters and sends them to flow collectors; without a collector it
 prints the flows.
 It takes the capability CAP_NET_ADMIN.
 .B conntally check
-says what a machine lacks, and which command mends it.
+shows what a machine lacks, and which command fixes it.
 .SH COMMANDS
 `
 

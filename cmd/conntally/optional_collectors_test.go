@@ -159,7 +159,7 @@ func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
 	return lines
 }
 
-// paddedMilliseconds mends nfdump 1.7.1's t_event, which writes 98 ms as ".98".
+// paddedMilliseconds corrects nfdump 1.7.1's t_event, which writes 98 ms as ".98".
 func paddedMilliseconds(at string) string {
 	seconds, milliseconds, _ := strings.Cut(at, ".")
 	return seconds + "." + strings.Repeat("0", 3-len(milliseconds)) + milliseconds

@@ -26,7 +26,7 @@ type entry struct {
 	size  int
 }
 
-// chunk is one datagram. Stale: its bytes have to be encoded anew.
+// chunk is one datagram. Stale: its bytes have to be encoded again.
 type chunk struct {
 	entries []*entry
 	bytes   []byte
@@ -62,7 +62,7 @@ func (n *entry) place(b []byte) {
 	n.in.bytes = append(n.in.bytes, b...)
 }
 
-// changed encodes an entry anew, in its place if it still fits.
+// changed encodes an entry again, in its place if it still fits.
 func (t *table) changed(n *entry) {
 	if n.in.stale {
 		return

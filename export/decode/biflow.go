@@ -9,7 +9,7 @@ const (
 	reverseInitiator = 2
 )
 
-// isBiflow tells whether records of t count both directions.
+// isBiflow reports whether records of t count both directions.
 func (t *template) isBiflow() bool {
 	for _, f := range t.fields {
 		if f.enterprise == reversePEN && (f.id == octetDeltaCount || f.id == packetDeltaCount) {

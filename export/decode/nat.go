@@ -15,7 +15,7 @@ type NATEvent struct {
 	SrcPort, DstPort, PostSrcPort, PostDstPort uint16     // 7, 11, 227, 228; of ICMP, SrcPort is the identifier
 }
 
-// isNAT tells whether records of t are events: a flow record may name one, too.
+// isNAT reports whether records of t are events: a flow record may name one, too.
 func (t *template) isNAT() bool {
 	event := false
 	for _, f := range t.fields {

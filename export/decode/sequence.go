@@ -1,7 +1,8 @@
 package decode
 
-// A sequence follows the sequence number in a source's headers: data records before this message in IPFIX (RFC 7011, 3.1),
-// datagrams in v9 (RFC 3954, 5.1). It counts modulo 2^32, so that half of the range is ahead and half behind.
+// A sequence follows the sequence number in a source's headers: data records before this message
+// in IPFIX (RFC 7011, 3.1), datagrams in v9 (RFC 3954, 5.1). It counts modulo 2^32, so that half
+// of the range is ahead and half behind.
 type sequence struct {
 	next  uint32 // expected of the next message
 	known bool   // next is valid
@@ -10,9 +11,10 @@ type sequence struct {
 	resuming bool   // resume is valid
 }
 
-// advance takes a message's number and how many units it holds, and tells how many are missing before it. One from behind
-// is late, or the first of an exporter that began anew: the second message in a row that continues there decides.
-// exact is false where units is not the whole count: then no gap can be told before the next message.
+// advance takes a message's number and how many units it holds, and returns how many are missing
+// before it. One from behind is late, or the first of an exporter that was restarted: the second
+// message in a row that continues there decides. exact is false where units is not the whole
+// count: then a gap before the next message isn't known.
 func (s *sequence) advance(number, units uint32, exact bool) (missed uint32, late bool) {
 	gap := number - s.next
 	behind := gap >= 1<<31

@@ -63,7 +63,7 @@ func TestChanges(t *testing.T) {
 }
 
 // TestUplinkGone: the routes of an uplink go without a notification in more ways than one;
-// what is known then is what is read anew.
+// what is known then is what is read again.
 func TestUplinkGone(t *testing.T) {
 	alone := "-6 route delete default dev wan1\n"
 	for name, c := range map[string]struct{ setup, change, uplink string }{

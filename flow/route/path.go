@@ -92,7 +92,7 @@ func (r *Resolver) find(inner, outer *end, e *conntrack.Event) {
 	r.from(outer, inner, e, 0)
 }
 
-// plain asks for the route to an end, whoever sends.
+// plain asks for the route to an end, no matter who sends.
 func (r *Resolver) plain(to *end) { r.anybodys(to, 0) }
 
 // anybodys asks for the route of packets with a mark.
@@ -145,7 +145,7 @@ func (r *Resolver) byDefault(to, other *end, e *conntrack.Event) bool {
 }
 
 // toGroup returns the path of a multicast or broadcast. The kernel has no unicast route
-// for groups; it routes them by streams, or delivers them to whoever joined.
+// for groups; it routes them by streams, or delivers them to the members.
 func (r *Resolver) toGroup(sender, to *end) (path flow.Path) {
 	r.plain(sender)
 	routed, ok := r.seen.multicast[stream{*sender.addr, *to.addr}]

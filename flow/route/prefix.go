@@ -79,10 +79,10 @@ func (p *prefix) network() network {
 	return network{numberOf(&p.addr).and(m), m}
 }
 
-// has tells whether an address is in the network.
+// has reports whether an address is in the network.
 func (w *network) has(n number) bool { return n.and(w.mask) == w.first }
 
-// narrow tells whether there are addresses of its family that the network has not.
+// narrow reports whether there are addresses of its family that the network has not.
 func (p *prefix) narrow() bool {
 	return p.bits > mappedBits || p.bits > 0 && !isMapped(&p.addr)
 }

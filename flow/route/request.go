@@ -62,7 +62,7 @@ func (r *requests) ask(fn func(m *message)) error {
 	}
 }
 
-// answer reads one datagram and tells whether it was the last.
+// answer reads one datagram and reports whether it was the last.
 func (r *requests) answer(b []byte, interrupted *bool, fn func(m *message)) (done bool, err error) {
 	for len(b) > 0 {
 		m := &r.message

@@ -160,7 +160,7 @@ func (r *Resolver) Interfaces() (all []flow.Interface, version uint32) {
 // Output are told.
 func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Load().index(name) }
 
-// Uplink tells whether a default route leaves by an interface.
+// Uplink reports whether a default route leaves by an interface.
 func (r *Resolver) Uplink(index uint32) bool { return r.view.Load().uplinks[index] }
 
 // Name returns the name of an interface, "" where there is none of this index.

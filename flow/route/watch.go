@@ -32,7 +32,7 @@ const (
 	breath = 20 * time.Millisecond
 	burst  = 1000 // datagrams
 
-	readShare   = 50          // reading anew takes at most one in so many parts of the time
+	readShare   = 50          // reading again takes at most one in so many parts of the time
 	readRetry   = time.Second // after a reading that failed
 	errorBreath = time.Second
 )
@@ -109,7 +109,7 @@ func (w *watcher) wait() time.Duration {
 	return max(time.Duration(w.readAt-w.clock().Mono), time.Millisecond)
 }
 
-// collect takes in what has come, and tells whether routes may have changed.
+// collect takes in what has come, and reports whether routes may have changed.
 func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 	for range burst {
 		b, err := w.events.Recv(wait)
