@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/probe"
 )
 
@@ -59,8 +60,11 @@ func TestCapNetAdminIsEnough(t *testing.T) {
 			t.Errorf("the log lacks %q:\n%s", part, log)
 		}
 	}
-	if strings.Contains(log, "WARN") {
-		t.Errorf("warnings:\n%s", log)
+	for line := range strings.Lines(log) {
+		// The clock is the machine's.
+		if strings.Contains(line, "WARN") && !strings.Contains(line, string(condition.ClockUnsynced)) {
+			t.Errorf("a warning: %s", line)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(state, probe.StateFile)); err != nil {
 		t.Error(err)
