@@ -28,6 +28,8 @@ type device struct {
 
 // decodeDevice reads a link message. ok is false for the messages of bridge ports and
 // other families, and for wireless events: these lack all else (rtnetlink_ifinfo_prep).
+// The library can't: it refuses hardware addresses of one byte (ARCnet, Phonet) and
+// statistics of a size that it doesn't know, which grow with the kernel.
 func decodeDevice(body []byte) (d device, ok bool, err error) {
 	if len(body) < unix.SizeofIfInfomsg {
 		return d, false, errMalformed
@@ -35,48 +37,58 @@ func decodeDevice(body []byte) (d device, ok bool, err error) {
 	if body[0] != unix.AF_UNSPEC {
 		return d, false, nil
 	}
-	var m rtnetlink.LinkMessage
-	if err := m.UnmarshalBinary(body); err != nil {
-		return d, false, err
+	d = device{
+		arp: binary.NativeEndian.Uint16(body[2:]), index: binary.NativeEndian.Uint32(body[4:]),
+		carries: binary.NativeEndian.Uint32(body[8:]) & (unix.IFF_UP | unix.IFF_LOWER_UP),
 	}
-	d = device{index: m.Index, arp: m.Type, carries: m.Flags & (unix.IFF_UP | unix.IFF_LOWER_UP)}
-	if a := m.Attributes; a != nil {
-		d.name, d.parent = a.Name, a.Type // the library's name for IFLA_LINK
-		d.alias, d.master = valueOf(a.Alias), valueOf(a.Master)
-		if err := d.addKind(a.Info); err != nil {
-			return d, false, err
-		}
-	}
-	ok = true
+	ok, elsewhere := true, false
 	err = eachAttribute(body[unix.SizeofIfInfomsg:], func(a *netlink.AttributeDecoder) {
 		switch a.Type() {
+		case unix.IFLA_IFNAME:
+			d.name = a.String()
+		case unix.IFLA_IFALIAS:
+			d.alias = a.String()
+		case unix.IFLA_LINK:
+			d.parent = a.Uint32()
+		case unix.IFLA_LINK_NETNSID:
+			elsewhere = true
+		case unix.IFLA_MASTER:
+			d.master = a.Uint32()
+		case unix.IFLA_LINKINFO:
+			a.Do(d.addKind)
 		case unix.IFLA_WIRELESS:
 			ok = false
-		case unix.IFLA_LINK_NETNSID:
-			d.parent = 0
 		}
 	})
+	if elsewhere {
+		d.parent = 0
+	}
 	return d, ok && err == nil, err
 }
 
-// addKind adds the kind of an interface and the id of a VLAN.
-func (d *device) addKind(info *rtnetlink.LinkInfo) error {
-	if info == nil {
-		return nil
-	}
-	d.kind = info.Kind
-	data, ok := info.Data.(*rtnetlink.LinkData)
-	if d.kind != "vlan" || !ok {
-		return nil
-	}
-	return eachAttribute(data.Data, func(a *netlink.AttributeDecoder) {
+// addKind reads the kind of an interface and the id of a VLAN.
+func (d *device) addKind(b []byte) error {
+	return eachAttribute(b, func(a *netlink.AttributeDecoder) {
+		switch a.Type() {
+		case unix.IFLA_INFO_KIND: // comes before the data (rtnl_link_info_fill)
+			d.kind = a.String()
+		case unix.IFLA_INFO_DATA:
+			if d.kind == "vlan" {
+				a.Do(d.addVLAN)
+			}
+		}
+	})
+}
+
+func (d *device) addVLAN(b []byte) error {
+	return eachAttribute(b, func(a *netlink.AttributeDecoder) {
 		if a.Type() == unix.IFLA_VLAN_ID {
 			d.vlan = a.Uint16()
 		}
 	})
 }
 
-// eachAttribute reads the attributes that rtnetlink leaves out.
+// eachAttribute reads the attributes that the library leaves out.
 func eachAttribute(b []byte, read func(a *netlink.AttributeDecoder)) error {
 	a, err := netlink.NewAttributeDecoder(b)
 	if err != nil {
@@ -108,12 +120,12 @@ func decodeAddress(body []byte) (ad address, err error) {
 		return ad, err
 	}
 	ad.bits, ad.index = m.PrefixLength, m.Index
-	if m.Attributes == nil {
-		return ad, errMalformed
-	}
-	ip := m.Attributes.Local // where there is one, Address is the peer's
-	if ip == nil {
-		ip = m.Attributes.Address
+	a := valueOf(m.Attributes)
+	ip := a.Local // where there is one, Address is the peer's
+	if ip == nil && m.Family == unix.AF_INET {
+		ip = net.IPv4zero // the kernel leaves it out (inet_fill_ifaddr)
+	} else if ip == nil {
+		ip = a.Address
 	}
 	ad.addr, err = addrOf(ip)
 	return ad, err

@@ -108,8 +108,14 @@ func (s *state) applyDevice(m *message) (effect, error) {
 }
 
 func (s *state) applyAddress(m *message) (effect, error) {
+	if len(m.body) < unix.SizeofIfAddrmsg {
+		return effect{}, errMalformed
+	}
+	if !isIP(m.body[0]) { // of Phonet or MCTP, which dumps show too
+		return effect{}, nil
+	}
 	a, err := decodeAddress(m.body)
-	if err != nil {
+	if err != nil || isUnspecified(&a.addr) {
 		return effect{}, err
 	}
 	_, known := s.addresses[a]

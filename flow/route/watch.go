@@ -121,8 +121,8 @@ func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOBUFS), errors.Is(err, ctnetlink.ErrMalformed):
 			w.stats.Overruns.Add(1)
-			w.lost, moved = true, true
-			w.note(effect{changed: true})
+			w.miss()
+			moved = true
 		default:
 			return moved, err
 		}
@@ -137,17 +137,26 @@ func (w *watcher) take(b []byte) (moved bool) {
 		m, rest, err := nextMessage(b)
 		if err != nil {
 			w.stats.Malformed.Add(1)
-			w.lost = true
-			return moved
+			w.miss()
+			return true
 		}
 		e, err := w.apply(&w.state, &m)
-		w.lost = w.lost || err != nil
-		moved = moved || e.changed
+		if err != nil {
+			w.miss()
+		}
+		moved = moved || e.changed || err != nil
 		w.outdated = w.outdated || e.outdated
 		w.note(e)
 		b = rest
 	}
 	return moved
+}
+
+// miss has everything read again, after a notification that was lost or can't be decoded.
+// It may have been of any change.
+func (w *watcher) miss() {
+	w.lost = true
+	w.note(effect{changed: true})
 }
 
 func (w *watcher) apply(s *state, m *message) (effect, error) {
