@@ -32,6 +32,9 @@ type RouteResolver interface {
 	// Path returns the path of e's connection as routes are now: 0 for what is not
 	// known.
 	Path(e *conntrack.Event) Path
+	// Shrink gives back memory that was not needed since it was last called. A Table
+	// calls it every few minutes.
+	Shrink()
 	// Version returns a number that changes whenever Path may answer differently.
 	Version() uint32
 	// Changed returns when the first and the last change of routes after a version

@@ -14,11 +14,14 @@ type fakeRoutes struct {
 	first   int64 // changes
 	since   int64
 	asked   int
+	shrunk  int
 }
 
 func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 
 func (l *fakeRoutes) Version() uint32 { return l.version }
+
+func (l *fakeRoutes) Shrink() { l.shrunk++ }
 
 func (l *fakeRoutes) Changed(uint32, *conntrack.Event, Path, Path) (first, last int64) {
 	return l.first, l.since

@@ -165,3 +165,16 @@ func BenchmarkCompact(b *testing.B) {
 		c.table.index.compact()
 	}
 }
+
+// TestRouteResolverGivesMemoryBack within ten minutes, which takes two calls: the first shows
+// what was needed once, the second what was not needed since.
+func TestRouteResolverGivesMemoryBack(t *testing.T) {
+	c, routes := newCrowd(), &fakeRoutes{path: outward()}
+	c.table.options.Routes = routes
+	for range 60 {
+		c.dump(1, 0)
+	}
+	if routes.shrunk != 2 {
+		t.Errorf("shrunk %d times in ten minutes, want 2", routes.shrunk)
+	}
+}

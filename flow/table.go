@@ -141,6 +141,9 @@ func (t *Table) shrink(now int64) {
 	}
 	t.shrunk = now
 	t.index.shrink()
+	if t.options.Routes != nil {
+		t.options.Routes.Shrink()
+	}
 	for _, set := range t.hashSets() {
 		set.shrink()
 	}

@@ -22,6 +22,7 @@ const prefixBit = 1 << 31 // the kernel's ifIndexes are positive and 32 bits wid
 type cache struct {
 	slots []slot // a power of two
 	used  int
+	peak  int       // the largest used since shrink was last called, of answers cleared since
 	epoch uint32    // of 24 bits; slots of another one are empty
 	seed  [2]uint64 // strangers choose addresses
 }
@@ -95,11 +96,37 @@ func (c *cache) grow() {
 
 // clear forgets all answers, at no cost: routes may change many times a second.
 func (c *cache) clear() {
+	c.peak = max(c.peak, c.used)
 	c.used = 0
 	if c.epoch++; c.epoch >= 1<<24 {
 		clear(c.slots)
 		c.epoch = 1
 	}
+}
+
+// shrinkShare is how many times more than needed there must be room for.
+const shrinkShare = 10
+
+// shrink takes a smaller table where there was room for far more answers than were needed
+// since the last call. A larger table than the smallest is emptied, for what is in use to
+// show: it comes back at one look-up each.
+func (c *cache) shrink() {
+	if len(c.slots) > fewSlots {
+		c.clear()
+		if shrinkShare*c.peak < len(c.slots) {
+			c.slots = make([]slot, slotsFor(c.peak))
+		}
+	}
+	c.peak = 0
+}
+
+// slotsFor returns how many slots n answers need, with room to grow: a power of two.
+func slotsFor(n int) int {
+	slots := fewSlots
+	for slots < 2*n {
+		slots *= 2
+	}
+	return slots
 }
 
 func (c *cache) hash(k *key) uint64 {

@@ -41,3 +41,47 @@ func TestCache(t *testing.T) {
 		}
 	}
 }
+
+// TestCacheGivesMemoryBack: after many answers and then few, two periods later the table is as
+// small as what is asked for needs; one that is in use keeps its size.
+func TestCacheGivesMemoryBack(t *testing.T) {
+	for needed, want := range map[uint64]int{0: fewSlots, 10: fewSlots, 1000: 1 << 11, mostSlots / 2: mostSlots} {
+		c := newCache()
+		use := func(n uint64) {
+			for i := range n {
+				k := key{to: number{low: i}}
+				if _, known := c.find(&k); !known {
+					c.add(&k, answer{unicast, flow.NewHop(uint32(i), true)})
+				}
+			}
+		}
+		use(mostSlots / 2)
+		for range 2 {
+			c.shrink()
+			use(needed)
+		}
+		c.shrink()
+		if len(c.slots) != want {
+			t.Errorf("%d slots for %d answers, want %d", len(c.slots), needed, want)
+		}
+		use(needed)
+		for i := range needed {
+			k := key{to: number{low: i}}
+			if a, known := c.find(&k); !known || a.hop != flow.NewHop(uint32(i), true) {
+				t.Fatalf("%d of %d is %+v (%t)", i, needed, a, known)
+			}
+		}
+	}
+}
+
+// TestChangesDoNotHideWhatIsNeeded: the table keeps its size where routes change often.
+func TestChangesDoNotHideWhatIsNeeded(t *testing.T) {
+	c := newCache()
+	for i := range uint64(mostSlots / 2) {
+		c.add(&key{to: number{low: i}}, answer{kind: unicast})
+	}
+	c.clear()
+	if c.shrink(); len(c.slots) != mostSlots {
+		t.Errorf("%d slots after a change of routes, want %d", len(c.slots), mostSlots)
+	}
+}

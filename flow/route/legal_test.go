@@ -20,7 +20,8 @@ func legalMessages() map[string][]byte {
 		return linkMessage(unix.RTM_NEWLINK, 7, "dev7", appendBytes(nil, attribute, value))
 	}
 	vlanID := appendBytes(nil, unix.IFLA_VLAN_ID, binary.NativeEndian.AppendUint16(nil, 9))
-	vlan := nested(unix.IFLA_LINKINFO, appendText(nil, unix.IFLA_INFO_KIND, "vlan"), nested(unix.IFLA_INFO_DATA, vlanID))
+	kind := appendText(nil, unix.IFLA_INFO_KIND, "vlan")
+	vlan := nested(unix.IFLA_LINKINFO, kind, nested(unix.IFLA_INFO_DATA, vlanID))
 	return map[string][]byte{
 		"a link":                         linkMessage(unix.RTM_NEWLINK, 7, "dev7"),
 		"a VLAN":                         linkMessage(unix.RTM_NEWLINK, 7, "dev7", vlan),

@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Resolver implements flow.RouteResolver: it knows the interfaces and asks the kernel
-// for routes. Path belongs to one goroutine, all else to any.
+// for routes. Path and Shrink belong to one goroutine, all else to any.
 type Resolver struct {
 	Stats Stats
 
@@ -140,6 +140,9 @@ func (r *Resolver) look() {
 		r.cache.clear()
 	}
 }
+
+// Shrink implements flow.RouteResolver.
+func (r *Resolver) Shrink() { r.cache.shrink() }
 
 // Version implements flow.RouteResolver.
 func (r *Resolver) Version() uint32 { return r.view.Load().version }
