@@ -34,6 +34,15 @@ func NewNamespace() (*Namespace, error) {
 	return n, nil
 }
 
+// NamespaceOf returns the network namespace of a process.
+func NamespaceOf(pid int) (*Namespace, error) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return nil, err
+	}
+	return &Namespace{file}, nil
+}
+
 // Close gives the namespace up.
 func (n *Namespace) Close() error { return n.file.Close() }
 

@@ -23,7 +23,8 @@ import (
 // conditioned is a router in which conntally runs, polls quickly and serves metrics.
 type conditioned struct {
 	*checkedRig
-	p *process
+	p  *process
+	in *lab.Namespace // of the program
 }
 
 const conditionedMetrics = "127.0.0.1:9469"
@@ -39,9 +40,24 @@ func newConditioned(t *testing.T, prepare func(*checkedRig), more ...string) *co
 
 func (r *checkedRig) conditioned(more ...string) *conditioned {
 	r.t.Helper()
-	args := []string{"--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics}
 	config := r.config("[conntrack]\nmax_cpu = 100.0\n[flow]\nmax_flows = 1000\n")
-	return &conditioned{r, r.probe(append(append(args, "--config", config), more...)...)}
+	p := r.probe(append(append(conditionedFlags(), "--config", config), more...)...)
+	return &conditioned{r, p, r.Router}
+}
+
+// conditionedFlags has a collector that refuses what it is sent.
+func conditionedFlags() []string {
+	return []string{"--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics}
+}
+
+// conditionedBy starts the program by a shell script, whose "$@" is its command line.
+func (r *checkedRig) conditionedBy(script string, more ...string) *conditioned {
+	r.t.Helper()
+	args := []string{"--mount", "sh", "-c", script, "sh"}
+	args = append(append(append(args, more...), os.Args[0], "run"), conditionedFlags()...)
+	p := r.start(need(r.t, "unshare"), args...)
+	p.says("reading conntrack")
+	return &conditioned{r, p, r.Router}
 }
 
 // get asks the probe for a page.
@@ -50,7 +66,7 @@ func (c *conditioned) get(path string) (code int, body string) {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(context.Context, string, string) (conn net.Conn, err error) {
-			return conn, c.Router.Do(func() error {
+			return conn, c.in.Do(func() error {
 				conn, err = net.Dial("tcp", conditionedMetrics)
 				return err
 			})
@@ -95,13 +111,28 @@ func (c *conditioned) holds(id condition.ID, want float64) {
 func (c *conditioned) judged(id condition.ID) {
 	c.t.Helper()
 	d := condition.Complete(condition.Condition{ID: id})
-	log := c.p.String()
-	if !strings.Contains(log, d.Message) || !strings.Contains(log, `"condition": "`+string(id)+`"`) {
-		c.t.Errorf("%s is not in the log:\n%s", id, log)
+	for _, part := range []string{d.Message, `"condition": "` + string(id) + `"`} {
+		for !strings.Contains(c.p.String(), part) { // the line may still be in the pipe
+			if c.ctx.Err() != nil {
+				c.t.Fatalf("%s is not in the log:\n%s", id, c.p)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
 	code, body := c.get("/healthz")
 	if named := strings.Contains(body, d.Message); named != (d.Severity == condition.Failing) || named && code != 503 {
 		c.t.Errorf("%s: %d %s", id, code, body)
+	}
+}
+
+// ends waits until a condition no longer holds, and compares log and /healthz with that.
+func (c *conditioned) ends(id condition.ID) {
+	c.t.Helper()
+	c.holds(id, 0)
+	message := condition.Complete(condition.Condition{ID: id}).Message
+	c.p.says("resolved: " + message)
+	if code, body := c.get("/healthz"); strings.Contains(body, message) {
+		c.t.Errorf("%s is over: %d %s", id, code, body)
 	}
 }
 
@@ -152,8 +183,7 @@ func TestConditionsAreLogged(t *testing.T) {
 			r.judged(c.id)
 			if c.fix != nil {
 				c.fix(r)
-				r.holds(c.id, 0)
-				r.p.says("resolved: " + condition.Complete(condition.Condition{ID: c.id}).Message)
+				r.ends(c.id)
 			}
 			r.stop(r.p)
 		})
@@ -199,9 +229,7 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 				t.Fatal(err)
 			}
 			script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && exec "$@"`
-			c := &conditioned{r, r.start(need(t, "unshare"), "--mount", "sh", "-c", script, "sh", file, "/proc/sys/"+sysctlPrefix+name,
-				os.Args[0], "run", "--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics)}
-			c.p.says("reading conntrack")
+			c := r.conditionedBy(script, file, "/proc/sys/"+sysctlPrefix+name)
 			c.holds(id, 1)
 			c.judged(id)
 			if !strings.Contains(c.p.String(), "read-only file system") {
@@ -211,7 +239,7 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 			if out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount", "/proc/sys/"+sysctlPrefix+name).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			c.holds(id, 0)
+			c.ends(id)
 			c.stop(c.p)
 		})
 	}

@@ -240,6 +240,9 @@ func TestLoopReopensClosedSockets(t *testing.T) {
 	if err := <-loop.ends; err != nil {
 		t.Errorf("the loop ended with %v", err)
 	}
+	if !loop.conditions.Holds(condition.SocketReopened) {
+		t.Error("no condition reports that the socket was reopened")
+	}
 	if err := reader.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("the loop has left sockets open: %v", err)
 	}
@@ -336,6 +339,9 @@ func TestWatchdogFreesTableOfBlockedLoop(t *testing.T) {
 		r.sent, missing, dropped, stats.Repeated.Load())
 	if missing != dropped || missing == 0 {
 		t.Errorf("%d flows are missing, %d were dropped", missing, dropped)
+	}
+	if !l.conditions.Holds(condition.ReliableEnded) {
+		t.Error("no condition reports the end of reliable delivery")
 	}
 	if l.reliable || l.Stats.Reopened.Load() != 0 {
 		t.Errorf("reliable %v, reopened %d times", l.reliable, l.Stats.Reopened.Load())
