@@ -43,8 +43,9 @@ func newUplinks(t *testing.T) *uplinks {
 	u.ip(u.beyond, "link set lo up")
 	for _, f := range []family{family4, family6} {
 		bits := map[family]string{family4: "/24", family6: "/64 nodad"}[f]
+		host := map[family]string{family4: "/32", family6: "/128 nodad"}[f]
 		u.ip(u.router, "address add "+f.own0+bits+" dev wan0\n address add "+f.own1+bits+" dev wan1")
-		u.ip(u.beyond, "address add "+f.via0+bits+" dev isp0\n address add "+f.via1+bits+" dev isp1\n address add "+f.collector+" dev lo")
+		u.ip(u.beyond, "address add "+f.via0+bits+" dev isp0\n address add "+f.via1+bits+" dev isp1\n address add "+f.collector+host+" dev lo")
 	}
 	u.ip(u.router, "link set wan0 up\n link set wan1 up")
 	u.ip(u.beyond, "link set isp0 up\n link set isp1 up")
