@@ -61,7 +61,8 @@ func (c *Collector) readAnswers(now conntrack.Timestamp) {
 		if !ok {
 			return
 		}
-		if isICMPError(reason) { // others, of the path's MTU, are not lost: see path
+		// What was too large for the path isn't lost: path.go measures the path.
+		if reason != 0 && reason != unix.EMSGSIZE {
 			c.comeBack(now, reason, datagram)
 		}
 	}
