@@ -92,11 +92,11 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 func (c *Collector) export(p *flow.Pair) {
 	records, n := c.encoder.dataRecords(p)
 	for i := range records[:n] {
-		c.add(&records[i], p.At())
+		c.add(records[i], p.At())
 	}
 }
 
-func (c *Collector) add(d *dataRecord, now conntrack.Timestamp) {
+func (c *Collector) add(d dataRecord, now conntrack.Timestamp) {
 	if c.socket == nil {
 		c.Stats.Unsent.Add(1)
 		one := sum{}

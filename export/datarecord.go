@@ -36,15 +36,15 @@ func (e *Encoder) Fits(p *flow.Pair) bool {
 	if n == 0 {
 		return true
 	}
-	first, more := e.templateOf(&records[0]), 0
+	first, more := e.templateOf(records[0]), 0
 	if n > 1 {
-		more = e.templateOf(&records[1]).size + setHeaderLen + padding
+		more = e.templateOf(records[1]).size + setHeaderLen + padding
 	}
 	return e.hasRoom(first.id, first.size+more, false)
 }
 
 // templateOf returns the template that describes d.
-func (e *Encoder) templateOf(d *dataRecord) *template {
+func (e *Encoder) templateOf(d dataRecord) *template {
 	kind := kindOf(d.record)
 	if d.reverse != nil && d.reverse.Translated {
 		kind |= translatedBit

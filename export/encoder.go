@@ -10,9 +10,12 @@ import (
 // calls the state behind one sequence of messages. It does no I/O and, once made,
 // allocates nothing.
 type Encoder struct {
-	protocol  Protocol
-	domain    uint32
-	optional  Optional
+	protocol Protocol
+	domain   uint32
+	optional Optional
+	// writesOptional reports whether optional has fields.
+	writesOptional bool
+
 	templates []template
 	preamble  preamble
 	limit     int // octets of a message
@@ -43,8 +46,9 @@ func NewEncoder(p Protocol, domain uint32, limit int, o Optional) *Encoder {
 	limit = max(limit, minMessage)
 	e := &Encoder{
 		protocol: p, domain: domain, optional: o.of(p), limit: limit,
-		templates: append(templates(p, o), natTemplates(p)...),
-		message:   make([]byte, p.headerLen(), limit),
+		writesOptional: len(o.of(p).fields()) > 0,
+		templates:      append(templates(p, o), natTemplates(p)...),
+		message:        make([]byte, p.headerLen(), limit),
 	}
 	told := e.templates
 	if !o.NATEvents {
@@ -82,11 +86,14 @@ func (e *Encoder) begin(now int64) bool {
 // Add adds r, or returns false where the message has no room for it and is to be
 // finished first.
 func (e *Encoder) Add(r *flow.Record, now int64) bool {
-	return e.addRecord(&dataRecord{record: r}, now)
+	return e.addRecord(dataRecord{record: r}, now)
 }
 
-func (e *Encoder) addRecord(d *dataRecord, now int64) bool {
-	t := e.templateOf(d)
+func (e *Encoder) addRecord(d dataRecord, now int64) bool {
+	t := &e.templates[kindOf(d.record)] // inlined, as templateOf isn't
+	if d.reverse != nil {
+		t = e.templateOf(d)
+	}
 	if !e.begin(now) || !e.hasRoom(t.id, t.size, false) {
 		return false
 	}
@@ -94,10 +101,10 @@ func (e *Encoder) addRecord(d *dataRecord, now int64) bool {
 	e.openSet(t.id, false)
 	at := len(e.message)
 	e.message = e.message[:at+t.size]
-	e.image.write(d.record, e.boot)
+	e.image.write(d.record, e.boot, e.writesOptional)
 	rest := e.image.put(e.message[at:], t.runs)
 	if d.reverse != nil {
-		e.image.write(d.reverse, e.boot)
+		e.image.write(d.reverse, e.boot, e.writesOptional)
 		e.image.put(rest, t.reverseRuns)
 	}
 	e.records++
@@ -105,7 +112,7 @@ func (e *Encoder) addRecord(d *dataRecord, now int64) bool {
 	return true
 }
 
-func (s *sum) add(d *dataRecord) {
+func (s *sum) add(d dataRecord) {
 	s.flows++
 	s.packets += d.record.Packets
 	s.octets += d.record.Bytes

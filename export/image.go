@@ -54,8 +54,9 @@ const (
 	imageLen          = initiator + 1
 )
 
-// write makes m the image of r. boot is NetFlow v9's virtual boot time, ms since 1970.
-func (m *image) write(r *flow.Record, boot int64) {
+// write makes m the image of r, with the optional fields or without. boot is NetFlow v9's
+// virtual boot time, ms since 1970.
+func (m *image) write(r *flow.Record, boot int64, optional bool) {
 	m.writeEnds(r)
 	start, end := millis(r.Start), millis(r.End)
 	be.PutUint32(m[startUptime:], uptime(start, boot))
@@ -67,6 +68,14 @@ func (m *image) write(r *flow.Record, boot int64) {
 	be.PutUint32(m[output:], r.Output)
 	be.PutUint64(m[octets:], r.Bytes)
 	be.PutUint64(m[packets:], r.Packets)
+	m[natEvent], m[initiator] = natEventOf(r), initiatorOf(r)
+	if optional {
+		m.writeOptional(r)
+	}
+}
+
+// writeOptional writes what the optional fields hold.
+func (m *image) writeOptional(r *flow.Record) {
 	be.PutUint64(m[flowID:], r.ID)
 	be.PutUint16(m[inputVLAN:], r.InputVLAN)
 	be.PutUint16(m[outputVLAN:], r.OutputVLAN)
@@ -74,7 +83,6 @@ func (m *image) write(r *flow.Record, boot int64) {
 	copy(m[dstMAC:inputZone], r.DstMAC[:])
 	be.PutUint32(m[inputZone:], uint32(r.InputZone))
 	be.PutUint32(m[outputZone:], uint32(r.OutputZone))
-	m[natEvent], m[initiator] = natEventOf(r), initiatorOf(r)
 }
 
 // writeEnds writes addresses and ports, before and after translation.

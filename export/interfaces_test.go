@@ -182,7 +182,7 @@ func TestStatistics(t *testing.T) {
 		lost := sum{}
 		for range 3 {
 			exportAllNow(e, &r)
-			lost.add(&dataRecord{record: &r})
+			lost.add(dataRecord{record: &r})
 		}
 		c.socket = s
 		before := totals{octets: c.Stats.Octets.Load(), messages: c.Stats.Messages.Load(), flows: 100, lost: lost}

@@ -36,7 +36,7 @@ func encodeOptional(p Protocol, both *flow.Pair) []byte {
 
 // addPair adds both directions as one record.
 func addPair(e *Encoder, p *flow.Pair) bool {
-	return e.addRecord(&dataRecord{&p[0], &p[1]}, present)
+	return e.addRecord(dataRecord{&p[0], &p[1]}, present)
 }
 
 // optionalFlow is wantFlow of a record with all that can be asked for.

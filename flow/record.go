@@ -31,23 +31,27 @@ type Record struct {
 	PostSrcPort, PostDstPort uint16
 	Translated               bool
 
-	Family   uint8 // AF_INET or AF_INET6
-	Proto    uint8 // IP protocol number
-	TCPFlags uint8 // derived from the tracked state, see tcpFlags
-
-	Packets, Bytes uint64 // bytes of layer 3, IP header included
-	Start, End     int64  // nanoseconds since 1970, Start <= End
-	EndReason      EndReason
-	At             conntrack.Timestamp // when it was exported
-
-	Input, Output uint32 // ifIndexes, 0 = unknown or the router itself
-	Egress        bool   // leaves by an uplink (flowDirection, element 61)
-
-	ID uint64 // of the connection, the same in all its records
+	Family    uint8 // AF_INET or AF_INET6
+	Proto     uint8 // IP protocol number
+	TCPFlags  uint8 // derived from the tracked state, see tcpFlags
+	EndReason EndReason
+	Egress    bool // leaves by an uplink (flowDirection, element 61)
 
 	// Midstream reports that a TCP connection's beginning was not seen: which end opened
 	// it is not known. It has no SYN in its TCPFlags.
 	Midstream bool
+
+	// NAT is not 0 in a record of a translation that began or ended at Start. Such a
+	// record has the addresses and ports of View Wire, for ICMP
+	// the identifier as source port, and no counters.
+	NAT NATEvent
+
+	Packets, Bytes uint64              // bytes of layer 3, IP header included
+	Start, End     int64               // nanoseconds since 1970, Start <= End
+	Input, Output  uint32              // ifIndexes, 0 = unknown or the router itself
+	At             conntrack.Timestamp // when it was exported
+
+	ID uint64 // of the connection, the same in all its records
 
 	// The conntrack zones of packets as they come in, and of what comes back for them;
 	// 0 = none.
@@ -56,11 +60,6 @@ type Record struct {
 	// What Options.Describe adds; 0 = none, or not known.
 	InputVLAN, OutputVLAN uint16
 	SrcMAC, DstMAC        [6]byte // of the neighbour that sends, and of the one it is for
-
-	// NAT is not 0 in a record of a translation that began or ended at Start. Such a
-	// record has the addresses and ports of View Wire, for ICMP
-	// the identifier as source port, and no counters.
-	NAT NATEvent
 }
 
 // EndReason is why a record was exported (flowEndReason, element 136).
