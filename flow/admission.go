@@ -55,6 +55,7 @@ func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
 		state: e.State, midstream: startsMidstream(e),
 	}
 	t.route(&en, e)
+	t.open(&en, e)
 	if s, known := t.restored[*k]; known {
 		t.resume(&en, &s, e.At)
 	} else {

@@ -27,6 +27,7 @@ type entry struct {
 	reply   conntrack.Tuple
 	path    Path
 	version uint32 // of the RouteResolver that path is from
+	slot    uint32 // of the Meter
 }
 
 // isOf reports whether en is the flow of e's entry: its key is e.Key().
@@ -83,19 +84,22 @@ func (en *entry) movedSince(c *[2]conntrack.Counters) bool {
 	return *c != en.last && *c != [2]conntrack.Counters{}
 }
 
-// add adds what moved since the counters were last read, and reports whether anything
-// did. Counters that another program zeroed begin again at 0: what they hold is new,
-// nothing wraps. The next record of an idle entry begins at the last reading: the packet
-// passed after that.
-func (en *entry) add(c *[2]conntrack.Counters) (moved bool) {
+// add adds what moved since the counters were last read, stores that in delta, and
+// reports whether anything did. Counters that another program zeroed begin again at 0:
+// what they hold is new, nothing wraps. The next record of an idle entry begins at the
+// last reading: the packet passed after that.
+func (en *entry) add(c, delta *[2]conntrack.Counters) (moved bool) {
 	for d := range c {
 		base := en.last[d]
 		if c[d].Packets < base.Packets || c[d].Bytes < base.Bytes {
 			base = conntrack.Counters{}
 		}
+		delta[d] = conntrack.Counters{
+			Packets: c[d].Packets - base.Packets, Bytes: c[d].Bytes - base.Bytes,
+		}
 		if c[d] != base {
-			en.pending[d].Packets += c[d].Packets - base.Packets
-			en.pending[d].Bytes += c[d].Bytes - base.Bytes
+			en.pending[d].Packets += delta[d].Packets
+			en.pending[d].Bytes += delta[d].Bytes
 			moved = true
 		}
 		en.last[d] = c[d]

@@ -41,7 +41,9 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 				t.Stats.Zeroed.Add(1)
 			}
 		}
-		moved = en.add(&e.Counters)
+		if moved = en.add(&e.Counters, &t.moved); moved && t.options.Meter != nil {
+			t.options.Meter.Count(en.slot, &t.moved, e.At)
+		}
 	}
 	en.updateState(e)
 	return moved
@@ -53,6 +55,7 @@ func (t *Table) replace(en *entry, e *conntrack.Event) {
 		t.export(en, unreportedReason(en), e.At)
 	}
 	t.exportNATEvent(en, NATDelete, removedAt(e), e.At)
+	t.close(en)
 	readAt, next := en.readAt, en.next
 	*en = t.begin(e, &en.key)
 	en.start, en.lastPacket, en.readAt, en.next = readAt, readAt, readAt, next
@@ -120,6 +123,7 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 		end.reason = EndResources
 	}
 	t.finish(&en, e, end)
+	t.close(&en)
 }
 
 // finish exports the rest of a flow, and the end of its translation.
@@ -135,6 +139,7 @@ func (t *Table) finish(en *entry, e *conntrack.Event, end ending) {
 
 // remove removes a flow whose bytes are exported, with the hash of its key.
 func (t *Table) remove(en *entry, h uint64) {
+	t.close(en)
 	k := en.key // index.remove empties en
 	t.index.remove(&k, h)
 	t.Stats.Flows.Add(-1)

@@ -69,7 +69,12 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 		}
 	}
 	if path == en.path || en.lastPacket >= t.pathChanged(en, e, path)+timerDoubt {
-		en.version, en.path = version, path
+		if path != en.path {
+			t.close(en)
+			en.path = path
+			t.open(en, e)
+		}
+		en.version = version
 	} // else later packets may take the new path
 }
 

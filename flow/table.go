@@ -18,6 +18,8 @@ type Options struct {
 	// Routes finds the interfaces; nil leaves them 0. It is asked once for each flow, and
 	// again at the export of one whose path may have changed.
 	Routes RouteResolver
+	// Meter counts what moves as it is read; nil counts nothing.
+	Meter Meter
 	// Exclude reports whether to leave out a connection, besides those on loopback; nil
 	// excludes none. It is called once for each connection, when that is first seen.
 	Exclude func(*conntrack.Event) bool
@@ -54,7 +56,8 @@ type Table struct {
 	options  Options
 	timeouts *conntrack.Timeouts
 	sink     Sink
-	pair     Pair // being exported
+	pair     Pair                  // being exported
+	moved    [2]conntrack.Counters // by the entry being read
 
 	index      index
 	tombstones tombstones
@@ -93,11 +96,11 @@ func (t *Table) SetTimeouts(timeouts *conntrack.Timeouts) { t.timeouts = timeout
 // SetMaxFlows replaces Options.MaxFlows.
 func (t *Table) SetMaxFlows(n int) { t.options.MaxFlows = n }
 
-// Reconfigure replaces the options except Routes. Exclude is called again for every
+// Reconfigure replaces the options except Routes and Meter. Exclude is called again for every
 // connection, for those with a flow at the next dump. A connection that is no longer
 // excluded counts from now on.
 func (t *Table) Reconfigure(o Options) {
-	o.Routes = t.options.Routes
+	o.Routes, o.Meter = t.options.Routes, t.options.Meter
 	t.options = o
 	t.excluded.restart()
 }

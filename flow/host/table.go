@@ -17,9 +17,6 @@ const (
 	roomPause = time.Second
 )
 
-// MAC is an Ethernet address; the zero MAC is none.
-type MAC [6]byte
-
 // neighbour is what an interface reaches by an Ethernet address.
 type neighbour struct {
 	addr  conntrack.Addr
