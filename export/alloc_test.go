@@ -9,7 +9,7 @@ import (
 func TestEncoderAllocates(t *testing.T) {
 	records := mixed(rand.New(rand.NewPCG(5, 6)), 1000, present)
 	for _, p := range protocols {
-		e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 		n := testing.AllocsPerRun(10, func() {
 			e.AddPreamble(present)
 			for i := range records {
@@ -36,7 +36,7 @@ func BenchmarkAdd(b *testing.B) {
 // benchmarkAdd measures a record, its share of the message included.
 func benchmarkAdd(b *testing.B, p Protocol, kinds int) {
 	rnd := rand.New(rand.NewPCG(7, 8))
-	e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+	e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 	records := mixed(rnd, 1024, present)
 	if kinds == 1 {
 		for i := range records {

@@ -74,9 +74,9 @@ func (c *Collector) comeBack(now conntrack.Timestamp, reason syscall.Errno, data
 	c.search.refused = true
 	c.retryPreamble(now)
 	c.fail(now, reason)
-	if sequence, ok := c.Target.Protocol.sequenceOf(datagram); ok {
+	if sequence, ok := c.Config.Protocol.sequenceOf(datagram); ok {
 		if s, known := c.recent.take(sequence); known {
-			c.Stats.Unsent.Add(uint64(s.records))
+			c.Stats.Dropped.Add(uint64(s.records))
 			c.Stats.lose(&s.flows)
 		}
 	}

@@ -20,7 +20,7 @@ func TestSilentHost(t *testing.T) {
 			t.Run(address+" "+p.String(), func(t *testing.T) {
 				t.Parallel()
 				l, clock := newNarrow(t), newFakeClock()
-				c := NewCollector(Target{Address: address, Protocol: p}, clock.now)
+				c := NewCollector(CollectorConfig{Address: address, Protocol: p}, clock.now)
 				if err := l.Client.Do(func() error { return c.Open(t.Context()) }); err != nil {
 					t.Fatal(err)
 				}
@@ -50,7 +50,7 @@ func TestSilentHost(t *testing.T) {
 // TestFailureWithoutSocket is why the name can't be resolved or no socket be opened.
 func TestFailureWithoutSocket(t *testing.T) {
 	clock := newFakeClock()
-	c := NewCollector(Target{Address: "127.0.0.1:nonsense", Protocol: IPFIX}, clock.now)
+	c := NewCollector(CollectorConfig{Address: "127.0.0.1:nonsense", Protocol: IPFIX}, clock.now)
 	if c.Open(t.Context()) == nil || c.Failure(clock.now()) == nil {
 		t.Error("no failure")
 	}
@@ -67,7 +67,7 @@ func TestClosedWhileDialling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewCollector(Target{Address: "127.0.0.1:9", Protocol: IPFIX}, clock.now)
+	c := NewCollector(CollectorConfig{Address: "127.0.0.1:9", Protocol: IPFIX}, clock.now)
 	ended := false
 	c.search.underWay, c.search.end = true, func() { ended = true }
 	e := &Exporter{Collectors: []*Collector{c}}

@@ -22,7 +22,7 @@ const (
 // dropped and counted: the gap shows in the sequence.
 type Collector struct {
 	Stats  CollectorStats
-	Target Target
+	Config CollectorConfig
 
 	encoder  *Encoder
 	clock    conntrack.Clock
@@ -45,21 +45,21 @@ type Collector struct {
 
 // NewCollector returns a Collector that opens its socket in the background, at
 // its first Tick.
-func NewCollector(t Target, clock conntrack.Clock) *Collector {
+func NewCollector(t CollectorConfig, clock conntrack.Clock) *Collector {
 	most := t.MaxDatagram
 	if most == 0 {
 		most = DefaultMessageSize
 	}
 	return &Collector{
-		Target: t, clock: clock, literal: t.literal(), search: newSearch(),
-		encoder: NewEncoder(t.Protocol, t.domain(), most, t.Optional),
+		Config: t, clock: clock, literal: t.literal(), search: newSearch(),
+		encoder: NewEncoder(t.Protocol, t.domain(), most, t.RecordOptions),
 		path:    path{most: most},
 	}
 }
 
 // Open resolves the name and opens the socket.
 func (c *Collector) Open(ctx context.Context) error {
-	conn, err := c.Target.dial(ctx, netip.AddrPort{}, false)
+	conn, err := c.Config.dial(ctx, netip.AddrPort{}, false)
 	if err != nil {
 		c.fail(c.clock(), err)
 		return err
@@ -98,7 +98,7 @@ func (c *Collector) export(p *flow.Pair) {
 
 func (c *Collector) add(d dataRecord, now conntrack.Timestamp) {
 	if c.socket == nil {
-		c.Stats.Unsent.Add(1)
+		c.Stats.Dropped.Add(1)
 		one := sum{}
 		one.add(d)
 		c.Stats.lose(&one)
@@ -141,7 +141,7 @@ func (c *Collector) begin(now conntrack.Timestamp) {
 		return
 	}
 	c.preamble = now.Mono + int64(preambleInterval)
-	c.broken = c.broken || !c.Target.Source.IsValid() && c.socket.rerouted()
+	c.broken = c.broken || !c.Config.Source.IsValid() && c.socket.rerouted()
 	c.measure()
 	c.encoder.setTotals(c.Stats.totals())
 	for !c.encoder.AddPreamble(now.Wall) {
@@ -158,14 +158,14 @@ func (c *Collector) finish(now conntrack.Timestamp) {
 	c.message, c.flush = c.encoder.Finish(now.Wall), 0
 	if err := c.transmit(now, whole); err != nil {
 		c.Stats.SendErrors.Add(1)
-		c.Stats.Unsent.Add(uint64(records))
+		c.Stats.Dropped.Add(uint64(records))
 		c.Stats.lose(&flows)
 		c.retryPreamble(now)
 		c.fail(now, err)
 		c.broken = c.broken || !passing(err)
 		return
 	}
-	if sequence, ok := c.Target.Protocol.sequenceOf(c.message); ok {
+	if sequence, ok := c.Config.Protocol.sequenceOf(c.message); ok {
 		c.recent.add(sent{sequence, records, flows})
 	}
 	c.Stats.Messages.Add(1)

@@ -180,8 +180,8 @@ func TestCollectorStats(t *testing.T) {
 	for _, b := range l.receiveAll(t, c) {
 		octets += len(b)
 	}
-	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords || s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) || s.Unsent.Load() != 0 {
-		t.Errorf("%d records, %d octets, %d unsent", s.Records.Load(), s.Octets.Load(), s.Unsent.Load())
+	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords || s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) || s.Dropped.Load() != 0 {
+		t.Errorf("%d records, %d octets, %d unsent", s.Records.Load(), s.Octets.Load(), s.Dropped.Load())
 	}
 }
 

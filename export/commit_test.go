@@ -31,10 +31,10 @@ func TestCommitBeforeSending(t *testing.T) {
 		for _, c := range e.Collectors {
 			// Sent are all but those that wait; at most two of these are option data.
 			if sent := exported - c.encoder.Records(); sent > written {
-				t.Fatalf("%v: %d records sent, %d written down", c.Target.Protocol, sent, written)
+				t.Fatalf("%v: %d records sent, %d written down", c.Config.Protocol, sent, written)
 			}
 			if waiting := c.encoder.Records(); waiting > exported-written+optionRecords {
-				t.Fatalf("%v: %d records wait, only %d are not written down", c.Target.Protocol, waiting, exported-written)
+				t.Fatalf("%v: %d records wait, only %d are not written down", c.Config.Protocol, waiting, exported-written)
 			}
 		}
 	}

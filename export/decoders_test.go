@@ -25,7 +25,7 @@ type value struct {
 func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
 	t.Helper()
 	both := flow.Pair{sample(kind, present)}
-	checkOthers(t, p, &both, &templates(p, Optional{})[kind], preamble, data)
+	checkOthers(t, p, &both, &templates(p, RecordOptions{})[kind], preamble, data)
 	got := decodeAll(t, [][]byte{preamble, data})[1].Flows
 	if want := wantFlow(p, goldenDomain, &both[0]); len(got) != 1 || got[0] != want {
 		t.Errorf("we read\n     %+v\nwant %+v", got, want)

@@ -32,7 +32,7 @@ func awaitSearch(t testing.TB, c *Collector) {
 // records are counted, not kept.
 func TestUnknownName(t *testing.T) {
 	dns, clock, l := useFakeDNS(t), newFakeClock(), listen4(t)
-	c := NewCollector(Target{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: IPFIX}, clock.now)
+	c := NewCollector(CollectorConfig{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: IPFIX}, clock.now)
 	e := &Exporter{Collectors: []*Collector{c}}
 	if err := c.Open(t.Context()); err == nil {
 		t.Fatal("an unknown name could be opened")
@@ -41,7 +41,7 @@ func TestUnknownName(t *testing.T) {
 	for range 3 {
 		exportAllNow(e, &r)
 	}
-	if n := c.Stats.Unsent.Load(); n != 3 {
+	if n := c.Stats.Dropped.Load(); n != 3 {
 		t.Errorf("%d unsent of 3", n)
 	}
 	for dials := range 6 {
@@ -63,8 +63,8 @@ func TestUnknownName(t *testing.T) {
 	}
 	exportAllNow(e, &r)
 	e.Close(clock.now())
-	if flows := flowsIn(t, l.receiveAll(t, c)); len(flows) != 1 || c.Stats.Unsent.Load() != 3 {
-		t.Errorf("%d flows, %d unsent", len(flows), c.Stats.Unsent.Load())
+	if flows := flowsIn(t, l.receiveAll(t, c)); len(flows) != 1 || c.Stats.Dropped.Load() != 3 {
+		t.Errorf("%d flows, %d unsent", len(flows), c.Stats.Dropped.Load())
 	}
 }
 
@@ -72,7 +72,7 @@ func TestUnknownName(t *testing.T) {
 func TestSlowName(t *testing.T) {
 	dns, clock := useFakeDNS(t), newFakeClock()
 	dns.block = make(chan struct{})
-	c := NewCollector(Target{Address: "collector.test:2055", Protocol: IPFIX}, clock.now)
+	c := NewCollector(CollectorConfig{Address: "collector.test:2055", Protocol: IPFIX}, clock.now)
 	e := &Exporter{Collectors: []*Collector{c}}
 	drive(t, e, clock, dialInterval)
 	if n := c.Stats.DialErrors.Load(); n != 0 {
@@ -97,7 +97,7 @@ func TestParseProtocol(t *testing.T) {
 
 // TestZone: a socket stays that leads to a link-local address, whose zone it doesn't keep.
 func TestZone(t *testing.T) {
-	target := Target{Address: "[fe80::1%lo]:2055"}
+	target := CollectorConfig{Address: "[fe80::1%lo]:2055"}
 	for inUse, stays := range map[string]bool{"[fe80::1]:2055": true, "[fe80::1]:2056": false, "[fe80::2]:2055": false} {
 		conn, err := target.dial(t.Context(), netip.MustParseAddrPort(inUse), false)
 		if conn != nil {

@@ -12,7 +12,7 @@ import (
 type Encoder struct {
 	protocol Protocol
 	domain   uint32
-	optional Optional
+	optional RecordOptions
 	// writesOptional reports whether optional has fields.
 	writesOptional bool
 
@@ -42,7 +42,7 @@ const minMessage = 512
 
 // NewEncoder returns an Encoder for messages of at most limit octets. domain is
 // the observation domain id, or v9's source id.
-func NewEncoder(p Protocol, domain uint32, limit int, o Optional) *Encoder {
+func NewEncoder(p Protocol, domain uint32, limit int, o RecordOptions) *Encoder {
 	limit = max(limit, minMessage)
 	e := &Encoder{
 		protocol: p, domain: domain, optional: o.of(p), limit: limit,

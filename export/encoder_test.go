@@ -17,7 +17,7 @@ func TestEncoderKeepsAll(t *testing.T) {
 				for seed := range uint64(20) {
 					rnd := rand.New(rand.NewPCG(seed, uint64(limit)))
 					records := mixed(rnd, 1+rnd.IntN(400), present)
-					messages := pack(t, NewEncoder(p, goldenDomain, limit, Optional{}), records, present)
+					messages := pack(t, NewEncoder(p, goldenDomain, limit, RecordOptions{}), records, present)
 					sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, records))
 				}
 			})
@@ -29,7 +29,7 @@ func TestEncoderKeepsAll(t *testing.T) {
 func TestEncoderFills(t *testing.T) {
 	for _, p := range protocols {
 		for kind := range templateCount {
-			e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+			e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 			r := sample(kind, present)
 			n := 0
 			for e.Add(&r, present) {
@@ -49,7 +49,7 @@ func TestEncoderFills(t *testing.T) {
 func TestEncoderSmallLimit(t *testing.T) {
 	for _, p := range protocols {
 		for kind := range templateCount {
-			e := NewEncoder(p, goldenDomain, 0, Optional{})
+			e := NewEncoder(p, goldenDomain, 0, RecordOptions{})
 			r := sample(kind, present)
 			messages := pack(t, e, []flow.Record{r}, present)
 			if len(messages) < 2 {
@@ -71,7 +71,7 @@ func TestEncoderSmallLimit(t *testing.T) {
 }
 
 func TestEncoderEmpty(t *testing.T) {
-	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, Optional{})
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, RecordOptions{})
 	r := sample(0, present)
 	steps := []struct {
 		name    string
@@ -99,7 +99,7 @@ func TestSequence(t *testing.T) {
 	for _, p := range protocols {
 		for _, first := range []uint32{0, 1<<32 - 20} {
 			t.Run(fmt.Sprint(p, "/", first), func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 				e.sequence = first
 				var messages [][]byte
 				for range 5 { // the preamble each time
@@ -129,7 +129,7 @@ func checkSequence(t *testing.T, want uint32, messages [][]byte) {
 
 func TestHeader(t *testing.T) {
 	for _, p := range protocols {
-		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize, Optional{})))
+		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize, RecordOptions{})))
 		want := uint32(present / 1e9)
 		if p == NetFlow9 {
 			want++ // rounded up

@@ -51,7 +51,7 @@ func TestClose(t *testing.T) {
 	}
 	e.Close(clock.now())
 	exportAllNow(e, &r)
-	if n := c.Stats.Unsent.Load(); n != 1 || c.Stats.Messages.Load() != 1 {
+	if n := c.Stats.Dropped.Load(); n != 1 || c.Stats.Messages.Load() != 1 {
 		t.Errorf("after Close: %d unsent, %d messages", n, c.Stats.Messages.Load())
 	}
 }

@@ -122,8 +122,8 @@ func describeFields() string {
 }
 
 func describeTemplates(b *strings.Builder) {
-	v9 := templates(NetFlow9, Optional{})
-	for i, t := range templates(IPFIX, Optional{}) {
+	v9 := templates(NetFlow9, RecordOptions{})
+	for i, t := range templates(IPFIX, RecordOptions{}) {
 		others := difference(v9[i].fields, t.fields)
 		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n", t.id, purpose(i), t.size, v9[i].size, ids(t.fields), others)
 	}
@@ -233,7 +233,7 @@ func TestMeanings(t *testing.T) {
 }
 
 func fieldsOf(p Protocol) (all [][]field) {
-	for _, t := range templates(p, Optional{}) {
+	for _, t := range templates(p, RecordOptions{}) {
 		all = append(all, t.fields)
 	}
 	return all

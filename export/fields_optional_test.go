@@ -59,15 +59,15 @@ func describeOptional(b *strings.Builder) {
 	b.WriteString(fieldsOptional)
 	for _, extra := range []struct {
 		key string
-		o   Optional
-	}{{"flow_id", Optional{FlowID: true}}, {"vlan", Optional{VLAN: true}}, {"mac", Optional{MAC: true}}, {"zone", Optional{Zone: true}}} {
+		o   RecordOptions
+	}{{"flow_id", RecordOptions{FlowID: true}}, {"vlan", RecordOptions{VLAN: true}}, {"mac", RecordOptions{MAC: true}}, {"zone", RecordOptions{Zone: true}}} {
 		for _, f := range extra.o.fields() {
 			v9 := mark(len(extra.o.of(NetFlow9).fields()) > 0)
 			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n", extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
 		}
 	}
 	b.WriteString(fieldsBiflow)
-	for kind, t := range templates(IPFIX, Optional{Biflow: true}) {
+	for kind, t := range templates(IPFIX, RecordOptions{Biflow: true}) {
 		fmt.Fprintf(b, "| %d | %s | %d | %s | %s |\n", t.id, purpose(kind), t.size, ids(t.fields), ids(t.reverse))
 	}
 	b.WriteString(fieldsNAT)
@@ -84,7 +84,7 @@ func describeOptional(b *strings.Builder) {
 
 // optionalRows are the elements of biflows and NAT events that no other record has.
 func optionalRows() []field {
-	biflow := templates(IPFIX, Optional{Biflow: true})[0]
+	biflow := templates(IPFIX, RecordOptions{Biflow: true})[0]
 	return append(translationEvent(), biflow.fields[len(biflow.fields)-1])
 }
 

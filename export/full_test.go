@@ -15,20 +15,20 @@ func TestNoneVanishes(t *testing.T) {
 	ways := []struct {
 		name     string
 		protocol Protocol
-		optional Optional
+		optional RecordOptions
 		put      func(*Exporter, *fakeClock)
 	}{
-		{"records", IPFIX, Optional{}, putRecord},
-		{"records", NetFlow9, Optional{}, putRecord},
-		{"pairs", IPFIX, Optional{Biflow: true}, putPair},
-		{"translations", IPFIX, Optional{NATEvents: true}, putTranslation},
-		{"translations", NetFlow9, Optional{NATEvents: true}, putTranslation},
+		{"records", IPFIX, RecordOptions{}, putRecord},
+		{"records", NetFlow9, RecordOptions{}, putRecord},
+		{"pairs", IPFIX, RecordOptions{Biflow: true}, putPair},
+		{"translations", IPFIX, RecordOptions{NATEvents: true}, putTranslation},
+		{"translations", NetFlow9, RecordOptions{NATEvents: true}, putTranslation},
 	}
 	for _, way := range ways {
 		for _, limit := range []int{minMessage, 1232, DefaultMessageSize} {
 			t.Run(fmt.Sprint(way.name, " ", way.protocol, " ", limit), func(t *testing.T) {
 				for n := range 30 {
-					target := Target{Protocol: way.protocol, MaxDatagram: limit, Optional: way.optional}
+					target := CollectorConfig{Protocol: way.protocol, MaxDatagram: limit, RecordOptions: way.optional}
 					if got := sentOrLost(t, target, n, way.put); got != 201 {
 						t.Errorf("%d interfaces: %d sent or lost of 201", n, got)
 					}
@@ -40,7 +40,7 @@ func TestNoneVanishes(t *testing.T) {
 
 // sentOrLost puts 201 records: templates are due behind the first, and news of n
 // interfaces behind as many as fill some messages.
-func sentOrLost(t *testing.T, target Target, n int, put func(*Exporter, *fakeClock)) uint64 {
+func sentOrLost(t *testing.T, target CollectorConfig, n int, put func(*Exporter, *fakeClock)) uint64 {
 	t.Helper()
 	clock, l, links := newFakeClock(), listen4(t), &fakeInterfaces{}
 	defer l.Close()

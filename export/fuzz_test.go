@@ -27,7 +27,7 @@ func FuzzEncoder(f *testing.F) {
 		records := recordsFrom(data)
 		half := len(records) / 2
 		for _, p := range protocols {
-			e := NewEncoder(p, goldenDomain, int(limit), Optional{})
+			e := NewEncoder(p, goldenDomain, int(limit), RecordOptions{})
 			messages := packPreamble(e, now)
 			messages = append(messages, fuzzPack(t, e, records[:half], now)...)
 			messages = append(messages, fuzzPack(t, e, records[half:], now+step)...)

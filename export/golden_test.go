@@ -25,7 +25,7 @@ func goldenPreamble(e *Encoder) []byte {
 
 // goldenRecord is a message of one record that follows the preamble.
 func goldenRecord(p Protocol, kind int) []byte {
-	e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+	e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 	goldenPreamble(e)
 	r := sample(kind, present)
 	e.Add(&r, present)
@@ -37,7 +37,7 @@ func goldenPath(p Protocol, name string) string {
 }
 
 // golden compares got with a file of testdata, and returns what the file holds.
-func golden(t *testing.T, p Protocol, o Optional, name string, got []byte) []byte {
+func golden(t *testing.T, p Protocol, o RecordOptions, name string, got []byte) []byte {
 	t.Helper()
 	path := goldenPath(p, name)
 	if *update {
@@ -56,11 +56,11 @@ func golden(t *testing.T, p Protocol, o Optional, name string, got []byte) []byt
 // find in them what the record says.
 func TestGolden(t *testing.T) {
 	for _, p := range protocols {
-		preamble := golden(t, p, Optional{}, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})))
+		preamble := golden(t, p, RecordOptions{}, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})))
 		for kind := range templateCount {
 			name := fmt.Sprint(firstTemplate + kind)
 			t.Run(p.String()+"-"+name, func(t *testing.T) {
-				data := golden(t, p, Optional{}, name, goldenRecord(p, kind))
+				data := golden(t, p, RecordOptions{}, name, goldenRecord(p, kind))
 				checkDecoders(t, p, kind, preamble, data)
 			})
 		}

@@ -54,7 +54,7 @@ func (d *hexDump) heading(format string, a ...any) {
 }
 
 // dumpMessage describes a message that the Encoder made.
-func dumpMessage(p Protocol, o Optional, b []byte) string {
+func dumpMessage(p Protocol, o RecordOptions, b []byte) string {
 	d := &hexDump{rest: b, known: map[uint16]template{}}
 	for _, t := range append(templates(p, o), natTemplates(p)...) {
 		d.known[t.id] = t

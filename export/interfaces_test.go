@@ -48,7 +48,7 @@ func TestManyInterfaces(t *testing.T) {
 	for _, p := range protocols {
 		for _, limit := range []int{minMessage, DefaultMessageSize, 9000} {
 			t.Run(fmt.Sprint(p, limit), func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, limit, Optional{})
+				e := NewEncoder(p, goldenDomain, limit, RecordOptions{})
 				e.SetInterfaces(want)
 				r := sample(0, present)
 				messages := pack(t, e, []flow.Record{r}, present)
@@ -216,13 +216,13 @@ func statisticsIn(t *testing.T, b []byte) totals {
 func TestGoldenInterface(t *testing.T) {
 	link := flow.Interface{Index: 0x01020304, Name: "br-lan", Description: "bridge 192.168.77.1/24"}
 	for _, p := range protocols {
-		e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 		preamble := goldenPreamble(e)
 		e.SetInterfaces([]flow.Interface{link})
 		if !e.AddNews(present) {
 			t.Fatal("no room in an empty message")
 		}
-		data := golden(t, p, Optional{}, "513", slices.Clone(e.Finish(present)))
+		data := golden(t, p, RecordOptions{}, "513", slices.Clone(e.Finish(present)))
 		m := decodeAll(t, [][]byte{preamble, data})[1]
 		if len(m.Interfaces) != 1 || m.Interfaces[0] != (decode.Interface{Index: link.Index, Name: link.Name, Description: link.Description}) {
 			t.Errorf("%s: we read %+v", p, m.Interfaces)

@@ -96,7 +96,7 @@ func (l *listener) receiveAll(t testing.TB, c *Collector) [][]byte {
 // opened is a collector that exports to l.
 func opened(t testing.TB, p Protocol, l *listener, clock *fakeClock) *Collector {
 	t.Helper()
-	c := NewCollector(Target{Address: l.address().String(), Protocol: p}, clock.now)
+	c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: p}, clock.now)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // named is a collector whose address is a name, at the port of l.
 func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
 	t.Helper()
-	c := NewCollector(Target{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: p}, clock.now)
+	c := NewCollector(CollectorConfig{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: p}, clock.now)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestSource(t *testing.T) {
 		t.Run(tc.at+" from "+tc.source, func(t *testing.T) {
 			clock, l := newFakeClock(), listen(t, tc.at)
 			source := netip.MustParseAddr(tc.source)
-			c := NewCollector(Target{Address: l.address().String(), Protocol: IPFIX, Source: source}, clock.now)
+			c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: IPFIX, Source: source}, clock.now)
 			err := c.Open(t.Context())
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
@@ -225,14 +225,14 @@ func (e *ends) tuple() conntrack.Tuple {
 func TestOwnedBefore(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{
-		NewCollector(Target{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now), // has no socket
+		NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now), // has no socket
 		opened(t, NetFlow9, listen4(t), clock), opened(t, IPFIX, listen(t, "[::1]:0"), clock),
 	}}
 	for _, c := range e.Collectors[1:] {
 		before := c.socket.tuple()
 		for name, stranger := range strangers(before) {
 			if got, want := e.OwnedBefore(&stranger), name == "another source port"; got != want {
-				t.Errorf("%v, %s: %v, want %v", c.Target.Protocol, name, got, want)
+				t.Errorf("%v, %s: %v, want %v", c.Config.Protocol, name, got, want)
 			}
 		}
 		if !e.OwnedBefore(&before) {

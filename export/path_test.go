@@ -87,7 +87,7 @@ func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collec
 		l.t.Fatal(err)
 	}
 	source := map[string]string{lab.ServerIPv4: lab.ClientIPv4, lab.ServerIPv6: lab.ClientIPv6}[server]
-	target := Target{Address: far.address().String(), Protocol: p, Source: netip.MustParseAddr(source)} // tests tick elsewhere
+	target := CollectorConfig{Address: far.address().String(), Protocol: p, Source: netip.MustParseAddr(source)} // tests tick elsewhere
 	c := NewCollector(target, clock.now)
 	if err := l.Client.Do(func() error { return c.Open(l.t.Context()) }); err != nil {
 		l.t.Fatal(err)

@@ -43,8 +43,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %d errors, %d messages of %d", p, s.SendErrors.Load(), s.Messages.Load(), sent)
 		}
 		refused, one := s.Refused.Load(), sample(0, present)
-		if s.LostFlows.Load() != refused || s.LostOctets.Load() != refused*one.Bytes || s.Unsent.Load() != refused+optionRecords {
-			t.Errorf("%s: %d refused, lost %d flows, %d octets, %d records", p, refused, s.LostFlows.Load(), s.LostOctets.Load(), s.Unsent.Load())
+		if s.LostFlows.Load() != refused || s.LostOctets.Load() != refused*one.Bytes || s.Dropped.Load() != refused+optionRecords {
+			t.Errorf("%s: %d refused, lost %d flows, %d octets, %d records", p, refused, s.LostFlows.Load(), s.LostOctets.Load(), s.Dropped.Load())
 		}
 		if err := c.Failure(clock.now()); !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("%s: fails with %v", p, err)
@@ -108,8 +108,8 @@ func TestBrokenSocket(t *testing.T) {
 		r := sample(0, clock.at.Wall)
 		exportNow(c, &r)
 		drive(t, e, clock, messageDelay+time.Second)
-		if s := &c.Stats; s.SendErrors.Load() != 1 || s.Unsent.Load() != 1 {
-			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Unsent.Load())
+		if s := &c.Stats; s.SendErrors.Load() != 1 || s.Dropped.Load() != 1 {
+			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Dropped.Load())
 		}
 		awaitSearch(t, c)
 		drive(t, e, clock, searchPatience+time.Second)

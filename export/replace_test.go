@@ -84,7 +84,7 @@ func TestReplaceOwns(t *testing.T) {
 // A collector without a socket can go as well.
 func TestReplaceUnopened(t *testing.T) {
 	clock := newFakeClock()
-	e := &Exporter{Collectors: []*Collector{NewCollector(Target{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now)}}
+	e := &Exporter{Collectors: []*Collector{NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now)}}
 	r := sample(0, present)
 	exportAllNow(e, &r)
 	e.Replace(nil, clock.now())

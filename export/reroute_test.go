@@ -73,7 +73,7 @@ func (u *uplinks) collector(f family, source netip.Addr, clock *fakeClock) (c *C
 		far = listen(u.t, netip.AddrPortFrom(netip.MustParseAddr(f.collector), 0).String())
 		return nil
 	})
-	c = NewCollector(Target{Address: far.address().String(), Protocol: IPFIX, Source: source}, clock.now)
+	c = NewCollector(CollectorConfig{Address: far.address().String(), Protocol: IPFIX, Source: source}, clock.now)
 	u.do(u.router, func() error { return c.Open(u.t.Context()) })
 	u.t.Cleanup(func() { c.Close(clock.now()) })
 	return c, far

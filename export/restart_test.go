@@ -72,8 +72,8 @@ func TestDeadBeside(t *testing.T) {
 	live := map[Protocol]*listener{}
 	e := &Exporter{Collectors: []*Collector{
 		opened(t, IPFIX, deserted(t), clock),
-		NewCollector(Target{Address: "192.0.2.1:2055", Protocol: IPFIX, Source: exporterAddress.Addr()}, clock.now),
-		NewCollector(Target{Address: "collector.test:2055", Protocol: NetFlow9}, clock.now),
+		NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX, Source: exporterAddress.Addr()}, clock.now),
+		NewCollector(CollectorConfig{Address: "collector.test:2055", Protocol: NetFlow9}, clock.now),
 	}}
 	for _, p := range protocols {
 		live[p] = listen4(t)
@@ -87,22 +87,22 @@ func TestDeadBeside(t *testing.T) {
 		}
 		drive(t, e, clock, time.Second)
 		for _, c := range e.Collectors[3:] {
-			live[c.Target.Protocol].receiveAll(t, c)
+			live[c.Config.Protocol].receiveAll(t, c)
 		}
 	}
 	e.Close(clock.now())
 	for _, c := range e.Collectors[3:] {
-		flows := flowsIn(t, live[c.Target.Protocol].receiveAll(t, c))
-		if len(flows) != records || c.Stats.Unsent.Load() != 0 {
-			t.Errorf("%s: %d records of %d", c.Target.Protocol, len(flows), records)
+		flows := flowsIn(t, live[c.Config.Protocol].receiveAll(t, c))
+		if len(flows) != records || c.Stats.Dropped.Load() != 0 {
+			t.Errorf("%s: %d records of %d", c.Config.Protocol, len(flows), records)
 		}
 	}
 	if s := &e.Collectors[0].Stats; s.Refused.Load() == 0 {
 		t.Error("the dead one refused nothing")
 	}
 	for _, c := range e.Collectors[1:3] {
-		if n := c.Stats.Unsent.Load(); n != uint64(records) {
-			t.Errorf("%s: %d unsent of %d", c.Target.Address, n, records)
+		if n := c.Stats.Dropped.Load(); n != uint64(records) {
+			t.Errorf("%s: %d unsent of %d", c.Config.Address, n, records)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func join(all []specifier) string {
 
 func preambleSets(t *testing.T, p Protocol) []rawSet {
 	t.Helper()
-	return walk(t, goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{}))).sets
+	return walk(t, goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{}))).sets
 }
 
 func TestTemplates(t *testing.T) {
@@ -150,7 +150,7 @@ func TestSets(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
-			e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+			e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 			for _, b := range pack(t, e, mixed(rnd, 500, present), present) {
 				checkSets(t, walk(t, b))
 			}

@@ -95,7 +95,7 @@ func (c *Collector) beginSearch(ctx context.Context, now conntrack.Timestamp) {
 	elsewhere := s.streak >= 2
 	ctx, s.end = context.WithCancel(ctx)
 	go func() {
-		conn, err := c.Target.dial(ctx, inUse, elsewhere)
+		conn, err := c.Config.dial(ctx, inUse, elsewhere)
 		if err != nil {
 			c.Stats.DialErrors.Add(1)
 		}

@@ -9,7 +9,7 @@ type CollectorStats struct {
 	Octets      atomic.Uint64 // their UDP payload
 	Refused     atomic.Uint64 // datagrams that came back (ICMP): nobody listens, a firewall rejects, or the host doesn't answer
 	SendErrors  atomic.Uint64 // datagrams that could not be sent
-	Unsent      atomic.Uint64 // records lost with them or with refused ones, or for want of a socket
+	Dropped     atomic.Uint64 // records lost with them or with refused ones, or for want of a socket
 	Flows       atomic.Uint64 // flow records among Records
 	LostFlows   atomic.Uint64 // flow records among Unsent
 	LostPackets atomic.Uint64 // what those counted

@@ -29,7 +29,7 @@ type template struct {
 }
 
 // templates returns the flow templates in order of their ids.
-func templates(p Protocol, o Optional) []template {
+func templates(p Protocol, o RecordOptions) []template {
 	all := make([]template, 0, templateCount)
 	for kind := range templateCount {
 		all = append(all, newTemplate(p, kind, o.of(p)))
@@ -37,7 +37,7 @@ func templates(p Protocol, o Optional) []template {
 	return all
 }
 
-func newTemplate(p Protocol, kind int, o Optional) template {
+func newTemplate(p Protocol, kind int, o RecordOptions) template {
 	v6 := kind&v6Bit != 0
 	addresses, translation := addresses4, translation4
 	if v6 {

@@ -60,7 +60,7 @@ func TestTimes(t *testing.T) {
 	for _, p := range protocols {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 				messages := [][]byte{goldenPreamble(e)}
 				var want []flow.Record
 				for _, wall := range c.walls {
@@ -81,7 +81,7 @@ func TestTimesAcrossStep(t *testing.T) {
 	for _, p := range protocols {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, 65000, Optional{})
+				e := NewEncoder(p, goldenDomain, 65000, RecordOptions{})
 				messages := [][]byte{goldenPreamble(e)}
 				var want []flow.Record
 				for _, wall := range c.walls {
@@ -106,7 +106,7 @@ func TestTimesStepBeforeFinish(t *testing.T) {
 	for _, p := range protocols {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
-				e := NewEncoder(p, goldenDomain, DefaultMessageSize, Optional{})
+				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 				messages := [][]byte{goldenPreamble(e)}
 				records := aged(c.walls[0])
 				addAll(t, e, records, c.walls[0])

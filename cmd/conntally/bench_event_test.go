@@ -100,7 +100,7 @@ func newPath(b *testing.B, protocol export.Protocol) *path {
 	routes, err := route.Open(route.Options{Clock: p.clock})
 	must(b, err)
 	b.Cleanup(func() { must(b, routes.Close()) })
-	p.table = newTable(b, routes, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.Optional{}), p.clock}, p.clock)
+	p.table = newTable(b, routes, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.RecordOptions{}), p.clock}, p.clock)
 	p.apply = p.table.Apply
 	p.table.EndDump(p.clock())
 	return p

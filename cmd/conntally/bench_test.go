@@ -207,7 +207,7 @@ func (f *filled) open(b *testing.B) *ctnetlink.Reader {
 // newTable returns a table as `conntally run` makes it, which exports to sink.
 func newTable(b *testing.B, routes flow.RouteResolver, sink flow.Sink, clock conntrack.Clock) *flow.Table {
 	b.Helper()
-	c := export.NewCollector(export.Target{Address: "127.0.0.1:9"}, clock)
+	c := export.NewCollector(export.CollectorConfig{Address: "127.0.0.1:9"}, clock)
 	must(b, c.Open(b.Context()))
 	exporter := &export.Exporter{Collectors: []*export.Collector{c}} // never sends
 	b.Cleanup(func() { exporter.Close(clock()) })

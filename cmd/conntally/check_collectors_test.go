@@ -80,7 +80,7 @@ source = "2001:db8:100::1"
 	}
 }
 
-// TestCheckIsHarmless: the collectors that are knocked at complain of nothing, and
+// TestCheckIsHarmless: the collectors that are probed complain of nothing, and
 // still receive all that is exported afterwards.
 func TestCheckIsHarmless(t *testing.T) {
 	r := newCheckedRig(t)

@@ -51,7 +51,7 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 func sendFlow(t *testing.T, address string) {
 	t.Helper()
 	clock := conntrack.SystemClock()
-	c := export.NewCollector(export.Target{Address: address, Protocol: export.IPFIX}, clock)
+	c := export.NewCollector(export.CollectorConfig{Address: address, Protocol: export.IPFIX}, clock)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -52,10 +52,10 @@ func buckets() int {
 // Watchdog ends it.
 func (r *Reader) Reliable() bool { return r.options.Reliable }
 
-// Insist has the kernel repeat, from now on, the ends that find the buffer full, as with
+// EnableReliable has the kernel repeat, from now on, the ends that find the buffer full, as with
 // Options.Reliable: for the last dump, which evicts all that has expired. Where the
 // watchdog has ended that, it stays so.
-func (r *Reader) Insist() error {
+func (r *Reader) EnableReliable() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.events.(*socket)

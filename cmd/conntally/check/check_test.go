@@ -35,8 +35,8 @@ func good() *State {
 		Dump:     &Dump{EntryStats: kernel.EntryStats{Entries: 1000}},
 		Buffer:   &Buffer{Granted: 16 << 20},
 		Collectors: []CollectorResult{{
-			Target: export.Target{Address: "192.0.2.10:2055", Protocol: export.IPFIX},
-			To:     netip.MustParseAddrPort("192.0.2.10:2055"),
+			CollectorConfig: export.CollectorConfig{Address: "192.0.2.10:2055", Protocol: export.IPFIX},
+			To:              netip.MustParseAddrPort("192.0.2.10:2055"),
 		}},
 	}
 }

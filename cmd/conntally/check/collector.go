@@ -19,7 +19,7 @@ func collector(r *CollectorResult) Result {
 	return fail("", "%s: %s", where, explain(r.Err))
 }
 
-// explain says what an error of export.Knock means.
+// explain says what an error of export.ProbeCollector means.
 func explain(err error) string {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

@@ -19,7 +19,7 @@ import (
 // Requirements is what the configuration asks of the machine.
 type Requirements struct {
 	File          bool // there is a configuration file
-	Collectors    []export.Target
+	Collectors    []export.CollectorConfig
 	ReceiveBuffer int    // bytes
 	Track         bool   // `conntally run` has connections tracked by a rule of its own
 	Command       string // repeats the check
@@ -64,9 +64,9 @@ type Buffer struct {
 	Err     error
 }
 
-// CollectorResult is the result of export.Knock for one collector.
+// CollectorResult is the result of export.ProbeCollector for one collector.
 type CollectorResult struct {
-	export.Target
+	export.CollectorConfig
 	To  netip.AddrPort // the resolved address
 	Err error
 }
@@ -121,12 +121,12 @@ func readDump(ctx context.Context) *Dump {
 }
 
 // probeCollectors sends to all collectors at the same time.
-func probeCollectors(ctx context.Context, targets []export.Target) []CollectorResult {
+func probeCollectors(ctx context.Context, targets []export.CollectorConfig) []CollectorResult {
 	results := make([]CollectorResult, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {
 		all.Go(func() {
-			to, err := export.Knock(ctx, t, conntrack.SystemClock())
+			to, err := export.ProbeCollector(ctx, t, conntrack.SystemClock())
 			results[i] = CollectorResult{t, to, err}
 		})
 	}

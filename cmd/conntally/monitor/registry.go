@@ -125,7 +125,7 @@ func (s *Sources) conditionCollector() prometheus.Collector {
 func (s *Sources) exportCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		for _, c := range s.Collectors() {
-			show(collectorRows(&c.Stats), strings.ToValidUTF8(c.Target.Address, "?"), c.Target.Protocol.String())
+			show(collectorRows(&c.Stats), strings.ToValidUTF8(c.Config.Address, "?"), c.Config.Protocol.String())
 		}
 	}
 	return newCollector(collectorRows(new(export.CollectorStats)), each, "collector", "protocol")

@@ -244,7 +244,7 @@ func collectorRows(c *export.CollectorStats) []row {
 			"Datagrams that an ICMP error answered: the port is closed, a firewall rejects, or the host can't be reached."},
 		{"conntally_export_errors_total", count(&c.SendErrors),
 			"Datagrams that could not be sent."},
-		{"conntally_export_unsent_records_total", count(&c.Unsent),
+		{"conntally_export_unsent_records_total", count(&c.Dropped),
 			"Records dropped because they could not be sent, or an ICMP error answered."},
 		{"conntally_export_flow_records_total", count(&c.Flows),
 			"Flow records among the data records sent."},

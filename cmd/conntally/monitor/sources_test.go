@@ -33,7 +33,7 @@ func newSources(collectors ...string) *Sources {
 	clock := func() conntrack.Timestamp { return now }
 	var all []*export.Collector
 	for _, address := range collectors {
-		target := export.Target{Address: address, Protocol: export.IPFIX}
+		target := export.CollectorConfig{Address: address, Protocol: export.IPFIX}
 		all = append(all, export.NewCollector(target, clock))
 	}
 	return &Sources{

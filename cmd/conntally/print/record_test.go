@@ -44,7 +44,7 @@ func TestRecordIsPrintedAsExported(t *testing.T) {
 // decoded returns r as a collector decodes it.
 func decoded(t *testing.T, r *flow.Record) decode.Message {
 	t.Helper()
-	optional := export.Optional{NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
+	optional := export.RecordOptions{NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
 	e := export.NewEncoder(export.IPFIX, 1, 9000, optional)
 	e.AddPreamble(r.End)
 	if !e.Add(r, r.End) {

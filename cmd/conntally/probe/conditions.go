@@ -81,7 +81,7 @@ func (p *Probe) observeFailures(now conntrack.Timestamp) {
 	for _, c := range p.exporter.Collectors {
 		if err := c.Failure(now); err != nil {
 			list = append(list, condition.Condition{
-				ID: condition.CollectorFails, Subject: fmt.Sprintf("%s, %s", c.Target.Address, c.Target.Protocol),
+				ID: condition.CollectorFails, Subject: fmt.Sprintf("%s, %s", c.Config.Address, c.Config.Protocol),
 				Detail: fmt.Sprintf("%v; %d flows with %d bytes lost so far", err, c.Stats.LostFlows.Load(), c.Stats.LostOctets.Load()),
 			})
 		}

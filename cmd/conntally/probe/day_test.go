@@ -117,7 +117,7 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	k := conntracktest.New()
 	var collectors []*export.Collector
 	for _, protocol := range []export.Protocol{export.IPFIX, export.NetFlow9} {
-		c := export.NewCollector(export.Target{Address: listener(t), Protocol: protocol}, k.Clock())
+		c := export.NewCollector(export.CollectorConfig{Address: listener(t), Protocol: protocol}, k.Clock())
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}

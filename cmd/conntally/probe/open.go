@@ -59,7 +59,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	if err != nil {
 		return nil, errors.Join(err, routes.Close(), reader.Close())
 	}
-	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.Optional), clock, log)
+	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.RecordOptions), clock, log)
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
 	p.routes, p.exporter, p.recordOptions, p.began = routes, exporter, recordOptions, began.Wall
@@ -115,7 +115,7 @@ const openTimeout = 5 * time.Second
 
 // openCollectors opens the collectors of targets. One that can't be reached yet keeps trying.
 func openCollectors(
-	ctx context.Context, list []export.Target, clock conntrack.Clock, log *zap.Logger,
+	ctx context.Context, list []export.CollectorConfig, clock conntrack.Clock, log *zap.Logger,
 ) []*export.Collector {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -125,8 +125,8 @@ func openCollectors(
 		if err := collector.Open(ctx); err != nil {
 			log.Warn("can't reach the collector yet, will keep trying", zap.String("collector", t.Address), zap.Error(err))
 		} else {
-			log.Info("exporting", zap.String("collector", collector.Target.Address),
-				zap.Stringer("protocol", collector.Target.Protocol))
+			log.Info("exporting", zap.String("collector", collector.Config.Address),
+				zap.Stringer("protocol", collector.Config.Protocol))
 		}
 		all = append(all, collector)
 	}
@@ -134,14 +134,14 @@ func openCollectors(
 }
 
 // Targets returns the configured collectors as export targets.
-func Targets(c *config.Config) []export.Target { return targets(c.Collectors, optional(c)) }
+func Targets(c *config.Config) []export.CollectorConfig { return targets(c.Collectors, optional(c)) }
 
-func targets(list []config.Collector, o export.Optional) []export.Target {
-	var all []export.Target
+func targets(list []config.Collector, o export.RecordOptions) []export.CollectorConfig {
+	var all []export.CollectorConfig
 	for _, cc := range list {
-		all = append(all, export.Target{
+		all = append(all, export.CollectorConfig{
 			Address: string(cc.Address), Protocol: cc.Protocol.Value(),
-			Source: cc.Source.Addr, MaxDatagram: cc.MaxDatagram, Optional: o,
+			Source: cc.Source.Addr, MaxDatagram: cc.MaxDatagram, RecordOptions: o,
 		})
 	}
 	return all

@@ -21,7 +21,7 @@ func TestOwnsConnectionsOfPreviousRun(t *testing.T) {
 	}
 	defer at.Close()
 	clock := conntracktest.New().Clock()
-	c := export.NewCollector(export.Target{Address: at.LocalAddr().String()}, clock)
+	c := export.NewCollector(export.CollectorConfig{Address: at.LocalAddr().String()}, clock)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -292,7 +292,7 @@ func (p *Probe) readLast() error {
 		watched, end := context.WithCancel(context.Background())
 		defer end()
 		go p.reader.Watchdog(watched, watchdogTimeout)
-		if err := p.reader.Insist(); err != nil {
+		if err := p.reader.EnableReliable(); err != nil {
 			p.log.Warn("reliable delivery can't be turned on: the last events may be lost", zap.Error(err))
 		}
 	}

@@ -87,7 +87,7 @@ func TestReadyAfterDumpAndTemplates(t *testing.T) {
 		Src: conntrack.AddrFrom(netip.MustParseAddr("192.168.77.10")),
 		Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.20")),
 	}})
-	target := export.Target{Address: server.LocalAddr().String(), Protocol: export.IPFIX}
+	target := export.CollectorConfig{Address: server.LocalAddr().String(), Protocol: export.IPFIX}
 	collector := export.NewCollector(target, k.Clock())
 	if err := collector.Open(t.Context()); err != nil {
 		t.Fatal(err)

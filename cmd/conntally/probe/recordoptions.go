@@ -14,16 +14,16 @@ import (
 
 // recordOptions are the options of the records. They don't change until a restart.
 type recordOptions struct {
-	export.Optional
+	export.RecordOptions
 	describe   func(*flow.Record)    // adds VLANs and MAC addresses; nil without either
 	follow     func(context.Context) // reads changes of neighbours until done; nil without MAC
 	neighbours *host.NeighbourStats  // nil without MAC
 }
 
 // optional returns the optional fields and records that are configured.
-func optional(c *config.Config) export.Optional {
+func optional(c *config.Config) export.RecordOptions {
 	wants := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
-	return export.Optional{
+	return export.RecordOptions{
 		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
 		FlowID: wants(config.ExtraFlowID), VLAN: wants(config.ExtraVLAN), Zone: wants(config.ExtraZone),
 		MAC: wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
@@ -34,7 +34,7 @@ func optional(c *config.Config) export.Optional {
 func newRecordOptions(
 	c *config.Config, routes *route.Resolver, clock conntrack.Clock,
 ) (recordOptions, error) {
-	o := recordOptions{Optional: optional(c)}
+	o := recordOptions{RecordOptions: optional(c)}
 	if !o.VLAN && !o.MAC {
 		return o, nil
 	}

@@ -117,7 +117,7 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	p.config = c
 	p.chooseSinks()
 	was := p.exporter.Collectors
-	list := arrange(targets(c.Collectors, p.recordOptions.Optional), slices.Concat(was, next.added))
+	list := arrange(targets(c.Collectors, p.recordOptions.RecordOptions), slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)
 	for _, added := range next.added {
 		if !slices.Contains(list, added) { // another has the same target
@@ -127,9 +127,9 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	p.collectors.Store(&list)
 	for _, old := range was {
 		if !slices.Contains(list, old) {
-			p.dropped += old.Stats.Unsent.Load()
-			p.log.Info("no longer exporting", zap.String("collector", old.Target.Address),
-				zap.Stringer("protocol", old.Target.Protocol))
+			p.dropped += old.Stats.Dropped.Load()
+			p.log.Info("no longer exporting", zap.String("collector", old.Config.Address),
+				zap.Stringer("protocol", old.Config.Protocol))
 		}
 	}
 	p.observeCollectors()
@@ -139,10 +139,10 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 }
 
 // arrange returns the collectors of all that have the targets of list, in its order.
-func arrange(list []export.Target, all []*export.Collector) []*export.Collector {
+func arrange(list []export.CollectorConfig, all []*export.Collector) []*export.Collector {
 	var out []*export.Collector
 	for _, wanted := range list {
-		if at := slices.IndexFunc(all, func(c *export.Collector) bool { return c.Target == wanted }); at >= 0 {
+		if at := slices.IndexFunc(all, func(c *export.Collector) bool { return c.Config == wanted }); at >= 0 {
 			out = append(out, all[at])
 		}
 	}

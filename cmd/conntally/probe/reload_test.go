@@ -56,7 +56,7 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	r.kernel = k
 	log := logging.New(&r.log, logging.FormatConsole, level)
 	m := &recorder{tell: func(line string) { r.notified = append(r.notified, line) }}
-	list := targets(c.Collectors, export.Optional{})
+	list := targets(c.Collectors, export.RecordOptions{})
 	collectors := openCollectors(t.Context(), list, k.Clock(), log)
 	r.Probe = fakeProbe(k.Reader(), k.Clock(), m, collectors...)
 	t.Cleanup(func() { r.exporter.Close(k.Clock()()) })
@@ -114,10 +114,10 @@ func TestReloadKeepsUnchangedCollectors(t *testing.T) {
 	a, b, c := listener(t), listener(t), listener(t)
 	r := newReloading(t, collectorSection(a)+collectorSection(b))
 	stays := r.exporter.Collectors[1]
-	r.exporter.Collectors[0].Stats.Unsent.Add(7)
+	r.exporter.Collectors[0].Stats.Dropped.Add(7)
 	log := r.reload(collectorSection(c) + collectorSection(b))
 	got := r.exporter.Collectors
-	if len(got) != 2 || got[0].Target.Address != c || got[1] != stays {
+	if len(got) != 2 || got[0].Config.Address != c || got[1] != stays {
 		t.Errorf("now exports to %+v", got)
 	}
 	if !slices.Equal(*r.collectors.Load(), got) {
@@ -140,7 +140,7 @@ func TestReloadKeepsUnchangedCollectors(t *testing.T) {
 	}
 	// The same address with another protocol is another collector.
 	r.reload(collectorSection(c) + collectorSection(b) + "protocol = \"netflow9\"\n")
-	if got := r.exporter.Collectors; got[1] == stays || got[1].Target.Protocol != export.NetFlow9 {
+	if got := r.exporter.Collectors; got[1] == stays || got[1].Config.Protocol != export.NetFlow9 {
 		t.Errorf("now exports to %+v", got)
 	}
 }
@@ -290,7 +290,7 @@ func TestReloadKeepsFlags(t *testing.T) {
 	a, b := listener(t), listener(t)
 	r := newReloading(t, "", "--collector", a, "--poll-interval", "5s")
 	r.reload(collectorSection(b) + "[conntrack]\npoll_interval = \"3s\"\nmax_cpu = 2.0\n")
-	target := r.exporter.Collectors[0].Target
+	target := r.exporter.Collectors[0].Config
 	if target.Address != a || r.pacer.poll != 5*time.Second || r.pacer.maxCPU != 0.02 {
 		t.Errorf("%v, %+v", target, r.pacer)
 	}
@@ -308,7 +308,7 @@ func TestReloadStopsAndResumesPrinting(t *testing.T) {
 	}
 	r.sinks.Export(&flow.Pair{{At: r.Probe.clock(), Packets: 1, Bytes: 100}})
 	r.reload(collectorSection(a))
-	if list := r.exporter.Collectors; prints() || len(list) != 1 || list[0].Target.Address != a {
+	if list := r.exporter.Collectors; prints() || len(list) != 1 || list[0].Config.Address != a {
 		t.Errorf("no change to a collector: %v", r.sinks)
 	}
 	r.reload("")

@@ -30,7 +30,7 @@ func (p *Probe) totals() totals {
 		duplicates: p.table.Stats.Duplicates.Load(), dropped: p.dropped,
 	}
 	for _, c := range p.exporter.Collectors {
-		t.dropped += c.Stats.Unsent.Load()
+		t.dropped += c.Stats.Dropped.Load()
 	}
 	if p.printer != nil {
 		t.unprinted = p.printer.Stats.Missed.Load()

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestKnock: a collector receives a message without records, from the address that
-// the target says.
-func TestKnock(t *testing.T) {
+// TestProbeSendsNoRecords: a collector receives a message without records, from the address that
+// the configuration says.
+func TestProbeSendsNoRecords(t *testing.T) {
 	for _, protocol := range protocols {
 		for name, c := range map[string]struct {
 			listen string
@@ -28,10 +28,10 @@ func TestKnock(t *testing.T) {
 			t.Run(fmt.Sprint(protocol, " ", name), func(t *testing.T) {
 				t.Parallel() // it waits for what doesn't come
 				l := listen(t, c.listen)
-				target := Target{Address: l.address().String(), Protocol: protocol, Source: c.source}
-				to, err := Knock(t.Context(), target, newFakeClock().now)
+				target := CollectorConfig{Address: l.address().String(), Protocol: protocol, Source: c.source}
+				to, err := ProbeCollector(t.Context(), target, newFakeClock().now)
 				if err != nil || to != l.address() {
-					t.Errorf("knocked at %v: %v", to, err)
+					t.Errorf("sent to %v: %v", to, err)
 				}
 				b, from := l.receive(t)
 				if c.source.IsValid() && from.Addr() != c.source {
@@ -69,27 +69,27 @@ func hasNoRecords(t *testing.T, p Protocol, b []byte) {
 	}
 }
 
-func TestKnockInVain(t *testing.T) {
+func TestProbeReportsErrors(t *testing.T) {
 	l := listen4(t)
 	closed := l.address()
 	l.Close()
 	useFakeDNS(t) // knows no name
 	for _, c := range []struct {
-		target Target
+		target CollectorConfig
 		op     string
 		errno  unix.Errno
 	}{
-		{Target{Address: closed.String()}, "read", unix.ECONNREFUSED},
-		{Target{Address: fmt.Sprintf("[::1]:%d", closed.Port())}, "read", unix.ECONNREFUSED},
-		{Target{Address: closed.String(), Source: netip.MustParseAddr("192.0.2.77")}, "dial", unix.EADDRNOTAVAIL},
+		{CollectorConfig{Address: closed.String()}, "read", unix.ECONNREFUSED},
+		{CollectorConfig{Address: fmt.Sprintf("[::1]:%d", closed.Port())}, "read", unix.ECONNREFUSED},
+		{CollectorConfig{Address: closed.String(), Source: netip.MustParseAddr("192.0.2.77")}, "dial", unix.EADDRNOTAVAIL},
 	} {
-		_, err := Knock(t.Context(), c.target, newFakeClock().now)
+		_, err := ProbeCollector(t.Context(), c.target, newFakeClock().now)
 		var op *net.OpError
 		if !errors.As(err, &op) || op.Op != c.op || !errors.Is(err, c.errno) {
 			t.Errorf("%+v: %v", c.target, err)
 		}
 	}
-	_, err := Knock(t.Context(), Target{Address: "collector.test:2055"}, newFakeClock().now)
+	_, err := ProbeCollector(t.Context(), CollectorConfig{Address: "collector.test:2055"}, newFakeClock().now)
 	var unknown *net.DNSError
 	if !errors.As(err, &unknown) {
 		t.Errorf("a name that isn't known: %v", err)

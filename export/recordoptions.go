@@ -1,7 +1,7 @@
 package export
 
-// Optional is what is exported only where it is asked for.
-type Optional struct {
+// RecordOptions is what is exported only where it is asked for.
+type RecordOptions struct {
 	Biflow    bool // one record for both directions (RFC 5103); IPFIX alone can
 	NATEvents bool // records of translations that begin and end (RFC 8158)
 	FlowID    bool // IPFIX alone: to nfdump, the element means something else in v9
@@ -11,7 +11,7 @@ type Optional struct {
 }
 
 // of returns what of it p can say.
-func (o Optional) of(p Protocol) Optional {
+func (o RecordOptions) of(p Protocol) RecordOptions {
 	if p == NetFlow9 {
 		o.Biflow, o.FlowID = false, false
 	}
@@ -19,7 +19,7 @@ func (o Optional) of(p Protocol) Optional {
 }
 
 // fields are those at the end of each flow record.
-func (o Optional) fields() (all []field) {
+func (o RecordOptions) fields() (all []field) {
 	if o.FlowID {
 		all = append(all, field{element{148, 8, "flowId"}, flowID})
 	}

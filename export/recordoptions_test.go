@@ -13,8 +13,8 @@ import (
 )
 
 // everything is all that can be asked for.
-func everything() Optional {
-	return Optional{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
+func everything() RecordOptions {
+	return RecordOptions{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
 }
 
 func newFullEncoder(p Protocol) *Encoder {
@@ -104,22 +104,22 @@ func TestOptionalTemplates(t *testing.T) {
 	reverse := " 239/1 32774/1 32829/1 32769/8 32770/8" // with the enterprise bit
 	cases := []struct {
 		p    Protocol
-		o    Optional
+		o    RecordOptions
 		id   uint16
 		want string
 	}{
-		{IPFIX, Optional{FlowID: true}, 256, plain(IPFIX) + " 148/8"},
-		{IPFIX, Optional{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
-		{IPFIX, Optional{MAC: true}, 256, plain(IPFIX) + " 56/6 57/6"},
-		{IPFIX, Optional{Zone: true}, 256, plain(IPFIX) + " 234/4 235/4"},
-		{IPFIX, Optional{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse + " 32824/6 32825/6"},
-		{IPFIX, Optional{Biflow: true}, 264, plain(IPFIX) + reverse},
-		{IPFIX, Optional{NATEvents: true}, 256, plain(IPFIX)},
-		{IPFIX, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 152/8 153/8"},
-		{IPFIX, Optional{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" + wantNAT6 + " 152/8 153/8"},
-		{NetFlow9, Optional{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
-		{NetFlow9, Optional{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6 57/6 234/4 235/4"},
-		{NetFlow9, Optional{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 22/4 21/4"},
+		{IPFIX, RecordOptions{FlowID: true}, 256, plain(IPFIX) + " 148/8"},
+		{IPFIX, RecordOptions{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
+		{IPFIX, RecordOptions{MAC: true}, 256, plain(IPFIX) + " 56/6 57/6"},
+		{IPFIX, RecordOptions{Zone: true}, 256, plain(IPFIX) + " 234/4 235/4"},
+		{IPFIX, RecordOptions{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse + " 32824/6 32825/6"},
+		{IPFIX, RecordOptions{Biflow: true}, 264, plain(IPFIX) + reverse},
+		{IPFIX, RecordOptions{NATEvents: true}, 256, plain(IPFIX)},
+		{IPFIX, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 152/8 153/8"},
+		{IPFIX, RecordOptions{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" + wantNAT6 + " 152/8 153/8"},
+		{NetFlow9, RecordOptions{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
+		{NetFlow9, RecordOptions{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6 57/6 234/4 235/4"},
+		{NetFlow9, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 22/4 21/4"},
 	}
 	for _, c := range cases {
 		sets := walk(t, goldenPreamble(NewEncoder(c.p, goldenDomain, 8000, c.o))).sets
@@ -152,7 +152,7 @@ func randomPairs(rnd *rand.Rand, n int, now int64) []flow.Pair {
 }
 
 // moved is wantFlow of each direction that moved.
-func moved(p Protocol, o Optional, pairs []flow.Pair) (flows []decode.Flow) {
+func moved(p Protocol, o RecordOptions, pairs []flow.Pair) (flows []decode.Flow) {
 	for i := range pairs {
 		for d := range pairs[i] {
 			r := &pairs[i][d]
@@ -183,7 +183,7 @@ func TestBiflowBeside(t *testing.T) {
 	var listeners []*listener
 	for _, p := range protocols {
 		l := listen4(t)
-		c := NewCollector(Target{Address: l.address().String(), Protocol: p, Optional: Optional{Biflow: true}}, clock.now)
+		c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: p, RecordOptions: RecordOptions{Biflow: true}}, clock.now)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestBiflowBeside(t *testing.T) {
 		for n, l := range listeners {
 			l.drain(t)
 			p, sent := protocols[n], len(flowsIn(t, l.messages))
-			if most := len(moved(p, Optional{}, pairs[:written])); sent > most {
+			if most := len(moved(p, RecordOptions{}, pairs[:written])); sent > most {
 				t.Fatalf("%s: %d flows have left, %d are written down", p, sent, most)
 			}
 			if !wholePairs(pairs, sent) {
@@ -211,7 +211,7 @@ func TestBiflowBeside(t *testing.T) {
 	e.Close(clock.now())
 	for i, p := range protocols {
 		listeners[i].drain(t)
-		sameFlows(t, flowsIn(t, listeners[i].messages), moved(p, Optional{Biflow: true}, pairs))
+		sameFlows(t, flowsIn(t, listeners[i].messages), moved(p, RecordOptions{Biflow: true}, pairs))
 	}
 	records := 0
 	for _, m := range decodeAll(t, listeners[0].messages) {
@@ -239,7 +239,7 @@ func TestNATEventsExported(t *testing.T) {
 	clock := newFakeClock()
 	for _, asked := range []bool{true, false} {
 		l := listen4(t)
-		c := NewCollector(Target{Address: l.address().String(), Protocol: IPFIX, Optional: Optional{NATEvents: asked, Biflow: true}}, clock.now)
+		c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: IPFIX, RecordOptions: RecordOptions{NATEvents: asked, Biflow: true}}, clock.now)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func TestLargestRecord(t *testing.T) {
 }
 
 func BenchmarkAddPair(b *testing.B) {
-	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, Optional{Biflow: true})
+	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, RecordOptions{Biflow: true})
 	both := samplePair(translatedBit, present)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -16,8 +16,8 @@ const DefaultMessageSize = 1400
 
 const dialTimeout = 5 * time.Second
 
-// Target says where and how to export.
-type Target struct {
+// CollectorConfig says where and how to export.
+type CollectorConfig struct {
 	Address  string // host:port
 	Protocol Protocol
 	// Source is the own address to send from. The zero Addr leaves it to the route.
@@ -25,15 +25,15 @@ type Target struct {
 	// MaxDatagram bounds the UDP payload, in octets; 0 is DefaultMessageSize. A
 	// path may bound it further.
 	MaxDatagram int
-	Optional
+	RecordOptions
 }
 
 // domain is the observation domain or source id. pmacct takes the protocols apart
 // by it, so each has its own.
-func (t *Target) domain() uint32 { return uint32(t.Protocol) }
+func (t *CollectorConfig) domain() uint32 { return uint32(t.Protocol) }
 
 // literal reports whether the host is an address, which no name server changes.
-func (t *Target) literal() bool {
+func (t *CollectorConfig) literal() bool {
 	host, _, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return false
@@ -45,7 +45,7 @@ func (t *Target) literal() bool {
 // dial opens a socket. As long as the name has the address that is in use, which has no
 // zone here, it returns none; elsewhere asks for another of the name's addresses, if it
 // has one.
-func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
+func (t *CollectorConfig) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	all, err := t.resolve(ctx)
@@ -62,7 +62,7 @@ func (t *Target) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool)
 }
 
 // dialFirst opens a socket to the first address to which there is a way.
-func (t *Target) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPConn, error) {
+func (t *CollectorConfig) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPConn, error) {
 	var dialer net.Dialer
 	if t.Source.IsValid() {
 		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))
@@ -79,7 +79,7 @@ func (t *Target) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPC
 }
 
 // resolve returns the addresses of the source's family, the one to prefer first.
-func (t *Target) resolve(ctx context.Context) (all []netip.AddrPort, err error) {
+func (t *CollectorConfig) resolve(ctx context.Context) (all []netip.AddrPort, err error) {
 	host, service, err := net.SplitHostPort(t.Address)
 	if err != nil {
 		return nil, err
