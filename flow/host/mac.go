@@ -1,20 +1,18 @@
 package host
 
 import (
-	"fmt"
 	"net"
+
+	"github.com/conntally/conntally/flow/host/lease"
 )
 
 // MAC is an Ethernet address; the zero MAC is none.
 type MAC [6]byte
 
 // ParseMAC reads six octets in hexadecimal, separated by colons or hyphens.
-func ParseMAC(s string) (mac MAC, err error) {
-	b, err := net.ParseMAC(s)
-	if err != nil || len(b) != len(mac) {
-		return mac, fmt.Errorf("%q is not an Ethernet address, such as 02:00:00:00:00:01", s)
-	}
-	return MAC(b), nil
+func ParseMAC(s string) (MAC, error) {
+	mac, err := lease.ParseMAC(s)
+	return MAC(mac), err
 }
 
 // String returns the address in lower case with colons.

@@ -1,0 +1,64 @@
+package host
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/conntally/conntally/flow/host/lease"
+	"github.com/conntally/conntally/flow/regular"
+)
+
+// largest bounds a file, in bytes.
+const largest = 16 << 20
+
+// leaseFile is a file of leases with those that Kea keeps beside it, where it is Kea's:
+// what its clean-up has finished, or else what that reads.
+type leaseFile struct {
+	main, completed, second, first stamp
+}
+
+func newLeaseFile(path string) leaseFile {
+	return leaseFile{
+		stampOf(path), stampOf(path + ".completed"), stampOf(path + ".2"), stampOf(path + ".1"),
+	}
+}
+
+// missing reports whether neither the file nor one beside it exists. Kea renames its file
+// before it writes a new one.
+func (f leaseFile) missing() bool { return f.main.missing() && len(f.before()) == 0 }
+
+// before returns the files whose leases are older than those of the main one, oldest first.
+func (f leaseFile) before() []stamp {
+	if f.completed.exists() {
+		return []stamp{f.completed}
+	}
+	return slices.DeleteFunc([]stamp{f.second, f.first}, stamp.missing)
+}
+
+// read returns the leases, also with an error.
+func (f leaseFile) read() ([]lease.Lease, error) {
+	older := f.before()
+	var main []byte
+	var err error
+	if !f.main.missing() || len(older) == 0 {
+		if main, err = regular.Read(f.main.path, largest); err != nil {
+			return nil, err
+		}
+	}
+	if len(main) > 0 && !lease.IsKea(main) {
+		return lease.Parse(main)
+	}
+	var contents [][]byte
+	for _, s := range older {
+		b, err := regular.Read(s.path, largest)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed since
+		case err != nil:
+			return nil, err
+		case lease.IsKea(b):
+			contents = append(contents, b)
+		}
+	}
+	return lease.Parse(append(contents, main)...)
+}

@@ -1,0 +1,48 @@
+package host
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// settled is the age at which a file counts as written: until then it may change again and
+// look the same, and it may end anywhere.
+const settled = 2 * time.Second
+
+// stamp says which content of a file was read.
+type stamp struct {
+	path         string
+	device, node uint64
+	size         int64
+	mtime, ctime int64 // Unix time, in nanoseconds
+	err          unix.Errno
+}
+
+// stampOf looks at a file without opening it.
+func stampOf(path string) stamp {
+	var s unix.Stat_t
+	err := unix.Stat(path, &s)
+	for err == unix.EINTR {
+		err = unix.Stat(path, &s)
+	}
+	if err != nil {
+		errno, _ := err.(unix.Errno) // always one
+		return stamp{path: path, err: errno}
+	}
+	return stamp{
+		path: path, device: uint64(s.Dev), node: s.Ino, size: s.Size,
+		mtime: s.Mtim.Nano(), ctime: s.Ctim.Nano(),
+	}
+}
+
+func (s stamp) exists() bool { return s.err == 0 }
+
+// missing reports whether there is no such file, as opposed to one that can't be seen.
+func (s stamp) missing() bool { return s.err == unix.ENOENT || s.err == unix.ENOTDIR }
+
+// young reports whether a file was written just before wall, in Unix nanoseconds.
+func (s stamp) young(wall int64) bool {
+	age := wall - s.mtime
+	return s.exists() && age >= 0 && age < int64(settled)
+}
