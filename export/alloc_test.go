@@ -11,7 +11,7 @@ func TestEncoderAllocates(t *testing.T) {
 	for _, p := range protocols {
 		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 		n := testing.AllocsPerRun(10, func() {
-			e.AddPreamble(present)
+			e.AddTemplates(present)
 			for i := range records {
 				if !e.Add(&records[i], present) {
 					e.Finish(present)

@@ -5,12 +5,12 @@ import "slices"
 // reversePEN marks an element as that of the reverse direction (RFC 5103, section 6.1).
 const reversePEN = 29305
 
-// enterpriseBit says that an enterprise number follows an element's length.
+// enterpriseBit means that an enterprise number follows an element's length.
 const enterpriseBit = 1 << 15
 
-// biflow makes a template one for both directions. The source is the host that opened
-// the connection, if that is known; what isn't repeated for the reverse direction is the same in it, or
-// the other way round.
+// biflow makes t a template for both directions. The source is the host that opened the
+// connection, if that is known. A field that is not repeated for the reverse direction has the
+// same value in it, or that of its counterpart.
 func (t *template) biflow() {
 	t.fields = append(t.fields, field{element{239, 1, "biflowDirection"}, initiator})
 	for _, f := range t.fields {
@@ -20,10 +20,10 @@ func (t *template) biflow() {
 	}
 }
 
-// hasReverse reports whether the value of the other direction doesn't follow from this
-// one's.
+// hasReverse reports whether the reverse direction has a value of its own.
 func (f *field) hasReverse() bool {
-	return slices.Contains([]uint16{1, 2, 6, 32, 56, 57, 61, 139, 225, 226, 227, 228, 281, 282}, f.id)
+	ids := []uint16{1, 2, 6, 32, 56, 57, 61, 139, 225, 226, 227, 228, 281, 282}
+	return slices.Contains(ids, f.id)
 }
 
 // appendReverse adds the field specifier of the reverse direction.

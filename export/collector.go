@@ -14,46 +14,47 @@ import (
 )
 
 const (
-	messageDelay     = time.Second      // a record waits no longer for company
-	preambleInterval = 60 * time.Second // UDP loses templates, and collectors restart
+	messageDelay     = time.Second      // how long a record may wait for more to fill its message
+	templateInterval = 60 * time.Second // UDP loses templates, and collectors restart
+	sendAttempts     = 3
 )
 
-// Collector exports to one collector by UDP. A datagram that can't be sent is
-// dropped and counted: the gap shows in the sequence.
+// Collector exports to one collector by UDP. A datagram that can't be sent is dropped and
+// counted; the collector sees the gap in the sequence.
 type Collector struct {
 	Stats  CollectorStats
 	Config CollectorConfig
 
-	encoder  *Encoder
-	clock    conntrack.Clock
-	message  []byte // being sent
-	flush    int64  // when the message is due, monotonic; 0 = it is empty
-	preamble int64  // when the templates are due
+	encoder     *Encoder
+	clock       conntrack.Clock
+	message     []byte // being sent
+	flushAt     int64  // when the message has to be sent, monotonic; 0: it is empty
+	templatesAt int64  // when the templates are due, monotonic
 
-	interfaces uint32 // version of what is told of them
+	interfacesVersion uint32 // of the interfaces that the encoder has
 
-	search  search
-	literal bool // the collector has no name that may lead elsewhere
-	socket  *socket
-	broken  bool // another socket is needed: this one can't send, or not from where it should
-	path    path
+	redialer redialer
+	literal  bool // the host is an address, not a name
+	socket   *socket
+	broken   bool // the socket can't send, or sends from the wrong address: open another one
+	path     path
 
-	recent   recent
+	recent   recentDatagrams
 	failure  error // why the collector can't be reached; nil: it can, as far as is known
-	failedAt int64 // when that was last seen, monotonic
+	failedAt int64 // when failure was last seen, monotonic
 }
 
-// NewCollector returns a Collector that opens its socket in the background, at
-// its first Tick.
-func NewCollector(t CollectorConfig, clock conntrack.Clock) *Collector {
-	most := t.MaxDatagram
-	if most == 0 {
-		most = DefaultMessageSize
+// NewCollector returns a Collector that opens its socket in the background, at its first
+// Tick.
+func NewCollector(config CollectorConfig, clock conntrack.Clock) *Collector {
+	limit := config.MaxDatagram
+	if limit == 0 {
+		limit = DefaultMessageSize
 	}
 	return &Collector{
-		Config: t, clock: clock, literal: t.literal(), search: newSearch(),
-		encoder: NewEncoder(t.Protocol, t.domain(), most, t.RecordOptions),
-		path:    path{most: most},
+		Config: config, clock: clock, literal: config.literal(), redialer: newRedialer(),
+		encoder: NewEncoder(config.Protocol, config.domain(), limit, config.RecordOptions),
+		path:    path{configured: limit},
 	}
 }
 
@@ -61,15 +62,15 @@ func NewCollector(t CollectorConfig, clock conntrack.Clock) *Collector {
 func (c *Collector) Open(ctx context.Context) error {
 	conn, err := c.Config.dial(ctx, netip.AddrPort{}, false)
 	if err != nil {
-		c.fail(c.clock(), err)
+		c.setFailure(c.clock(), err)
 		return err
 	}
-	c.search.began = c.clock().Mono - int64(dialInterval) // should it break soon, search at once
+	c.redialer.began = c.clock().Mono - int64(dialInterval) // if it breaks soon, redial at once
 	return c.attach(conn)
 }
 
-// attach takes a new socket into use. Collectors key templates by the sender's
-// port, so they are due at once, and what is pending leaves by the old socket.
+// attach replaces the socket. Pending records leave by the old one. Collectors know templates
+// by the sender's port, so they are due at once.
 func (c *Collector) attach(conn *net.UDPConn) error {
 	s, err := newSocket(conn)
 	if err != nil {
@@ -77,96 +78,109 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 		return err
 	}
 	if c.socket != nil {
-		c.finish(c.clock())
-		c.judge()
+		c.send(c.clock())
+		c.endTrial()
 		c.socket.conn.Close()
 	}
-	c.socket, c.broken, c.preamble = s, false, 0
-	c.search.refused, c.search.streak = false, 0
+	c.socket, c.broken, c.templatesAt = s, false, 0
+	c.redialer.refused, c.redialer.refusedDials = false, 0
 	c.path.proven = 0
-	c.measure()
+	c.updateLimit()
 	return nil
 }
 
-// export adds what becomes of a pair to the message, and sends those that are full.
+// export adds the records of a pair to the message, and sends each message that is full.
 func (c *Collector) export(p *flow.Pair) {
-	records, n := c.encoder.dataRecords(p)
-	for i := range records[:n] {
-		c.add(records[i], p.At())
+	first, second := c.encoder.dataRecords(p)
+	if first.record != nil {
+		c.add(first, p.At())
+	}
+	if second.record != nil {
+		c.add(second, p.At())
 	}
 }
 
 func (c *Collector) add(d dataRecord, now conntrack.Timestamp) {
 	if c.socket == nil {
-		c.Stats.Dropped.Add(1)
-		one := sum{}
-		one.add(d)
-		c.Stats.lose(&one)
+		var flows flowTotals
+		flows.add(d)
+		c.Stats.drop(1, &flows)
 		return
 	}
-	c.begin(now)
-	for !c.encoder.addRecord(d, now.Wall) { // twice where templates fill a message up
-		c.finish(now)
-		c.begin(now)
+	c.beginMessage(now)
+	for !c.encoder.addRecord(d, now.Wall) { // twice where templates fill a message
+		c.send(now)
+		c.beginMessage(now)
 	}
-	c.wait(now)
-}
-
-// wait has a record wait for company.
-func (c *Collector) wait(now conntrack.Timestamp) {
-	if c.flush == 0 {
-		c.flush = now.Mono + int64(messageDelay)
+	if c.flushAt == 0 {
+		c.flushAt = now.Mono + int64(messageDelay)
 	}
 }
 
-// describe has the collector told of these interfaces, unless it is the version that
-// it knows.
-func (c *Collector) describe(all []flow.Interface, version uint32) {
-	if c.interfaces != version {
-		c.interfaces = version
+// setInterfaces passes the router's interfaces to the encoder if their version is new.
+func (c *Collector) setInterfaces(all []flow.Interface, version uint32) {
+	if c.interfacesVersion != version {
+		c.interfacesVersion = version
 		c.encoder.SetInterfaces(all)
 	}
 }
 
-// begin puts the templates, or what there is to tell of interfaces, in front of a
-// message where they are due. What has no room in it leaves in messages ahead.
-func (c *Collector) begin(now conntrack.Timestamp) {
+// beginMessage puts the templates where they are due, or else new interfaces, at the front of
+// an empty message. It sends the messages that they fill.
+func (c *Collector) beginMessage(now conntrack.Timestamp) {
 	if !c.encoder.Empty() {
 		return
 	}
-	if now.Mono < c.preamble {
-		for c.encoder.HasNews() && !c.encoder.AddNews(now.Wall) {
-			c.finish(now)
+	if now.Mono < c.templatesAt {
+		for c.encoder.HasPending() && !c.encoder.AddPending(now.Wall) {
+			c.send(now)
 		}
 		return
 	}
-	c.preamble = now.Mono + int64(preambleInterval)
-	c.broken = c.broken || !c.Config.Source.IsValid() && c.socket.rerouted()
-	c.measure()
-	c.encoder.setTotals(c.Stats.totals())
-	for !c.encoder.AddPreamble(now.Wall) {
-		c.finish(now)
+	c.templatesAt = now.Mono + int64(templateInterval)
+	c.broken = c.broken || !c.Config.Source.IsValid() && c.socket.sourceChanged()
+	c.updateLimit()
+	c.encoder.setStatistics(c.Stats.statistics())
+	for !c.encoder.AddTemplates(now.Wall) {
+		c.send(now)
 	}
 }
 
-// finish sends the message.
-func (c *Collector) finish(now conntrack.Timestamp) {
+// send sends the message unless it is empty. If it can't be sent, its records are dropped.
+func (c *Collector) send(now conntrack.Timestamp) {
 	if c.encoder.Empty() {
 		return
 	}
-	records, flows, whole := c.encoder.Records(), c.encoder.flows, !c.encoder.HasTemplates()
-	c.message, c.flush = c.encoder.Finish(now.Wall), 0
-	if err := c.transmit(now, whole); err != nil {
+	records, flows, dataOnly := c.encoder.Records(), c.encoder.flows, !c.encoder.HasTemplates()
+	c.message, c.flushAt = c.encoder.Finish(now.Wall), 0
+	var err error
+	for range sendAttempts {
+		if dataOnly && c.path.worthTrying(len(c.message)) {
+			err = c.sendUnfragmented(now)
+		} else {
+			err = c.socket.send(c.message)
+		}
+		if isICMPError(err) { // of an earlier datagram: this one was not sent
+			c.readICMPErrors(now)
+			continue
+		}
+		if !errors.Is(err, unix.EMSGSIZE) {
+			break
+		}
+		c.endTrial()
+		c.updateLimit()
+		dataOnly = false
+	}
+	if err != nil {
 		c.Stats.SendErrors.Add(1)
-		c.Stats.Dropped.Add(uint64(records))
-		c.Stats.lose(&flows)
-		c.retryPreamble(now)
-		c.fail(now, err)
-		c.broken = c.broken || !passing(err)
+		c.Stats.drop(records, &flows)
+		c.repeatTemplatesSoon(now)
+		c.setFailure(now, err)
+		c.broken = c.broken || !isTemporary(err)
 		return
 	}
 	if sequence, ok := c.Config.Protocol.sequenceOf(c.message); ok {
-		c.recent.add(sent{sequence, records, flows})
+		c.recent.add(sentDatagram{sequence, records, flows})
 	}
 	c.Stats.Messages.Add(1)
 	c.Stats.Records.Add(uint64(records))
@@ -174,85 +188,63 @@ func (c *Collector) finish(now conntrack.Timestamp) {
 	c.Stats.Octets.Add(uint64(len(c.message)))
 }
 
-// transmit sends the message. An error may be the answer to an earlier datagram: then this
-// one wasn't sent, and is sent again.
-func (c *Collector) transmit(now conntrack.Timestamp, whole bool) (err error) {
-	for range 3 {
-		if whole && c.path.mayTry(len(c.message)) {
-			err = c.try(now)
-		} else {
-			err = c.socket.send(c.message)
-		}
-		switch {
-		case isICMPError(err):
-			c.readAnswers(now)
-		case errors.Is(err, unix.EMSGSIZE):
-			c.judge()
-			c.measure()
-			whole = false
-		default:
-			return err
-		}
-	}
-	return err
+// repeatTemplatesSoon makes the templates due within retryInterval: a lost datagram may have
+// held them, or the collector may have restarted.
+func (c *Collector) repeatTemplatesSoon(now conntrack.Timestamp) {
+	c.templatesAt = min(c.templatesAt, now.Mono+int64(retryInterval))
 }
 
-// retryPreamble makes the templates due soon: they may have been in a datagram that
-// was lost, or the collector may have restarted.
-func (c *Collector) retryPreamble(now conntrack.Timestamp) {
-	c.preamble = min(c.preamble, now.Mono+int64(retryInterval))
+// isTemporary reports whether the socket survives an error. After others it may never send
+// again: for example, its own address may be gone.
+func isTemporary(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EAGAIN) ||
+		errors.Is(err, unix.ENOBUFS)
 }
 
-// passing tells an error that the socket survives. Others may last: a socket
-// doesn't send any more once its own address is gone.
-func passing(err error) bool {
-	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS)
-}
-
-// tick does what is due at one of the collectors: a socket, templates, a message
-// that has waited long enough.
+// tick does what is due: opening a socket, sending templates, sending a message that has
+// waited for messageDelay.
 func (c *Collector) tick(ctx context.Context, now conntrack.Timestamp) {
-	c.seek(ctx, now)
+	c.redial(ctx, now)
 	if c.socket == nil {
 		return
 	}
-	c.readAnswers(now)
-	if now.Mono >= c.path.verdict {
-		c.judge()
+	c.readICMPErrors(now)
+	if now.Mono >= c.path.trialEnd {
+		c.endTrial()
 	}
-	if c.encoder.HasNews() {
-		c.finish(now)
+	if c.encoder.HasPending() {
+		c.send(now)
 	}
-	c.begin(now)
-	c.finish(now)
+	c.beginMessage(now)
+	c.send(now)
 }
 
-// due returns when tick has work, monotonic.
+// due returns when tick has something to do, monotonic.
 func (c *Collector) due() int64 {
-	at := c.searchDue()
+	at := c.redialDue()
 	if c.socket == nil {
 		return at
 	}
 	if len(c.path.trial) > 0 {
-		at = min(at, c.path.verdict)
+		at = min(at, c.path.trialEnd)
 	}
-	if c.encoder.HasNews() {
+	if c.encoder.HasPending() {
 		return 0
 	}
-	if c.flush != 0 {
-		return min(at, c.flush)
+	if c.flushAt != 0 {
+		return min(at, c.flushAt)
 	}
-	return min(at, c.preamble)
+	return min(at, c.templatesAt)
 }
 
-// Close sends what is left and closes the socket, and one that a search may find.
+// Close sends what is pending, closes the socket and aborts a dial in progress.
 func (c *Collector) Close(now conntrack.Timestamp) {
-	c.search.abandon()
+	c.redialer.abort()
 	if c.socket == nil {
 		return
 	}
-	c.finish(now)
-	c.judge()
+	c.send(now)
+	c.endTrial()
 	c.socket.conn.Close()
 	c.socket = nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/conntally/conntally/flow"
 )
 
 // TestFirstDatagram begins with the templates, and the records follow.
@@ -137,13 +139,13 @@ func TestTemplatesOnNewSocket(t *testing.T) {
 		c := opened(t, p, l, clock)
 		r := sample(0, present)
 		exportNow(c, &r)
-		c.finish(clock.now())
+		c.send(clock.now())
 		_, first := l.receive(t)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		exportNow(c, &r)
-		c.finish(clock.now())
+		c.send(clock.now())
 		if b, from := l.receive(t); from == first || !hasTemplates(t, p, b) {
 			t.Errorf("%s: from %v, then %v with sets %v", p, first, from, setIDs(t, b))
 		}
@@ -212,10 +214,11 @@ func BenchmarkCollector(b *testing.B) {
 		b.Run(p.String(), func(b *testing.B) {
 			clock, l := newFakeClock(), listen4(b)
 			c := opened(b, p, l, clock)
-			r := sample(translatedBit, present)
+			pair := flow.Pair{sample(translatedBit, present)}
 			b.ReportAllocs()
 			for b.Loop() {
-				exportNow(c, &r)
+				pair[0].At = c.clock()
+				c.export(&pair)
 			}
 		})
 	}

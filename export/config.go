@@ -20,7 +20,7 @@ const dialTimeout = 5 * time.Second
 type CollectorConfig struct {
 	Address  string // host:port
 	Protocol Protocol
-	// Source is the own address to send from. The zero Addr leaves it to the route.
+	// Source is the address of this machine to send from. The zero Addr leaves it to the route.
 	Source netip.Addr
 	// MaxDatagram bounds the UDP payload, in octets; 0 is DefaultMessageSize. A
 	// path may bound it further.
@@ -28,11 +28,11 @@ type CollectorConfig struct {
 	RecordOptions
 }
 
-// domain is the observation domain or source id. pmacct takes the protocols apart
-// by it, so each has its own.
+// domain returns the observation domain or source id. Each protocol has its own, since pmacct
+// distinguishes the protocols of an exporter by it.
 func (t *CollectorConfig) domain() uint32 { return uint32(t.Protocol) }
 
-// literal reports whether the host is an address, which no name server changes.
+// literal reports whether the host is an address rather than a name.
 func (t *CollectorConfig) literal() bool {
 	host, _, err := net.SplitHostPort(t.Address)
 	if err != nil {
@@ -42,9 +42,8 @@ func (t *CollectorConfig) literal() bool {
 	return err == nil
 }
 
-// dial opens a socket. As long as the name has the address that is in use, which has no
-// zone here, it returns none; elsewhere asks for another of the name's addresses, if it
-// has one.
+// dial opens a socket. If the name still has the address inUse (without zone), it returns nil;
+// with elsewhere it dials another address of the name, if there is one.
 func (t *CollectorConfig) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -58,10 +57,10 @@ func (t *CollectorConfig) dial(ctx context.Context, inUse netip.AddrPort, elsewh
 			return nil, nil
 		}
 	}
-	return t.dialFirst(context.WithoutCancel(ctx), all) // which takes no time
+	return t.dialFirst(context.WithoutCancel(ctx), all) // resolving may have used up the time; this needs none
 }
 
-// dialFirst opens a socket to the first address to which there is a way.
+// dialFirst opens a socket to the first address that has a route.
 func (t *CollectorConfig) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPConn, error) {
 	var dialer net.Dialer
 	if t.Source.IsValid() {
@@ -78,7 +77,7 @@ func (t *CollectorConfig) dialFirst(ctx context.Context, all []netip.AddrPort) (
 	return nil, errors.Join(errs...)
 }
 
-// resolve returns the addresses of the source's family, the one to prefer first.
+// resolve returns the addresses that have the family of Source, the preferred one first.
 func (t *CollectorConfig) resolve(ctx context.Context) (all []netip.AddrPort, err error) {
 	host, service, err := net.SplitHostPort(t.Address)
 	if err != nil {

@@ -1,46 +1,54 @@
 package export
 
-import "github.com/conntally/conntally/flow"
+import (
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+)
 
-// dataRecord is what one data record of flows has: one direction of a connection, or
-// with reverse both (RFC 5103).
+// dataRecord is the content of one data record: one direction of a connection or, with
+// reverse, both (RFC 5103). The zero value is no record.
 type dataRecord struct {
 	record  *flow.Record
 	reverse *flow.Record
 }
 
-// dataRecords returns what becomes of a pair, and how many that are.
-func (e *Encoder) dataRecords(p *flow.Pair) (all [2]dataRecord, n int) {
+// dataRecords returns the records that a pair becomes: none, one, or one for each direction.
+func (e *Encoder) dataRecords(p *flow.Pair) (first, second dataRecord) {
+	original, reply := &p[conntrack.Original], &p[conntrack.Reply]
 	switch {
 	case p.IsNATEvent():
-		if e.optional.NATEvents {
-			all[0], n = dataRecord{record: &p[0]}, 1
+		if e.options.NATEvents {
+			first.record = original
 		}
-	case e.optional.Biflow:
-		all[0], n = dataRecord{&p[0], &p[1]}, 1
+	case e.options.Biflow:
+		first = dataRecord{original, reply}
 	default:
-		for d := range p {
-			if p[d].Moved() {
-				all[n] = dataRecord{record: &p[d]}
-				n++
-			}
+		if original.Moved() {
+			first.record = original
+		}
+		if reply.Moved() {
+			second.record = reply
 		}
 	}
-	return all, n
+	return first, second
 }
 
-// Fits reports whether the message has room for all that becomes of a pair, which is
-// to leave together: it is written down together.
+// Fits reports whether the message has room for all records of a pair. They leave in one
+// message, since one checkpoint covers them.
 func (e *Encoder) Fits(p *flow.Pair) bool {
-	records, n := e.dataRecords(p)
-	if n == 0 {
+	first, second := e.dataRecords(p)
+	if first.record == nil {
+		first, second = second, dataRecord{}
+	}
+	if first.record == nil {
 		return true
 	}
-	first, more := e.templateOf(records[0]), 0
-	if n > 1 {
-		more = e.templateOf(records[1]).size + setHeaderLen + padding
+	t := e.templateOf(first)
+	size := t.size
+	if second.record != nil {
+		size += e.templateOf(second).size + setHeaderLen + padding
 	}
-	return e.hasRoom(first.id, first.size+more, false)
+	return e.hasRoom(t.id, size, false)
 }
 
 // templateOf returns the template that describes d.

@@ -25,7 +25,7 @@ func await(t testing.TB, done func() bool) {
 // awaitSearch lets a search under way end. drive may have seen its end already.
 func awaitSearch(t testing.TB, c *Collector) {
 	t.Helper()
-	await(t, func() bool { return !c.search.underWay || len(c.search.found) == 1 })
+	await(t, func() bool { return !c.redialer.dialing || len(c.redialer.results) == 1 })
 }
 
 // TestUnknownName dials in the background until the name is known. Meanwhile
@@ -57,7 +57,7 @@ func TestUnknownName(t *testing.T) {
 	dns.point("127.0.0.1")
 	drive(t, e, clock, dialInterval)
 	awaitSearch(t, c)
-	drive(t, e, clock, searchPatience)
+	drive(t, e, clock, resultInterval)
 	if b, _ := l.receive(t); !hasTemplates(t, IPFIX, b) {
 		t.Errorf("sets %v, want templates at once", setIDs(t, b))
 	}

@@ -63,7 +63,7 @@ func TestEncoderSmallLimit(t *testing.T) {
 			}
 			checkSequence(t, 0, messages)
 			sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
-			if e.AddPreamble(present) || e.preamble.told == 0 {
+			if e.AddTemplates(present) || e.templateSet.done == 0 {
 				t.Errorf("%s: the next preamble doesn't begin again", p)
 			}
 		}
@@ -80,7 +80,7 @@ func TestEncoderEmpty(t *testing.T) {
 		records int
 	}{
 		{"new", func() {}, true, 0},
-		{"preamble", func() { e.AddPreamble(present) }, false, 2},
+		{"preamble", func() { e.AddTemplates(present) }, false, 2},
 		{"record", func() { e.Add(&r, present) }, false, 3},
 		{"finished", func() { e.Finish(present) }, true, 0},
 		{"next record", func() { e.Add(&r, present) }, false, 1},

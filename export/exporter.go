@@ -11,20 +11,19 @@ import (
 // Exporter exports each pair to all collectors. It implements flow.Sink.
 type Exporter struct {
 	Collectors []*Collector
-	// Commit, where set, is called before datagrams are sent: it writes down what was
-	// exported, then calls Flush. All collectors then send at the same time, so that no
-	// record waits that is written down already.
+	// Commit, if not nil, is called before datagrams are sent: it writes the checkpoint, then
+	// calls Flush. Then all collectors send at once, so that no record in the checkpoint
+	// waits.
 	Commit func(now conntrack.Timestamp)
-	// Interfaces, where set, is what collectors are told of interfaces.
+	// Interfaces, if not nil, has the interfaces that collectors are sent the names of.
 	Interfaces Interfaces
 
-	closed []ends // of sockets that are gone, the latest last
+	closed []addressPair // of closed sockets, the latest last
 }
 
-// Interfaces knows the router's interfaces.
+// Interfaces lists the router's interfaces.
 type Interfaces interface {
-	// Interfaces returns all of them, and a number other than 0 that changes
-	// with them.
+	// Interfaces returns all interfaces, and a version other than 0 that changes with them.
 	Interfaces() (all []flow.Interface, version uint32)
 }
 
@@ -48,7 +47,7 @@ func (e *Exporter) full(p *flow.Pair) bool {
 	return false
 }
 
-// commit is Commit, or without one Flush.
+// commit calls Commit, or Flush if there is none.
 func (e *Exporter) commit(now conntrack.Timestamp) {
 	if e.Commit != nil {
 		e.Commit(now)
@@ -57,9 +56,9 @@ func (e *Exporter) commit(now conntrack.Timestamp) {
 	}
 }
 
-// Tick does what is due at now.
+// Tick does what is due: see Due.
 func (e *Exporter) Tick(ctx context.Context, now conntrack.Timestamp) {
-	e.describe()
+	e.updateInterfaces()
 	if now.Mono < e.Due(now.Mono+1) {
 		return
 	}
@@ -67,31 +66,30 @@ func (e *Exporter) Tick(ctx context.Context, now conntrack.Timestamp) {
 	for _, c := range e.Collectors {
 		before := c.socket
 		if c.tick(ctx, now); c.socket != before {
-			e.remember(before)
+			e.rememberClosed(before)
 		}
 	}
 }
 
-// describe passes on what changes of interfaces.
-func (e *Exporter) describe() {
+// updateInterfaces passes the interfaces to all collectors.
+func (e *Exporter) updateInterfaces() {
 	if e.Interfaces == nil {
 		return
 	}
 	all, version := e.Interfaces.Interfaces()
 	for _, c := range e.Collectors {
-		c.describe(all, version)
+		c.setInterfaces(all, version)
 	}
 }
 
-// Flush implements flow.Sink: it sends what is there.
+// Flush implements flow.Sink: it sends all messages.
 func (e *Exporter) Flush(now conntrack.Timestamp) {
 	for _, c := range e.Collectors {
-		c.finish(now)
+		c.send(now)
 	}
 }
 
-// Due returns when Tick is next to be called, of the monotonic clock, but at the
-// latest what it is given.
+// Due returns when Tick has to be called next, monotonic, but not later than latest.
 func (e *Exporter) Due(latest int64) int64 {
 	for _, c := range e.Collectors {
 		latest = min(latest, c.due())
@@ -99,40 +97,46 @@ func (e *Exporter) Due(latest int64) int64 {
 	return latest
 }
 
-// Owns reports whether t is a connection that the export itself makes: it is left
-// out, or each datagram would cause the next.
-func (e *Exporter) Owns(t *conntrack.Tuple) bool { return e.ours(t, (*ends).are) }
+// Owns reports whether t is a connection of the export itself. It must not be exported:
+// otherwise each datagram would cause another.
+func (e *Exporter) Owns(t *conntrack.Tuple) bool {
+	return e.matchesSocket(t, (*addressPair).matches)
+}
 
-// OwnedBefore reports whether t may be a connection that the export made in a previous run
-// of the program: it has the ends of one that Owns knows, but for the source port. Of
-// a connection that began in this life it says nothing.
-func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool { return e.ours(t, (*ends).join) }
+// OwnedBefore reports whether t may be a connection of the export in a previous run of the
+// program: it differs from one that Owns knows at most by the source port. It is meaningless for
+// a connection that began in this run.
+func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool {
+	return e.matchesSocket(t, (*addressPair).matchesAnyPort)
+}
 
-// ours reports whether t belongs to one of the sockets.
-func (e *Exporter) ours(t *conntrack.Tuple, belongs func(*ends, *conntrack.Tuple) bool) bool {
+// matchesSocket reports whether t matches one of the sockets, open or closed.
+func (e *Exporter) matchesSocket(
+	t *conntrack.Tuple, matches func(*addressPair, *conntrack.Tuple) bool,
+) bool {
 	if t.Proto != conntrack.ProtoUDP {
 		return false
 	}
 	for _, c := range e.Collectors {
-		if c.socket != nil && belongs(&c.socket.ends, t) {
+		if c.socket != nil && matches(&c.socket.addressPair, t) {
 			return true
 		}
 	}
 	for i := range e.closed {
-		if belongs(&e.closed[i], t) {
+		if matches(&e.closed[i], t) {
 			return true
 		}
 	}
 	return false
 }
 
-// Replace exports to others from now on. Those that stay keep their socket, templates
-// and sequence; those that go are sent what is pending, and closed.
+// Replace replaces the collectors. Those that stay keep their socket, templates and sequence;
+// those that don't are sent what is pending, and closed.
 func (e *Exporter) Replace(collectors []*Collector, now conntrack.Timestamp) {
 	e.commit(now)
 	for _, c := range e.Collectors {
 		if !slices.Contains(collectors, c) {
-			e.remember(c.socket)
+			e.rememberClosed(c.socket)
 			c.Close(now)
 		}
 	}
@@ -142,17 +146,16 @@ func (e *Exporter) Replace(collectors []*Collector, now conntrack.Timestamp) {
 // closedMost bounds how many closed sockets are remembered.
 const closedMost = 16
 
-// remember keeps a socket's ends in mind: conntrack knows its connection for a while
-// after it is closed.
-func (e *Exporter) remember(s *socket) {
+// rememberClosed keeps a closed socket's addresses: conntrack has its connection for a while yet.
+func (e *Exporter) rememberClosed(s *socket) {
 	if s == nil {
 		return
 	}
-	e.closed = append(e.closed, s.ends)
+	e.closed = append(e.closed, s.addressPair)
 	e.closed = e.closed[max(0, len(e.closed)-closedMost):]
 }
 
-// Close sends what is left and closes the sockets.
+// Close sends what is pending and closes the sockets.
 func (e *Exporter) Close(now conntrack.Timestamp) {
 	e.commit(now)
 	for _, c := range e.Collectors {

@@ -61,7 +61,7 @@ func TestDueLatest(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{opened(t, IPFIX, listen4(t), clock), opened(t, NetFlow9, listen4(t), clock)}}
 	e.Tick(t.Context(), clock.now())
-	for _, latest := range []time.Duration{1, 10 * time.Second, preambleInterval} {
+	for _, latest := range []time.Duration{1, 10 * time.Second, templateInterval} {
 		if due := e.Due(int64(latest)); due != int64(latest) {
 			t.Errorf("due at %v, want %v", time.Duration(due), latest)
 		}
@@ -79,7 +79,7 @@ func TestOwns(t *testing.T) {
 			e := &Exporter{Collectors: []*Collector{opened(t, NetFlow9, listen4(t), clock), c}}
 			r := sample(0, present)
 			exportNow(c, &r)
-			c.finish(clock.now())
+			c.send(clock.now())
 			_, from := l.receive(t)
 			own := conntrack.Tuple{
 				Src: conntrack.AddrFrom(from.Addr()), SrcPort: from.Port(), Proto: conntrack.ProtoUDP,

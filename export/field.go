@@ -8,17 +8,16 @@ type element struct {
 	name     string // of the IANA registry
 }
 
-// field is one element of the flow templates and where in an image its value stands.
-// This table is the only place that knows: templates, records and their sizes come
-// from it.
+// field is one element of the flow templates, and where in a scratch its value is. Templates,
+// records and their sizes are computed from fields alone.
 type field struct {
 	element
-	from place
+	from offset
 }
 
 var be = binary.BigEndian
 
-// The rows of the table, in the groups that the templates are made of.
+// The groups of fields that templates are made of.
 
 func addresses4() []field {
 	return []field{
@@ -54,8 +53,7 @@ func traffic() []field {
 	}
 }
 
-// times are absolute in IPFIX. nfdump, goflow2 and pmacct agree on NetFlow v9
-// times only as uptimes.
+// times are absolute in IPFIX. In NetFlow v9, nfdump, goflow2 and pmacct agree only on uptimes.
 func times(p Protocol) []field {
 	if p == NetFlow9 {
 		return []field{
@@ -75,7 +73,7 @@ func ending() []field {
 	}
 }
 
-// icmp6 differs: NetFlow v9 has one element for ICMP of both families.
+// icmp returns type and code. NetFlow v9 has one element for both families.
 func icmp(p Protocol, v6 bool) []field {
 	e := element{32, 2, "icmpTypeCodeIPv4"}
 	if v6 && p == IPFIX {

@@ -62,7 +62,7 @@ func describeOptional(b *strings.Builder) {
 		o   RecordOptions
 	}{{"flow_id", RecordOptions{FlowID: true}}, {"vlan", RecordOptions{VLAN: true}}, {"mac", RecordOptions{MAC: true}}, {"zone", RecordOptions{Zone: true}}} {
 		for _, f := range extra.o.fields() {
-			v9 := mark(len(extra.o.of(NetFlow9).fields()) > 0)
+			v9 := mark(len(extra.o.supportedBy(NetFlow9).fields()) > 0)
 			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n", extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
 		}
 	}
@@ -85,7 +85,7 @@ func describeOptional(b *strings.Builder) {
 // optionalRows are the elements of biflows and NAT events that no other record has.
 func optionalRows() []field {
 	biflow := templates(IPFIX, RecordOptions{Biflow: true})[0]
-	return append(translationEvent(), biflow.fields[len(biflow.fields)-1])
+	return append(eventFields(), biflow.fields[len(biflow.fields)-1])
 }
 
 // TestOptionalMeanings fails where an element has none.

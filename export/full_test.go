@@ -54,14 +54,14 @@ func sentOrLost(t *testing.T, target CollectorConfig, n int, put func(*Exporter,
 	links.set(numbered(3, n))
 	e.Tick(t.Context(), clock.now())
 
-	clock.advance(preambleInterval - time.Millisecond)
+	clock.advance(templateInterval - time.Millisecond)
 	put(e, clock)
 	clock.advance(2 * time.Millisecond)
 	for range 100 {
 		put(e, clock)
 	}
 	links.set(numbered(100, n))
-	e.describe()
+	e.updateInterfaces()
 	for range 100 {
 		put(e, clock)
 	}

@@ -19,7 +19,7 @@ const optionRecords, optionTemplates = 2, 3
 
 // goldenPreamble is the first message of an exporter, as far as the templates.
 func goldenPreamble(e *Encoder) []byte {
-	e.AddPreamble(present)
+	e.AddTemplates(present)
 	return slices.Clone(e.Finish(present))
 }
 

@@ -89,11 +89,11 @@ func (d *hexDump) set(p Protocol) {
 	d.take(2, "set id")
 	d.take(2, "length")
 	switch id {
-	case p.templateSet():
+	case p.templateSetID():
 		for len(d.rest) > end {
 			d.template()
 		}
-	case p.optionsTemplateSet():
+	case p.optionsTemplateSetID():
 		d.optionsTemplate(p)
 	case samplingOption, interfaceOption, statisticsOption:
 		for i, f := range options(p)[id-samplingOption].fields {

@@ -179,24 +179,24 @@ func TestStatistics(t *testing.T) {
 		e.Flush(clock.now())
 		s := c.socket
 		c.socket = nil // as while no collector is found
-		lost := sum{}
+		lost := flowTotals{}
 		for range 3 {
 			exportAllNow(e, &r)
 			lost.add(dataRecord{record: &r})
 		}
 		c.socket = s
-		before := totals{octets: c.Stats.Octets.Load(), messages: c.Stats.Messages.Load(), flows: 100, lost: lost}
+		before := statistics{octets: c.Stats.Octets.Load(), messages: c.Stats.Messages.Load(), flows: 100, dropped: lost}
 		drive(t, e, clock, 61*time.Second)
 		messages := l.receiveAll(t, c)
 		first, last := statisticsIn(t, messages[0]), statisticsIn(t, messages[len(messages)-1])
-		if first != (totals{}) || last != before || before.octets == 0 || lost.packets == 0 {
+		if first != (statistics{}) || last != before || before.octets == 0 || lost.packets == 0 {
 			t.Errorf("%s: at first %+v, then %+v, want %+v", p, first, last, before)
 		}
 	}
 }
 
 // statisticsIn reads the record of template 514 in a message.
-func statisticsIn(t *testing.T, b []byte) totals {
+func statisticsIn(t *testing.T, b []byte) statistics {
 	t.Helper()
 	for _, s := range walk(t, b).sets {
 		if s.id == 514 {
@@ -204,11 +204,11 @@ func statisticsIn(t *testing.T, b []byte) totals {
 			for i := range v {
 				v[i] = be.Uint64(s.content[4+8*i:])
 			}
-			return totals{v[0], v[1], v[2], sum{v[3], v[4], v[5]}}
+			return statistics{v[0], v[1], v[2], flowTotals{v[3], v[4], v[5]}}
 		}
 	}
 	t.Fatal("no statistics")
-	return totals{}
+	return statistics{}
 }
 
 // TestGoldenInterface holds the octets of a record of template 513, and what goflow2
@@ -219,7 +219,7 @@ func TestGoldenInterface(t *testing.T) {
 		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 		preamble := goldenPreamble(e)
 		e.SetInterfaces([]flow.Interface{link})
-		if !e.AddNews(present) {
+		if !e.AddPending(present) {
 			t.Fatal("no room in an empty message")
 		}
 		data := golden(t, p, RecordOptions{}, "513", slices.Clone(e.Finish(present)))

@@ -148,7 +148,7 @@ func setIDs(t testing.TB, b []byte) (ids []uint16) {
 func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 	t.Helper()
 	ids := setIDs(t, b)
-	return len(ids) >= 3 && ids[0] == p.templateSet() && ids[1] == p.optionsTemplateSet() && ids[2] == samplingOption
+	return len(ids) >= 3 && ids[0] == p.templateSetID() && ids[1] == p.optionsTemplateSetID() && ids[2] == samplingOption
 }
 
 // exportNow exports a record that was made just now, as a table's are.

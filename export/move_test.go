@@ -75,7 +75,7 @@ func TestMovedName(t *testing.T) {
 				}
 				moved := clock.at.Mono
 				records += driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == after.address() }, after, other)
-				if took := time.Duration(clock.at.Mono - moved); took > preambleInterval {
+				if took := time.Duration(clock.at.Mono - moved); took > templateInterval {
 					t.Errorf("found the new address after %v", took)
 				}
 				sent := c.Stats.Messages.Load()
@@ -143,7 +143,7 @@ func TestLastingRefusal(t *testing.T) {
 	dns.point("127.0.0.2", "127.0.0.3")
 	begin := clock.at.Mono
 	driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == alive.address() })
-	if took := time.Duration(clock.at.Mono - begin); took > preambleInterval {
+	if took := time.Duration(clock.at.Mono - begin); took > templateInterval {
 		t.Errorf("the other address was tried after %v", took)
 	}
 	sent := c.Stats.Refused.Load()
@@ -197,7 +197,7 @@ func TestOwnsFormer(t *testing.T) {
 		c.broken = true
 		drive(t, e, clock, 2*dialInterval)
 		awaitSearch(t, c)
-		drive(t, e, clock, 2*searchPatience)
+		drive(t, e, clock, 2*resultInterval)
 	}
 	all = append(all, c.socket.tuple())
 	for _, collectors := range [][]*Collector{{c}, nil} {
@@ -214,7 +214,7 @@ func TestOwnsFormer(t *testing.T) {
 }
 
 // tuple is the connection between e, as conntrack has it.
-func (e *ends) tuple() conntrack.Tuple {
+func (e *addressPair) tuple() conntrack.Tuple {
 	return conntrack.Tuple{
 		Src: conntrack.AddrFrom(e.local.Addr()), SrcPort: e.local.Port(), Proto: conntrack.ProtoUDP,
 		Dst: conntrack.AddrFrom(e.remote.Addr()), DstPort: e.remote.Port(),

@@ -10,81 +10,87 @@ import (
 
 // Ids of the options templates.
 const (
-	samplingOption   = 512 // Akvorado drops every flow of an exporter that doesn't tell its rate
+	samplingOption   = 512 // Akvorado drops all flows of an exporter without a sampling rate
 	interfaceOption  = 513
 	statisticsOption = 514
 )
 
-// option is a kind of option data records: its template and how one is filled.
+// option is one kind of option data record: its template and how a record is filled in.
 type option struct {
 	id     uint16
-	alone  bool          // a record takes a set of its own: nfdump 1.7.1 miscounts several
+	alone  bool          // each record is in a set of its own: nfdump 1.7.1 miscounts several
 	fields []optionField // the first is the scope
 }
 
-// optionField is one element of an options template and how a record fills it. It is
-// to options what field is to flows.
+// optionField is one element of an options template and how a record's value is written.
 type optionField struct {
 	element
 	put func(b []byte, d *optionData)
 }
 
-// optionData is what option data records tell. Each takes its part.
+// optionData holds the values of all kinds of option data records. Each kind uses some.
 type optionData struct {
-	domain uint32
-	link   flow.Interface
-	totals totals
+	domain     uint32
+	iface      flow.Interface
+	statistics statistics
 }
 
-// totals are what went to a collector so far, and what should have and did not.
-type totals struct {
+// statistics are the totals of what was sent to a collector, and of what was dropped.
+type statistics struct {
 	octets, messages, flows uint64
-	lost                    sum
+	dropped                 flowTotals
 }
 
 // options returns all kinds in order of their ids.
 func options(p Protocol) []option {
-	return []option{sampling(p), naming(p), statistics(p)}
+	return []option{samplingRate(p), interfaceNames(p), exportStatistics(p)}
 }
 
-// sampling tells the sampling interval of the whole exporter. The element is the
-// deprecated one, which all collectors read.
-func sampling(p Protocol) option {
+// samplingRate describes the sampling interval of the whole exporter: every packet is counted.
+// The element is the deprecated one, which all collectors read.
+func samplingRate(p Protocol) option {
 	return option{id: samplingOption, fields: []optionField{
 		domainScope(p),
-		{element{34, 4, "samplingInterval"}, func(b []byte, _ *optionData) { be.PutUint32(b, 1) }}, // every packet is counted
+		{element{34, 4, "samplingInterval"}, func(b []byte, _ *optionData) { be.PutUint32(b, 1) }},
 	}}
 }
 
-// naming tells what an ifIndex stands for. It is no scope: not all collectors look
-// there.
-func naming(p Protocol) option {
+// interfaceNames describes an interface. Its ifIndex is not a scope field, since not all
+// collectors read it there.
+func interfaceNames(p Protocol) option {
+	index := func(b []byte, d *optionData) { be.PutUint32(b, d.iface.Index) }
+	name := func(b []byte, d *optionData) { putText(b, d.iface.Name) }
+	description := func(b []byte, d *optionData) { putText(b, d.iface.Description) }
 	return option{id: interfaceOption, alone: true, fields: []optionField{
 		domainScope(p),
-		{element{10, 4, "ingressInterface"}, func(b []byte, d *optionData) { be.PutUint32(b, d.link.Index) }},
-		{element{82, 16, "interfaceName"}, func(b []byte, d *optionData) { putText(b, d.link.Name) }},
-		{element{83, 32, "interfaceDescription"}, func(b []byte, d *optionData) { putText(b, d.link.Description) }},
+		{element{10, 4, "ingressInterface"}, index},
+		{element{82, 16, "interfaceName"}, name},
+		{element{83, 32, "interfaceDescription"}, description},
 	}}
 }
 
-// statistics tell how the export goes.
-func statistics(p Protocol) option {
+// exportStatistics describes the totals of what was sent and dropped.
+func exportStatistics(p Protocol) option {
 	scope := domainScope(p)
 	if p == IPFIX {
 		scope.element = element{144, 4, "exportingProcessId"}
 	}
+	total := func(id uint16, name string, of func(*statistics) uint64) optionField {
+		put := func(b []byte, d *optionData) { be.PutUint64(b, of(&d.statistics)) }
+		return optionField{element{id, 8, name}, put}
+	}
 	return option{id: statisticsOption, fields: []optionField{
 		scope,
-		{element{40, 8, "exportedOctetTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.octets) }},
-		{element{41, 8, "exportedMessageTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.messages) }},
-		{element{42, 8, "exportedFlowRecordTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.flows) }},
-		{element{166, 8, "notSentFlowTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.lost.flows) }},
-		{element{167, 8, "notSentPacketTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.lost.packets) }},
-		{element{168, 8, "notSentOctetTotalCount"}, func(b []byte, d *optionData) { be.PutUint64(b, d.totals.lost.octets) }},
+		total(40, "exportedOctetTotalCount", func(s *statistics) uint64 { return s.octets }),
+		total(41, "exportedMessageTotalCount", func(s *statistics) uint64 { return s.messages }),
+		total(42, "exportedFlowRecordTotalCount", func(s *statistics) uint64 { return s.flows }),
+		total(166, "notSentFlowTotalCount", func(s *statistics) uint64 { return s.dropped.flows }),
+		total(167, "notSentPacketTotalCount", func(s *statistics) uint64 { return s.dropped.packets }),
+		total(168, "notSentOctetTotalCount", func(s *statistics) uint64 { return s.dropped.octets }),
 	}}
 }
 
-// domainScope is the exporter as a whole: NetFlow v9's scope "System", IPFIX's
+// domainScope returns the scope field for the whole exporter: NetFlow v9's "System", IPFIX's
 // observation domain.
 func domainScope(p Protocol) optionField {
 	e := element{149, 4, "observationDomainId"}
@@ -112,7 +118,7 @@ func (o *option) appendTemplate(b []byte, p Protocol) []byte {
 	return b
 }
 
-// size returns the octets of a record.
+// size returns the length of a record in octets.
 func (o *option) size() (n int) {
 	for _, f := range o.fields {
 		n += int(f.size)
@@ -128,8 +134,8 @@ func (o *option) put(b []byte, d *optionData) {
 	}
 }
 
-// putText fills b with as much of s as fits before a NUL, in whole characters that
-// can be printed.
+// putText fills b with as many whole characters of s as fit before a NUL. Unprintable ones
+// become question marks.
 func putText(b []byte, s string) {
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

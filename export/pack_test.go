@@ -23,7 +23,7 @@ func mixed(rnd *rand.Rand, n int, now int64) []flow.Record {
 
 // packPreamble begins a message with the preamble, and returns those ahead of it.
 func packPreamble(e *Encoder, now int64) (messages [][]byte) {
-	for !e.AddPreamble(now) {
+	for !e.AddTemplates(now) {
 		messages = append(messages, slices.Clone(e.Finish(now)))
 	}
 	return messages

@@ -7,32 +7,32 @@ import (
 )
 
 const (
-	headers4   = 20 + 8          // IPv4 and UDP
-	headers6   = 40 + 8          // IPv6 and UDP
-	everyLink4 = 576 - headers4  // what every host takes whole (RFC 1122, section 3.3.2)
-	everyLink6 = 1280 - headers6 // what every link carries (RFC 8200, section 5)
-	trialTime  = 2 * time.Second // no answer after this long is a good answer
+	headers4    = 20 + 8          // IPv4 and UDP
+	headers6    = 40 + 8          // IPv6 and UDP
+	minPayload4 = 576 - headers4  // every host accepts it whole (RFC 1122, section 3.3.2)
+	minPayload6 = 1280 - headers6 // every link carries it (RFC 8200, section 5)
+	trialTime   = 2 * time.Second // after so long without an ICMP error, a trial has succeeded
 )
 
-// path learns how large datagrams may be, which RFC 7011, section 10.3.3, wants
-// to get through whole, and has no record pay for it.
+// path discovers how large datagrams may be without fragmentation, which RFC 7011, section
+// 10.3.3, demands, and loses no record by it.
 //
-// By IPv6 they are never larger than every link carries. By IPv4 they may be broken
-// on the way, but one: the first that is larger than any before must stay whole, and
-// a copy of it is kept. Where a link refuses it, the kernel learns from the answer
-// what gets through, and the copy is sent again.
+// IPv6 datagrams are never larger than every link carries. IPv4 datagrams may be fragmented,
+// except for a trial: the first datagram that is larger than any before must not be, and a copy
+// of it is kept. If a link refuses it, the kernel learns the path MTU from the ICMP error, and
+// the copy is sent again.
 type path struct {
-	most    int    // octets that were asked for
-	proven  int    // so many got through whole
-	trial   []byte // a copy of what is being tried; empty: nothing
-	verdict int64  // when that is known to have got through, monotonic
+	configured int    // limit of the configuration, octets
+	proven     int    // the largest datagram that arrived unfragmented, octets
+	trial      []byte // a copy of the datagram on trial; empty: there is none
+	trialEnd   int64  // when the trial has succeeded, monotonic
 }
 
-// measure has messages be as large as may be now.
-func (c *Collector) measure() {
-	limit := c.path.most
+// updateLimit sets the limit of messages by the path MTU that the kernel knows now.
+func (c *Collector) updateLimit() {
+	limit := c.path.configured
 	if c.socket.v6() {
-		limit = min(limit, everyLink6)
+		limit = min(limit, minPayload6)
 	} else if mtu, err := c.socket.mtu(); err == nil {
 		limit = min(limit, mtu-headers4)
 	}
@@ -41,39 +41,39 @@ func (c *Collector) measure() {
 	c.Stats.Limit.Store(uint64(limit))
 }
 
-// mayTry reports whether the message, of records alone, is one to learn from.
-// Templates are too important: without them no record can be read.
-func (p *path) mayTry(size int) bool {
-	return size > max(p.proven, everyLink4) && len(p.trial) == 0
+// worthTrying reports whether a message of size octets, without templates, is to be put on trial.
+// Templates never are: without them the collector can't read any record.
+func (p *path) worthTrying(size int) bool {
+	return size > max(p.proven, minPayload4) && len(p.trial) == 0
 }
 
-// try sends the message, which must stay whole.
-func (c *Collector) try(now conntrack.Timestamp) error {
-	if err := c.socket.breakable(false); err != nil {
+// sendUnfragmented puts the message on trial: it is sent so that no link may fragment it.
+func (c *Collector) sendUnfragmented(now conntrack.Timestamp) error {
+	if err := c.socket.allowFragments(false); err != nil {
 		return err
 	}
 	err := c.socket.send(c.message)
-	if failed := c.socket.breakable(true); err == nil {
+	if failed := c.socket.allowFragments(true); err == nil {
 		err = failed
 	}
 	if err == nil {
 		c.path.trial = append(c.path.trial[:0], c.message...)
-		c.path.verdict = now.Mono + int64(trialTime)
+		c.path.trialEnd = now.Mono + int64(trialTime)
 	}
 	return err
 }
 
-// judge ends a trial.
-func (c *Collector) judge() {
+// endTrial ends a trial. If the datagram was too large, its copy is sent in fragments.
+func (c *Collector) endTrial() {
 	p := &c.path
 	if len(p.trial) == 0 {
 		return
 	}
 	if mtu, err := c.socket.mtu(); err == nil && len(p.trial)+headers4 > mtu {
 		c.Stats.TooLarge.Add(1)
-		c.measure()
+		c.updateLimit()
 		err := c.socket.send(p.trial)
-		if isICMPError(err) { // to another datagram
+		if isICMPError(err) { // of another datagram
 			err = c.socket.send(p.trial)
 		}
 		if err == nil {

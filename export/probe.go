@@ -50,6 +50,6 @@ func ProbeCollector(ctx context.Context, t CollectorConfig, clock conntrack.Cloc
 func (t *CollectorConfig) noRecords(now int64) []byte {
 	e := NewEncoder(t.Protocol, 0, DefaultMessageSize, RecordOptions{})
 	e.begin(now)
-	e.addPiece(&e.preamble.fixed[0])
+	e.addMetaRecord(&e.templateSet.fixed[0])
 	return e.Finish(now)
 }

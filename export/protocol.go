@@ -30,15 +30,16 @@ func (p Protocol) String() string {
 	return "ipfix"
 }
 
-// Set ids of templates and options templates.
-func (p Protocol) templateSet() uint16 {
+// templateSetID returns the id of sets of templates.
+func (p Protocol) templateSetID() uint16 {
 	if p == NetFlow9 {
 		return 0
 	}
 	return 2
 }
 
-func (p Protocol) optionsTemplateSet() uint16 {
+// optionsTemplateSetID returns the id of sets of options templates.
+func (p Protocol) optionsTemplateSetID() uint16 {
 	if p == NetFlow9 {
 		return 1
 	}

@@ -1,24 +1,24 @@
 package export
 
-// RecordOptions is what is exported only where it is asked for.
+// RecordOptions selects records and fields that are exported only on request.
 type RecordOptions struct {
-	Biflow    bool // one record for both directions (RFC 5103); IPFIX alone can
-	NATEvents bool // records of translations that begin and end (RFC 8158)
-	FlowID    bool // IPFIX alone: to nfdump, the element means something else in v9
+	Biflow    bool // one record for both directions (RFC 5103); IPFIX only
+	NATEvents bool // records of translations that begin or end (RFC 8158)
+	FlowID    bool // IPFIX only: nfdump takes the element for another one in v9
 	VLAN      bool
 	MAC       bool
 	Zone      bool
 }
 
-// of returns what of it p can say.
-func (o RecordOptions) of(p Protocol) RecordOptions {
+// supportedBy returns the options that p supports.
+func (o RecordOptions) supportedBy(p Protocol) RecordOptions {
 	if p == NetFlow9 {
 		o.Biflow, o.FlowID = false, false
 	}
 	return o
 }
 
-// fields are those at the end of each flow record.
+// fields returns the fields at the end of each flow record.
 func (o RecordOptions) fields() (all []field) {
 	if o.FlowID {
 		all = append(all, field{element{148, 8, "flowId"}, flowID})

@@ -160,7 +160,7 @@ func moved(p Protocol, o RecordOptions, pairs []flow.Pair) (flows []decode.Flow)
 				continue
 			}
 			f := wantFlow(p, uint32(p), r)
-			if o.of(p).Biflow {
+			if o.supportedBy(p).Biflow {
 				f.Template += templateCount
 				if f.BiflowDirection = wantOctet(239, r); d == 1 {
 					f = answering(f)
@@ -290,8 +290,8 @@ func TestLargestRecord(t *testing.T) {
 				t.Errorf("%s: template %d makes a message of %d octets", p, e.templates[i].id, n)
 			}
 		}
-		for i := range e.preamble.fixed {
-			if n := len(e.preamble.fixed[i].octets) + p.headerLen() + setHeaderLen + 3; n > minMessage {
+		for i := range e.templateSet.fixed {
+			if n := len(e.templateSet.fixed[i].octets) + p.headerLen() + setHeaderLen + 3; n > minMessage {
 				t.Errorf("%s: piece %d makes a message of %d octets", p, i, n)
 			}
 		}

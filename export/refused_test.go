@@ -26,7 +26,7 @@ func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 		}
 		r := sample(0, clock.at.Wall)
 		exportNow(c, &r)
-		c.finish(clock.now())
+		c.send(clock.now())
 	}
 	return sent
 }
@@ -52,7 +52,7 @@ func TestRefused(t *testing.T) {
 		back := listen(t, away.address().String())
 		r := sample(0, clock.at.Wall)
 		exportNow(c, &r)
-		c.finish(clock.now())
+		c.send(clock.now())
 		if b, _ := back.receive(t); !slices.Contains(setIDs(t, b), firstTemplate) {
 			t.Errorf("%s: the first datagram has sets %v", p, setIDs(t, b))
 		}
@@ -112,7 +112,7 @@ func TestBrokenSocket(t *testing.T) {
 			t.Errorf("%s: %d errors, %d unsent", p, s.SendErrors.Load(), s.Dropped.Load())
 		}
 		awaitSearch(t, c)
-		drive(t, e, clock, searchPatience+time.Second)
+		drive(t, e, clock, resultInterval+time.Second)
 		if b, from := l.receive(t); !hasTemplates(t, p, b) || from != c.socket.local {
 			t.Errorf("%s: sets %v from %v", p, setIDs(t, b), from)
 		}
@@ -133,7 +133,7 @@ func TestPendingOnNewSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		exportNow(c, &r)
-		c.finish(clock.now())
+		c.send(clock.now())
 		for _, b := range l.receiveAll(t, c) {
 			t.Logf("%s: sets %v", p, setIDs(t, b))
 		}

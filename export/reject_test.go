@@ -62,7 +62,7 @@ func TestNoRoute(t *testing.T) {
 			}
 			r := sample(0, clock.at.Wall)
 			exportNow(c, &r)
-			c.finish(clock.now())
+			c.send(clock.now())
 			if s := &c.Stats; s.SendErrors.Load() == 0 || s.LostFlows.Load() != 1 || s.Refused.Load() != 0 || !c.broken {
 				t.Errorf("%d errors, %d lost, %d refused, another socket is wanted: %v", s.SendErrors.Load(), s.LostFlows.Load(), s.Refused.Load(), c.broken)
 			}

@@ -105,8 +105,8 @@ func TestPreambleSets(t *testing.T) {
 			for _, s := range sets {
 				ids = append(ids, s.id)
 			}
-			option := p.optionsTemplateSet()
-			if want := []uint16{p.templateSet(), option, 512, option, option, 514}; !slices.Equal(ids, want) {
+			option := p.optionsTemplateSetID()
+			if want := []uint16{p.templateSetID(), option, 512, option, option, 514}; !slices.Equal(ids, want) {
 				t.Fatalf("sets %v, want %v", ids, want)
 			}
 			for _, i := range []int{1, 3, 4} {
@@ -163,9 +163,9 @@ func checkSets(t *testing.T, m rawMessage) {
 	count := 0
 	for i, s := range m.sets {
 		switch s.id {
-		case m.protocol.templateSet():
+		case m.protocol.templateSetID():
 			count += len(templatesIn(s))
-		case m.protocol.optionsTemplateSet():
+		case m.protocol.optionsTemplateSetID():
 			count++
 		default:
 			n, padding := recordsIn(m.protocol, s)

@@ -11,49 +11,52 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// sendBuffer holds what a dump brings at once while a slow link sends it: the kernel
-// doubles it and counts some 2300 octets for each datagram of 1400.
+// sendBuffer has room for the datagrams of a whole dump while a slow link sends them. The kernel
+// doubles it, and charges some 2300 octets for a datagram of 1400.
 const sendBuffer = 4 << 20
 
-// socket is a connected UDP socket. It never waits: a full buffer is an error. Its
-// calls allocate nothing, hence the functions that are bound once.
+// socket is a connected UDP socket. It never blocks: a full buffer is an error. The bound
+// functions exist so that its calls don't allocate.
 type socket struct {
-	ends
-	reroute reroute
-	conn    *net.UDPConn
-	raw     syscall.RawConn
+	addressPair
+	sourceQuery sourceQuery
+	conn        *net.UDPConn
+	raw         syscall.RawConn
 
 	octets []byte     // to send
 	value  int        // of an option
-	source netip.Addr // that a new one would have
+	source netip.Addr // that a new socket would send from
 	err    error      // of the last call
 
 	errors errorQueue
 
-	sendBound                                      func(fd uintptr) bool
-	mtuBound, breakableBound, askBound, errorBound func(fd uintptr)
+	sendBound                                                   func(fd uintptr) bool
+	mtuBound, allowFragmentsBound, querySourceBound, errorBound func(fd uintptr)
 }
 
-// ends are the addresses of a connection.
-type ends struct{ local, remote netip.AddrPort }
+// addressPair holds the two addresses of a connection, without zones.
+type addressPair struct{ local, remote netip.AddrPort }
 
 func newSocket(conn *net.UDPConn) (*socket, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{conn: conn, raw: raw, ends: ends{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())}}
-	s.sendBound, s.mtuBound, s.breakableBound, s.askBound = s.sendCall, s.mtuCall, s.breakableCall, s.askCall
-	s.errorBound = s.errors.read
-	s.reroute = newReroute(&s.ends)
+	s := &socket{
+		conn: conn, raw: raw,
+		addressPair: addressPair{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())},
+	}
+	s.sendBound, s.mtuBound, s.errorBound = s.sendCall, s.mtuCall, s.errors.read
+	s.allowFragmentsBound, s.querySourceBound = s.allowFragmentsCall, s.querySourceCall
+	s.sourceQuery = newSourceQuery(&s.addressPair)
 	if err := errors.Join(raw.Control(prepare), reportICMP(raw, s.v6())); err != nil {
 		return nil, err
 	}
-	return s, s.breakable(true)
+	return s, s.allowFragments(true)
 }
 
-// prepare gives a socket its send buffer, or without CAP_NET_ADMIN as much of it as
-// the system grants (net.core.wmem_max). It does without what it can't have.
+// prepare sets the size of the send buffer; without CAP_NET_ADMIN net.core.wmem_max limits it.
+// An error leaves the default.
 func prepare(fd uintptr) {
 	if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
@@ -64,17 +67,20 @@ func unmapped(a net.Addr) netip.AddrPort {
 	return withoutZone(a.(*net.UDPAddr).AddrPort())
 }
 
-// withoutZone is an address as conntrack has it.
+// withoutZone returns an address as conntrack has it.
 func withoutZone(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// are reports whether t, of UDP, is the connection between these ends.
-func (e *ends) are(t *conntrack.Tuple) bool { return t.SrcPort == e.local.Port() && e.join(t) }
+// matches reports whether t, a tuple of UDP, has these addresses and ports.
+func (a *addressPair) matches(t *conntrack.Tuple) bool {
+	return t.SrcPort == a.local.Port() && a.matchesAnyPort(t)
+}
 
-// join reports whether t, of UDP, is one between these ends from any port.
-func (e *ends) join(t *conntrack.Tuple) bool {
-	return t.DstPort == e.remote.Port() && t.Dst.Netip() == e.remote.Addr() && t.Src.Netip() == e.local.Addr()
+// matchesAnyPort is matches for any source port.
+func (a *addressPair) matchesAnyPort(t *conntrack.Tuple) bool {
+	return t.DstPort == a.remote.Port() && t.Dst.Netip() == a.remote.Addr() &&
+		t.Src.Netip() == a.local.Addr()
 }
 
 func (s *socket) v6() bool { return s.remote.Addr().Is6() }
@@ -93,8 +99,8 @@ func (s *socket) sendCall(fd uintptr) bool {
 	return true
 }
 
-// mtu returns how large an IPv4 packet gets to the other end whole, as far as the
-// kernel knows: from the route, its interface, and from what was refused on the way.
+// mtu returns the path MTU of IPv4, as far as the kernel knows it: from the route, its interface,
+// and ICMP errors.
 func (s *socket) mtu() (int, error) {
 	if err := s.raw.Control(s.mtuBound); err != nil {
 		return 0, err
@@ -106,21 +112,21 @@ func (s *socket) mtuCall(fd uintptr) {
 	s.value, s.err = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU)
 }
 
-// breakable says whether links on the way may break IPv4 datagrams into fragments.
-// Of IPv6 ones they never do.
-func (s *socket) breakable(may bool) error {
+// allowFragments sets whether links on the path may fragment IPv4 datagrams. IPv6 ones they
+// never do.
+func (s *socket) allowFragments(may bool) error {
 	if s.v6() {
 		return nil
 	}
 	if s.value = unix.IP_PMTUDISC_DO; may {
 		s.value = unix.IP_PMTUDISC_DONT
 	}
-	if err := s.raw.Control(s.breakableBound); err != nil {
+	if err := s.raw.Control(s.allowFragmentsBound); err != nil {
 		return err
 	}
 	return s.err
 }
 
-func (s *socket) breakableCall(fd uintptr) {
+func (s *socket) allowFragmentsCall(fd uintptr) {
 	s.err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, s.value)
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// firstTemplate is the id of the first flow template. The others follow by what
-// they describe, so that a record finds its own without a search.
+// firstTemplate is the id of the first flow template. The id of another is firstTemplate plus the
+// bits of what it describes.
 const firstTemplate = 256
 
-// Bits of a flow template's place behind firstTemplate.
+// The bits of what a flow template describes.
 const (
 	translatedBit = 1 << iota
 	icmpBit
@@ -22,17 +22,17 @@ const (
 type template struct {
 	id      uint16
 	fields  []field
-	reverse []field // of the other direction, behind the others
+	reverse []field // of the other direction, after fields
 
-	size              int   // of a record, octets
-	runs, reverseRuns []run // where in an image its values are
+	size                int    // of a record, octets
+	spans, reverseSpans []span // where in a scratch its values are
 }
 
 // templates returns the flow templates in order of their ids.
 func templates(p Protocol, o RecordOptions) []template {
 	all := make([]template, 0, templateCount)
 	for kind := range templateCount {
-		all = append(all, newTemplate(p, kind, o.of(p)))
+		all = append(all, newTemplate(p, kind, o.supportedBy(p)))
 	}
 	return all
 }
@@ -60,16 +60,16 @@ func newTemplate(p Protocol, kind int, o RecordOptions) template {
 	return t
 }
 
-// measure adds up the size of a record, and what it takes of an image.
+// measure computes size and spans.
 func (t *template) measure() {
-	t.runs, t.reverseRuns = runsOf(t.fields), runsOf(t.reverse)
+	t.spans, t.reverseSpans = spansOf(t.fields), spansOf(t.reverse)
 	t.size = 0
 	for _, f := range slices.Concat(t.fields, t.reverse) {
 		t.size += int(f.size)
 	}
 }
 
-// kindOf returns the place of the template that describes r.
+// kindOf returns the index in Encoder.templates of the template that describes r.
 func kindOf(r *flow.Record) int {
 	if r.NAT != 0 {
 		if r.IsIPv6() {

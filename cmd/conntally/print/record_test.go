@@ -46,7 +46,7 @@ func decoded(t *testing.T, r *flow.Record) decode.Message {
 	t.Helper()
 	optional := export.RecordOptions{NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
 	e := export.NewEncoder(export.IPFIX, 1, 9000, optional)
-	e.AddPreamble(r.End)
+	e.AddTemplates(r.End)
 	if !e.Add(r, r.End) {
 		t.Fatal("no room")
 	}

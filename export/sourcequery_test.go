@@ -89,8 +89,8 @@ func (u *uplinks) do(n *lab.Namespace, f func() error) {
 // preamble sends one, and reports whether the collector wants another socket then.
 func (u *uplinks) preamble(c *Collector, clock *fakeClock) bool {
 	u.t.Helper()
-	clock.advance(preambleInterval)
-	u.do(u.router, func() error { c.begin(clock.now()); c.finish(clock.now()); return nil })
+	clock.advance(templateInterval)
+	u.do(u.router, func() error { c.beginMessage(clock.now()); c.send(clock.now()); return nil })
 	return c.broken
 }
 
@@ -114,7 +114,7 @@ func TestFailover(t *testing.T) {
 
 			u.ip(u.router, "route delete default via "+f.via0)
 			u.do(u.router, func() error {
-				if c.socket.rerouted() {
+				if c.socket.sourceChanged() {
 					t.Error("another socket is wanted, though there is no way at all")
 				}
 				return nil

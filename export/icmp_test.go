@@ -28,7 +28,7 @@ func TestSilentHost(t *testing.T) {
 				r := sample(0, clock.at.Wall)
 				for range 3 {
 					exportNow(c, &r)
-					c.finish(clock.now())
+					c.send(clock.now())
 				}
 				for deadline := time.Now().Add(patience); c.Stats.LostFlows.Load() < 3; time.Sleep(10 * time.Millisecond) {
 					_ = c.Failure(clock.now())
@@ -69,13 +69,13 @@ func TestClosedWhileDialling(t *testing.T) {
 	}
 	c := NewCollector(CollectorConfig{Address: "127.0.0.1:9", Protocol: IPFIX}, clock.now)
 	ended := false
-	c.search.underWay, c.search.end = true, func() { ended = true }
+	c.redialer.dialing, c.redialer.cancel = true, func() { ended = true }
 	e := &Exporter{Collectors: []*Collector{c}}
 	e.Replace(nil, clock.now())
 	if !ended {
 		t.Error("the search goes on")
 	}
-	c.search.found <- found{conn: conn}
+	c.redialer.results <- dialResult{conn: conn}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if err := conn.SetDeadline(time.Time{}); errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
 			return
