@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/cmd/conntally/config"
@@ -56,14 +53,4 @@ func requirements(c *config.Config, file string) check.Requirements {
 	}
 	w.Collectors = probe.Targets(c)
 	return w
-}
-
-// colourful tells a terminal whose user wants colours (no-color.org).
-func colourful(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/conntally/conntally/cmd/conntally/top"
 )
 
 // choices are what may stand for a value; any other is free.
@@ -15,6 +17,8 @@ var choices = map[string][]string{
 	"--protocol":  {"ipfix", "netflow9"},
 	"--nat":       {"endpoints", "wire"},
 	"--log-level": {"debug", "info", "warn", "error"},
+	"--by":        top.Views(),
+	"--sort":      top.Sorts(),
 }
 
 func (f *describedFlag) isFile() bool  { return f.value == "FILE" }
@@ -142,6 +146,10 @@ func TestCompletedValuesAreValid(t *testing.T) {
 }
 
 func tryFlag(name, value string) error {
+	if name == "--by" || name == "--sort" {
+		_, _, err := parseTop([]string{name, value}, new(bytes.Buffer))
+		return err
+	}
 	_, _, err := loadConfig([]string{name, value}, new(bytes.Buffer))
 	return err
 }
@@ -159,6 +167,9 @@ var completions = []struct {
 	{"conntally run --track --nat w", "wire"},
 	{"conntally run --active-timeout ", ""},
 	{"conntally version ", ""},
+	{"conntally top --by ", "device destination connection port"},
+	{"conntally top --sort t", "total"},
+	{"conntally devices --", "--json --socket"},
 }
 
 func TestBashCompletes(t *testing.T) {

@@ -37,6 +37,10 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "[flags]", "read conntrack and export flows; without a collector, print them", runRun},
+		{"top", "[flags]", "what moves now, by device, destination, connection or port", runTop},
+		{"status", "[flags]", "what the running service does, and what is wrong", runStatus},
+		{"devices", "[flags]", "what each device has moved", runDevices},
+		{"flows", "[flags]", "the open connections, the fastest first", runFlows},
 		{"check", "[flags]", "is this machine ready?", runCheck},
 		{"listen", "[flags]", "a small collector: print the flows that arrive", runListen},
 		{"demo", "[flags]", "show it at work on a router made of namespaces", runDemo},

@@ -149,6 +149,15 @@ prints the flows.
 It takes the capability CAP_NET_ADMIN.
 .B conntally check
 shows what a machine lacks, and which command fixes it.
+.BR "conntally top" ,
+.BR status ,
+.B devices
+and
+.B flows
+ask the running service over its control socket; docs/control.md describes the
+keys of
+.B top
+and all JSON objects.
 .SH COMMANDS
 `
 
@@ -176,10 +185,20 @@ Where
 records what it has exported, so that a restart counts nothing twice, unless the configuration says where.
 .TP
 .B NO_COLOR
-If it is not empty,
-.B conntally check
-prints no colours.
+If it is not empty, no command prints colours.
+.TP
+.B TERM
+If it is dumb,
+.B conntally top
+prints plain rows.
+.TP
+.B RUNTIME_DIRECTORY
+The directory of the control socket, in place of /run/conntally.
 .SH FILES
+.TP
+.I /run/conntally/control.sock
+What the service answers questions at: HTTP and JSON, read only. It belongs to
+the user and the group of the service.
 .TP
 .I /etc/conntally.toml
 What the service reads. All keys are described in
@@ -194,6 +213,9 @@ Print flows as they end or go idle, and long ones every minute.
 .TP
 .B sudo conntally run \-\-collector 192.0.2.10:2055
 Export by IPFIX.
+.TP
+.B conntally top \-\-by destination
+Watch where traffic goes now.
 .SH SEE ALSO
 .BR conntrack (8),
 .BR nft (8),

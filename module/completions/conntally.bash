@@ -11,11 +11,21 @@ _conntally() {
 	--log-level) words='debug info warn error' ;;
 	--nat) words='endpoints wire' ;;
 	--protocol) words='ipfix netflow9' ;;
-	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --address) ;;
+	--by) words='device destination connection port' ;;
+	--socket)
+		compopt -o default
+		return
+		;;
+	--sort) words='total up down connections' ;;
+	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --n | --device | --limit | --address) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
-		1,*) words='run check listen demo collector-config version' ;;
+		1,*) words='run top status devices flows check listen demo collector-config version' ;;
 		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --log-level --metrics --nat --poll-interval --protocol --track' ;;
+		*,top) words='--by --json --n --once --socket --sort' ;;
+		*,status) words='--json --socket' ;;
+		*,devices) words='--json --socket' ;;
+		*,flows) words='--device --json --limit --socket' ;;
 		*,check) words='--config --json' ;;
 		*,listen) words='--address --json' ;;
 		*,demo) words='--protocol' ;;

@@ -3,6 +3,10 @@
 
 local -a commands=(
 	'run:read conntrack and export flows; without a collector, print them'
+	'top:what moves now, by device, destination, connection or port'
+	'status:what the running service does, and what is wrong'
+	'devices:what each device has moved'
+	'flows:the open connections, the fastest first'
 	'check:is this machine ready?'
 	'listen:a small collector: print the flows that arrive'
 	'demo:show it at work on a router made of namespaces'
@@ -29,6 +33,32 @@ run)
 		'--poll-interval[read the counters every DURATION (default 10s, or a shorter timeout)]:DURATION:()' \
 		'--protocol[PROTOCOL to all collectors\: ipfix or netflow9 (default ipfix)]:PROTOCOL:(ipfix netflow9)' \
 		'--track[turn connection tracking on where no firewall rule does]'
+	;;
+top)
+	_arguments \
+		'--by[rows are each a KIND\: device, destination, connection, port (default device)]:KIND:(device destination connection port)' \
+		'--json[print one JSON object per refresh]' \
+		'--n[at most N rows (default 20 where they are printed, all as JSON) (default 0)]:N:()' \
+		'--once[print once, after 2 s, and end]' \
+		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files' \
+		'--sort[sort by ORDER\: total, up, down, connections (default total)]:ORDER:(total up down connections)'
+	;;
+status)
+	_arguments \
+		'--json[print one JSON object]' \
+		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files'
+	;;
+devices)
+	_arguments \
+		'--json[print one JSON array]' \
+		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files'
+	;;
+flows)
+	_arguments \
+		'--device[only those of the device with this NAME, address or MAC]:NAME:()' \
+		'--json[print one JSON object]' \
+		'--limit[at most N connections, up to 10000 (default 1000)]:N:()' \
+		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files'
 	;;
 check)
 	_arguments \

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"github.com/conntally/conntally/cmd/internal/text"
 )
 
 // Columns of a terminal. A command is printed below the text with little indentation, so
@@ -27,8 +29,8 @@ func Print(w io.Writer, results []Result, colour bool) {
 			status = style(r.Status) + status + unstyled
 		}
 		indent := strings.Repeat(" ", textColumn)
-		text := strings.Join(wrap(r.Text, width-textColumn), "\n"+indent)
-		fmt.Fprintf(w, "%s  %-*s  %s\n", status, nameWidth, r.Name, text)
+		lines := strings.Join(text.Wrap(strings.Map(harmless, r.Text), width-textColumn), "\n"+indent)
+		fmt.Fprintf(w, "%s  %-*s  %s\n", status, nameWidth, r.Name, lines)
 		if r.Fix != "" {
 			fmt.Fprintf(w, "%*s%s%s\n", fixColumn, "", fixLabel, fold(r.Fix))
 		}
@@ -76,27 +78,6 @@ func style(s Status) string {
 }
 
 const unstyled = "\x1b[0m"
-
-// wrap breaks text into lines of at most limit characters: between words, and inside a
-// word that is longer than a line. Control characters are replaced.
-func wrap(text string, limit int) (lines []string) {
-	line := []rune{}
-	for _, word := range strings.Fields(strings.Map(harmless, text)) {
-		w := []rune(word)
-		if len(line) > 0 && len(line)+1+len(w) <= limit {
-			line = append(append(line, ' '), w...)
-			continue
-		}
-		if len(line) > 0 {
-			lines = append(lines, string(line))
-		}
-		for ; len(w) > limit; w = w[limit:] {
-			lines = append(lines, string(w[:limit]))
-		}
-		line = w
-	}
-	return append(lines, string(line))
-}
 
 // harmless replaces all but printable ASCII: a program may have any name.
 func harmless(r rune) rune {

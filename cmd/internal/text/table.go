@@ -1,6 +1,7 @@
 package text
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -13,17 +14,23 @@ type Column struct {
 	Least int  // columns of the terminal that it takes at least
 	// Flexible: it is cut where lines are too long. All others never are.
 	Flexible bool
+	// Comfort is what a flexible column keeps as long as there is an optional one to leave
+	// out; 0 is 14.
+	Comfort int
 	// Middle: what is cut is cut in the middle.
 	Middle bool
-	// Optional: it is left out where the flexible ones would become too narrow. Of several
-	// the last goes first.
-	Optional bool
+	// Optional columns, above 0, are left out where the flexible ones would become too
+	// narrow; those with the largest number first.
+	Optional int
 }
 
 // Table lays out rows in columns. Make one with its Columns, then Add rows.
 type Table struct {
 	Columns []Column
 	Rows    [][]string
+	// Fill makes the flexible columns fill the line, whatever is in them: a page that is
+	// refreshed stands still.
+	Fill bool
 }
 
 // gap separates two columns.
@@ -68,18 +75,25 @@ const (
 // widths returns the width of each column; -1 for one that is left out.
 func (t *Table) widths(columns int) []int {
 	widths := t.natural()
-	if columns <= 0 {
-		return widths
-	}
-	for i := len(t.Columns) - 1; i >= 0; i-- {
-		if tried := t.shrink(slices.Clone(widths), columns, comfortable); total(tried) <= columns {
-			return tried
+	for columns > 0 {
+		last := -1
+		for i, c := range t.Columns {
+			if c.Optional > 0 && widths[i] >= 0 && (last < 0 || c.Optional > t.Columns[last].Optional) {
+				last = i
+			}
 		}
-		if t.Columns[i].Optional {
-			widths[i] = -1
+		if last < 0 {
+			return t.grow(t.shrink(widths, columns, func(Column) int { return minimum }), columns)
 		}
+		tried := t.shrink(slices.Clone(widths), columns, func(c Column) int {
+			return cmp.Or(c.Comfort, comfortable)
+		})
+		if total(tried) <= columns {
+			return t.grow(tried, columns)
+		}
+		widths[last] = -1
 	}
-	return t.shrink(widths, columns, minimum)
+	return widths
 }
 
 // natural returns the widths that need no cutting.
@@ -87,6 +101,10 @@ func (t *Table) natural() []int {
 	widths := make([]int, len(t.Columns))
 	for i, c := range t.Columns {
 		widths[i] = max(Width(c.Head), c.Least)
+		if c.Flexible && t.Fill {
+			widths[i] = cmp.Or(c.Comfort, comfortable) // its head is cut like its values
+			continue
+		}
 		for _, row := range t.Rows {
 			widths[i] = max(widths[i], Width(Clean(row[i])))
 		}
@@ -96,11 +114,11 @@ func (t *Table) natural() []int {
 
 // shrink takes columns from the widest flexible one until the line fits, or until all have
 // the least width.
-func (t *Table) shrink(widths []int, columns, least int) []int {
+func (t *Table) shrink(widths []int, columns int, least func(Column) int) []int {
 	for total(widths) > columns {
 		widest := -1
 		for i, c := range t.Columns {
-			if c.Flexible && widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
+			if c.Flexible && widths[i] > least(c) && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
@@ -108,6 +126,22 @@ func (t *Table) shrink(widths []int, columns, least int) []int {
 			break
 		}
 		widths[widest]--
+	}
+	return widths
+}
+
+// grow gives the rest of the line to the flexible columns, if they are to fill it.
+func (t *Table) grow(widths []int, columns int) []int {
+	for t.Fill {
+		before := total(widths)
+		for i, c := range t.Columns {
+			if c.Flexible && widths[i] >= 0 && total(widths) < columns {
+				widths[i]++
+			}
+		}
+		if total(widths) == before {
+			break
+		}
 	}
 	return widths
 }

@@ -54,6 +54,8 @@ func Duration(d time.Duration) string {
 	switch d = max(d, 0).Round(time.Second); {
 	case d < time.Minute:
 		return strconv.Itoa(int(d/time.Second)) + "s"
+	case d >= 10*time.Minute && d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + "m"
 	case d < time.Hour:
 		return pair(d/time.Minute, d%time.Minute/time.Second, "ms")
 	case d < 24*time.Hour:
@@ -144,13 +146,7 @@ func Cut(s string, columns int) string {
 	if Width(s) <= columns {
 		return s
 	}
-	room := columns - 1
-	for i, r := range s {
-		if room -= runeWidth(r); room < 0 {
-			return s[:i] + "…"
-		}
-	}
-	return s
+	return prefix(s, columns-1) + "…"
 }
 
 // CutMiddle is Cut for endpoints: it leaves out what is in the middle, of which more than
@@ -172,4 +168,35 @@ func Pad(s string, columns int, right bool) string {
 		return space + s
 	}
 	return s + space
+}
+
+// Wrap breaks Clean(s) into lines of at most the given number of columns, 2 at least: between
+// words, and inside a word that is longer than a line.
+func Wrap(s string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(Clean(s)) {
+		if line != "" && Width(line)+1+Width(word) <= columns {
+			line += " " + word
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		for Width(word) > columns {
+			part := prefix(word, columns)
+			lines, word = append(lines, part), word[len(part):]
+		}
+		line = word
+	}
+	return append(lines, line)
+}
+
+// prefix returns as much of s as fits.
+func prefix(s string, columns int) string {
+	for i, r := range s {
+		if columns -= runeWidth(r); columns < 0 {
+			return s[:i]
+		}
+	}
+	return s
 }

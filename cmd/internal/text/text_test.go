@@ -37,7 +37,7 @@ func TestRatesFitTheirColumns(t *testing.T) {
 func TestDurationsFitTheirColumns(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0s", 0: "0s", 9 * time.Second: "9s", 65 * time.Second: "1m05s",
-		59*time.Minute + 59600*time.Millisecond: "1h00m", 187 * time.Minute: "3h07m",
+		59*time.Minute + 59600*time.Millisecond: "1h00m", 50 * time.Minute: "50m", 187 * time.Minute: "3h07m",
 		300 * time.Hour: "12d", math.MaxInt64: "106751d",
 	} {
 		if got := Duration(d); got != want {
@@ -75,6 +75,19 @@ func TestCutFitsAnyNameIntoItsColumns(t *testing.T) {
 	}
 }
 
+func TestWrapBreaksBetweenWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                         "",
+		"one two  three":           "one two|three",
+		"a verylongwordindeed end": "a|verylong|wordinde|ed end",
+		"冷蔵庫冷蔵庫":                   "冷蔵庫冷|蔵庫",
+	} {
+		if got := strings.Join(Wrap(in, 8), "|"); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzCut(f *testing.F) {
 	f.Add("smart-tv", 5)
 	f.Add("冷蔵庫\x1b[2J", 4)
@@ -103,7 +116,7 @@ func testTable() *Table {
 		{Head: "NAME", Flexible: true},
 		{Head: "UP", Right: true, Least: 8},
 		{Head: "DESTINATION", Flexible: true, Middle: true},
-		{Head: "VENDOR", Optional: true},
+		{Head: "VENDOR", Optional: 1},
 	}}
 	t.Add("smart-tv", "1.2 GB", "198.51.100.20", "Example Electronics")
 	t.Add("a notebook with a long name", "3 kB", "[2001:db8:77::1234:5678]:443", "-")
@@ -142,5 +155,18 @@ a n…      3 kB  [2…3
 				t.Errorf("%d columns for %d: %q", Width(line), columns, line)
 			}
 		}
+	}
+}
+
+// TestFilledTableStandsStill: its columns don't move with what is in the flexible ones.
+func TestFilledTableStandsStill(t *testing.T) {
+	table := testTable()
+	table.Fill = true
+	for range 2 {
+		want := "NAME                            UP  DESTINATION              VENDOR"
+		if got := table.Lines(80)[0]; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		table.Add(strings.Repeat("x", 50), "1 B", strings.Repeat("y", 50), "-")
 	}
 }

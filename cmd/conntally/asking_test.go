@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/conntally/control/controltest"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
+)
+
+// serveHome serves the fake home on a socket until the end of the test.
+func serveHome(t *testing.T) (path string, source *controltest.Source) {
+	t.Helper()
+	path, source = filepath.Join(t.TempDir(), "control.sock"), controltest.New(time.Now())
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, err := control.Serve(ctx, path, source, httpserver.New(zap.NewNop()), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); wait() })
+	return path, source
+}
+
+// TestCommandsAskService: what each prints, and its exit code.
+func TestCommandsAskService(t *testing.T) {
+	path, _ := serveHome(t)
+	for _, c := range []struct {
+		args   string
+		code   int
+		stdout string // is part of it
+		stderr string
+	}{
+		{"status", exitDone, "conntally 1.2.3: up 3d, reading netlink every 10s\n6 connections, 4 devices\n", ""},
+		{"status --json", exitDone, `{"version":"1.2.3","source":"netlink","uptime_seconds":273600,`, ""},
+		{"devices", exitDone, "smart-tv                               192.0.2.122    1.2 GB   34.1 GB", ""},
+		{"devices --json", exitDone, `[{"device":"02:00:00:00:00:01","name":"smart-tv",`, ""},
+		{"flows", exitDone, "router                                 udp    >  203.0.113.123:123", ""},
+		{"flows --limit 2", exitDone, "4 more are not shown; see --limit\n", ""},
+		{"flows --device SMART-TV --json", exitDone, `"omitted":0,"flows":[{"id":"000000000000000a","device":"02:`, ""},
+		{"flows --device smart-t", exitFail, "", `"smart-t" is no device; did you mean "smart-tv"?`},
+		{"flows --device 192.0.2.200", exitFail, "", `"192.0.2.200": no such device; conntally devices lists them`},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := append(strings.Fields(c.args), "--socket", path)
+		code := run(t.Context(), args, &stdout, &stderr)
+		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+			t.Errorf("conntally %s: exit %d, want %d\nstdout: %s\nstderr: %s", c.args, code, c.code, &stdout, &stderr)
+		}
+		if c.code != exitDone && stdout.Len() > 0 {
+			t.Errorf("conntally %s: prints %s", c.args, &stdout)
+		}
+	}
+}
+
+// TestSocketOfRuntimeDirectory: the service manager says where it is.
+func TestSocketOfRuntimeDirectory(t *testing.T) {
+	path, _ := serveHome(t)
+	t.Setenv("RUNTIME_DIRECTORY", filepath.Dir(path)+":/run/other")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"status"}, &stdout, &stderr); code != exitDone || stdout.Len() == 0 {
+		t.Errorf("exit %d: %s%s", code, &stdout, &stderr)
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/conntally/top"
+)
+
+// runTop is `conntally top`.
+func runTop(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	o, socket, err := parseTop(args, stdout)
+	if err != nil {
+		return err
+	}
+	source, closer, err := openSource(ctx, socket)
+	if err != nil {
+		return fmt.Errorf("top: %w", err)
+	}
+	defer closer.Close()
+	o.Source = source
+	if err := showTop(ctx, o, stdout); err != nil {
+		return fmt.Errorf("top: %w", err)
+	}
+	return nil
+}
+
+// showTop shows a page on a terminal, and otherwise prints rows.
+func showTop(ctx context.Context, o *top.Options, stdout io.Writer) error {
+	out := terminalOf(stdout)
+	if out != nil && !o.Once && !o.JSON && !isDumb() {
+		if keys := keyboard(); keys != nil {
+			defer keys.Close()
+			return o.OnTerminal(ctx, keys, out, colourful(stdout))
+		}
+	}
+	return o.Print(ctx, stdout, columnsOf(stdout))
+}
+
+// keyboard returns the controlling terminal to read keys from, or nil if there is none.
+func keyboard() *os.File {
+	f, err := os.Open("/dev/tty")
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// parseTop returns what the arguments ask for; socket is "" where they name none.
+func parseTop(args []string, stdout io.Writer) (o *top.Options, socket string, err error) {
+	o = &top.Options{}
+	fs := newFlags("top", "what moves now, refreshed every 2 s; piped, plain rows", stdout)
+	words := func(list []string) string { return strings.Join(list, ", ") }
+	fs.Func("by", "rows are each a `KIND`: "+words(top.Views())+" (default device)", func(s string) (err error) {
+		o.View, err = top.ParseView(s)
+		return err
+	})
+	fs.Func("sort", "sort by `ORDER`: "+words(top.Sorts())+" (default total)", func(s string) (err error) {
+		o.Sort, err = top.ParseSort(s)
+		return err
+	})
+	fs.BoolVar(&o.Once, "once", false, "print once, after 2 s, and end")
+	fs.IntVar(&o.Rows, "n", 0, "at most `N` rows (default 20 where they are printed, all as JSON)")
+	asking := bindAsking(fs, "one JSON object per refresh")
+	if err := fs.parse(args); err != nil {
+		return nil, "", err
+	}
+	if o.Rows < 0 {
+		return nil, "", usageError("top: --n: want a number of rows")
+	}
+	o.JSON = *asking.asJSON
+	return o, *asking.socket, nil
+}
+
+// openSource returns the running service, or, if there is none and no socket is asked for,
+// what reads the kernel itself.
+func openSource(ctx context.Context, socket string) (control.Source, io.Closer, error) {
+	if socket != "" {
+		client, err := control.Dial(ctx, socket)
+		return client, io.NopCloser(nil), err
+	}
+	client, err := control.Dial(ctx, control.DefaultPath())
+	if err == nil {
+		return client, io.NopCloser(nil), nil
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return nil, nil, err
+	}
+	return localSource(ctx, err)
+}
+
+// localSource returns a source that reads the kernel itself, until it is closed. unserved
+// says why the service can't be asked.
+func localSource(_ context.Context, unserved error) (control.Source, io.Closer, error) {
+	return nil, nil, unserved
+}

@@ -1,0 +1,282 @@
+package top
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/conntally/control/controltest"
+)
+
+// live is a home whose counters are read when somebody asks for newer ones.
+type live struct {
+	*controltest.Source
+	read  time.Time
+	delay time.Duration // of an answer
+	panic bool
+}
+
+func newLive() *live {
+	now := time.Now()
+	return &live{Source: controltest.New(now), read: now}
+}
+
+func (l *live) Devices(ctx context.Context, maxAge time.Duration) (*control.Devices, error) {
+	if l.panic {
+		panic("a fault")
+	}
+	time.Sleep(l.delay)
+	if age := time.Since(l.read); age > maxAge {
+		l.Advance(age)
+		l.read = time.Now()
+	}
+	return l.Source.Devices(ctx, maxAge)
+}
+
+// screenshot is a Terminal that keeps what was drawn last.
+type screenshot struct {
+	text      string
+	draws     int
+	suspended int
+	err       error
+}
+
+func (s *screenshot) Size() (width, height int) { return 80, 24 }
+func (s *screenshot) Suspend() error            { s.suspended++; return nil }
+func (s *screenshot) Draw(lines []Line, _ int) error {
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString(l.Text + "\n")
+	}
+	s.text, s.draws = b.String(), s.draws+1
+	return s.err
+}
+
+// shown is a page that is shown until it ends.
+type shown struct {
+	*screenshot
+	source *live
+	input  chan []byte
+	ended  chan error
+	cancel func()
+}
+
+func open(t *testing.T) *shown {
+	s := &shown{
+		screenshot: &screenshot{}, source: newLive(),
+		input: make(chan []byte), ended: make(chan error, 1),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s.cancel = cancel
+	o := &Options{Source: s.source}
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				s.ended <- errors.New("panic: " + v.(string))
+			}
+		}()
+		s.ended <- o.Show(ctx, s, Events{Input: s.input})
+	}()
+	synctest.Wait()
+	return s
+}
+
+func (s *shown) press(t *testing.T, keys, want string) {
+	t.Helper()
+	s.input <- []byte(keys)
+	synctest.Wait()
+	if !strings.Contains(s.text, want) {
+		t.Errorf("after %q there is no %q:\n%s", keys, want, s.text)
+	}
+}
+
+// TestPageRefreshes: every 2 s, and at once where a page needs other flows.
+func TestPageRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		if !strings.Contains(s.text, "measuring") {
+			t.Errorf("at first:\n%s", s.text)
+		}
+		time.Sleep(2100 * time.Millisecond)
+		if !strings.Contains(s.text, "24.0 Mbit/s") {
+			t.Errorf("after 2 s:\n%s", s.text)
+		}
+		s.press(t, "c", "connections")
+		s.press(t, "d\r", "smart-tv > destinations")
+		s.press(t, "\x1b", "smart-tv > destinations") // an arrow may follow
+		time.Sleep(2 * escapeDelay)
+		if strings.Contains(s.text, "smart-tv > ") {
+			t.Errorf("Escape:\n%s", s.text)
+		}
+		s.source.Fail(errors.New("the service has ended"))
+		time.Sleep(3 * time.Second)
+		if !strings.Contains(s.text, "the service has ended") || !strings.Contains(s.text, "24.0 Mbit/s") {
+			t.Errorf("after a failure:\n%s", s.text)
+		}
+		s.source.Fail(nil)
+		time.Sleep(3 * time.Second)
+		if strings.Contains(s.text, "the service has ended") {
+			t.Errorf("after the failure:\n%s", s.text)
+		}
+		s.press(t, "\x1a", "devices")
+		if s.suspended != 1 {
+			t.Error("Ctrl-Z doesn't suspend")
+		}
+		s.input <- []byte("q")
+		if err := <-s.ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSlowAnswersDontHoldKeys: the page can always be left.
+func TestSlowAnswersDontHoldKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		s.source.delay = time.Minute
+		time.Sleep(3 * time.Second)
+		s.press(t, "?", "sort by total")
+		began := time.Now()
+		s.input <- []byte("\x03")
+		if err := <-s.ended; err != nil || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		time.Sleep(2 * time.Minute) // the last answer
+	})
+}
+
+// TestPageEnds: with whatever it depends on.
+func TestPageEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*shown)
+		want string
+	}{
+		"SIGTERM":               {func(s *shown) { s.cancel() }, ""},
+		"the keyboard is gone":  {func(s *shown) { close(s.input) }, ""},
+		"the terminal is gone":  {func(s *shown) { s.err = unix.EIO }, ""},
+		"nobody reads":          {func(s *shown) { s.err = unix.EPIPE }, ""},
+		"it can't be written":   {func(s *shown) { s.err = unix.ENOSPC }, "no space left"},
+		"a panic in the source": {func(s *shown) { s.source.panic = true }, "panic: a fault"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t)
+				c.end(s)
+				time.Sleep(3 * time.Second)
+				err := <-s.ended
+				if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+					t.Errorf("%v, want %q", err, c.want)
+				}
+				s.cancel()
+			})
+		})
+	}
+}
+
+// writer fails once it has got some blocks.
+type writer struct {
+	bytes.Buffer
+	blocks, most int
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.blocks++; w.blocks > w.most {
+		return 0, unix.EPIPE
+	}
+	return w.Buffer.Write(b)
+}
+
+// TestPrintedRows: once, and at each refresh until nobody reads or the end.
+func TestPrintedRows(t *testing.T) {
+	for name, c := range map[string]struct {
+		o    Options
+		want string // the first lines
+		took time.Duration
+	}{
+		"once": {Options{Once: true}, `DEVICE                                          UP         DOWN   CONN  TOP DESTINATION
+smart-tv                                160 kbit/s  24.0 Mbit/s      2  203.0.113.7
+`, 2 * time.Second},
+		"at most": {Options{Once: true, View: Ports, Sort: ByUp, Rows: 1}, `PORT            UP         DOWN   CONN  TOP DEVICE
+tcp/445 8.0 Mbit/s
+`, 2 * time.Second},
+		"until nobody reads": {Options{View: Destinations}, `DESTINATION                    UP         DOWN   CONN  TOP DEVICE
+203.0.113.7            160 kbit/s  24.0 Mbit/s      1  smart-tv
+`, 8 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out, began := &writer{most: 3}, time.Now()
+				c.o.Source = newLive()
+				if err := c.o.Print(t.Context(), out, 0); err != nil {
+					t.Error(err)
+				}
+				fields := strings.Fields
+				if got := fields(out.String()); !slices.Equal(got[:min(len(got), len(fields(c.want)))], fields(c.want)) {
+					t.Errorf("%s\nwant\n%s", out, c.want)
+				}
+				if took := time.Since(began); took != c.took {
+					t.Errorf("took %v, want %v", took, c.took)
+				}
+			})
+		})
+	}
+}
+
+// TestJSONOfEachView: its keys and values.
+func TestJSONOfEachView(t *testing.T) {
+	const rest = `"up_bits_per_second":160000,"down_bits_per_second":24000000,"connections":`
+	for view, want := range map[View]string{
+		Devices:      `{"device":"02:00:00:00:00:01","name":"smart-tv",` + rest + `2}`,
+		Destinations: `{"destination":"203.0.113.7",` + rest + `1}`,
+		Connections: `{"connection":"tcp smart-tv \u003e 203.0.113.7:443","device":"02:00:00:00:00:01",` +
+			`"name":"smart-tv",` + rest + `1}`,
+		Ports: `{"port":"tcp/443",` + rest + `1}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			o := Options{Source: newLive(), View: view, Once: true, JSON: true}
+			if err := o.Print(t.Context(), &out, 0); err != nil {
+				t.Fatal(err)
+			}
+			var got struct {
+				Interval float64           `json:"interval_seconds"`
+				Rows     []json.RawMessage `json:"rows"`
+			}
+			if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			var compact bytes.Buffer
+			_ = json.Compact(&compact, got.Rows[0])
+			want := strings.ReplaceAll(want, `\u003e`, ">")
+			if got.Interval != 2 || compact.String() != want {
+				t.Errorf("%g: %s\nwant %s", got.Interval, compact.String(), want)
+			}
+		})
+	}
+}
+
+// TestOnceWithoutAnotherReading: an error, not rows of zeros.
+func TestOnceWithoutAnotherReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{Source: controltest.New(time.Now()), Once: true}
+		err := o.Print(t.Context(), io.Discard, 0)
+		if err == nil || !strings.Contains(err.Error(), "haven't been read again for 20s") {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := o.Print(ctx, io.Discard, 0); err != nil {
+			t.Errorf("ended: %v", err)
+		}
+	})
+}
