@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// ErrMalformed is a message that contradicts its own lengths. Its entry can't
-// be known; what follows it in the datagram is unharmed.
+// ErrMalformed means that a message contradicts its own lengths. Its entry is unknown; the other
+// messages of the datagram can be read.
 var ErrMalformed = errors.New("malformed ctnetlink message")
 
 const (
@@ -15,15 +15,15 @@ const (
 )
 
 // attrs walks over netlink attributes (struct nlattr: native-endian length and
-// type, then a value padded to four bytes). Its error sticks, so that a loop
-// checks once, at its end.
+// type, then a value padded to four bytes). The first error ends the walk and stays in err, so
+// that a loop checks it once, at its end.
 type attrs struct {
 	b         []byte // the whole message
-	next, end int    // what is left to walk over
+	next, end int    // the attributes that are left
 	typ       uint16
-	header    int    // where the present attribute begins
-	at        offset // where its value does
-	size      int    // of the value
+	header    int    // where the current attribute begins
+	at        offset // where its value begins
+	size      int    // of the value, octets
 	err       error
 }
 
@@ -49,7 +49,7 @@ func (a *attrs) step() bool {
 
 func align4(n int) int { return (n + 3) &^ 3 }
 
-// inside returns a walk over the attributes in the present one.
+// inside returns a walk over the attributes nested in the current one.
 func (a *attrs) inside() attrs {
 	return attrs{b: a.b, next: int(a.at), end: int(a.at) + a.size}
 }
@@ -61,7 +61,7 @@ func (a *attrs) fail(err error) {
 	}
 }
 
-// value puts down where the present value is. It must have that width.
+// value sets at to where the current value is. The value must be width octets wide.
 func (a *attrs) value(at *offset, width int) {
 	if a.size != width {
 		a.fail(ErrMalformed)

@@ -7,14 +7,14 @@ import (
 )
 
 // Decode reads the attributes of one ctnetlink message, which begin after its
-// nfgenmsg header, into e. It leaves Type, At and Portid alone and keeps no
-// part of b. The error is ErrMalformed; e is then as it was.
+// nfgenmsg header, into e. It leaves Type, At and Portid alone and keeps no part of b. The error
+// is ErrMalformed; e is then unchanged.
 func Decode(b []byte, e *conntrack.Event) error {
-	var l shape
-	if err := l.learn(b); err != nil {
+	var s messageShape
+	if err := s.learn(b); err != nil {
 		return err
 	}
-	l.read(b, e)
+	s.read(b, e)
 	return nil
 }
 
@@ -23,79 +23,80 @@ type decoder struct {
 	shapes [shapeSlots]shapePair
 }
 
-const shapeSlots = 64 // by length
+const shapeSlots = 64 // indexed by message length
 
-// shapePair holds two shapes of a length, the newer first: an end with a mark is as
-// long as one with a timeout.
-type shapePair [2]*shape
+// shapePair holds two shapes of one length, the newer first: a DESTROY with a mark is as long as
+// one with a timeout.
+type shapePair [2]*messageShape
 
 func (d *decoder) decode(b []byte, e *conntrack.Event) error {
-	ways := &d.shapes[len(b)/4%shapeSlots]
-	for _, l := range ways {
-		if l != nil && l.recognizes(b) {
-			l.read(b, e)
+	pair := &d.shapes[len(b)/4%shapeSlots]
+	for _, s := range pair {
+		if s != nil && s.recognizes(b) {
+			s.read(b, e)
 			return nil
 		}
 	}
-	return ways.learn(b, e)
+	return pair.learn(b, e)
 }
 
-// learn walks over b, and caches its shape in place of the older one.
-func (ways *shapePair) learn(b []byte, e *conntrack.Event) error {
-	if ways[1] == nil {
-		ways[1] = new(shape)
+// learn decodes b by walking over its attributes, and replaces the older shape with its shape.
+func (p *shapePair) learn(b []byte, e *conntrack.Event) error {
+	if p[1] == nil {
+		p[1] = new(messageShape)
 	}
-	l := ways[1]
-	if err := l.learn(b); err != nil {
-		l.known = 0
+	s := p[1]
+	if err := s.learn(b); err != nil {
+		s.lineCount = 0
 		return err
 	}
-	ways[0], ways[1] = l, ways[0]
-	l.read(b, e)
+	p[0], p[1] = s, p[0]
+	s.read(b, e)
 	return nil
 }
 
-// read reads a message of this shape.
-func (l *shape) read(b []byte, e *conntrack.Event) {
-	l.orig.read(b, &e.Orig)
-	l.reply.read(b, &e.Reply)
-	l.counters[conntrack.Original].read(b, &e.Counters[conntrack.Original])
-	l.counters[conntrack.Reply].read(b, &e.Counters[conntrack.Reply])
-	e.Zone, e.ReplyZone = l.zones[conntrack.Original].u16(b), l.zones[conntrack.Reply].u16(b)
-	e.ID, e.Mark, e.Status = l.id.u32(b), l.mark.u32(b), conntrack.Status(l.status.u32(b))
-	e.Timeout, e.HasTimeout = l.timeout.u32(b), l.timeout != 0
-	e.Start, e.Stop = int64(l.start.u64(b)), int64(l.stop.u64(b))
-	e.State, e.Counted = l.state.u8(b), l.counted
-	e.TCPFlags = [2]conntrack.TCPFlags{conntrack.TCPFlags(l.tcpFlags[conntrack.Original].u8(b)), conntrack.TCPFlags(l.tcpFlags[conntrack.Reply].u8(b))}
+// read reads the values of a message of this shape.
+func (s *messageShape) read(b []byte, e *conntrack.Event) {
+	s.orig.read(b, &e.Orig)
+	s.reply.read(b, &e.Reply)
+	s.counters[conntrack.Original].read(b, &e.Counters[conntrack.Original])
+	s.counters[conntrack.Reply].read(b, &e.Counters[conntrack.Reply])
+	e.Zone, e.ReplyZone = s.zones[conntrack.Original].u16(b), s.zones[conntrack.Reply].u16(b)
+	e.ID, e.Mark, e.Status = s.id.u32(b), s.mark.u32(b), conntrack.Status(s.status.u32(b))
+	e.Timeout, e.HasTimeout = s.timeout.u32(b), s.timeout != 0
+	e.Start, e.Stop = int64(s.start.u64(b)), int64(s.stop.u64(b))
+	e.State, e.Counted = s.state.u8(b), s.counted
+	e.TCPFlags[conntrack.Original] = conntrack.TCPFlags(s.tcpFlags[conntrack.Original].u8(b))
+	e.TCPFlags[conntrack.Reply] = conntrack.TCPFlags(s.tcpFlags[conntrack.Reply].u8(b))
 }
 
-func (l *counterOffsets) read(b []byte, c *conntrack.Counters) {
-	c.Packets, c.Bytes = l.packets.u64(b), l.bytes.u64(b)
+func (o *counterOffsets) read(b []byte, c *conntrack.Counters) {
+	c.Packets, c.Bytes = o.packets.u64(b), o.bytes.u64(b)
 }
 
-func (l *tupleOffsets) read(b []byte, t *conntrack.Tuple) {
-	l.src.read(b, &t.Src)
-	l.dst.read(b, &t.Dst)
-	t.Family, t.Proto = l.family, l.proto.u8(b)
-	t.SrcPort, t.DstPort = l.srcPort.u16(b), l.dstPort.u16(b)
-	if l.icmpType != 0 || l.icmpCode != 0 {
-		t.DstPort = uint16(l.icmpType.u8(b))<<8 | uint16(l.icmpCode.u8(b))
+func (o *tupleOffsets) read(b []byte, t *conntrack.Tuple) {
+	o.src.read(b, &t.Src)
+	o.dst.read(b, &t.Dst)
+	t.Family, t.Proto = o.family, o.proto.u8(b)
+	t.SrcPort, t.DstPort = o.srcPort.u16(b), o.dstPort.u16(b)
+	if o.icmpType != 0 || o.icmpCode != 0 {
+		t.DstPort = uint16(o.icmpType.u8(b))<<8 | uint16(o.icmpCode.u8(b))
 	}
 }
 
-func (l addrOffset) read(b []byte, a *conntrack.Addr) {
+func (o addrOffset) read(b []byte, a *conntrack.Addr) {
 	switch {
-	case l.at == 0:
+	case o.at == 0:
 		*a = conntrack.Addr{}
-	case l.v6:
-		copy(a[:], b[l.at:])
+	case o.v6:
+		copy(a[:], b[o.at:])
 	default:
-		readMapped(a, b[l.at:])
+		readMapped(a, b[o.at:])
 	}
 }
 
-// readMapped reads an IPv4 address. Two whole stores: smaller ones would stall a later
-// copy of the address.
+// readMapped reads an IPv4 address. It makes two stores of eight bytes: a later copy of the
+// address would stall on smaller ones.
 func readMapped(a *conntrack.Addr, v4 []byte) {
 	binary.BigEndian.PutUint64(a[:8], 0)
 	binary.BigEndian.PutUint64(a[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(v4)))

@@ -3,7 +3,7 @@
 //
 //	netlink datagrams -> Socket -> Reader -> func(*conntrack.Event)
 //
-// A Reader, which is a conntrack.Source, holds two sockets, one subscribed to the end of
-// every entry and one for dumps of the living ones, and is driven by a single goroutine.
-// Reading is this program's main expense, so nothing is allocated per entry or event.
+// A Reader is a conntrack.Source. It has two sockets, one that is subscribed to the end of every
+// entry and one for dumps of the living ones, and belongs to a single goroutine. Reading is this
+// program's main expense, so it allocates nothing per entry or event.
 package ctnetlink

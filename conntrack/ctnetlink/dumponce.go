@@ -7,10 +7,10 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// DumpOnce calls fn with every living entry of the calling thread's network namespace and
-// subscribes to nothing.
+// DumpOnce calls fn with every living entry of the calling thread's network namespace, without
+// subscribing to events.
 func DumpOnce(fn func(*conntrack.Event)) error {
-	dumps, err := openSocket(0, 1, dumpBuffer, plain)
+	dumps, err := openSocket(0, 1, dumpBuffer, noSetup)
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ type message struct {
 	data        []byte
 }
 
-// nextMessage splits the first message off a datagram (struct nlmsghdr, native
-// endian). The error is ErrMalformed: nothing behind it can be found.
+// nextMessage splits the first message off a datagram (struct nlmsghdr, native endian). The error
+// is ErrMalformed: the messages after it can't be found either.
 func nextMessage(b []byte) (m message, rest []byte, err error) {
 	if len(b) < headerLen {
 		return m, nil, ErrMalformed
@@ -45,7 +45,7 @@ func nextMessage(b []byte) (m message, rest []byte, err error) {
 	return m, b[min(align4(int(length)), len(b)):], nil
 }
 
-// attributes returns what follows the nfgenmsg header.
+// attributes returns the bytes after the nfgenmsg header.
 func (m *message) attributes() ([]byte, error) {
 	if len(m.data) < genmsgLen {
 		return nil, ErrMalformed
@@ -65,7 +65,7 @@ func (m *message) failure() error {
 	return nil
 }
 
-// dumpRequest asks for every entry of both families (IPCTNL_MSG_CT_GET).
+// dumpRequest returns a request for all entries of both families (IPCTNL_MSG_CT_GET) in b.
 func dumpRequest(b []byte, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint32(b[:0], headerLen+genmsgLen)
 	b = binary.NativeEndian.AppendUint16(b, msgGet)

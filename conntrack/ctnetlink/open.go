@@ -12,28 +12,28 @@ import (
 
 const groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
 
-// Options of the sockets.
+// Options configure the sockets of Open.
 type Options struct {
-	// NetNS is a file descriptor of the network namespace to read; 0 means
-	// the calling thread's own.
+	// NetNS is a file descriptor of the network namespace to read; 0 means the calling
+	// thread's own.
 	NetNS int
-	// ReceiveBuffer is the event socket's, in bytes. It may exceed
-	// net.core.rmem_max where CAP_NET_ADMIN holds in the initial user namespace.
+	// ReceiveBuffer is the size of the event socket's buffer, in bytes. It may exceed
+	// net.core.rmem_max with CAP_NET_ADMIN in the initial user namespace.
 	ReceiveBuffer int
-	// Reliable has the kernel repeat a DESTROY that found the buffer full,
-	// until it fits. Until then the entry counts: a reader that stalls keeps the
-	// router from accepting connections.
+	// Reliable makes the kernel repeat a DESTROY that found the buffer full, until it fits.
+	// The entry stays in the table until then: a reader that stalls would keep the router
+	// from accepting connections.
 	Reliable bool
 }
 
-// Open subscribes to the end of every entry and prepares for dumps. From its
-// return on no end goes unseen, short of overruns.
+// Open subscribes to the end of every entry and prepares for dumps. After it returns, every end
+// is reported, unless the buffer overruns.
 func Open(o Options, clock conntrack.Clock) (*Reader, error) {
 	events, err := openEvents(o)
 	if err != nil {
 		return nil, fmt.Errorf("conntrack events: %w", err)
 	}
-	dumps, err := openSocket(o.NetNS, 1, dumpBuffer, plain)
+	dumps, err := openSocket(o.NetNS, 1, dumpBuffer, noSetup)
 	if err != nil {
 		events.Close()
 		return nil, fmt.Errorf("conntrack dump: %w", err)
@@ -48,13 +48,11 @@ func buckets() int {
 	return n
 }
 
-// Reliable reports whether the kernel repeats what it can't deliver: as asked for, until
-// Watchdog ends it.
+// Reliable reports whether the kernel repeats events that it can't deliver. Watchdog may end that.
 func (r *Reader) Reliable() bool { return r.options.Reliable }
 
-// EnableReliable has the kernel repeat, from now on, the ends that find the buffer full, as with
-// Options.Reliable: for the last dump, which evicts all that has expired. Where the
-// watchdog has ended that, it stays so.
+// EnableReliable turns on Options.Reliable, unless Watchdog has ended it. It is for the last dump,
+// which evicts all expired entries at once.
 func (r *Reader) EnableReliable() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,16 +60,16 @@ func (r *Reader) EnableReliable() error {
 	if !ok || r.options.Reliable || r.heartbeat.stalled.Load() {
 		return nil
 	}
-	r.countDrops(false) // those before are lost
-	if err := s.repeat(true); err != nil {
+	r.countDrops(false) // earlier ones are lost
+	if err := s.setReliable(true); err != nil {
 		return err
 	}
 	r.options.Reliable = true
 	return nil
 }
 
-// ReceiveBuffer returns the size in force of the event socket's buffer, in bytes as
-// the kernel charges them (some 1280 B per event), 0 where it isn't known.
+// ReceiveBuffer returns the actual size of the event socket's buffer, in bytes as the kernel
+// charges them (some 1280 B per event), or 0 if it isn't known.
 func (r *Reader) ReceiveBuffer() int {
 	s, ok := r.events.(*socket)
 	if !ok {
@@ -84,8 +82,8 @@ func (r *Reader) ReceiveBuffer() int {
 	return n
 }
 
-// Reopen replaces the event socket of a Reader that Open returned, after an error.
-// What ended meanwhile went unseen. Reliable delivery that Watchdog has ended stays so.
+// Reopen replaces the event socket of a Reader that Open returned, after an error. Ends in between
+// are lost. If Watchdog has ended reliable delivery, it stays off.
 func (r *Reader) Reopen() error {
 	fresh, err := openEvents(r.options)
 	if err != nil {
@@ -93,11 +91,11 @@ func (r *Reader) Reopen() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_ = r.events.Close() // broken, or closed already
+	_ = r.events.Close() // it may be closed already
 	r.events, r.drops = fresh, 0
 	r.heartbeat.drops.Store(0)
 	if r.heartbeat.stalled.Load() {
-		return fresh.repeat(false)
+		return fresh.setReliable(false)
 	}
 	return nil
 }
@@ -106,12 +104,12 @@ func openEvents(o Options) (*socket, error) {
 	return openSocket(o.NetNS, eventBatch, eventBuffer, o.subscribe)
 }
 
-// subscribe enlarges the buffer first: events come from the moment of joining.
+// subscribe sets up the event socket. It enlarges the buffer before events may arrive.
 func (o *Options) subscribe(conn *netlink.Conn) error {
 	if err := conn.SetReadBuffer(o.ReceiveBuffer); err != nil {
 		return err
 	}
-	// An overrun must not stop the reader; the drops are counted elsewhere.
+	// An overrun must not stop the reader; countDrops counts the drops.
 	if err := conn.SetOption(netlink.NoENOBUFS, true); err != nil {
 		return err
 	}
@@ -121,11 +119,11 @@ func (o *Options) subscribe(conn *netlink.Conn) error {
 	return conn.JoinGroup(groupDestroy)
 }
 
-// plain leaves a socket as it is.
-func plain(*netlink.Conn) error { return nil }
+// noSetup leaves a socket as it is.
+func noSetup(*netlink.Conn) error { return nil }
 
-// ReceiveBuffer returns how many bytes the kernel grants to an Open that asks for
-// want. What is in force is the double, of which the kernel keeps half to itself.
+// ReceiveBuffer returns how many bytes of want the kernel grants to Open. The kernel doubles the
+// size, and reserves half of it for its own overhead.
 func ReceiveBuffer(want int) (int, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {

@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for a descriptor. Go's poller has whatever arrives at a descriptor
-// that it knows wake a thread, also while nobody waits: with netlink that is once for
-// each event, as long as the program lets events gather. So the poller is given an
-// epoll instance instead, which holds the descriptor during a wait only.
+// poller waits for a file descriptor. Go's runtime would wake a thread for each datagram that
+// arrives at a descriptor that it polls, even while no goroutine waits: for netlink, once per
+// event. So the runtime polls an epoll instance instead, which has the descriptor only during a
+// wait.
 type poller struct {
 	file        *os.File // the epoll instance
 	raw         syscall.RawConn
 	interrupted atomic.Bool
 
-	op, fd  int // what control is to do
+	op, fd  int // arguments of control
 	err     error
-	control func(epoll uintptr) // bound once, as all that a wait calls: it allocates nothing
+	control func(epoll uintptr) // bound once, so that a wait doesn't allocate
 }
 
 func newPoller() (*poller, error) {
@@ -28,7 +28,7 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // the poller asks for it
+	if err := unix.SetNonblock(fd, true); err != nil { // the runtime polls only nonblocking descriptors
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -43,10 +43,9 @@ func newPoller() (*poller, error) {
 	return w, nil
 }
 
-// wait parks the goroutine until try returns true: it is called at once, and whenever
-// something has arrived at fd. The wait ends with os.ErrDeadlineExceeded after d, or by
-// interrupt. The order of deadline and flag matters: interrupt does the two the other
-// way round.
+// wait calls try, and again whenever something has arrived at fd, until it returns true. After d,
+// or when interrupt is called, the error is os.ErrDeadlineExceeded. wait sets the deadline before
+// it reads the flag, and interrupt sets the flag before the deadline: so no interrupt is missed.
 func (w *poller) wait(fd int, d time.Duration, try func(uintptr) bool) error {
 	if err := w.file.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
@@ -58,7 +57,7 @@ func (w *poller) wait(fd int, d time.Duration, try func(uintptr) bool) error {
 		return err
 	}
 	err := w.raw.Read(try)
-	_ = w.ctl(unix.EPOLL_CTL_DEL, fd) // fails where the poller was closed
+	_ = w.ctl(unix.EPOLL_CTL_DEL, fd) // fails only on a closed poller
 	w.interrupted.Store(false)
 	return err
 }
@@ -71,10 +70,10 @@ func (w *poller) ctl(op, fd int) error {
 	return os.NewSyscallError("epoll_ctl", w.err)
 }
 
-// interrupt ends a wait under way, or else the next. Any goroutine may call it.
+// interrupt ends the current wait, or else the next one. Any goroutine may call it.
 func (w *poller) interrupt() {
 	w.interrupted.Store(true)
-	_ = w.file.SetReadDeadline(time.Unix(1, 0)) // fails on a closed poller only
+	_ = w.file.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed poller
 }
 
 func (w *poller) close() error { return w.file.Close() }

@@ -103,7 +103,7 @@ func TestPollerAllocatesNothing(t *testing.T) {
 
 // TestSocketIsUnknownToGoPoller: that it has no deadlines says so.
 func TestSocketIsUnknownToGoPoller(t *testing.T) {
-	s, err := openSocket(0, 1, dumpBuffer, plain)
+	s, err := openSocket(0, 1, dumpBuffer, noSetup)
 	if err != nil {
 		t.Skip(err)
 	}

@@ -16,62 +16,60 @@ import (
 
 // Socket is one netlink socket: whole datagrams in and out.
 type Socket interface {
-	// Recv returns the next datagram, which is valid until the next call.
-	// While there is none it waits for at most wait, then returns
-	// os.ErrDeadlineExceeded. unix.ENOBUFS says that datagrams were lost,
+	// Recv returns the next datagram, which is valid until the next call. If none comes within
+	// wait, the error is os.ErrDeadlineExceeded. unix.ENOBUFS means that datagrams were lost,
 	// ErrMalformed that one was too long.
 	Recv(wait time.Duration) ([]byte, error)
 	Send(b []byte) error
 	Close() error
 }
 
-// dumpPatience bounds the wait for a chunk of a dump. The kernel has each one
-// ready when the one before is read: this expires on a broken socket only.
-const dumpPatience = 5 * time.Second
+// dumpTimeout bounds the wait for a chunk of a dump. The kernel has the next chunk ready when one
+// is read, so it expires only on a broken socket.
+const dumpTimeout = 5 * time.Second
 
-// waitLimit bounds how many datagrams one Wait reads, so that a storm of events
-// can't keep its caller from all else.
-const waitLimit = 8192
+// maxDatagrams bounds how many datagrams one Wait reads, so that its caller can do other work
+// during a storm of events.
+const maxDatagrams = 8192
 
-// Reader reads one network namespace's conntrack. Its methods belong to one
-// goroutine, but for Interrupt, Lost and Watchdog; others may read Stats.
+// Reader reads one network namespace's conntrack. Only one goroutine may call its methods, except
+// for Interrupt, Lost and Watchdog. Any goroutine may read Stats.
 type Reader struct {
 	Stats Stats
-	// OnChunk, where set, is called between two chunks of a dump: the place
-	// to pause, and to do what can't wait.
+	// OnChunk, if not nil, is called between two chunks of a dump. It may pause the dump, and do
+	// urgent work.
 	OnChunk func()
-	// Buckets, where set, returns the size of the kernel's hash table, 0 where that
-	// isn't known.
+	// Buckets, if not nil, returns the size of the kernel's hash table, or 0 if it isn't known.
 	Buckets func() int
 
-	mu            sync.Mutex // of events, for other goroutines than the reader's
+	mu            sync.Mutex // guards events against other goroutines than the reader's
 	events, dumps Socket
 	clock         conntrack.Clock
 	seq           uint32
 	request       []byte
 	event         conntrack.Event
 	decoder       decoder
-	// Not in Stats yet: an atomic counter costs as much as a part of decoding.
+	// Counted, but not in Stats yet: an atomic counter per entry would cost too much.
 	entries, destroys uint64
 	drops             uint32 // as the event socket counts them
 	options           Options
 	backlog           bool // the last Wait left events unread
-	opened            bool // by Open: can be opened again
+	opened            bool // by Open, so that sockets can be replaced
 	dumpCPU           time.Duration
-	abandoned         bool // the last dump failed, and the kernel may not be done with it
+	unfinished        bool // the last dump failed, and the kernel may not be done with it
 	heartbeat         heartbeat
 }
 
 var _ conntrack.Source = (*Reader)(nil)
 
-// dropCounter is a Socket that knows how many datagrams the kernel has dropped
-// since it was opened. The count wraps.
+// dropCounter is a Socket that counts the datagrams that the kernel has dropped since it was
+// opened. The count wraps.
 type dropCounter interface {
 	Drops() (uint32, error)
 }
 
-// NewReader reads from two sockets: events has joined the DESTROY group, dumps
-// answers requests.
+// NewReader returns a Reader on two sockets: events has joined the DESTROY group, dumps answers
+// requests for dumps.
 func NewReader(events, dumps Socket, clock conntrack.Clock) *Reader {
 	return &Reader{events: events, dumps: dumps, clock: clock}
 }
@@ -81,8 +79,8 @@ func (r *Reader) Close() error {
 	return errors.Join(r.events.Close(), r.dumps.Close())
 }
 
-// Interrupt makes a Wait under way, or else the next one, return at once. Any
-// goroutine may call it.
+// Interrupt makes the current Wait, or else the next one, return at once. Any goroutine may call
+// it.
 func (r *Reader) Interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,11 +89,11 @@ func (r *Reader) Interrupt() {
 	}
 }
 
-// Lost returns how often events were lost, as far as is known. It only grows.
+// Lost returns how often events were lost, as far as is known. It never decreases.
 func (r *Reader) Lost() uint64 { return r.Stats.Drops.Load() + r.Stats.Overruns.Load() }
 
-// countDrops asks the event socket. NETLINK_NO_ENOBUFS makes losses silent, but
-// they are still counted. What was dropped while delivery was reliable is repeated.
+// countDrops reads the event socket's count of drops, which NETLINK_NO_ENOBUFS doesn't affect.
+// Drops while delivery was reliable are repeated events, not lost ones.
 func (r *Reader) countDrops(stalled bool) {
 	s, ok := r.events.(dropCounter)
 	if !ok {
@@ -117,16 +115,16 @@ func (r *Reader) countDrops(stalled bool) {
 	r.drops = n
 }
 
-// Wait waits for at most wait until something ends, then hands fn what has ended
-// by then. Datagrams that the kernel had to drop, and messages that make no
-// sense, are counted and are no error.
+// Wait waits for at most wait until a connection ends, then calls fn with each one that has ended
+// so far. Datagrams that the kernel dropped and malformed messages are counted; they are not
+// errors.
 func (r *Reader) Wait(wait time.Duration, fn func(*conntrack.Event)) error {
 	err := r.drain(wait, fn)
 	r.Stats.Destroys.Add(r.destroys)
 	r.destroys = 0
 	stalled := r.options.Reliable && r.heartbeat.stalled.Load()
 	r.countDrops(stalled)
-	r.heartbeat.work()
+	r.heartbeat.setBusy()
 	if stalled {
 		r.options.Reliable = false
 		r.Stats.Stalls.Add(1)
@@ -136,21 +134,21 @@ func (r *Reader) Wait(wait time.Duration, fn func(*conntrack.Event)) error {
 
 func (r *Reader) drain(wait time.Duration, fn func(*conntrack.Event)) error {
 	r.backlog = false
-	for i := range waitLimit {
+	for i := range maxDatagrams {
 		b, err := r.recv(wait)
 		if i%eventBatch == 0 { // a batch was read at one time
 			r.event.At = r.clock()
 		}
 		switch {
 		case err == nil:
-			r.ended(b, fn)
+			r.readEvents(b, fn)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case errors.Is(err, unix.ENOBUFS):
 			r.Stats.Overruns.Add(1)
 		case errors.Is(err, ErrMalformed):
 			r.Stats.Malformed.Add(1)
-		case errors.Is(err, unix.EINTR): // by a signal; nothing is lost
+		case errors.Is(err, unix.EINTR): // a signal; nothing is lost
 		default:
 			return fmt.Errorf("conntrack events: %w", err)
 		}
@@ -160,22 +158,22 @@ func (r *Reader) drain(wait time.Duration, fn func(*conntrack.Event)) error {
 	return nil
 }
 
-// Backlog reports whether the last Wait had to leave off: more has ended than one hands on.
+// Backlog reports whether the last Wait left events unread, because there were too many.
 func (r *Reader) Backlog() bool { return r.backlog }
 
-// recv reads one datagram. A reader that waits for it is not stuck.
+// recv reads one datagram. Watchdog doesn't take a reader that waits for one as stuck.
 func (r *Reader) recv(wait time.Duration) ([]byte, error) {
 	if wait <= 0 {
 		return r.events.Recv(0)
 	}
-	r.heartbeat.rest()
+	r.heartbeat.setIdle()
 	b, err := r.events.Recv(wait)
-	r.heartbeat.work()
+	r.heartbeat.setBusy()
 	return b, err
 }
 
-// ended decodes one datagram of the event socket.
-func (r *Reader) ended(b []byte, fn func(*conntrack.Event)) {
+// readEvents decodes one datagram of the event socket.
+func (r *Reader) readEvents(b []byte, fn func(*conntrack.Event)) {
 	for len(b) > 0 {
 		m, rest, err := nextMessage(b)
 		if err != nil {
@@ -183,21 +181,32 @@ func (r *Reader) ended(b []byte, fn func(*conntrack.Event)) {
 			return
 		}
 		if m.typ == msgDelete {
-			r.hand(&m, conntrack.Destroy, fn)
+			r.deliver(&m, conntrack.Destroy, fn)
 		}
 		b = rest
 	}
 }
 
-// Dump hands fn every living entry, and in between what ends meanwhile: a dump
-// itself evicts what has expired. An entry that comes or goes during the dump may
-// be in it or not, and one may come twice. After an error the dump is incomplete; where
-// Buckets has changed meanwhile it is conntrack.ErrPartial.
+// Dump calls fn with every living entry, and in between with entries that end meanwhile: a dump
+// itself evicts expired ones. An entry that begins or ends during the dump may be in it or not, and
+// an entry may come twice. After an error the dump is incomplete; it is conntrack.ErrPartial if
+// the size of the hash table has changed.
 func (r *Reader) Dump(fn func(*conntrack.Event)) error {
 	before := r.buckets()
-	if err := r.dump(fn); err != nil {
-		return err
+	if err := r.requestDump(); err != nil {
+		return fmt.Errorf("conntrack dump: %w", err)
 	}
+	for done := false; !done; {
+		var err error
+		if done, err = r.readChunk(fn); err != nil {
+			return fmt.Errorf("conntrack dump: %w", err)
+		}
+		if err := r.betweenChunks(fn, done); err != nil {
+			return err
+		}
+	}
+	r.unfinished = false
+	r.Stats.Dumps.Add(1)
 	if after := r.buckets(); before != 0 && before != after {
 		return conntrack.ErrPartial
 	}
@@ -211,36 +220,13 @@ func (r *Reader) buckets() int {
 	return r.Buckets()
 }
 
-func (r *Reader) dump(fn func(*conntrack.Event)) error {
-	err := r.ask()
-	r.abandoned = true
-	if err != nil {
-		return fmt.Errorf("conntrack dump: %w", err)
-	}
-	for {
-		done, err := r.nextChunk(fn)
-		if err != nil {
-			return fmt.Errorf("conntrack dump: %w", err)
-		}
-		if err := r.pause(fn, done); err != nil {
-			return err
-		}
-		if done {
-			r.abandoned = false
-			r.Stats.Dumps.Add(1)
-			return nil
-		}
-	}
-}
+// maxWaits bounds how many Waits follow a chunk, so that a dump ends even during a storm of events.
+const maxWaits = 16
 
-// pauseMost bounds how many Waits follow a chunk, so that a storm of events can't keep a
-// dump from its end.
-const pauseMost = 16
-
-// pause reads what has ended, before a dump makes room for more: each chunk evicts what has
-// expired, and all of it is reported at once.
-func (r *Reader) pause(fn func(*conntrack.Event), done bool) error {
-	for range pauseMost {
+// betweenChunks reads the events of a chunk before the next one is requested: each chunk evicts
+// its expired entries, and the buffer might not hold the events of all.
+func (r *Reader) betweenChunks(fn func(*conntrack.Event), done bool) error {
+	for range maxWaits {
 		if r.OnChunk != nil && !done {
 			r.OnChunk()
 		}
@@ -254,17 +240,18 @@ func (r *Reader) pause(fn func(*conntrack.Event), done bool) error {
 	return nil
 }
 
-// ask asks for a dump, on a new socket where the last dump was not read to its
-// end: the kernel would say EBUSY.
-func (r *Reader) ask() error {
-	if r.abandoned && r.opened {
-		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer, plain)
+// requestDump requests a dump. If the last one was not read to its end, it uses a new socket: on
+// the old one the kernel would return EBUSY.
+func (r *Reader) requestDump() error {
+	if r.unfinished && r.opened {
+		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer, noSetup)
 		if err != nil {
 			return err
 		}
-		_ = r.dumps.Close() // given up
-		r.dumps, r.abandoned = fresh, false
+		_ = r.dumps.Close() // nothing is read from it any more
+		r.dumps = fresh
 	}
+	r.unfinished = true
 	r.seq++
 	r.request = dumpRequest(r.request, r.seq)
 	runtime.LockOSThread()
@@ -275,32 +262,23 @@ func (r *Reader) ask() error {
 	return err
 }
 
-// nextChunk reads one datagram of a dump and reports whether it was the last.
-func (r *Reader) nextChunk(fn func(*conntrack.Event)) (done bool, err error) {
+// readChunk reads and decodes one datagram of a dump, and reports whether it was the last.
+func (r *Reader) readChunk(fn func(*conntrack.Event)) (done bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := kernel.ThreadCPU()
-	defer func() { r.dumpCPU += kernel.ThreadCPU() - began }()
-	b, err := r.dumps.Recv(dumpPatience)
+	defer func() {
+		r.Stats.Entries.Add(r.entries)
+		r.entries = 0
+		r.dumpCPU += kernel.ThreadCPU() - began
+	}()
+	b, err := r.dumps.Recv(dumpTimeout)
 	for errors.Is(err, unix.EINTR) {
-		b, err = r.dumps.Recv(dumpPatience)
+		b, err = r.dumps.Recv(dumpTimeout)
 	}
 	if err != nil {
 		return false, err
 	}
-	done, err = r.chunk(b, fn)
-	r.Stats.Entries.Add(r.entries)
-	r.entries = 0
-	return done, err
-}
-
-// DumpCPU returns the CPU time of all dumps so far: the kernel's walk, decoding, and fn
-// with each entry. What OnChunk does and events that are read in between don't count, nor
-// does what other threads do.
-func (r *Reader) DumpCPU() time.Duration { return r.dumpCPU }
-
-// chunk decodes one datagram of a dump and reports whether it was the last.
-func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err error) {
 	r.event.At = r.clock()
 	for len(b) > 0 {
 		m, rest, err := nextMessage(b)
@@ -309,11 +287,11 @@ func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err erro
 		}
 		b = rest
 		if m.seq != r.seq {
-			continue // what is left of a dump that failed
+			continue // left over from a dump that failed
 		}
 		switch m.typ {
 		case msgNew:
-			r.hand(&m, conntrack.Dump, fn)
+			r.deliver(&m, conntrack.Dump, fn)
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
 			return true, m.failure()
 		}
@@ -321,8 +299,12 @@ func (r *Reader) chunk(b []byte, fn func(*conntrack.Event)) (done bool, err erro
 	return false, nil
 }
 
-// hand decodes one entry and passes it on.
-func (r *Reader) hand(m *message, eventType conntrack.EventType, fn func(*conntrack.Event)) {
+// DumpCPU returns the CPU time of all dumps so far: the kernel's walk, decoding, and fn with each
+// entry. It doesn't include OnChunk, events that are read in between, and other threads.
+func (r *Reader) DumpCPU() time.Duration { return r.dumpCPU }
+
+// deliver decodes one entry and calls fn with it.
+func (r *Reader) deliver(m *message, eventType conntrack.EventType, fn func(*conntrack.Event)) {
 	b, err := m.attributes()
 	if err == nil {
 		err = r.decoder.decode(b, &r.event)
@@ -335,7 +317,7 @@ func (r *Reader) hand(m *message, eventType conntrack.EventType, fn func(*conntr
 	if eventType == conntrack.Dump {
 		r.entries++
 	} else {
-		r.event.Portid = m.portid // in a dump it is our own
+		r.event.Portid = m.portid // in a dump it is the reader's own
 		r.destroys++
 	}
 	fn(&r.event)

@@ -2,14 +2,14 @@ package ctnetlink
 
 import "encoding/binary"
 
-// shape says where in a message the values are. The kernel writes entries of a
-// kind all alike: the same attributes in the same order (ctnetlink_fill_info,
-// ctnetlink_conntrack_event). So a message whose attribute headers are those of an
-// earlier one is read at known places instead of walked over.
-type shape struct {
-	length int // of the message, octets
-	known  int // lines, 0 where a message of this shape won't be recognized
-	lines  [maxLines]line
+// messageShape holds where in a message the values are. The kernel writes the same attributes in
+// the same order for all entries of a kind (ctnetlink_fill_info, ctnetlink_conntrack_event). So a
+// message with the same attribute headers as an earlier one is read at known offsets, without
+// walking over its attributes.
+type messageShape struct {
+	length    int // of the message, octets
+	lineCount int // lines in use; 0: the shape recognizes no message
+	lines     [maxLines]maskedLine
 
 	orig, reply      tupleOffsets
 	zones            [2]offset // by Direction
@@ -21,8 +21,8 @@ type shape struct {
 	counted          bool
 }
 
-// offset is where a value begins in a message, 0 where there is none: a header
-// comes before each.
+// offset is where a value begins in a message. 0 means that there is none, since a header comes
+// before each value.
 type offset uint16
 
 type counterOffsets struct{ packets, bytes offset }
@@ -40,9 +40,9 @@ type addrOffset struct {
 	v6 bool
 }
 
-// line is 32 octets of a message, of which those under the mask, attribute headers,
-// make the shape. Four words at a time are compared in half the time of one by one.
-type line struct{ want, mask [4]uint64 }
+// maskedLine is 32 octets of a message. Those under the mask, attribute headers, are part of the
+// shape. Comparing four words at a time takes half the time of comparing them one by one.
+type maskedLine struct{ want, mask [4]uint64 }
 
 const (
 	lineLen  = 32
@@ -51,14 +51,14 @@ const (
 	maxMessage = 1<<16 - 1 // more than the kernel's, and what an offset can hold
 )
 
-// recognizes reports whether b is of this shape.
-func (l *shape) recognizes(b []byte) bool {
-	if len(b) != l.length || l.known == 0 {
+// recognizes reports whether b has this shape.
+func (s *messageShape) recognizes(b []byte) bool {
+	if len(b) != s.length || s.lineCount == 0 {
 		return false
 	}
 	differ := uint64(0)
-	for i := range l.lines[:l.known] {
-		at, is := &l.lines[i], b[:lineLen]
+	for i := range s.lines[:s.lineCount] {
+		at, is := &s.lines[i], b[:lineLen]
 		differ |= (binary.NativeEndian.Uint64(is) ^ at.want[0]) & at.mask[0]
 		differ |= (binary.NativeEndian.Uint64(is[8:]) ^ at.want[1]) & at.mask[1]
 		differ |= (binary.NativeEndian.Uint64(is[16:]) ^ at.want[2]) & at.mask[2]
@@ -68,41 +68,41 @@ func (l *shape) recognizes(b []byte) bool {
 	return differ == 0
 }
 
-// learn walks over b and puts down where its values are. The error is ErrMalformed.
-func (l *shape) learn(b []byte) error {
-	*l = shape{length: len(b)}
+// learn walks over b and records where its values are. The error is ErrMalformed.
+func (s *messageShape) learn(b []byte) error {
+	*s = messageShape{length: len(b)}
 	if len(b) > maxMessage {
 		return ErrMalformed
 	}
 	if n := (len(b) + lineLen - 1) / lineLen; n <= maxLines && len(b) >= lineLen {
-		l.known = n
+		s.lineCount = n
 	}
-	if err := l.message(attrs{b: b, end: len(b)}); err != nil {
+	if err := s.message(attrs{b: b, end: len(b)}); err != nil {
 		return err
 	}
-	if l.orig.family == 0 || l.reply.family == 0 {
+	if s.orig.family == 0 || s.reply.family == 0 {
 		return ErrMalformed
 	}
 	return nil
 }
 
-// lineAt is where line i begins. The last one may overlap the one before.
-func (l *shape) lineAt(i int) int { return min(i*lineLen, l.length-lineLen) }
+// lineAt returns where line i begins. The last line may overlap the one before.
+func (s *messageShape) lineAt(i int) int { return min(i*lineLen, s.length-lineLen) }
 
-// step goes to the next attribute and makes its header a part of the shape.
-func (l *shape) step(a *attrs) bool {
+// step goes to the next attribute, and makes its header part of the shape.
+func (s *messageShape) step(a *attrs) bool {
 	if !a.step() {
 		return false
 	}
-	for i := a.header; i < a.header+attrHeaderLen && l.known > 0; i++ {
-		n := min(i/lineLen, l.known-1)
-		l.lines[n].cover(a.b[l.lineAt(n):], i-l.lineAt(n))
+	for i := a.header; i < a.header+attrHeaderLen && s.lineCount > 0; i++ {
+		n := min(i/lineLen, s.lineCount-1)
+		s.lines[n].cover(a.b[s.lineAt(n):], i-s.lineAt(n))
 	}
 	return true
 }
 
-// cover has octet i of b, where the line begins, take part.
-func (n *line) cover(b []byte, i int) {
+// cover makes octet i of b, which begins where the line begins, part of the shape.
+func (n *maskedLine) cover(b []byte, i int) {
 	w := i / 8
 	var mask [8]byte
 	mask[i%8] = 0xff

@@ -17,26 +17,26 @@ const (
 	eventBatch  = 64       // datagrams per recvmmsg
 )
 
-// socket is a real netlink socket. It reads batches of datagrams by recvmmsg
-// into memory of its own and hands them out one by one.
+// socket is a real netlink socket. It reads batches of datagrams by recvmmsg into buffers of its
+// own, and returns them one by one.
 type socket struct {
-	file   *os.File // unknown to Go's poller
+	file   *os.File // not polled by Go's runtime: see poller
 	raw    syscall.RawConn
 	poller *poller
 
-	buffers  [][]byte
-	iovecs   []unix.Iovec
-	headers  []mmsghdr
-	have     int // datagrams in the batch
-	given    int // of which were handed out
-	errno    syscall.Errno
-	mem      memInfo
-	fd       int           // during a wait
-	patience time.Duration // of the wait
-	ended    error         // the wait, with
+	buffers [][]byte
+	iovecs  []unix.Iovec
+	headers []mmsghdr
+	have    int // datagrams in the batch
+	next    int // the next one to return
+	errno   syscall.Errno
+	mem     memInfo
+	fd      int           // during a wait
+	timeout time.Duration // of the wait
+	waitErr error         // the wait, with
 
 	tryBound, waitBound, memBound func(fd uintptr)
-	getBound                      func(epoll uintptr) bool
+	tryAgainBound                 func(epoll uintptr) bool
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -45,8 +45,8 @@ type mmsghdr struct {
 	length uint32
 }
 
-// openSocket opens a socket in a network namespace, as prepare has it. Of each batch
-// of datagrams none may be longer than size.
+// openSocket opens a socket in a network namespace and lets prepare set it up. It reads batches of
+// batch datagrams, each of at most size octets.
 func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*socket, error) {
 	file, err := dial(netns, prepare)
 	if err != nil {
@@ -65,7 +65,7 @@ func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*soc
 		s.headers[i].header.Iov = &s.iovecs[i]
 		s.headers[i].header.SetIovlen(1)
 	}
-	s.tryBound, s.waitBound, s.getBound, s.memBound = s.try, s.wait, s.get, s.mem.read
+	s.tryBound, s.waitBound, s.tryAgainBound, s.memBound = s.try, s.wait, s.tryAgain, s.mem.read
 	if s.raw, err = file.SyscallConn(); err != nil {
 		file.Close()
 		return nil, err
@@ -77,7 +77,7 @@ func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*soc
 	return s, nil
 }
 
-// dial opens a netlink socket that Go's poller doesn't know: see poller.
+// dial opens a netlink socket that Go's runtime doesn't poll: see poller.
 func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
 	if err != nil {
@@ -92,13 +92,16 @@ func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
 		return nil, err
 	}
 	fd, failed := -1, error(nil)
-	if err := raw.Control(func(known uintptr) { fd, failed = unix.FcntlInt(known, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+	err = raw.Control(func(polled uintptr) {
+		fd, failed = unix.FcntlInt(polled, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err != nil {
 		return nil, err
 	}
 	if failed != nil {
 		return nil, os.NewSyscallError("fcntl", failed)
 	}
-	if err := unix.SetNonblock(fd, false); err != nil { // or the poller would have it
+	if err := unix.SetNonblock(fd, false); err != nil { // otherwise the runtime would poll it
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -107,22 +110,22 @@ func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
 
 // Recv implements Socket.
 func (s *socket) Recv(wait time.Duration) ([]byte, error) {
-	if s.given == s.have {
+	if s.next == s.have {
 		if err := s.fill(wait); err != nil {
 			return nil, err
 		}
 	}
-	i := s.given
-	s.given++
+	i := s.next
+	s.next++
 	if s.headers[i].header.Flags&unix.MSG_TRUNC != 0 {
 		return nil, ErrMalformed
 	}
 	return s.buffers[i][:s.headers[i].length], nil
 }
 
-// fill reads a batch, first without waiting: that needs no deadline.
+// fill reads a batch. It waits, which needs a deadline, only if there is nothing to read.
 func (s *socket) fill(wait time.Duration) error {
-	s.have, s.given = 0, 0
+	s.have, s.next = 0, 0
 	if err := s.raw.Control(s.tryBound); err != nil {
 		return err
 	}
@@ -140,27 +143,27 @@ func (s *socket) fill(wait time.Duration) error {
 	return nil
 }
 
-// await parks the goroutine until there is a datagram.
+// await waits until it has read a batch.
 func (s *socket) await(patience time.Duration) error {
-	s.patience = patience
+	s.timeout = patience
 	if err := s.raw.Control(s.waitBound); err != nil {
 		return err
 	}
-	return s.ended
+	return s.waitErr
 }
 
 func (s *socket) wait(fd uintptr) {
 	s.fd = int(fd)
-	s.ended = s.poller.wait(s.fd, s.patience, s.getBound)
+	s.waitErr = s.poller.wait(s.fd, s.timeout, s.tryAgainBound)
 }
 
-// get is try during a wait.
-func (s *socket) get(uintptr) (done bool) {
+// tryAgain is try during a wait: it reports whether the wait is over.
+func (s *socket) tryAgain(uintptr) (done bool) {
 	s.try(uintptr(s.fd))
 	return s.errno != unix.EAGAIN
 }
 
-// Interrupt lets a waiting Recv return as at its deadline.
+// Interrupt makes a waiting Recv return as at its deadline.
 func (s *socket) Interrupt() { s.poller.interrupt() }
 
 func (s *socket) try(fd uintptr) {
@@ -178,7 +181,7 @@ func (s *socket) try(fd uintptr) {
 	}
 }
 
-// memInfo is what SO_MEMINFO tells of a socket.
+// memInfo is the result of SO_MEMINFO.
 type memInfo struct {
 	vars  [unix.SK_MEMINFO_VARS]uint32
 	errno syscall.Errno
@@ -200,7 +203,7 @@ func (m *memInfo) drops(err error) (uint32, error) {
 // Drops implements dropCounter: SK_MEMINFO_DROPS of SO_MEMINFO.
 func (s *socket) Drops() (uint32, error) { return s.mem.drops(s.raw.Control(s.memBound)) }
 
-// dropsNow is Drops for other goroutines than the reader's.
+// dropsNow is Drops for goroutines other than the reader's.
 func (s *socket) dropsNow() (uint32, error) {
 	var m memInfo
 	return m.drops(s.raw.Control(m.read))
@@ -208,13 +211,15 @@ func (s *socket) dropsNow() (uint32, error) {
 
 // readBuffer returns SO_RCVBUF.
 func (s *socket) readBuffer() (n int, err error) {
-	failed := s.raw.Control(func(fd uintptr) { n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+	failed := s.raw.Control(func(fd uintptr) {
+		n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	})
 	return n, errors.Join(failed, err)
 }
 
-// repeat has the kernel repeat what finds the buffer full, or ends that. Any goroutine may
+// setReliable sets whether the kernel repeats events that find the buffer full. Any goroutine may
 // call it.
-func (s *socket) repeat(on bool) error {
+func (s *socket) setReliable(on bool) error {
 	var err error
 	value := 0
 	if on {
@@ -235,5 +240,5 @@ func (s *socket) Send(b []byte) error {
 	return errors.Join(failed, err)
 }
 
-// Close implements Socket, and ends a Recv under way.
+// Close implements Socket. It ends a Recv in progress.
 func (s *socket) Close() error { return errors.Join(s.file.Close(), s.poller.close()) }

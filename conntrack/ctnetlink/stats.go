@@ -9,7 +9,7 @@ type Stats struct {
 	Dumps     atomic.Uint64 // complete dumps
 	Malformed atomic.Uint64 // messages that could not be decoded
 	Overruns  atomic.Uint64 // times that the event socket returned ENOBUFS
-	Drops     atomic.Uint64 // DESTROY events that the kernel dropped: its buffer was full
-	Repeated  atomic.Uint64 // DESTROY events that the kernel repeats: its buffer was full, and delivery reliable
+	Drops     atomic.Uint64 // DESTROY events that the kernel dropped, as the buffer was full
+	Repeated  atomic.Uint64 // the same with reliable delivery: the kernel repeats them
 	Stalls    atomic.Uint64 // times that Watchdog ended reliable delivery
 }

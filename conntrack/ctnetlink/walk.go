@@ -6,8 +6,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// Attribute types of linux/netfilter/nfnetlink_conntrack.h. Those not named
-// here are skipped.
+// Attribute types of linux/netfilter/nfnetlink_conntrack.h. Others are skipped.
 const (
 	ctaTupleOrig     = 1
 	ctaTupleReply    = 2
@@ -55,45 +54,45 @@ const (
 )
 
 // message walks over the attributes of a message.
-func (l *shape) message(a attrs) error {
-	for l.step(&a) {
+func (s *messageShape) message(a attrs) error {
+	for s.step(&a) {
 		switch a.typ {
 		case ctaTupleOrig:
-			a.fail(l.tuple(a.inside(), &l.orig, &l.zones[conntrack.Original]))
+			a.fail(s.tuple(a.inside(), &s.orig, &s.zones[conntrack.Original]))
 		case ctaTupleReply:
-			a.fail(l.tuple(a.inside(), &l.reply, &l.zones[conntrack.Reply]))
+			a.fail(s.tuple(a.inside(), &s.reply, &s.zones[conntrack.Reply]))
 		case ctaStatus:
-			a.value(&l.status, 4)
+			a.value(&s.status, 4)
 		case ctaProtoinfo:
-			a.fail(l.protoinfo(a.inside()))
+			a.fail(s.protoinfo(a.inside()))
 		case ctaTimeout:
-			a.value(&l.timeout, 4)
+			a.value(&s.timeout, 4)
 		case ctaMark:
-			a.value(&l.mark, 4)
+			a.value(&s.mark, 4)
 		case ctaCountersOrig:
-			a.fail(l.counter(a.inside(), &l.counters[conntrack.Original]))
+			a.fail(s.counter(a.inside(), &s.counters[conntrack.Original]))
 		case ctaCountersReply:
-			a.fail(l.counter(a.inside(), &l.counters[conntrack.Reply]))
+			a.fail(s.counter(a.inside(), &s.counters[conntrack.Reply]))
 		case ctaID:
-			a.value(&l.id, 4)
+			a.value(&s.id, 4)
 		case ctaZone:
-			a.value(&l.zones[conntrack.Original], 2)
-			l.zones[conntrack.Reply] = l.zones[conntrack.Original]
+			a.value(&s.zones[conntrack.Original], 2)
+			s.zones[conntrack.Reply] = s.zones[conntrack.Original]
 		case ctaTimestamp:
-			a.fail(l.timestamp(a.inside()))
+			a.fail(s.timestamp(a.inside()))
 		}
 	}
 	return a.err
 }
 
-// tuple also takes the zone of an entry that has one in this direction alone.
-func (l *shape) tuple(a attrs, t *tupleOffsets, zone *offset) error {
-	for l.step(&a) {
+// tuple also reads the zone of an entry that has one in this direction only.
+func (s *messageShape) tuple(a attrs, t *tupleOffsets, zone *offset) error {
+	for s.step(&a) {
 		switch a.typ {
 		case ctaTupleIP:
-			a.fail(l.addresses(a.inside(), t))
+			a.fail(s.addresses(a.inside(), t))
 		case ctaTupleProto:
-			a.fail(l.ports(a.inside(), t))
+			a.fail(s.ports(a.inside(), t))
 		case ctaTupleZone:
 			a.value(zone, 2)
 		}
@@ -101,8 +100,8 @@ func (l *shape) tuple(a attrs, t *tupleOffsets, zone *offset) error {
 	return a.err
 }
 
-func (l *shape) addresses(a attrs, t *tupleOffsets) error {
-	for l.step(&a) {
+func (s *messageShape) addresses(a attrs, t *tupleOffsets) error {
+	for s.step(&a) {
 		switch a.typ {
 		case ctaIPv4Src:
 			t.address(&a, &t.src, unix.AF_INET)
@@ -126,8 +125,8 @@ func (t *tupleOffsets) address(a *attrs, at *addrOffset, family uint8) {
 	a.value(&at.at, width)
 }
 
-func (l *shape) ports(a attrs, t *tupleOffsets) error {
-	for l.step(&a) {
+func (s *messageShape) ports(a attrs, t *tupleOffsets) error {
+	for s.step(&a) {
 		switch a.typ {
 		case ctaProtoNum:
 			a.value(&t.proto, 1)
@@ -144,9 +143,9 @@ func (l *shape) ports(a attrs, t *tupleOffsets) error {
 	return a.err
 }
 
-func (l *shape) counter(a attrs, c *counterOffsets) error {
-	l.counted = true
-	for l.step(&a) {
+func (s *messageShape) counter(a attrs, c *counterOffsets) error {
+	s.counted = true
+	for s.step(&a) {
 		switch a.typ {
 		case ctaCountersPkts:
 			a.value(&c.packets, 8)
@@ -157,32 +156,32 @@ func (l *shape) counter(a attrs, c *counterOffsets) error {
 	return a.err
 }
 
-func (l *shape) timestamp(a attrs) error {
-	for l.step(&a) {
+func (s *messageShape) timestamp(a attrs) error {
+	for s.step(&a) {
 		switch a.typ {
 		case ctaTimestampStart:
-			a.value(&l.start, 8)
+			a.value(&s.start, 8)
 		case ctaTimestampStop:
-			a.value(&l.stop, 8)
+			a.value(&s.stop, 8)
 		}
 	}
 	return a.err
 }
 
-func (l *shape) protoinfo(outer attrs) error {
-	for l.step(&outer) {
+func (s *messageShape) protoinfo(outer attrs) error {
+	for s.step(&outer) {
 		if outer.typ == 0 || outer.typ > ctaProtoinfoLast {
 			continue
 		}
 		a := outer.inside()
-		for l.step(&a) {
+		for s.step(&a) {
 			switch tcp := outer.typ == ctaProtoinfoTCP; {
 			case a.typ == ctaProtoinfoState:
-				a.value(&l.state, 1)
+				a.value(&s.state, 1)
 			case tcp && a.typ == ctaTCPFlagsOriginal:
-				a.value(&l.tcpFlags[conntrack.Original], 2)
+				a.value(&s.tcpFlags[conntrack.Original], 2)
 			case tcp && a.typ == ctaTCPFlagsReply:
-				a.value(&l.tcpFlags[conntrack.Reply], 2)
+				a.value(&s.tcpFlags[conntrack.Reply], 2)
 			}
 		}
 		outer.fail(a.err)

@@ -6,30 +6,29 @@ import (
 	"time"
 )
 
-// watchdogTick is how often Watchdog looks.
+// watchdogTick is how often Watchdog checks the reader.
 const watchdogTick = 250 * time.Millisecond
 
-// heartbeat is what a watchdog sees of a reader.
+// heartbeat is what Watchdog and the reader share.
 type heartbeat struct {
-	beats   atomic.Uint64 // grows with all that the reader does
-	resting atomic.Bool   // it waits for events
-	stalled atomic.Bool   // the watchdog has ended reliable delivery
-	drops   atomic.Uint32 // of the event socket by then
+	beats   atomic.Uint64 // grows with everything that the reader does
+	idle    atomic.Bool   // the reader waits for events
+	stalled atomic.Bool   // Watchdog has ended reliable delivery
+	drops   atomic.Uint32 // drops of the event socket at that time
 }
 
-func (p *heartbeat) rest() { p.resting.Store(true) }
+func (p *heartbeat) setIdle() { p.idle.Store(true) }
 
-func (p *heartbeat) work() {
-	p.resting.Store(false)
+func (p *heartbeat) setBusy() {
+	p.idle.Store(false)
 	p.beats.Add(1)
 }
 
-// Watchdog watches over a reliable Reader until ctx is done: once the reader has been
-// busy without reading for patience, it ends reliable delivery. The kernel then
-// drops what waits to be reported, before it fills the table, and each loss is
-// counted. Watchdog counts its own ticks, so a process that was stopped as a whole
-// isn't blamed.
-func (r *Reader) Watchdog(ctx context.Context, patience time.Duration) {
+// Watchdog checks a reliable Reader until ctx is done. When the reader has been busy without
+// reading for timeout, Watchdog ends reliable delivery: the kernel drops the events that it was
+// repeating, before they fill the table, and each loss is counted. Watchdog counts its own ticks,
+// so that a pause of the whole process doesn't count.
+func (r *Reader) Watchdog(ctx context.Context, timeout time.Duration) {
 	ticker := time.NewTicker(watchdogTick)
 	defer ticker.Stop()
 	stuck, last := time.Duration(0), uint64(0)
@@ -40,26 +39,26 @@ func (r *Reader) Watchdog(ctx context.Context, patience time.Duration) {
 		case <-ticker.C:
 		}
 		beats := r.heartbeat.beats.Load()
-		if r.heartbeat.resting.Load() || beats != last {
+		if r.heartbeat.idle.Load() || beats != last {
 			stuck, last = 0, beats
 			continue
 		}
-		if stuck += watchdogTick; stuck >= patience {
-			r.abort()
+		if stuck += watchdogTick; stuck >= timeout {
+			r.endReliable()
 			return
 		}
 	}
 }
 
-// abort ends reliable delivery under the reader.
-func (r *Reader) abort() {
+// endReliable ends reliable delivery while the reader is stuck.
+func (r *Reader) endReliable() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.events.(*socket)
 	if !ok || r.heartbeat.stalled.Load() {
 		return
 	}
-	_ = s.repeat(false) // fails on a closed one only
+	_ = s.setReliable(false) // fails only on a closed socket
 	drops, _ := s.dropsNow()
 	r.heartbeat.drops.Store(drops)
 	r.heartbeat.stalled.Store(true)
