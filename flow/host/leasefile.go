@@ -3,7 +3,11 @@ package host
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/flow/host/lease"
 	"github.com/conntally/conntally/flow/regular"
@@ -22,6 +26,15 @@ func newLeaseFile(path string) leaseFile {
 	return leaseFile{
 		stampOf(path), stampOf(path + ".completed"), stampOf(path + ".2"), stampOf(path + ".1"),
 	}
+}
+
+// hidden reports whether the file's directory is a link that leads nowhere here.
+func (f leaseFile) hidden() bool {
+	dir := filepath.Dir(f.main.path)
+	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	return stampOf(dir).missing()
 }
 
 // missing reports whether neither the file nor one beside it exists. Kea renames its file
@@ -43,7 +56,7 @@ func (f leaseFile) read() ([]lease.Lease, error) {
 	var err error
 	if !f.main.missing() || len(older) == 0 {
 		if main, err = regular.Read(f.main.path, largest); err != nil {
-			return nil, err
+			return nil, f.explain(err)
 		}
 	}
 	if len(main) > 0 && !lease.IsKea(main) {
@@ -61,4 +74,20 @@ func (f leaseFile) read() ([]lease.Lease, error) {
 		}
 	}
 	return lease.Parse(append(contents, main)...)
+}
+
+// explain returns why a file can't be read: a directory is here where it can't be listed, and a
+// file that can't be seen is in a directory that nobody else may enter.
+func (f leaseFile) explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EISDIR):
+		if _, listing := os.ReadDir(f.main.path); listing != nil {
+			return listing
+		}
+	case f.main.missing() && f.hidden():
+		return &fs.PathError{Op: "open", Path: filepath.Dir(f.main.path), Err: errHidden}
+	case f.main.err == unix.EACCES:
+		return &fs.PathError{Op: "open", Path: filepath.Dir(f.main.path), Err: unix.EACCES}
+	}
+	return err
 }

@@ -29,16 +29,15 @@ type Names struct {
 
 	reading     sync.Mutex // guards what follows; one reading at a time
 	leases      []leaseFile
-	leasesAgain bool     // they were too young to be read for good
-	static      [2]stamp // of hosts, ethers
-	staticAgain bool
+	leasesAgain bool // they were too young to be read for good
+	hostsFile   staticFile
+	ethersFile  staticFile
 
-	mu             sync.RWMutex // guards what follows
-	book           *book
-	hosts          map[netip.Addr]string
-	ethers         map[MAC]ether
-	leaseProblems  []Problem
-	staticProblems []Problem
+	mu            sync.RWMutex // guards what follows
+	book          *book
+	hosts         map[netip.Addr]string
+	ethers        map[MAC]ether
+	leaseProblems []Problem
 }
 
 // NewNames returns names that are read by Read or Follow.

@@ -12,89 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow/host/lease"
 )
-
-// box is a file system with names, and the time of day there.
-type box struct {
-	t     *testing.T
-	root  string
-	now   time.Time
-	names *Names
-}
-
-func newBox(t *testing.T, leases ...string) *box {
-	t.Helper()
-	b := &box{t: t, root: t.TempDir(), now: time.Unix(1_780_000_000, 0)}
-	b.names = newNames(NamesOptions{Leases: leases, Clock: b.clock}, b.root)
-	return b
-}
-
-func (b *box) clock() conntrack.Timestamp {
-	return conntrack.Timestamp{Wall: b.now.UnixNano(), Mono: b.now.UnixNano()}
-}
-
-// write replaces a file, as of now, by rename.
-func (b *box) write(path, content string) {
-	b.t.Helper()
-	path = b.root + path
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path+"~", []byte(content), 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.Chtimes(path+"~", b.now, b.now); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.Rename(path+"~", path); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *box) remove(path string) {
-	b.t.Helper()
-	if err := os.Remove(b.root + path); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// read lets a minute pass and reads what has changed.
-func (b *box) read() {
-	b.now = b.now.Add(time.Minute)
-	b.names.Read()
-}
-
-// want checks the name of a device, given as MAC and addresses, of which any may be missing.
-func (b *box) want(device, name string) {
-	b.t.Helper()
-	var mac MAC
-	var addrs []netip.Addr
-	for _, s := range strings.Fields(device) {
-		if a, err := netip.ParseAddr(s); err == nil {
-			addrs = append(addrs, a)
-		} else if mac, err = ParseMAC(s); err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	if got := b.names.Name(mac, addrs); got != name {
-		b.t.Errorf("%s is %q, want %q", device, got, name)
-	}
-}
-
-func (b *box) wantProblems(want ...string) {
-	b.t.Helper()
-	var got []string
-	for _, p := range b.names.Problems() {
-		got = append(got, strings.ReplaceAll(p.Error(), b.root, ""))
-	}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		b.t.Errorf("problems %q, want %q", got, want)
-	}
-}
 
 const (
 	dnsmasqFile = "/var/lib/misc/dnsmasq.leases"
@@ -240,6 +159,48 @@ func TestHalfWrittenFilesLoseNothing(t *testing.T) {
 	b.wantProblems()
 }
 
+// TestReplacedStaticFilesLoseNothing: /etc/hosts and /etc/ethers may be empty or missing for a moment.
+func TestReplacedStaticFilesLoseNothing(t *testing.T) {
+	b := newBox(t)
+	lines := map[string]string{"/etc/ethers": macA + " laptop\n", "/etc/hosts": "192.0.2.11 tv\n"}
+	for path, line := range lines {
+		b.write(path, line)
+	}
+	b.read()
+	for path := range lines {
+		b.write(path, "")
+	}
+	b.names.Read()
+	b.want(macA, "laptop")
+	b.want("192.0.2.11", "tv")
+	for path := range lines {
+		b.remove(path)
+	}
+	b.names.Read()
+	b.want(macA, "laptop")
+	b.want("192.0.2.11", "tv")
+	b.names.Read() // they are really gone
+	b.want(macA, "")
+	b.want("192.0.2.11", "")
+}
+
+// TestHiddenStateIsAProblem: systemd hides the state of another service with a user of its own, as Kea has
+// on NixOS.
+func TestHiddenStateIsAProblem(t *testing.T) {
+	b := newBox(t, "auto")
+	if err := os.MkdirAll(b.root+"/var/lib", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("private/kea", b.root+"/var/lib/kea"); err != nil {
+		t.Fatal(err)
+	}
+	b.read()
+	b.wantProblems("/var/lib/kea: it leads to a directory that is not visible to this service")
+	if p := b.names.Problems(); !strings.Contains(p[0].Fix, "BindReadOnlyPaths=") {
+		t.Errorf("%+v", p)
+	}
+}
+
 // TestChangeOfSameSizeIsNoticed: a file that was read just after it was written is read again.
 func TestChangeOfSameSizeIsNoticed(t *testing.T) {
 	b := newBox(t, "auto")
@@ -330,16 +291,37 @@ func TestWhatIsNoFileIsAProblem(t *testing.T) {
 		"/etc/hosts is larger than 16384 KiB", "/etc/ethers: line 1 begins with no Ethernet address and a name; there are 2 of that kind")
 }
 
-// TestForbiddenFileHasAFix: a file of mode 0600 that is another user's needs a capability.
-func TestForbiddenFileHasAFix(t *testing.T) {
-	const path = "/var/lib/kea/kea-leases4.csv"
-	list := problemsOf(nil, path, &fs.PathError{Op: "open", Path: path, Err: unix.EACCES})
-	if got, want := list[0].Error(), path+": permission denied"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+// TestForbiddenFilesHaveAFix: those that another user alone may read, themselves or by their directory,
+// take a capability. What was read before stays, and a file is read as soon as that is allowed.
+func TestForbiddenFilesHaveAFix(t *testing.T) {
+	b := newBox(t, "auto")
+	b.write("/etc/ethers", macB+" tv\n")
+	b.write("/run/systemd/netif/dhcp-server-lease/lan0", `{"Leases":[]}`)
+	b.write("/var/lib/kea/kea-leases4.csv", "address,hwaddr,expire,hostname\n192.0.2.10,"+macA+",2000000000,laptop\n")
+	b.read()
+	chmod := func(path string, mode os.FileMode) {
+		if err := os.Chmod(b.root+path, mode); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if !strings.Contains(list[0].Fix, "CAP_DAC_READ_SEARCH") || !errors.Is(list[0].Err, fs.ErrPermission) {
-		t.Errorf("%+v", list[0])
+	chmod("/..", 0o755) // of the test's directories, which are private
+	chmod("/etc/ethers", 0)
+	chmod("/var/lib/kea", 0)
+	chmod("/run/systemd/netif/dhcp-server-lease", 0o711)
+	withoutRights(t, b.read)
+	b.want(macA, "laptop")
+	b.want(macB, "tv")
+	b.wantProblems("/var/lib/kea: permission denied", "/run/systemd/netif/dhcp-server-lease: permission denied", "/etc/ethers: permission denied")
+	for _, p := range b.names.Problems() {
+		if !strings.Contains(p.Fix, "CAP_DAC_READ_SEARCH") || !errors.Is(p.Err, fs.ErrPermission) {
+			t.Errorf("%+v", p)
+		}
 	}
+	chmod("/etc/ethers", 0o644)
+	chmod("/var/lib/kea", 0o755)
+	chmod("/run/systemd/netif/dhcp-server-lease", 0o755)
+	withoutRights(t, b.read)
+	b.wantProblems()
 }
 
 // TestInventedDevicesAreBounded: neither a file of invented leases nor ever new ones take up more than is

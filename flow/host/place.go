@@ -39,7 +39,7 @@ func autoPlaces(root string) []string {
 const mostFiles = 256
 
 // findLeases returns the files at the configured places: those that exist, those that were
-// named, and those that can't be seen.
+// named, and those that exist and can't be seen.
 func (n *Names) findLeases() (files []leaseFile) {
 	seen := map[string]bool{}
 	add := func(path string, named bool) {
@@ -47,7 +47,7 @@ func (n *Names) findLeases() (files []leaseFile) {
 			return
 		}
 		seen[path] = true
-		if f := newLeaseFile(path); named || !f.missing() {
+		if f := newLeaseFile(path); named || !f.missing() || f.hidden() {
 			files = append(files, f)
 		}
 	}

@@ -16,10 +16,6 @@ type Problem struct {
 
 // Error returns the path and what is wrong with the file.
 func (p Problem) Error() string {
-	var failed *fs.PathError
-	if errors.As(p.Err, &failed) {
-		return failed.Path + ": " + failed.Err.Error()
-	}
 	if text := p.Err.Error(); strings.HasPrefix(text, p.Path+" ") {
 		return text
 	}
@@ -29,14 +25,28 @@ func (p Problem) Error() string {
 // permissionFix is for files such as those of Kea, mode 0600.
 const permissionFix = "give conntally CAP_DAC_READ_SEARCH, as docs/devices.md shows"
 
-// problemsOf appends the problem of a file, if it has one.
+// errHidden is what a service with a user of its own sees of another's state: systemd
+// hides /var/lib/private from it.
+var errHidden = errors.New("it leads to a directory that is not visible to this service")
+
+// problemsOf appends the problem of a file, if it has one: its path, or that of its directory.
 func problemsOf(list []Problem, path string, err error) []Problem {
 	if err == nil {
 		return list
 	}
 	p := Problem{Path: path, Err: err}
-	if errors.Is(err, fs.ErrPermission) {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		p.Path, p.Err = failed.Path, failed.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		p.Fix = permissionFix
+	case errors.Is(err, errHidden):
+		p.Fix = "add BindReadOnlyPaths= to the service, as docs/devices.md shows"
+	}
+	if n := len(list); n > 0 && list[n-1].Path == p.Path { // their directory's
+		return list
 	}
 	return append(list, p)
 }
@@ -45,5 +55,5 @@ func problemsOf(list []Problem, path string, err error) []Problem {
 func (n *Names) Problems() []Problem {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return slices.Concat(n.leaseProblems, n.staticProblems)
+	return slices.Concat(n.leaseProblems, n.hostsFile.problems, n.ethersFile.problems)
 }

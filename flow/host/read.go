@@ -10,42 +10,61 @@ import (
 	"github.com/conntally/conntally/flow/regular"
 )
 
-// readStatic reads /etc/hosts and /etc/ethers where they have changed.
-func (n *Names) readStatic() {
-	now := [2]stamp{stampOf(n.options.Hosts), stampOf(n.options.Ethers)}
-	if now == n.static && !n.staticAgain {
-		return
-	}
-	wall := n.options.Clock().Wall
-	n.static, n.staticAgain = now, now[0].young(wall) || now[1].young(wall)
-	hosts, hostsErr := readFile(now[0], parseHosts)
-	ethers, ethersErr := readFile(now[1], parseEthers)
-	n.staticAgain = n.staticAgain || temporary(hostsErr) || temporary(ethersErr)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if hosts != nil {
-		n.hosts = hosts
-	}
-	if ethers != nil {
-		n.ethers = ethers
-	}
-	n.staticProblems = problemsOf(nil, now[0].path, hostsErr)
-	n.staticProblems = problemsOf(n.staticProblems, now[1].path, ethersErr)
+// staticFile is a file that an administrator writes, with an editor or a script.
+type staticFile struct {
+	stamp stamp
+	known bool // it has been read once
+	done  bool // it needs no other reading
+
+	problems []Problem // guarded by Names.mu
 }
 
-// readFile returns the names of a file: none where there is no file, nil where it can't be
-// read.
+// due reports whether a file is to be read, as of wall, in Unix nanoseconds. One that is
+// just being replaced, and may be empty or missing for a moment, waits.
+func (f *staticFile) due(now stamp, wall int64) bool {
+	same, young := now == f.stamp, now.young(wall)
+	f.stamp = now
+	switch {
+	case same && f.done:
+		return false
+	case f.known && (young || now.missing() && !same):
+		f.done = false
+		return false
+	}
+	f.known, f.done = true, !young
+	return true
+}
+
+// readStatic reads /etc/hosts and /etc/ethers where they have changed.
+func (n *Names) readStatic() {
+	readFile(n, &n.hostsFile, n.options.Hosts, parseHosts, &n.hosts)
+	readFile(n, &n.ethersFile, n.options.Ethers, parseEthers, &n.ethers)
+}
+
+// readFile replaces names by those of a file: by none where there is no file. They stay
+// where it can't be read.
 func readFile[K comparable, V any](
-	s stamp, parse func([]byte) (map[K]V, error),
-) (map[K]V, error) {
-	if s.missing() {
-		return map[K]V{}, nil
+	n *Names, f *staticFile, path string, parse func([]byte) (map[K]V, error), names *map[K]V,
+) {
+	if !f.due(stampOf(path), n.options.Clock().Wall) {
+		return
 	}
-	b, err := regular.Read(s.path, largest)
-	if err != nil {
-		return nil, err
+	var b []byte // of a file that is missing
+	var err error
+	if !f.stamp.missing() {
+		b, err = regular.Read(path, largest)
 	}
-	return parse(b)
+	var fresh map[K]V
+	if err == nil {
+		fresh, err = parse(b)
+	}
+	f.done = f.done && !temporary(err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if fresh != nil {
+		*names = fresh
+	}
+	f.problems = problemsOf(nil, path, err)
 }
 
 // readLeases reads all leases where any of their files has changed, and again where one
