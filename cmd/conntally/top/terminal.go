@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -53,37 +54,57 @@ type screenTerminal struct {
 func (o *Options) OnTerminal(ctx context.Context, in, out *os.File, colour bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGHUP)
 	defer stop()
-	// The terminal of a program whose parent was killed can still be restored.
-	signal.Ignore(unix.SIGTTOU)
-	defer signal.Reset(unix.SIGTTOU)
 	t := &screenTerminal{in: in, out: out, colour: colour}
+	defer t.leave()
 	if err := t.enter(); err != nil {
 		return err
 	}
-	defer t.leave()
 	return o.Show(ctx, t, Events{Input: t.read(), Resized: resizes(ctx)})
 }
 
-func (t *screenTerminal) enter() (err error) {
-	if t.before, err = term.MakeRaw(int(t.in.Fd())); err != nil {
+// enter takes the terminal into use. In the background the kernel stops the program here
+// until it is in the foreground, or returns EIO if nobody could continue it.
+func (t *screenTerminal) enter() error {
+	before, err := term.MakeRaw(int(t.in.Fd()))
+	if err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
-	if _, err = t.out.WriteString(enterScreen); err != nil {
-		t.leave()
-	}
+	t.before = before
+	_, err = t.out.WriteString(enterScreen)
 	return err
 }
 
+// leave restores the terminal. The modes of one that a shell has taken back are the shell's.
 func (t *screenTerminal) leave() {
 	_, _ = t.out.WriteString(leaveScreen) // it may be gone
-	_ = term.Restore(int(t.in.Fd()), t.before)
+	if t.before != nil && t.inForeground() {
+		_ = term.Restore(int(t.in.Fd()), t.before)
+	}
 }
+
+// inForeground reports whether the terminal is this program's, not that of a shell that took
+// it back because the program's parent was killed.
+func (t *screenTerminal) inForeground() bool {
+	group, err := unix.IoctlGetInt(int(t.in.Fd()), unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
+}
+
+// stopDelay bounds the wait for a stop that doesn't come: SIGTSTP is without effect where
+// nobody could continue the program.
+const stopDelay = time.Second
 
 // Suspend implements Terminal.
 func (t *screenTerminal) Suspend() error {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, unix.SIGCONT)
+	defer signal.Stop(continued)
 	t.leave()
 	if err := unix.Kill(0, unix.SIGTSTP); err != nil { // all of a pipeline
 		return err
+	}
+	select { // the signal may arrive only after kill(2) has returned
+	case <-continued:
+	case <-time.After(stopDelay):
 	}
 	return t.enter()
 }
@@ -100,6 +121,11 @@ func (t *screenTerminal) Size() (width, height int) {
 // Draw implements Terminal. Each line is as wide as the screen, so that none has to be
 // cleared, which flickers.
 func (t *screenTerminal) Draw(lines []Line, width int) error {
+	if !t.inForeground() {
+		if err := t.enter(); err != nil {
+			return err
+		}
+	}
 	var b strings.Builder
 	for i, l := range lines {
 		fmt.Fprintf(&b, "\x1b[%d;1H%s%s%s", i+1, l.Style.sequence(t.colour), text.Pad(l.Text, width, false), unstyled)
