@@ -64,6 +64,8 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"run --frobnicate", exitUsage, "", "frobnicate"},
 		{"run now", exitUsage, "", `unexpected argument "now"`},
 		{"run --check-config", exitDone, "flags: ok\n", ""},
+		{"run --check-config --json", exitDone, "flags: ok\n", ""},
+		{"run --json --collector 127.0.0.1:9", exitUsage, "", "--json: flows are printed only without a collector"},
 		{"run --check-config --config config/reference.toml", exitDone, "config/reference.toml: ok\n", ""},
 		{"demo --protocol sflow", exitUsage, "", `"ipfix" or "netflow9"`},
 		{"listen --address nowhere", exitFail, "", "listen"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/conntrack/kernel"
@@ -24,6 +25,9 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	c, a, err := loadConfig(args, stdout)
 	if err != nil {
 		return err
+	}
+	if a.JSON && len(c.Collectors) > 0 {
+		return usageError("run: --json: flows are printed only without a collector")
 	}
 	if a.CheckOnly {
 		return reportConfigOK(a, stdout)
@@ -50,7 +54,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	p, err := probe.New(ctx, probe.Options{
 		Config: c, Version: version, State: probe.StateDirectory(c),
-		Log: log, Level: level, Print: stdout,
+		Log: log, Level: level, Print: stdout, Form: printForm(a, stdout),
 		Load: func() (*config.Config, error) {
 			c, _, err := loadConfig(args, io.Discard)
 			return c, err
@@ -62,6 +66,15 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	defer p.Close()
 	return p.Run(ctx)
+}
+
+// printForm returns how flows are printed: as JSON, for a terminal, or in columns.
+func printForm(a config.Args, stdout io.Writer) print.Options {
+	o := print.Options{JSON: a.JSON}
+	if terminalOf(stdout) != nil {
+		o.Columns = func() int { return columnsOf(stdout) }
+	}
+	return o
 }
 
 // explain adds to an error of the kernel what it requires.

@@ -21,7 +21,7 @@ _conntally() {
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
 		1,*) words='run top status devices flows check listen demo collector-config version' ;;
-		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --log-level --metrics --nat --poll-interval --protocol --track' ;;
+		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --json --log-level --metrics --nat --poll-interval --protocol --track' ;;
 		*,top) words='--by --json --n --once --socket --sort' ;;
 		*,status) words='--json --socket' ;;
 		*,devices) words='--json --socket' ;;

@@ -16,6 +16,7 @@ complete -c conntally -n '__fish_seen_subcommand_from run' -l check-config -d 's
 complete -c conntally -n '__fish_seen_subcommand_from run' -l collector -x -d 'export to HOST:PORT; may be repeated'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l config -rF -d 'read this TOML FILE'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l idle-timeout -x -d 'export a flow that has been idle for DURATION (default 15s)'
+complete -c conntally -n '__fish_seen_subcommand_from run' -l json -d 'print one JSON object per flow; only without a collector'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l log-level -xa 'debug info warn error' -d 'log from this LEVEL on: debug, info, warn, error (default info)'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l metrics -x -d 'serve Prometheus metrics at HOST:PORT'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l nat -xa 'endpoints wire' -d 'VIEW of translated flows: endpoints or wire (default endpoints)'

@@ -27,6 +27,7 @@ run)
 		'*--collector[export to HOST\:PORT; may be repeated]:HOST\:PORT:()' \
 		'--config[read this TOML FILE]:FILE:_files' \
 		'--idle-timeout[export a flow that has been idle for DURATION (default 15s)]:DURATION:()' \
+		'--json[print one JSON object per flow; only without a collector]' \
 		'--log-level[log from this LEVEL on\: debug, info, warn, error (default info)]:LEVEL:(debug info warn error)' \
 		'--metrics[serve Prometheus metrics at HOST\:PORT]:HOST\:PORT:()' \
 		'--nat[VIEW of translated flows\: endpoints or wire (default endpoints)]:VIEW:(endpoints wire)' \

@@ -10,6 +10,7 @@ import (
 type Args struct {
 	File      string // "" is none
 	CheckOnly bool   // --check-config
+	JSON      bool   // --json: print flows as JSON
 }
 
 // Load returns the configuration of `conntally run`: the file that --config names, if any,
@@ -49,6 +50,7 @@ func (c *Config) recheck() error {
 func (c *Config) bind(fs *flag.FlagSet, a *Args) {
 	fs.StringVar(&a.File, "config", "", "read this TOML `FILE`")
 	fs.BoolVar(&a.CheckOnly, "check-config", false, "say whether file and flags are good, and end")
+	fs.BoolVar(&a.JSON, "json", false, "print one JSON object per flow; only without a collector")
 	collectors := &collectorFlags{config: c}
 	fs.Var(collectors, "collector", "export to `HOST:PORT`; may be repeated")
 	fs.Func("protocol", "`PROTOCOL` to all collectors: ipfix or netflow9 (default ipfix)", collectors.setProtocol)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/conntally/conntally/cmd/internal/text"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
@@ -35,6 +36,22 @@ func timeOfDay(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("15:04:05.000")
+}
+
+// clock formats a time in seconds; "-" if it is zero.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.TimeOnly)
+}
+
+// span formats a flow's duration for people; "-" if it isn't known.
+func span(f *decode.Flow) string {
+	if f.Start.IsZero() || f.End.IsZero() {
+		return "-"
+	}
+	return text.Duration(f.End.Sub(f.Start))
 }
 
 func duration(f *decode.Flow) string {

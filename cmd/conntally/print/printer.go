@@ -14,16 +14,31 @@ import (
 
 // Printer prints each flow or NAT event as a line, and a header before the first.
 type Printer struct {
-	out    io.Writer
-	json   *json.Encoder // nil: columns
-	header bool          // has been printed
+	out     io.Writer
+	options Options
+	json    *json.Encoder // nil: columns
+	header  bool          // has been printed
+	width   int           // columns of the terminal when the header was last printed
+}
+
+// Options choose what a Printer writes: JSON objects, lines that fit a terminal, or else
+// columns.
+type Options struct {
+	JSON bool
+	// Columns returns the width of the terminal; nil where there is none.
+	Columns func() int
+	// Interface returns the name of an interface by its index, "" if it has none. It is for
+	// terminals.
+	Interface func(index uint32) string
 }
 
 // New returns a Printer that writes columns or JSON objects. It ignores errors of out: a
 // caller that needs them wraps out.
-func New(out io.Writer, asJSON bool) *Printer {
-	p := &Printer{out: out}
-	if asJSON {
+func New(out io.Writer, asJSON bool) *Printer { return newPrinter(out, Options{JSON: asJSON}) }
+
+func newPrinter(out io.Writer, o Options) *Printer {
+	p := &Printer{out: out, options: o}
+	if o.JSON {
 		p.json = json.NewEncoder(out)
 	}
 	return p
@@ -40,19 +55,25 @@ func (p *Printer) Message(m *decode.Message) {
 }
 
 func (p *Printer) flow(f *decode.Flow) {
-	if p.json != nil {
+	switch {
+	case p.json != nil:
 		_ = p.json.Encode(newJSONFlow(f)) // see New
-		return
+	case p.options.Columns != nil:
+		p.terminalFlow(f)
+	default:
+		p.columns(Columns(f))
 	}
-	p.columns(Columns(f))
 }
 
 func (p *Printer) natEvent(m *decode.Message, e *decode.NATEvent) {
-	if p.json != nil {
+	switch {
+	case p.json != nil:
 		_ = p.json.Encode(newJSONNATEvent(m.Exporter, e))
-		return
+	case p.options.Columns != nil:
+		p.terminalNATEvent(e)
+	default:
+		p.columns(natColumns(e))
 	}
-	p.columns(natColumns(e))
 }
 
 func (p *Printer) columns(values []any) {

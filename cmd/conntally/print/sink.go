@@ -47,10 +47,11 @@ type Sink struct {
 	failure error         // of the last write
 }
 
-// NewSink returns a Sink that prints to out, and starts its goroutine.
-func NewSink(out io.Writer) *Sink {
+// NewSink returns a Sink that prints to out, and starts its goroutine, which alone calls the
+// functions of o.
+func NewSink(out io.Writer, o Options) *Sink {
 	s := &Sink{flush: idle, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go s.write(out)
+	go s.write(out, o)
 	return s
 }
 
@@ -127,10 +128,10 @@ func (s *Sink) Close(timeout time.Duration) error {
 }
 
 // write prints flushed records until Close.
-func (s *Sink) write(out io.Writer) {
+func (s *Sink) write(out io.Writer, o Options) {
 	defer close(s.done)
 	buffer := bufio.NewWriterSize(out, 1<<14)
-	printer := New(buffer, false)
+	printer := newPrinter(buffer, o)
 	var batch []flow.Record
 	for more := true; more; {
 		<-s.wake

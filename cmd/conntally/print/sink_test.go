@@ -55,7 +55,7 @@ func pair() *flow.Pair {
 // TestRecordsArePrintedAfterFlush: and not before.
 func TestRecordsArePrintedAfterFlush(t *testing.T) {
 	out := &output{}
-	s := NewSink(out)
+	s := NewSink(out, Options{})
 	if due := s.Due(7); due != 7 {
 		t.Errorf("due at %d with nothing to print", due)
 	}
@@ -87,7 +87,7 @@ func TestRecordsArePrintedAfterFlush(t *testing.T) {
 // and records that find no room are counted. The others are printed once somebody reads.
 func TestSlowReaderBlocksNothing(t *testing.T) {
 	out := &output{gate: make(chan struct{})}
-	s := NewSink(out)
+	s := NewSink(out, Options{})
 	const more = 1000
 	for i := range (maxQueue + more) / 2 {
 		if s.Export(pair()); i%100 == 0 {
@@ -114,7 +114,7 @@ func TestSlowReaderBlocksNothing(t *testing.T) {
 func TestCloseTimesOutWithoutReader(t *testing.T) {
 	out := &output{gate: make(chan struct{})}
 	defer close(out.gate)
-	s := NewSink(out)
+	s := NewSink(out, Options{})
 	s.Export(pair())
 	s.Flush(conntrack.Timestamp{})
 	if err := s.Close(time.Millisecond); err != nil {
@@ -129,7 +129,7 @@ func TestCloseTimesOutWithoutReader(t *testing.T) {
 func TestFailedWritesAreCounted(t *testing.T) {
 	full := errors.New("no space left")
 	out := &output{err: full}
-	s := NewSink(out)
+	s := NewSink(out, Options{})
 	s.Export(pair())
 	s.Flush(conntrack.Timestamp{})
 	for deadline := time.Now().Add(patience); s.Stats.Errors.Load() == 0 && time.Now().Before(deadline); {
@@ -145,7 +145,7 @@ func TestFailedWritesAreCounted(t *testing.T) {
 		t.Errorf("%d missed, %d printed, want 2 and 2", s.Stats.Missed.Load(), s.Stats.Printed.Load())
 	}
 
-	s = NewSink(&output{err: full})
+	s = NewSink(&output{err: full}, Options{})
 	s.Export(pair())
 	s.Flush(conntrack.Timestamp{})
 	if err := s.Close(patience); !errors.Is(err, full) {
@@ -156,7 +156,7 @@ func TestFailedWritesAreCounted(t *testing.T) {
 // TestSinkAllocatesNothing: in the loop's goroutine, once warm.
 func TestSinkAllocatesNothing(t *testing.T) {
 	out := &output{gate: make(chan struct{}), hang: make(chan struct{}, 1)}
-	s := NewSink(out)
+	s := NewSink(out, Options{})
 	p := pair()
 	s.Export(p)
 	s.Flush(conntrack.Timestamp{})

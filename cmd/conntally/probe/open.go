@@ -10,6 +10,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -28,6 +29,7 @@ type Options struct {
 	Log     *zap.Logger
 	Level   zap.AtomicLevel // of Log; a reload sets it
 	Print   io.Writer       // where flows are printed without a collector; nil means nowhere
+	Form    print.Options   // of what is printed; Interface isn't used
 
 	// Load reads the configuration again for each value of Reloads; nil means never.
 	Load    func() (*config.Config, error)

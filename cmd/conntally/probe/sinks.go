@@ -13,7 +13,9 @@ import (
 
 // printTo prints flows to out while there is no collector.
 func (p *Probe) printTo(out io.Writer) {
-	p.printer = print.NewSink(out)
+	o := p.options.Form
+	o.Interface = p.routes.Name
+	p.printer = print.NewSink(out, o)
 	p.chooseSinks()
 }
 

@@ -211,5 +211,10 @@ func (p Page) age(f *control.Flow) string {
 	return text.Duration(p.Now.Sub(f.Start))
 }
 
-// Interfaces returns those that a flow passes, the router itself being "-".
-func Interfaces(f *control.Flow) string { return orDash(f.Input) + ">" + orDash(f.Output) }
+// Interfaces returns those that a flow passes; "-" is the router itself, or unknown.
+func Interfaces(f *control.Flow) string {
+	if f.Input == "" && f.Output == "" {
+		return "-"
+	}
+	return orDash(f.Input) + " > " + orDash(f.Output)
+}
