@@ -29,7 +29,8 @@ func main() {
 		}
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM,
+		syscall.SIGHUP)
 	defer stop()
 	if err := bench(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -117,7 +118,8 @@ func save(s *result.Suite, dir string, count bool, stdout io.Writer) error {
 		return errors.Join(s.Save(filepath.Join(dir, resultsFile)), write(s, dir, stdout))
 	}
 	report.Instructions(stdout, s)
-	return errors.Join(s.Save(filepath.Join(dir, "instructions.json")), report.WriteInstructions(s, dir))
+	return errors.Join(s.Save(filepath.Join(dir, "instructions.json")),
+		report.WriteInstructions(s, dir))
 }
 
 // defaultDir names a machine by what it is like: its name is nobody's business.
@@ -126,5 +128,6 @@ func defaultDir(s *result.Suite, quick bool) string {
 		return filepath.Join("bench", "results", "quick")
 	}
 	m := s.Machine
-	return filepath.Join("bench", "results", fmt.Sprintf("%s-%s-%d-cores", s.Date.Format("2006-01-02"), m.Arch, m.Cores))
+	return filepath.Join("bench", "results",
+		fmt.Sprintf("%s-%s-%d-cores", s.Date.Format("2006-01-02"), m.Arch, m.Cores))
 }

@@ -34,7 +34,8 @@ func programs(t *testing.T) (all []agent.Agent) {
 		t.Skip(err)
 	}
 	path := filepath.Join(t.TempDir(), "conntally")
-	if out, err := exec.Command("go", "build", "-o", path, "../cmd/conntally").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", path, "../cmd/conntally")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, a := range agent.All(path) {
@@ -52,7 +53,8 @@ func programs(t *testing.T) (all []agent.Agent) {
 func short() scenario.Point {
 	const part = 300 * time.Millisecond
 	return scenario.Point{
-		Scenario: result.PerFlow, X: 5, Rate: 5000, Ring: 50, PerFlow: 5, Table: 100, Warm: part, Window: part,
+		Scenario: result.PerFlow, X: 5, Rate: 5000, Ring: 50, PerFlow: 5, Table: 100, Warm: part,
+		Window: part,
 	}
 }
 
@@ -63,7 +65,8 @@ func TestRun(t *testing.T) {
 	all := programs(t)
 	point := short()
 	none := run(t.Context(), &point, nil, 1)
-	if none.Error != "" || none.Forwarded.Packets < 1000 || none.Router != none.Sent || none.CPU != 0 {
+	if none.Error != "" || none.Forwarded.Packets < 1000 || none.Router != none.Sent ||
+		none.CPU != 0 {
 		t.Errorf("%+v", none)
 	}
 	for i := range all {
@@ -72,12 +75,14 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %s", r.Program, r.Error)
 			continue
 		}
-		if r.Router != r.Sent || r.Flows < 400 || r.Life <= 0 || r.Peak < 1<<20 || r.Window < 200*time.Millisecond || r.Busy <= 0 {
+		if r.Router != r.Sent || r.Flows < 400 || r.Life <= 0 || r.Peak < 1<<20 ||
+			r.Window < 200*time.Millisecond || r.Busy <= 0 {
 			t.Errorf("%+v", r)
 		}
 		// conntally has to be exact, and all the others are at so little traffic.
 		if c := r.Collected; c.Sum != r.Router || c.Exact != r.Flows || c.Faulty > 0 {
-			t.Errorf("%s: of %d flows, %+v: %+v, missed %v", r.Program, r.Flows, r.Router, c, r.Missed)
+			t.Errorf("%s: of %d flows, %+v: %+v, missed %v",
+				r.Program, r.Flows, r.Router, c, r.Missed)
 		}
 	}
 	nothingLeft(t)
@@ -134,7 +139,9 @@ func TestInterrupt(t *testing.T) {
 func TestNoSuchProgram(t *testing.T) {
 	programs(t)
 	point := short()
-	broken := agent.Agent{Name: "broken", Program: "false", Args: func(agent.Setting) []string { return nil }}
+	broken := agent.Agent{
+		Name: "broken", Program: "false", Args: func(agent.Setting) []string { return nil },
+	}
 	if r := run(t.Context(), &point, &broken, 1); !strings.Contains(r.Error, "broken has ended") {
 		t.Errorf("%q", r.Error)
 	}
@@ -157,20 +164,24 @@ func nothingLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range all {
-		if b, err := os.ReadFile(file); err == nil && strings.Contains(string(b), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
+		if b, err := os.ReadFile(file); err == nil &&
+			strings.Contains(string(b), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
 			t.Errorf("still running: %s", b)
 		}
 	}
 }
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-quick", "-only", "bulk:50000", "-programs", "softflowd", "-repeats", "2"})
+	o, err := parse([]string{
+		"-quick", "-only", "bulk:50000", "-programs", "softflowd", "-repeats", "2",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plan := scenario.Full()
 	chosen, err := choose(&o.choice, &plan, agent.All("conntally"))
-	if err != nil || !o.quick || len(chosen) != 1 || chosen[0].Name != result.Rival || len(plan.Scenarios) != 1 || plan.Repeats != 2 {
+	if err != nil || !o.quick || len(chosen) != 1 || chosen[0].Name != result.Rival ||
+		len(plan.Scenarios) != 1 || plan.Repeats != 2 {
 		t.Errorf("%v, %+v, %d programs, %+v", err, o, len(chosen), plan)
 	}
 	for _, bad := range [][]string{{"-only", "x"}, {"-programs", "x"}} {
@@ -193,14 +204,17 @@ func TestParse(t *testing.T) {
 // TestReportAgain: a report can be made of saved results.
 func TestReportAgain(t *testing.T) {
 	dir := t.TempDir()
-	if err := bench(t.Context(), []string{"-report", dir}, new(strings.Builder)); !errors.Is(err, os.ErrNotExist) {
+	if err := bench(
+		t.Context(), []string{"-report", dir}, new(strings.Builder),
+	); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("of nothing: %v", err)
 	}
 	if err := new(result.Suite).Save(filepath.Join(dir, resultsFile)); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := bench(t.Context(), []string{"-report", dir}, &out); err != nil || !strings.Contains(out.String(), "not measured") {
+	if err := bench(t.Context(), []string{"-report", dir}, &out); err != nil ||
+		!strings.Contains(out.String(), "not measured") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }
@@ -216,7 +230,8 @@ func TestCalmest(t *testing.T) {
 	}{
 		{[]time.Duration{10 * time.Millisecond}, 0, 1, false},
 		{[]time.Duration{11 * time.Millisecond, 0}, 1, 2, false},
-		{[]time.Duration{30 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}, 1, 3, false},
+		{[]time.Duration{30 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond}, 1, 3,
+			false},
 		{[]time.Duration{-1}, 0, 1, false},
 		{[]time.Duration{30 * time.Millisecond, -1}, 1, 2, false},
 		{[]time.Duration{30 * time.Millisecond}, 0, 1, true}, // disturbance is no excuse
@@ -234,7 +249,8 @@ func TestCalmest(t *testing.T) {
 			return r
 		})
 		if got.Repeat != test.want || made != test.made {
-			t.Errorf("%v: run %d of %d, want %d of %d", test.stolen, got.Repeat, made, test.want, test.made)
+			t.Errorf("%v: run %d of %d, want %d of %d",
+				test.stolen, got.Repeat, made, test.want, test.made)
 		}
 	}
 }

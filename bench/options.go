@@ -54,11 +54,15 @@ func parse(args []string) (*options, error) {
 	o := new(options)
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.StringVar(&o.conntally, "conntally", "./conntally", "the `program` to measure")
-	fs.StringVar(&o.out, "out", "", "the `directory` for the results (default bench/results/DATE-MACHINE, or quick)")
-	fs.StringVar(&o.again, "report", "", "measure nothing, write the report of the results in this `directory` again")
+	fs.StringVar(&o.out, "out", "",
+		"the `directory` for the results (default bench/results/DATE-MACHINE, or quick)")
+	fs.StringVar(&o.again, "report", "",
+		"measure nothing, write the report of the results in this `directory` again")
 	fs.BoolVar(&o.quick, "quick", false, "only softflowd and conntally, three minutes, once")
-	fs.BoolVar(&o.count, "instructions", false, "only count the instructions of softflowd and conntally, by valgrind")
-	fs.StringVar(&o.only, "only", "", "measure these `scenarios` alone, as in bulk,packets-per-flow:1")
+	fs.BoolVar(&o.count, "instructions", false,
+		"only count the instructions of softflowd and conntally, by valgrind")
+	fs.StringVar(&o.only, "only", "",
+		"measure these `scenarios` alone, as in bulk,packets-per-flow:1")
 	fs.StringVar(&o.programs, "programs", "", "compare these `programs` alone, beside none")
 	fs.IntVar(&o.repeats, "repeats", 0, "`how` often all is measured")
 	if err := fs.Parse(args); err != nil {

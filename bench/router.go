@@ -40,8 +40,9 @@ func newRouter(ctx context.Context, program *agent.Agent, p *scenario.Point) (*r
 		maps.Copy(sysctls, agent.Accounting()) // the connections that rest begin before the program
 	}
 	l, err := lab.New(lab.Options{
-		BehindClient: []netip.Prefix{traffic.ClientNetwork()}, BehindServer: []netip.Prefix{traffic.RemoteNetwork()},
-		Deaf: true, Sysctls: sysctls,
+		BehindClient: []netip.Prefix{traffic.ClientNetwork()},
+		BehindServer: []netip.Prefix{traffic.RemoteNetwork()},
+		Deaf:         true, Sysctls: sysctls,
 	})
 	if err != nil {
 		return nil, err
@@ -76,7 +77,8 @@ func (r *router) open(ctx context.Context, program *agent.Agent, p *scenario.Poi
 		return err
 	}
 	r.program, err = program.Start(self, r.Router, agent.Setting{
-		Dir: r.dir, Collector: collect.Address(), Interface: string(lab.LAN), MaxFlows: mostFlows, AllCPU: p.AllCPU,
+		Dir: r.dir, Collector: collect.Address(), Interface: string(lab.LAN), MaxFlows: mostFlows,
+		AllCPU: p.AllCPU,
 	})
 	if err != nil {
 		return err
@@ -116,7 +118,8 @@ func (r *router) forwarded() (sum result.Sum, err error) {
 
 // send starts sources, each on a core of its own, and returns a function that waits
 // for their end. Nothing is sent later than most.
-func (r *router) send(ctx context.Context, sources []traffic.Source, ledgers []*traffic.Ledger, begin time.Time, most time.Duration) (wait func() error) {
+func (r *router) send(ctx context.Context, sources []traffic.Source, ledgers []*traffic.Ledger,
+	begin time.Time, most time.Duration) (wait func() error) {
 	g, ctx := errgroup.WithContext(ctx)
 	for i, src := range sources {
 		g.Go(func() error {
@@ -152,8 +155,12 @@ func cores() []int {
 // until a message is full. On a router there is always a next one.
 func (r *router) chase(ctx context.Context) error {
 	const length = 200 * time.Millisecond
-	src := &traffic.Steady{Rate: 50_000, Ring: 100, Up: 100, Down: 100, First: chaser, Length: length}
-	if err := r.send(ctx, []traffic.Source{src}, []*traffic.Ledger{traffic.NewLedger(chaser + 100)}, time.Now(), 2*length)(); err != nil {
+	src := &traffic.Steady{
+		Rate: 50_000, Ring: 100, Up: 100, Down: 100, First: chaser, Length: length,
+	}
+	ledgers := []*traffic.Ledger{traffic.NewLedger(chaser + 100)}
+	wait := r.send(ctx, []traffic.Source{src}, ledgers, time.Now(), 2*length)
+	if err := wait(); err != nil {
 		return fmt.Errorf("chaser: %w", err)
 	}
 	return nil

@@ -25,7 +25,11 @@ const (
 
 // run measures one program, or none for nil, at one point.
 func run(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) result.Run {
-	r := &runner{point: p, result: result.Run{Scenario: p.Scenario, X: p.X, Program: result.None, Repeat: repeat, Offered: p.Rate}}
+	r := &runner{
+		point: p, result: result.Run{
+			Scenario: p.Scenario, X: p.X, Program: result.None, Repeat: repeat, Offered: p.Rate,
+		},
+	}
 	if program != nil {
 		r.result.Program, r.period = program.Name, program.Period
 	}
@@ -115,7 +119,8 @@ func (r *runner) sources(length time.Duration) []traffic.Source {
 	for i := range parts {
 		ring := p.Ring / parts
 		s := &traffic.Steady{
-			Rate: p.Rate, Ring: ring, PerFlow: p.PerFlow, Up: sizeUp, Down: sizeDown, First: i * ring, Length: length,
+			Rate: p.Rate, Ring: ring, PerFlow: p.PerFlow, Up: sizeUp, Down: sizeDown,
+			First: i * ring, Length: length,
 		}
 		sources = append(sources, s)
 		r.ledgers = append(r.ledgers, traffic.NewLedger(s.First+s.Flows()))
@@ -232,7 +237,8 @@ func (r *runner) collect() error {
 	if err != nil {
 		return err
 	}
-	r.result.Collected, r.result.Flows, r.result.Delay = collect.Compare(datagrams, merge(r.ledgers), r.begin, r.stopped)
+	r.result.Collected, r.result.Flows, r.result.Delay = collect.Compare(datagrams,
+		merge(r.ledgers), r.begin, r.stopped)
 	return nil
 }
 

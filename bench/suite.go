@@ -25,7 +25,9 @@ type suite struct {
 // newSuite leaves out of the plan what this machine can't do.
 func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite {
 	s := &suite{plan: plan, programs: programs, out: out}
-	s.result = result.Suite{Date: time.Now().UTC().Truncate(time.Second), Machine: measure.ReadMachine()}
+	s.result = result.Suite{
+		Date: time.Now().UTC().Truncate(time.Second), Machine: measure.ReadMachine(),
+	}
 	s.result.Skipped = s.plan.Fit(s.result.Machine.Max)
 	if err := lab.Resizable(); err != nil {
 		s.result.Skipped = append(s.result.Skipped, s.plan.KeepBuckets(err)...)
@@ -72,7 +74,9 @@ func (s *suite) run(ctx context.Context) error {
 	return nil
 }
 
-func (s *suite) one(ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int) error {
+func (s *suite) one(
+	ctx context.Context, p *scenario.Point, program *agent.Agent, repeat int,
+) error {
 	r := calmest(func() result.Run { return run(ctx, p, program, repeat) })
 	if err := ctx.Err(); err != nil {
 		return err // the run was cut short
@@ -135,7 +139,8 @@ func (s *suite) progress(done, all int) {
 		fmt.Fprintln(s.out, "FAILED:", r.Error)
 		return
 	}
-	fmt.Fprintf(s.out, "program %7.3f %%, machine %6.2f %% of a core, %7.0f packets/s", result.CPUPercent(r), result.BusyPercent(r), result.Rate(r))
+	fmt.Fprintf(s.out, "program %7.3f %%, machine %6.2f %% of a core, %7.0f packets/s",
+		result.CPUPercent(r), result.BusyPercent(r), result.Rate(r))
 	if r.Program != result.None {
 		fmt.Fprintf(s.out, ", %.4f %% of packets found", result.PacketsFound(r))
 	}
@@ -151,7 +156,8 @@ func (s *suite) failed() error {
 		}
 	}
 	if n > 0 {
-		return fmt.Errorf("%d of %d runs failed: they are in the results with their reasons", n, len(s.result.Runs))
+		return fmt.Errorf("%d of %d runs failed: they are in the results with their reasons", n,
+			len(s.result.Runs))
 	}
 	return nil
 }

@@ -169,6 +169,8 @@ const (
 // nothing: flowtables and administrators enable it, too. PickedUp returns false for a
 // connection whose TCPFlags are not known.
 func (e *Event) PickedUp() bool {
-	const all, midstream = TCPWindowScale | TCPSACKPermitted | TCPBeLiberal, TCPSACKPermitted | TCPBeLiberal
-	return e.Orig.Proto == ProtoTCP && e.TCPFlags[Original]&all == midstream && e.TCPFlags[Reply]&all == midstream
+	const midstream = TCPSACKPermitted | TCPBeLiberal
+	const all = midstream | TCPWindowScale
+	return e.Orig.Proto == ProtoTCP && e.TCPFlags[Original]&all == midstream &&
+		e.TCPFlags[Reply]&all == midstream
 }

@@ -30,7 +30,8 @@ func tool(t *testing.T, n *lab.Namespace, stdin, name string, args ...string) {
 // what that can't take yet waits in the socket.
 func TestBurst(t *testing.T) {
 	l, clock := newNarrow(t), newFakeClock()
-	tool(t, l.Client, "", "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "50mbit", "burst", "16kb", "limit", "8mb")
+	tool(t, l.Client, "", "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "50mbit",
+		"burst", "16kb", "limit", "8mb")
 	c, far := l.collector(IPFIX, lab.ServerIPv4, clock)
 	e := &Exporter{Collectors: []*Collector{c}}
 	const records = 20000
@@ -40,7 +41,8 @@ func TestBurst(t *testing.T) {
 	}
 	e.Flush(clock.now())
 	if s := &c.Stats; s.SendErrors.Load() > 0 || s.Flows.Load() != records {
-		t.Fatalf("%d datagrams sent with %d records of %d, %d not", s.Messages.Load(), s.Flows.Load(), records, s.SendErrors.Load())
+		t.Fatalf("%d datagrams sent with %d records of %d, %d not",
+			s.Messages.Load(), s.Flows.Load(), records, s.SendErrors.Load())
 	}
 	if n := len(flowsIn(t, far.receiveAll(t, c))); n != records {
 		t.Errorf("%d records arrived of %d", n, records)

@@ -24,7 +24,8 @@ func TestFirstDatagram(t *testing.T) {
 				b, from := l.receive(t)
 				l.receiveAll(t, c)
 				if !hasTemplates(t, p, b) || from != local {
-					t.Errorf("sets %v from %v, want templates first, from %v", setIDs(t, b), from, local)
+					t.Errorf("sets %v from %v, want templates first, from %v",
+						setIDs(t, b), from, local)
 				}
 				sameFlows(t, flowsIn(t, l.messages), wantFlows(p, uint32(p), records))
 			})
@@ -60,7 +61,8 @@ func TestMessageDelay(t *testing.T) {
 			e.Tick(t.Context(), clock.now())
 			due := time.Duration(e.Due(1<<62) - clock.at.Mono)
 			if sent := c.Stats.Messages.Load(); sent != s.sent || due != s.due {
-				t.Errorf("%s, step %d: %d sent, due in %v, want %d and %v", p, i, sent, due, s.sent, s.due)
+				t.Errorf("%s, step %d: %d sent, due in %v, want %d and %v",
+					p, i, sent, due, s.sent, s.due)
 			}
 		}
 	}
@@ -92,7 +94,9 @@ func TestFullMessage(t *testing.T) {
 // TestTemplatesRepeat each minute and on a new socket, whether records come or not.
 func TestTemplatesRepeat(t *testing.T) {
 	for _, p := range protocols {
-		for _, every := range []time.Duration{0, 50 * time.Millisecond, 700 * time.Millisecond, 7 * time.Second} {
+		for _, every := range []time.Duration{
+			0, 50 * time.Millisecond, 700 * time.Millisecond, 7 * time.Second,
+		} {
 			t.Run(p.String()+"/"+every.String(), func(t *testing.T) {
 				clock, l := newFakeClock(), listen4(t)
 				e := &Exporter{Collectors: []*Collector{opened(t, p, l, clock)}}
@@ -182,8 +186,11 @@ func TestCollectorStats(t *testing.T) {
 	for _, b := range l.receiveAll(t, c) {
 		octets += len(b)
 	}
-	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords || s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) || s.Dropped.Load() != 0 {
-		t.Errorf("%d records, %d octets, %d unsent", s.Records.Load(), s.Octets.Load(), s.Dropped.Load())
+	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords ||
+		s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) ||
+		s.Dropped.Load() != 0 {
+		t.Errorf("%d records, %d octets, %d unsent",
+			s.Records.Load(), s.Octets.Load(), s.Dropped.Load())
 	}
 }
 

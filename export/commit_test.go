@@ -34,7 +34,8 @@ func TestCommitBeforeSending(t *testing.T) {
 				t.Fatalf("%v: %d records sent, %d written down", c.Config.Protocol, sent, written)
 			}
 			if waiting := c.encoder.Records(); waiting > exported-written+optionRecords {
-				t.Fatalf("%v: %d records wait, only %d are not written down", c.Config.Protocol, waiting, exported-written)
+				t.Fatalf("%v: %d records wait, only %d are not written down",
+					c.Config.Protocol, waiting, exported-written)
 			}
 		}
 	}

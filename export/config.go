@@ -44,7 +44,9 @@ func (t *CollectorConfig) literal() bool {
 
 // dial opens a socket. If the name still has the address inUse (without zone), it returns nil;
 // with elsewhere it dials another address of the name, if there is one.
-func (t *CollectorConfig) dial(ctx context.Context, inUse netip.AddrPort, elsewhere bool) (*net.UDPConn, error) {
+func (t *CollectorConfig) dial(
+	ctx context.Context, inUse netip.AddrPort, elsewhere bool,
+) (*net.UDPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	all, err := t.resolve(ctx)
@@ -57,11 +59,14 @@ func (t *CollectorConfig) dial(ctx context.Context, inUse netip.AddrPort, elsewh
 			return nil, nil
 		}
 	}
-	return t.dialFirst(context.WithoutCancel(ctx), all) // resolving may have used up the time; this needs none
+	// resolving may have used up the time; this needs none
+	return t.dialFirst(context.WithoutCancel(ctx), all)
 }
 
 // dialFirst opens a socket to the first address that has a route.
-func (t *CollectorConfig) dialFirst(ctx context.Context, all []netip.AddrPort) (*net.UDPConn, error) {
+func (t *CollectorConfig) dialFirst(
+	ctx context.Context, all []netip.AddrPort,
+) (*net.UDPConn, error) {
 	var dialer net.Dialer
 	if t.Source.IsValid() {
 		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))

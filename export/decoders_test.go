@@ -53,7 +53,10 @@ func goflowValues(t *testing.T, preamble, data []byte) (found []value) {
 		t.Fatalf("goflow2 finds %+v", sets)
 	}
 	for _, f := range set.Records[0].Values {
-		found = append(found, value{id: f.Type, reverse: f.PenProvided && f.Pen == reversePEN, bytes: f.Value.([]byte)})
+		found = append(found,
+			value{
+				id: f.Type, reverse: f.PenProvided && f.Pen == reversePEN, bytes: f.Value.([]byte),
+			})
 	}
 	return found
 }
@@ -74,7 +77,8 @@ func goflowOption(t *testing.T, preamble []byte) (scope, rate uint32) {
 	for _, s := range goflowSets(t, netflow.CreateTemplateSystem(), preamble) {
 		if set, ok := s.(netflow.OptionsDataFlowSet); ok {
 			r := set.Records[0]
-			return be.Uint32(r.ScopesValues[0].Value.([]byte)), be.Uint32(r.OptionsValues[0].Value.([]byte))
+			return be.Uint32(r.ScopesValues[0].Value.([]byte)),
+				be.Uint32(r.OptionsValues[0].Value.([]byte))
 		}
 	}
 	t.Fatal("goflow2 finds no option record")
@@ -110,7 +114,8 @@ func decodeAll(t testing.TB, messages [][]byte) []decode.Message {
 	for i, b := range messages {
 		m, err := d.Decode(b, exporterAddress)
 		if err != nil || m.Missed != 0 || m.Late {
-			t.Fatalf("message %d of %d octets: %v, missed %d, late %t", i, len(b), err, m.Missed, m.Late)
+			t.Fatalf("message %d of %d octets: %v, missed %d, late %t",
+				i, len(b), err, m.Missed, m.Late)
 		}
 		all[i] = m
 	}
@@ -127,7 +132,9 @@ func flowsIn(t testing.TB, messages [][]byte) (flows []decode.Flow) {
 }
 
 // goflowInterface reads the one option record in data with goflow2.
-func goflowInterface(t *testing.T, preamble, data []byte) (scope, index uint32, name, description string) {
+func goflowInterface(
+	t *testing.T, preamble, data []byte,
+) (scope, index uint32, name, description string) {
 	t.Helper()
 	known := netflow.CreateTemplateSystem()
 	goflowSets(t, known, preamble)
@@ -136,6 +143,9 @@ func goflowInterface(t *testing.T, preamble, data []byte) (scope, index uint32, 
 		t.Fatalf("goflow2 finds %+v", set)
 	}
 	r := set.Records[0]
-	text := func(i int) string { return string(bytes.TrimRight(r.OptionsValues[i].Value.([]byte), "\x00")) }
-	return be.Uint32(r.ScopesValues[0].Value.([]byte)), be.Uint32(r.OptionsValues[0].Value.([]byte)), text(1), text(2)
+	text := func(i int) string {
+		return string(bytes.TrimRight(r.OptionsValues[i].Value.([]byte), "\x00"))
+	}
+	return be.Uint32(r.ScopesValues[0].Value.([]byte)),
+		be.Uint32(r.OptionsValues[0].Value.([]byte)), text(1), text(2)
 }

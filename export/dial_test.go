@@ -32,7 +32,9 @@ func awaitSearch(t testing.TB, c *Collector) {
 // records are counted, not kept.
 func TestUnknownName(t *testing.T) {
 	dns, clock, l := useFakeDNS(t), newFakeClock(), listen4(t)
-	c := NewCollector(CollectorConfig{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: IPFIX}, clock.now)
+	c := NewCollector(CollectorConfig{
+		Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: IPFIX,
+	}, clock.now)
 	e := &Exporter{Collectors: []*Collector{c}}
 	if err := c.Open(t.Context()); err == nil {
 		t.Fatal("an unknown name could be opened")
@@ -98,7 +100,9 @@ func TestParseProtocol(t *testing.T) {
 // TestZone: a socket stays that leads to a link-local address, whose zone it doesn't keep.
 func TestZone(t *testing.T) {
 	target := CollectorConfig{Address: "[fe80::1%lo]:2055"}
-	for inUse, stays := range map[string]bool{"[fe80::1]:2055": true, "[fe80::1]:2056": false, "[fe80::2]:2055": false} {
+	for inUse, stays := range map[string]bool{
+		"[fe80::1]:2055": true, "[fe80::1]:2056": false, "[fe80::2]:2055": false,
+	} {
 		conn, err := target.dial(t.Context(), netip.MustParseAddrPort(inUse), false)
 		if conn != nil {
 			conn.Close()

@@ -17,7 +17,8 @@ func TestEncoderKeepsAll(t *testing.T) {
 				for seed := range uint64(20) {
 					rnd := rand.New(rand.NewPCG(seed, uint64(limit)))
 					records := mixed(rnd, 1+rnd.IntN(400), present)
-					messages := pack(t, NewEncoder(p, goldenDomain, limit, RecordOptions{}), records, present)
+					messages := pack(t, NewEncoder(p, goldenDomain, limit, RecordOptions{}),
+						records, present)
 					sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, records))
 				}
 			})
@@ -38,7 +39,8 @@ func TestEncoderFills(t *testing.T) {
 			size := wantSize(p, wantTemplate(&r))
 			want := (DefaultMessageSize - p.headerLen() - setHeaderLen - 3) / size
 			if n < want || e.Records() != n {
-				t.Errorf("%s, template %d: %d records of %d octets, counted as %d, want %d", p, wantTemplate(&r), n, size, e.Records(), want)
+				t.Errorf("%s, template %d: %d records of %d octets, counted as %d, want %d",
+					p, wantTemplate(&r), n, size, e.Records(), want)
 			}
 		}
 	}

@@ -59,7 +59,9 @@ func TestClose(t *testing.T) {
 // TestDueLatest checks that Due is never later than what it is given.
 func TestDueLatest(t *testing.T) {
 	clock := newFakeClock()
-	e := &Exporter{Collectors: []*Collector{opened(t, IPFIX, listen4(t), clock), opened(t, NetFlow9, listen4(t), clock)}}
+	e := &Exporter{Collectors: []*Collector{
+		opened(t, IPFIX, listen4(t), clock), opened(t, NetFlow9, listen4(t), clock),
+	}}
 	e.Tick(t.Context(), clock.now())
 	for _, latest := range []time.Duration{1, 10 * time.Second, templateInterval} {
 		if due := e.Due(int64(latest)); due != int64(latest) {
@@ -82,8 +84,9 @@ func TestOwns(t *testing.T) {
 			c.send(clock.now())
 			_, from := l.receive(t)
 			own := conntrack.Tuple{
-				Src: conntrack.AddrFrom(from.Addr()), SrcPort: from.Port(), Proto: conntrack.ProtoUDP,
-				Dst: conntrack.AddrFrom(l.address().Addr()), DstPort: l.address().Port(),
+				Src: conntrack.AddrFrom(from.Addr()), SrcPort: from.Port(),
+				Proto: conntrack.ProtoUDP,
+				Dst:   conntrack.AddrFrom(l.address().Addr()), DstPort: l.address().Port(),
 			}
 			if !e.Owns(&own) {
 				t.Errorf("%+v isn't its own", own)

@@ -34,14 +34,16 @@ func TestFieldsDoc(t *testing.T) {
 
 // meanings say of an element what its name doesn't.
 var meanings = map[uint16]string{
-	8: "of this direction", 12: "of this direction", 27: "of this direction", 28: "of this direction",
-	7:   "0 for protocols without ports, and for ICMP",
-	11:  "the same; for ICMP type × 256 + code",
-	4:   "6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6 ...",
-	6:   "derived from the connection's state; 0 unless TCP",
-	5:   "always 0: conntrack doesn't know it",
-	61:  "1 where it leaves by an uplink, the interface of a default route, else 0",
-	10:  "ifIndex towards the sender, 0 for the router itself; inferred, see [interfaces.md](interfaces.md)",
+	8: "of this direction", 12: "of this direction", 27: "of this direction",
+	28: "of this direction",
+	7:  "0 for protocols without ports, and for ICMP",
+	11: "the same; for ICMP type × 256 + code",
+	4:  "6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6 ...",
+	6:  "derived from the connection's state; 0 unless TCP",
+	5:  "always 0: conntrack doesn't know it",
+	61: "1 where it leaves by an uplink, the interface of a default route, else 0",
+	10: "ifIndex towards the sender, 0 for the router itself; inferred, see " +
+		"[interfaces.md](interfaces.md)",
 	14:  "ifIndex towards the receiver, the same",
 	1:   "since the last record of this flow; layer 3, IP header included",
 	2:   "since the last record of this flow",
@@ -49,10 +51,12 @@ var meanings = map[uint16]string{
 	21:  "ms, see below",
 	152: "ms since 1970",
 	153: "ms since 1970",
-	136: "1 idle, 2 active timeout, 3 end seen (FIN, RST), 4 deleted or conntally stops, 5 table full",
+	136: "1 idle, 2 active timeout, 3 end seen (FIN, RST), 4 deleted or conntally stops, 5 table " +
+		"full",
 	32:  "type × 256 + code",
 	139: "type × 256 + code",
-	225: "as it leaves the router", 226: "as it leaves the router", 227: "as it leaves the router", 228: "as it leaves the router",
+	225: "as it leaves the router", 226: "as it leaves the router", 227: "as it leaves the router",
+	228: "as it leaves the router",
 	281: "as it leaves the router", 282: "as it leaves the router",
 }
 
@@ -125,7 +129,8 @@ func describeTemplates(b *strings.Builder) {
 	v9 := templates(NetFlow9, RecordOptions{})
 	for i, t := range templates(IPFIX, RecordOptions{}) {
 		others := difference(v9[i].fields, t.fields)
-		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n", t.id, purpose(i), t.size, v9[i].size, ids(t.fields), others)
+		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n",
+			t.id, purpose(i), t.size, v9[i].size, ids(t.fields), others)
 	}
 }
 

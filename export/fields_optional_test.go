@@ -42,7 +42,8 @@ const fieldsNATElements = `
 
 // optionalMeanings say of an element what its name doesn't.
 var optionalMeanings = map[uint16]string{
-	148: "the same in all records of a connection: conntrack's id in the upper half, part of the start in the lower",
+	148: "the same in all records of a connection: conntrack's id in the upper half, part of the " +
+		"start in the lower",
 	58:  "of the interface by which it comes, where that is a VLAN; else 0",
 	59:  "of the interface by which it leaves",
 	56:  "of the sender, where it is a neighbour of the router; else 0",
@@ -60,21 +61,29 @@ func describeOptional(b *strings.Builder) {
 	for _, extra := range []struct {
 		key string
 		o   RecordOptions
-	}{{"flow_id", RecordOptions{FlowID: true}}, {"vlan", RecordOptions{VLAN: true}}, {"mac", RecordOptions{MAC: true}}, {"zone", RecordOptions{Zone: true}}} {
+	}{
+		{"flow_id", RecordOptions{FlowID: true}},
+		{"vlan", RecordOptions{VLAN: true}},
+		{"mac", RecordOptions{MAC: true}},
+		{"zone", RecordOptions{Zone: true}},
+	} {
 		for _, f := range extra.o.fields() {
 			v9 := mark(len(extra.o.supportedBy(NetFlow9).fields()) > 0)
-			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n", extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
+			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n",
+				extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
 		}
 	}
 	b.WriteString(fieldsBiflow)
 	for kind, t := range templates(IPFIX, RecordOptions{Biflow: true}) {
-		fmt.Fprintf(b, "| %d | %s | %d | %s | %s |\n", t.id, purpose(kind), t.size, ids(t.fields), ids(t.reverse))
+		fmt.Fprintf(b, "| %d | %s | %d | %s | %s |\n",
+			t.id, purpose(kind), t.size, ids(t.fields), ids(t.reverse))
 	}
 	b.WriteString(fieldsNAT)
 	v9 := natTemplates(NetFlow9)
 	for i, t := range natTemplates(IPFIX) {
 		fmt.Fprintf(b, "| %d | %s | %d | %d | %s | %s |\n",
-			t.id, []string{"IPv4", "IPv6"}[i], t.size, v9[i].size, ids(t.fields), difference(v9[i].fields, t.fields))
+			t.id, []string{"IPv4", "IPv6"}[i], t.size, v9[i].size,
+			ids(t.fields), difference(v9[i].fields, t.fields))
 	}
 	b.WriteString(fieldsNATElements)
 	for _, f := range optionalRows() {

@@ -28,7 +28,9 @@ func TestNoneVanishes(t *testing.T) {
 		for _, limit := range []int{minMessage, 1232, DefaultMessageSize} {
 			t.Run(fmt.Sprint(way.name, " ", way.protocol, " ", limit), func(t *testing.T) {
 				for n := range 30 {
-					target := CollectorConfig{Protocol: way.protocol, MaxDatagram: limit, RecordOptions: way.optional}
+					target := CollectorConfig{
+						Protocol: way.protocol, MaxDatagram: limit, RecordOptions: way.optional,
+					}
 					if got := sentOrLost(t, target, n, way.put); got != 201 {
 						t.Errorf("%d interfaces: %d sent or lost of 201", n, got)
 					}
@@ -40,7 +42,9 @@ func TestNoneVanishes(t *testing.T) {
 
 // sentOrLost puts 201 records: templates are due behind the first, and news of n
 // interfaces behind as many as fill some messages.
-func sentOrLost(t *testing.T, target CollectorConfig, n int, put func(*Exporter, *fakeClock)) uint64 {
+func sentOrLost(
+	t *testing.T, target CollectorConfig, n int, put func(*Exporter, *fakeClock),
+) uint64 {
 	t.Helper()
 	clock, l, links := newFakeClock(), listen4(t), &fakeInterfaces{}
 	defer l.Close()

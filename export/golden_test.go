@@ -56,7 +56,8 @@ func golden(t *testing.T, p Protocol, o RecordOptions, name string, got []byte) 
 // find in them what the record says.
 func TestGolden(t *testing.T) {
 	for _, p := range protocols {
-		preamble := golden(t, p, RecordOptions{}, "preamble", goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})))
+		preamble := golden(t, p, RecordOptions{}, "preamble",
+			goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})))
 		for kind := range templateCount {
 			name := fmt.Sprint(firstTemplate + kind)
 			t.Run(p.String()+"-"+name, func(t *testing.T) {
@@ -77,8 +78,10 @@ func TestGoldenOption(t *testing.T) {
 				t.Errorf("goflow2 reads scope %d, interval %d", scope, rate)
 			}
 			m := decodeAll(t, [][]byte{preamble})[0]
-			if m.SamplingInterval != 1 || m.OptionRecords != optionRecords || m.Templates != templateCount+optionTemplates {
-				t.Errorf("we read interval %d, %d option records, %d templates", m.SamplingInterval, m.OptionRecords, m.Templates)
+			if m.SamplingInterval != 1 || m.OptionRecords != optionRecords ||
+				m.Templates != templateCount+optionTemplates {
+				t.Errorf("we read interval %d, %d option records, %d templates",
+					m.SamplingInterval, m.OptionRecords, m.Templates)
 			}
 		})
 	}

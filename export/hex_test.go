@@ -118,7 +118,8 @@ func (d *hexDump) template() {
 		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), f.name)
 	}
 	for _, f := range d.known[id].reverse {
-		d.take(4, "reverse element %d, %d octets: %s", be.Uint16(d.rest)&^enterpriseBit, be.Uint16(d.rest[2:]), f.name)
+		d.take(4, "reverse element %d, %d octets: %s", be.Uint16(d.rest)&^enterpriseBit,
+			be.Uint16(d.rest[2:]), f.name)
 		d.take(4, "enterprise %d", be.Uint32(d.rest))
 	}
 }

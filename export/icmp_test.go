@@ -30,7 +30,9 @@ func TestSilentHost(t *testing.T) {
 					exportNow(c, &r)
 					c.send(clock.now())
 				}
-				for deadline := time.Now().Add(patience); c.Stats.LostFlows.Load() < 3; time.Sleep(10 * time.Millisecond) {
+				for deadline := time.Now().Add(
+					patience,
+				); c.Stats.LostFlows.Load() < 3; time.Sleep(10 * time.Millisecond) {
 					_ = c.Failure(clock.now())
 					if time.Now().After(deadline) {
 						t.Fatalf("%d of 3 flows are known to be lost", c.Stats.LostFlows.Load())
@@ -39,8 +41,10 @@ func TestSilentHost(t *testing.T) {
 				if err := c.Failure(clock.now()); !errors.Is(err, unix.EHOSTUNREACH) {
 					t.Errorf("fails with %v", err)
 				}
-				if s := &c.Stats; s.LostFlows.Load() != 3 || s.LostOctets.Load() != 3*r.Bytes || s.SendErrors.Load() != 0 {
-					t.Errorf("lost %d flows, %d octets; %d errors", s.LostFlows.Load(), s.LostOctets.Load(), s.SendErrors.Load())
+				if s := &c.Stats; s.LostFlows.Load() != 3 || s.LostOctets.Load() != 3*r.Bytes ||
+					s.SendErrors.Load() != 0 {
+					t.Errorf("lost %d flows, %d octets; %d errors",
+						s.LostFlows.Load(), s.LostOctets.Load(), s.SendErrors.Load())
 				}
 			})
 		}
@@ -77,7 +81,8 @@ func TestClosedWhileDialling(t *testing.T) {
 	}
 	c.redialer.results <- dialResult{conn: conn}
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if err := conn.SetDeadline(time.Time{}); errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
+		if err := conn.SetDeadline(time.Time{}); errors.Is(err, net.ErrClosed) ||
+			errors.Is(err, os.ErrClosed) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -15,17 +15,21 @@ import (
 func numbered(first, n int) []flow.Interface {
 	all := make([]flow.Interface, n)
 	for i := range all {
-		all[i] = flow.Interface{Index: uint32(first + i), Name: fmt.Sprint("eth0.", i), Description: fmt.Sprint("vlan ", i, " on eth0")}
+		all[i] = flow.Interface{
+			Index: uint32(first + i), Name: fmt.Sprint("eth0.", i),
+			Description: fmt.Sprint("vlan ", i, " on eth0"),
+		}
 	}
 	return all
 }
 
-// told returns the interfaces that messages name.
-func told(t *testing.T, messages [][]byte) (all []flow.Interface) {
+// interfacesIn returns the interfaces that messages name.
+func interfacesIn(t *testing.T, messages [][]byte) (all []flow.Interface) {
 	t.Helper()
 	for _, m := range decodeAll(t, messages) {
 		for _, i := range m.Interfaces {
-			all = append(all, flow.Interface{Index: i.Index, Name: i.Name, Description: i.Description})
+			all = append(all,
+				flow.Interface{Index: i.Index, Name: i.Name, Description: i.Description})
 		}
 	}
 	return all
@@ -65,7 +69,7 @@ func TestManyInterfaces(t *testing.T) {
 					}
 				}
 				checkSequence(t, 0, messages)
-				if got := told(t, messages); !slices.Equal(got, want) {
+				if got := interfacesIn(t, messages); !slices.Equal(got, want) {
 					t.Errorf("%d interfaces told of %d, or others", len(got), len(want))
 				}
 				sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
@@ -79,7 +83,8 @@ func TestManyInterfaces(t *testing.T) {
 
 // TestInterfaceNews: what changes is told at once and by itself, what doesn't isn't.
 func TestInterfaceNews(t *testing.T) {
-	lan, wan := flow.Interface{Index: 3, Name: "lan0", Description: "LAN"}, flow.Interface{Index: 4, Name: "wan0", Description: "WAN"}
+	lan := flow.Interface{Index: 3, Name: "lan0", Description: "LAN"}
+	wan := flow.Interface{Index: 4, Name: "wan0", Description: "WAN"}
 	again, renamed, described := wan, wan, wan
 	again.Index, renamed.Name, described.Description = 9, "ppp0", "DSL"
 	for _, p := range protocols {
@@ -105,10 +110,12 @@ func TestInterfaceNews(t *testing.T) {
 			e.Tick(t.Context(), clock.now())
 			before := len(l.messages)
 			l.receiveAll(t, c)
-			if got := told(t, l.messages)[len(told(t, l.messages[:before])):]; !slices.Equal(got, s.want) {
-				t.Errorf("%s, step %d: told %v, want %v", p, i, got, s.want)
+			got := interfacesIn(t, l.messages)[len(interfacesIn(t, l.messages[:before])):]
+			if !slices.Equal(got, s.want) {
+				t.Errorf("%s, step %d: named %v, want %v", p, i, got, s.want)
 			}
-			if i > 0 && slices.ContainsFunc(l.messages[before:], func(b []byte) bool { return hasTemplates(t, p, b) }) {
+			withTemplates := func(b []byte) bool { return hasTemplates(t, p, b) }
+			if i > 0 && slices.ContainsFunc(l.messages[before:], withTemplates) {
 				t.Errorf("%s, step %d: templates came along", p, i)
 			}
 			if due := time.Duration(e.Due(1<<62) - clock.at.Mono); due <= 0 {
@@ -119,8 +126,9 @@ func TestInterfaceNews(t *testing.T) {
 		drive(t, e, clock, time.Minute)
 		before := len(l.messages)
 		l.receiveAll(t, c)
-		if got := told(t, l.messages)[len(told(t, l.messages[:before])):]; !slices.Equal(got, numbered(20, 100)) {
-			t.Errorf("%s: each minute all are told, not %d", p, len(got))
+		got := interfacesIn(t, l.messages)[len(interfacesIn(t, l.messages[:before])):]
+		if !slices.Equal(got, numbered(20, 100)) {
+			t.Errorf("%s: want all interfaces each minute, not %d", p, len(got))
 		}
 	}
 }
@@ -134,7 +142,7 @@ func TestLateCollector(t *testing.T) {
 	l := listen4(t)
 	e.Collectors = append(e.Collectors, opened(t, IPFIX, l, clock))
 	e.Tick(t.Context(), clock.now())
-	if got := told(t, l.receiveAll(t, e.Collectors[0])); len(got) != 2 {
+	if got := interfacesIn(t, l.receiveAll(t, e.Collectors[0])); len(got) != 2 {
 		t.Errorf("told %v", got)
 	}
 }
@@ -185,7 +193,10 @@ func TestStatistics(t *testing.T) {
 			lost.add(dataRecord{record: &r})
 		}
 		c.socket = s
-		before := statistics{octets: c.Stats.Octets.Load(), messages: c.Stats.Messages.Load(), flows: 100, dropped: lost}
+		before := statistics{
+			octets: c.Stats.Octets.Load(), messages: c.Stats.Messages.Load(), flows: 100,
+			dropped: lost,
+		}
 		drive(t, e, clock, 61*time.Second)
 		messages := l.receiveAll(t, c)
 		first, last := statisticsIn(t, messages[0]), statisticsIn(t, messages[len(messages)-1])
@@ -224,11 +235,15 @@ func TestGoldenInterface(t *testing.T) {
 		}
 		data := golden(t, p, RecordOptions{}, "513", slices.Clone(e.Finish(present)))
 		m := decodeAll(t, [][]byte{preamble, data})[1]
-		if len(m.Interfaces) != 1 || m.Interfaces[0] != (decode.Interface{Index: link.Index, Name: link.Name, Description: link.Description}) {
+		if len(m.Interfaces) != 1 ||
+			m.Interfaces[0] != (decode.Interface{
+				Index: link.Index, Name: link.Name, Description: link.Description,
+			}) {
 			t.Errorf("%s: we read %+v", p, m.Interfaces)
 		}
 		scope, index, name, description := goflowInterface(t, preamble, data)
-		if scope != goldenDomain || index != link.Index || name != link.Name || description != link.Description {
+		if scope != goldenDomain || index != link.Index || name != link.Name ||
+			description != link.Description {
 			t.Errorf("%s: goflow2 reads scope %d, %d, %q, %q", p, scope, index, name, description)
 		}
 	}

@@ -49,7 +49,8 @@ func (l *listener) address() netip.AddrPort { return l.LocalAddr().(*net.UDPAddr
 // receive returns the next datagram and where it came from.
 func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
 	t.Helper()
-	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil { // only against hanging
+	// only against hanging
+	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 65536)
@@ -115,7 +116,8 @@ func drive(t testing.TB, e *Exporter, clock *fakeClock, d time.Duration) (ticks 
 			idle = 0
 		}
 		if idle > 2 {
-			t.Fatalf("due at %v, now it is %v: a busy loop", time.Duration(due), time.Duration(clock.at.Mono))
+			t.Fatalf("due at %v, now it is %v: a busy loop",
+				time.Duration(due), time.Duration(clock.at.Mono))
 		}
 		if due >= end {
 			clock.advance(time.Duration(end - clock.at.Mono))
@@ -148,7 +150,8 @@ func setIDs(t testing.TB, b []byte) (ids []uint16) {
 func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 	t.Helper()
 	ids := setIDs(t, b)
-	return len(ids) >= 3 && ids[0] == p.templateSetID() && ids[1] == p.optionsTemplateSetID() && ids[2] == samplingOption
+	return len(ids) >= 3 && ids[0] == p.templateSetID() && ids[1] == p.optionsTemplateSetID() &&
+		ids[2] == samplingOption
 }
 
 // exportNow exports a record that was made just now, as a table's are.

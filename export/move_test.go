@@ -14,7 +14,9 @@ import (
 // named is a collector whose address is a name, at the port of l.
 func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
 	t.Helper()
-	c := NewCollector(CollectorConfig{Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: p}, clock.now)
+	c := NewCollector(CollectorConfig{
+		Address: fmt.Sprintf("collector.test:%d", l.address().Port()), Protocol: p,
+	}, clock.now)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,8 @@ const perSecond = 35
 // driveSlowly exports so many records each second for so long, lets searches end and
 // has collectors receive. It returns how many records there were, and stops as soon as
 // stop says so.
-func driveSlowly(t *testing.T, e *Exporter, clock *fakeClock, d time.Duration, stop func() bool, far ...*listener) (records int) {
+func driveSlowly(t *testing.T, e *Exporter, clock *fakeClock, d time.Duration, stop func() bool,
+	far ...*listener) (records int) {
 	t.Helper()
 	for end := clock.at.Mono + int64(d); clock.at.Mono < end && !stop(); records += perSecond {
 		for range perSecond {
@@ -74,7 +77,8 @@ func TestMovedName(t *testing.T) {
 					before.Close()
 				}
 				moved := clock.at.Mono
-				records += driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == after.address() }, after, other)
+				records += driveSlowly(t, e, clock, time.Hour,
+					func() bool { return c.socket.remote == after.address() }, after, other)
 				if took := time.Duration(clock.at.Mono - moved); took > templateInterval {
 					t.Errorf("found the new address after %v", took)
 				}
@@ -83,8 +87,10 @@ func TestMovedName(t *testing.T) {
 				for uint64(len(after.messages)) < c.Stats.Messages.Load()-sent {
 					after.receive(t)
 				}
-				if !hasTemplates(t, p, after.messages[0]) || len(flowsIn(t, after.messages)) < 59*perSecond {
-					t.Errorf("%d flows, the first datagram has sets %v", len(flowsIn(t, after.messages)), setIDs(t, after.messages[0]))
+				if !hasTemplates(t, p, after.messages[0]) ||
+					len(flowsIn(t, after.messages)) < 59*perSecond {
+					t.Errorf("%d flows, the first datagram has sets %v",
+						len(flowsIn(t, after.messages)), setIDs(t, after.messages[0]))
 				}
 				e.Close(clock.now())
 				if n := len(flowsIn(t, other.receiveAll(t, e.Collectors[1]))); n != records {
@@ -165,7 +171,9 @@ func TestSource(t *testing.T) {
 		t.Run(tc.at+" from "+tc.source, func(t *testing.T) {
 			clock, l := newFakeClock(), listen(t, tc.at)
 			source := netip.MustParseAddr(tc.source)
-			c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: IPFIX, Source: source}, clock.now)
+			c := NewCollector(CollectorConfig{
+				Address: l.address().String(), Protocol: IPFIX, Source: source,
+			}, clock.now)
 			err := c.Open(t.Context())
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
@@ -225,7 +233,8 @@ func (e *addressPair) tuple() conntrack.Tuple {
 func TestOwnedBefore(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{
-		NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now), // has no socket
+		// has no socket
+		NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now),
 		opened(t, NetFlow9, listen4(t), clock), opened(t, IPFIX, listen(t, "[::1]:0"), clock),
 	}}
 	for _, c := range e.Collectors[1:] {

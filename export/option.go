@@ -85,8 +85,10 @@ func exportStatistics(p Protocol) option {
 		total(41, "exportedMessageTotalCount", func(s *statistics) uint64 { return s.messages }),
 		total(42, "exportedFlowRecordTotalCount", func(s *statistics) uint64 { return s.flows }),
 		total(166, "notSentFlowTotalCount", func(s *statistics) uint64 { return s.dropped.flows }),
-		total(167, "notSentPacketTotalCount", func(s *statistics) uint64 { return s.dropped.packets }),
-		total(168, "notSentOctetTotalCount", func(s *statistics) uint64 { return s.dropped.octets }),
+		total(167, "notSentPacketTotalCount",
+			func(s *statistics) uint64 { return s.dropped.packets }),
+		total(168, "notSentOctetTotalCount",
+			func(s *statistics) uint64 { return s.dropped.octets }),
 	}}
 }
 

@@ -41,8 +41,10 @@ func pack(t testing.TB, e *Encoder, records []flow.Record, now int64) (messages 
 		}
 		b := slices.Clone(e.Finish(now))
 		messages = append(messages, b)
-		if room := e.limit - len(b); room < 0 || room >= wantSize(e.protocol, wantTemplate(r))+setHeaderLen+2*3 {
-			t.Fatalf("a message has %d octets of %d, though a record of template %d follows", len(b), e.limit, wantTemplate(r))
+		if room := e.limit - len(b); room < 0 ||
+			room >= wantSize(e.protocol, wantTemplate(r))+setHeaderLen+2*3 {
+			t.Fatalf("a message has %d octets of %d, though a record of template %d follows",
+				len(b), e.limit, wantTemplate(r))
 		}
 		if !e.Add(r, now) {
 			t.Fatal("an empty message has no room for a record")

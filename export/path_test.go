@@ -54,9 +54,11 @@ func (l *narrow) route(to netip.Addr, mtu int) {
 	}
 	l.netlink(l.Client, func(conn *rtnetlink.Conn) error {
 		return conn.Route.Replace(&rtnetlink.RouteMessage{
-			Family: family, DstLength: bits, Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST,
+			Family: family, DstLength: bits, Table: unix.RT_TABLE_MAIN,
+			Protocol: unix.RTPROT_STATIC, Type: unix.RTN_UNICAST,
 			Attributes: rtnetlink.RouteAttributes{
-				Dst: to.AsSlice(), Gateway: netip.MustParseAddr(via).AsSlice(), Metrics: &rtnetlink.RouteMetrics{MTU: uint32(mtu)},
+				Dst: to.AsSlice(), Gateway: netip.MustParseAddr(via).AsSlice(),
+				Metrics: &rtnetlink.RouteMetrics{MTU: uint32(mtu)},
 			},
 		})
 	})
@@ -86,8 +88,12 @@ func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collec
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	source := map[string]string{lab.ServerIPv4: lab.ClientIPv4, lab.ServerIPv6: lab.ClientIPv6}[server]
-	target := CollectorConfig{Address: far.address().String(), Protocol: p, Source: netip.MustParseAddr(source)} // tests tick elsewhere
+	source := map[string]string{
+		lab.ServerIPv4: lab.ClientIPv4, lab.ServerIPv6: lab.ClientIPv6,
+	}[server]
+	target := CollectorConfig{
+		Address: far.address().String(), Protocol: p, Source: netip.MustParseAddr(source),
+	}
 	c := NewCollector(target, clock.now)
 	if err := l.Client.Do(func() error { return c.Open(l.t.Context()) }); err != nil {
 		l.t.Fatal(err)
@@ -153,8 +159,10 @@ func TestNarrowPath(t *testing.T) {
 						t.Errorf("%d octets where %d get through", len(b), c.limit)
 					}
 				}
-				if s.Limit.Load() != c.limit || (s.TooLarge.Load() > 0) != c.tooLarge || s.SendErrors.Load() > 0 {
-					t.Errorf("limit %d, want %d; %d too large; %d errors", s.Limit.Load(), c.limit, s.TooLarge.Load(), s.SendErrors.Load())
+				if s.Limit.Load() != c.limit || (s.TooLarge.Load() > 0) != c.tooLarge ||
+					s.SendErrors.Load() > 0 {
+					t.Errorf("limit %d, want %d; %d too large; %d errors",
+						s.Limit.Load(), c.limit, s.TooLarge.Load(), s.SendErrors.Load())
 				}
 			})
 		}

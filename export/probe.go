@@ -17,7 +17,9 @@ const probeTimeout = time.Second
 // for an ICMP error. It returns the address that the message was sent to. That there was no
 // error doesn't prove that anything listens there: UDP has no answer. The error wraps a
 // *net.DNSError, or a *net.OpError whose Op is "dial" where no socket could be opened.
-func ProbeCollector(ctx context.Context, t CollectorConfig, clock conntrack.Clock) (netip.AddrPort, error) {
+func ProbeCollector(
+	ctx context.Context, t CollectorConfig, clock conntrack.Clock,
+) (netip.AddrPort, error) {
 	conn, err := t.dial(ctx, netip.AddrPort{}, false)
 	if err != nil {
 		return netip.AddrPort{}, err

@@ -28,7 +28,9 @@ func TestProbeSendsNoRecords(t *testing.T) {
 			t.Run(fmt.Sprint(protocol, " ", name), func(t *testing.T) {
 				t.Parallel() // it waits for what doesn't come
 				l := listen(t, c.listen)
-				target := CollectorConfig{Address: l.address().String(), Protocol: protocol, Source: c.source}
+				target := CollectorConfig{
+					Address: l.address().String(), Protocol: protocol, Source: c.source,
+				}
 				to, err := ProbeCollector(t.Context(), target, newFakeClock().now)
 				if err != nil || to != l.address() {
 					t.Errorf("sent to %v: %v", to, err)
@@ -80,8 +82,10 @@ func TestProbeReportsErrors(t *testing.T) {
 		errno  unix.Errno
 	}{
 		{CollectorConfig{Address: closed.String()}, "read", unix.ECONNREFUSED},
-		{CollectorConfig{Address: fmt.Sprintf("[::1]:%d", closed.Port())}, "read", unix.ECONNREFUSED},
-		{CollectorConfig{Address: closed.String(), Source: netip.MustParseAddr("192.0.2.77")}, "dial", unix.EADDRNOTAVAIL},
+		{CollectorConfig{Address: fmt.Sprintf("[::1]:%d", closed.Port())}, "read",
+			unix.ECONNREFUSED},
+		{CollectorConfig{Address: closed.String(), Source: netip.MustParseAddr("192.0.2.77")},
+			"dial", unix.EADDRNOTAVAIL},
 	} {
 		_, err := ProbeCollector(t.Context(), c.target, newFakeClock().now)
 		var op *net.OpError
@@ -89,7 +93,8 @@ func TestProbeReportsErrors(t *testing.T) {
 			t.Errorf("%+v: %v", c.target, err)
 		}
 	}
-	_, err := ProbeCollector(t.Context(), CollectorConfig{Address: "collector.test:2055"}, newFakeClock().now)
+	_, err := ProbeCollector(t.Context(), CollectorConfig{Address: "collector.test:2055"},
+		newFakeClock().now)
 	var unknown *net.DNSError
 	if !errors.As(err, &unknown) {
 		t.Errorf("a name that isn't known: %v", err)

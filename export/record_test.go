@@ -24,14 +24,18 @@ func address(s string) conntrack.Addr { return conntrack.AddrFrom(netip.MustPars
 func sample(kind int, now int64) flow.Record {
 	r := flow.Record{
 		Src: address("192.0.2.10"), Dst: address("198.51.100.20"), SrcPort: 40001, DstPort: 443,
-		PostSrc: address("203.0.113.5"), PostDst: address("10.11.12.13"), PostSrcPort: 1025, PostDstPort: 8443,
-		Family: unix.AF_INET, Proto: conntrack.ProtoTCP, TCPFlags: 0x1b,
+		PostSrc: address("203.0.113.5"), PostDst: address("10.11.12.13"), PostSrcPort: 1025,
+		PostDstPort: 8443,
+		Family:      unix.AF_INET, Proto: conntrack.ProtoTCP, TCPFlags: 0x1b,
 		Packets: 0x0000000a_0b0c0d0e, Bytes: 0x00001a1b_1c1d1e1f,
 		Start: now - int64(61_234*time.Millisecond), End: now - int64(1_111*time.Millisecond),
-		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708, Egress: kind%2 == 0,
+		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708,
+		Egress:     kind%2 == 0,
 		Translated: kind&translatedBit != 0,
-		ID:         0xa0a1a2a3_a4a5a6a7, InputVLAN: 0x0102, OutputVLAN: 0x0304, SrcMAC: [6]byte{2, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5},
-		DstMAC: [6]byte{2, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5}, InputZone: 0x0506, OutputZone: 0x0708, Midstream: kind == 0,
+		ID:         0xa0a1a2a3_a4a5a6a7, InputVLAN: 0x0102, OutputVLAN: 0x0304,
+		SrcMAC: [6]byte{2, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5},
+		DstMAC: [6]byte{2, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5}, InputZone: 0x0506, OutputZone: 0x0708,
+		Midstream: kind == 0,
 	}
 	if kind&v6Bit != 0 {
 		r.Family = unix.AF_INET6
@@ -49,13 +53,16 @@ func samplePair(kind int, now int64) flow.Pair {
 	r := sample(kind, now)
 	back := r
 	back.Src, back.Dst, back.SrcPort, back.DstPort = r.Dst, r.Src, r.DstPort, r.SrcPort
-	back.PostSrc, back.PostDst, back.PostSrcPort, back.PostDstPort = r.PostDst, address("203.0.113.77"), 7, 8
+	back.PostSrc, back.PostDst = r.PostDst, address("203.0.113.77")
+	back.PostSrcPort, back.PostDstPort = 7, 8
 	if kind&v6Bit != 0 {
 		back.PostDst = address("2001:db8:7::77")
 	}
 	back.Input, back.Output, back.Egress = r.Output, r.Input, !r.Egress
-	back.DstMAC, back.InputZone, back.OutputZone = [6]byte{2, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5}, r.OutputZone, r.InputZone
-	back.InputVLAN, back.OutputVLAN, back.SrcMAC = r.OutputVLAN, r.InputVLAN, [6]byte{2, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5}
+	back.InputZone, back.OutputZone = r.OutputZone, r.InputZone
+	back.InputVLAN, back.OutputVLAN = r.OutputVLAN, r.InputVLAN
+	back.SrcMAC = [6]byte{2, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5}
+	back.DstMAC = [6]byte{2, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5}
 	back.Packets, back.Bytes, back.TCPFlags = 0x0000002a_2b2c2d2e, 0x00003a3b_3c3d3e3f, 0x12
 	if kind&icmpBit != 0 {
 		back.TCPFlags, back.SrcPort, back.DstPort = 0, 0, 0x2122

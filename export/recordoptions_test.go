@@ -14,7 +14,9 @@ import (
 
 // everything is all that can be asked for.
 func everything() RecordOptions {
-	return RecordOptions{Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
+	return RecordOptions{
+		Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true,
+	}
 }
 
 func newFullEncoder(p Protocol) *Encoder {
@@ -67,9 +69,12 @@ func TestGoldenOptional(t *testing.T) {
 		for kind, of := range templates(p, everything()) {
 			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
 				both := samplePair(kind, present)
-				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
+				data := golden(t, p, everything(), fmt.Sprint("all-", of.id),
+					encodeOptional(p, &both))
 				checkOthers(t, p, &both, &of, preamble, data)
-				want := []decode.Flow{optionalFlow(p, &both[0]), answering(optionalFlow(p, &both[1]))}
+				want := []decode.Flow{
+					optionalFlow(p, &both[0]), answering(optionalFlow(p, &both[1])),
+				}
 				if p == NetFlow9 {
 					want = want[:1]
 				}
@@ -79,10 +84,12 @@ func TestGoldenOptional(t *testing.T) {
 		for i, of := range natTemplates(p) {
 			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
 				both := flow.Pair{sampleNAT(i == 1, i == 0, present)}
-				data := golden(t, p, everything(), fmt.Sprint("all-", of.id), encodeOptional(p, &both))
+				data := golden(t, p, everything(), fmt.Sprint("all-", of.id),
+					encodeOptional(p, &both))
 				checkOthers(t, p, &both, &of, preamble, data)
 				m := decodeAll(t, [][]byte{preamble, data})[1]
-				if want := wantNAT(&both[0]); len(m.NATEvents) != 1 || m.NATEvents[0] != want || len(m.Flows) != 0 {
+				if want := wantNAT(&both[0]); len(m.NATEvents) != 1 || m.NATEvents[0] != want ||
+					len(m.Flows) != 0 {
 					t.Errorf("we read %+v\nwant %+v", m, want)
 				}
 			})
@@ -93,8 +100,10 @@ func TestGoldenOptional(t *testing.T) {
 func wantNAT(r *flow.Record) decode.NATEvent {
 	return decode.NATEvent{
 		Observed: time.UnixMilli(r.Start / 1e6).UTC(), Event: wantNATEvent(r), Protocol: r.Proto,
-		Src: r.Src.Netip(), Dst: r.Dst.Netip(), PostSrc: r.PostSrc.Netip(), PostDst: r.PostDst.Netip(),
-		SrcPort: r.SrcPort, DstPort: r.DstPort, PostSrcPort: r.PostSrcPort, PostDstPort: r.PostDstPort,
+		Src: r.Src.Netip(), Dst: r.Dst.Netip(), PostSrc: r.PostSrc.Netip(),
+		PostDst: r.PostDst.Netip(),
+		SrcPort: r.SrcPort, DstPort: r.DstPort, PostSrcPort: r.PostSrcPort,
+		PostDstPort: r.PostDstPort,
 	}
 }
 
@@ -112,14 +121,19 @@ func TestOptionalTemplates(t *testing.T) {
 		{IPFIX, RecordOptions{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
 		{IPFIX, RecordOptions{MAC: true}, 256, plain(IPFIX) + " 56/6 57/6"},
 		{IPFIX, RecordOptions{Zone: true}, 256, plain(IPFIX) + " 234/4 235/4"},
-		{IPFIX, RecordOptions{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse + " 32824/6 32825/6"},
+		{IPFIX, RecordOptions{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse +
+			" 32824/6 32825/6"},
 		{IPFIX, RecordOptions{Biflow: true}, 264, plain(IPFIX) + reverse},
 		{IPFIX, RecordOptions{NATEvents: true}, 256, plain(IPFIX)},
-		{IPFIX, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 152/8 153/8"},
-		{IPFIX, RecordOptions{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" + wantNAT6 + " 152/8 153/8"},
+		{IPFIX, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" +
+			wantNAT4 + " 152/8 153/8"},
+		{IPFIX, RecordOptions{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" +
+			wantNAT6 + " 152/8 153/8"},
 		{NetFlow9, RecordOptions{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
-		{NetFlow9, RecordOptions{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) + " 58/2 59/2 56/6 57/6 234/4 235/4"},
-		{NetFlow9, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" + wantNAT4 + " 22/4 21/4"},
+		{NetFlow9, RecordOptions{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) +
+			" 58/2 59/2 56/6 57/6 234/4 235/4"},
+		{NetFlow9, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" +
+			wantNAT4 + " 22/4 21/4"},
 	}
 	for _, c := range cases {
 		sets := walk(t, goldenPreamble(NewEncoder(c.p, goldenDomain, 8000, c.o))).sets
@@ -183,7 +197,9 @@ func TestBiflowBeside(t *testing.T) {
 	var listeners []*listener
 	for _, p := range protocols {
 		l := listen4(t)
-		c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: p, RecordOptions: RecordOptions{Biflow: true}}, clock.now)
+		c := NewCollector(CollectorConfig{
+			Address: l.address().String(), Protocol: p, RecordOptions: RecordOptions{Biflow: true},
+		}, clock.now)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -204,14 +220,16 @@ func TestBiflowBeside(t *testing.T) {
 				t.Fatalf("%s: %d flows have left, %d are written down", p, sent, most)
 			}
 			if !wholePairs(pairs, sent) {
-				t.Fatalf("%s: the %d flows that have left end between two of one connection", p, sent)
+				t.Fatalf("%s: the %d flows that have left end between two of one connection",
+					p, sent)
 			}
 		}
 	}
 	e.Close(clock.now())
 	for i, p := range protocols {
 		listeners[i].drain(t)
-		sameFlows(t, flowsIn(t, listeners[i].messages), moved(p, RecordOptions{Biflow: true}, pairs))
+		sameFlows(t, flowsIn(t, listeners[i].messages),
+			moved(p, RecordOptions{Biflow: true}, pairs))
 	}
 	records := 0
 	for _, m := range decodeAll(t, listeners[0].messages) {
@@ -239,7 +257,10 @@ func TestNATEventsExported(t *testing.T) {
 	clock := newFakeClock()
 	for _, asked := range []bool{true, false} {
 		l := listen4(t)
-		c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: IPFIX, RecordOptions: RecordOptions{NATEvents: asked, Biflow: true}}, clock.now)
+		c := NewCollector(CollectorConfig{
+			Address: l.address().String(), Protocol: IPFIX,
+			RecordOptions: RecordOptions{NATEvents: asked, Biflow: true},
+		}, clock.now)
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -291,8 +312,9 @@ func TestLargestRecord(t *testing.T) {
 			}
 		}
 		for i := range e.templateSet.fixed {
-			if n := len(e.templateSet.fixed[i].octets) + p.headerLen() + setHeaderLen + 3; n > minMessage {
-				t.Errorf("%s: piece %d makes a message of %d octets", p, i, n)
+			octets := len(e.templateSet.fixed[i].octets)
+			if n := octets + p.headerLen() + setHeaderLen + 3; n > minMessage {
+				t.Errorf("%s: record %d makes a message of %d octets", p, i, n)
 			}
 		}
 	}

@@ -31,8 +31,8 @@ func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 	return sent
 }
 
-// TestRefused counts the answers and what was lost with them, and goes on: the first datagram behind the
-// collector's return arrives.
+// TestRefused counts the answers and what was lost with them, and goes on: the first datagram
+// behind the collector's return arrives.
 func TestRefused(t *testing.T) {
 	for _, p := range protocols {
 		clock, away := newFakeClock(), deserted(t)
@@ -40,11 +40,14 @@ func TestRefused(t *testing.T) {
 		sent := sendUntilRefused(t, c, clock)
 		s := &c.Stats
 		if s.SendErrors.Load() != 0 || s.Messages.Load() != uint64(sent) {
-			t.Errorf("%s: %d errors, %d messages of %d", p, s.SendErrors.Load(), s.Messages.Load(), sent)
+			t.Errorf("%s: %d errors, %d messages of %d",
+				p, s.SendErrors.Load(), s.Messages.Load(), sent)
 		}
 		refused, one := s.Refused.Load(), sample(0, present)
-		if s.LostFlows.Load() != refused || s.LostOctets.Load() != refused*one.Bytes || s.Dropped.Load() != refused+optionRecords {
-			t.Errorf("%s: %d refused, lost %d flows, %d octets, %d records", p, refused, s.LostFlows.Load(), s.LostOctets.Load(), s.Dropped.Load())
+		if s.LostFlows.Load() != refused || s.LostOctets.Load() != refused*one.Bytes ||
+			s.Dropped.Load() != refused+optionRecords {
+			t.Errorf("%s: %d refused, lost %d flows, %d octets, %d records",
+				p, refused, s.LostFlows.Load(), s.LostOctets.Load(), s.Dropped.Load())
 		}
 		if err := c.Failure(clock.now()); !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("%s: fails with %v", p, err)
@@ -138,7 +141,8 @@ func TestPendingOnNewSocket(t *testing.T) {
 			t.Logf("%s: sets %v", p, setIDs(t, b))
 		}
 		if len(l.messages) != 3 || !hasTemplates(t, p, l.messages[2]) || c.socket.local == old {
-			t.Errorf("%s: %d messages, want the templates, the record, both on the new socket", p, len(l.messages))
+			t.Errorf("%s: %d messages, want the templates, the record, both on the new socket",
+				p, len(l.messages))
 		}
 	}
 }

@@ -39,8 +39,10 @@ func TestReject(t *testing.T) {
 				}
 				drive(t, e, clock, dialInterval+time.Second)
 			}
-			if s := &c.Stats; s.SendErrors.Load() > 0 || s.Flows.Load() != sent || c.socket != socket {
-				t.Errorf("%d datagrams not sent, %d records of %d, another socket: %v", s.SendErrors.Load(), s.Flows.Load(), sent, c.socket != socket)
+			if s := &c.Stats; s.SendErrors.Load() > 0 || s.Flows.Load() != sent ||
+				c.socket != socket {
+				t.Errorf("%d datagrams not sent, %d records of %d, another socket: %v",
+					s.SendErrors.Load(), s.Flows.Load(), sent, c.socket != socket)
 			}
 		})
 	}
@@ -63,8 +65,10 @@ func TestNoRoute(t *testing.T) {
 			r := sample(0, clock.at.Wall)
 			exportNow(c, &r)
 			c.send(clock.now())
-			if s := &c.Stats; s.SendErrors.Load() == 0 || s.LostFlows.Load() != 1 || s.Refused.Load() != 0 || !c.broken {
-				t.Errorf("%d errors, %d lost, %d refused, another socket is wanted: %v", s.SendErrors.Load(), s.LostFlows.Load(), s.Refused.Load(), c.broken)
+			if s := &c.Stats; s.SendErrors.Load() == 0 || s.LostFlows.Load() != 1 ||
+				s.Refused.Load() != 0 || !c.broken {
+				t.Errorf("%d errors, %d lost, %d refused, another socket is wanted: %v",
+					s.SendErrors.Load(), s.LostFlows.Load(), s.Refused.Load(), c.broken)
 			}
 		})
 	}

@@ -39,9 +39,12 @@ func TestReplace(t *testing.T) {
 		}
 		e.Close(clock.now())
 
-		for name, want := range map[string][]flow.Record{"goes": before, "stays": append(before, after...), "comes": after} {
+		for name, want := range map[string][]flow.Record{
+			"goes": before, "stays": append(before, after...), "comes": after,
+		} {
 			messages := at[name].receiveAll(t, c[name])
-			sameFlows(t, flowsIn(t, messages), wantFlows(p, uint32(p), want)) // no gap in the sequence, either
+			// no gap in the sequence, either
+			sameFlows(t, flowsIn(t, messages), wantFlows(p, uint32(p), want))
 		}
 	}
 }
@@ -84,7 +87,9 @@ func TestReplaceOwns(t *testing.T) {
 // A collector without a socket can go as well.
 func TestReplaceUnopened(t *testing.T) {
 	clock := newFakeClock()
-	e := &Exporter{Collectors: []*Collector{NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX}, clock.now)}}
+	e := &Exporter{Collectors: []*Collector{NewCollector(CollectorConfig{
+		Address: "192.0.2.1:2055", Protocol: IPFIX,
+	}, clock.now)}}
 	r := sample(0, present)
 	exportAllNow(e, &r)
 	e.Replace(nil, clock.now())

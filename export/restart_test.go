@@ -35,7 +35,8 @@ func TestLateStart(t *testing.T) {
 			if missed := records - flows; missed > perSecond*int(retryInterval/time.Second+1) {
 				t.Errorf("%s, %v late: %d of %d records could be read", p, late, flows, records)
 			}
-			t.Logf("%s, %v late: of %d records in the minute after the start %d could be read (%d sets came before their template)",
+			t.Logf("%s, %v late: of %d records in the minute after the start %d could be read "+
+				"(%d sets came before their template)",
 				p, late, records, flows, unknown)
 		}
 	}
@@ -72,8 +73,11 @@ func TestDeadBeside(t *testing.T) {
 	live := map[Protocol]*listener{}
 	e := &Exporter{Collectors: []*Collector{
 		opened(t, IPFIX, deserted(t), clock),
-		NewCollector(CollectorConfig{Address: "192.0.2.1:2055", Protocol: IPFIX, Source: exporterAddress.Addr()}, clock.now),
-		NewCollector(CollectorConfig{Address: "collector.test:2055", Protocol: NetFlow9}, clock.now),
+		NewCollector(CollectorConfig{
+			Address: "192.0.2.1:2055", Protocol: IPFIX, Source: exporterAddress.Addr(),
+		}, clock.now),
+		NewCollector(CollectorConfig{Address: "collector.test:2055", Protocol: NetFlow9},
+			clock.now),
 	}}
 	for _, p := range protocols {
 		live[p] = listen4(t)

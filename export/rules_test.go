@@ -37,7 +37,9 @@ func wantTemplates(p Protocol) map[uint16]string {
 }
 
 // forbidden elements make one of the collectors lose or double what we tell.
-var forbidden = []uint16{23, 24, 35, 85, 86, 148, 150, 151, 154, 155, 156, 157, 230, 231, 232, 233, 323}
+var forbidden = []uint16{
+	23, 24, 35, 85, 86, 148, 150, 151, 154, 155, 156, 157, 230, 231, 232, 233, 323,
+}
 
 func (s specifier) String() string { return fmt.Sprintf("%d/%d", s.id, s.size) }
 
@@ -47,7 +49,8 @@ func join(all []specifier) string {
 
 func preambleSets(t *testing.T, p Protocol) []rawSet {
 	t.Helper()
-	return walk(t, goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{}))).sets
+	return walk(t,
+		goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{}))).sets
 }
 
 func TestTemplates(t *testing.T) {
@@ -106,13 +109,15 @@ func TestPreambleSets(t *testing.T) {
 				ids = append(ids, s.id)
 			}
 			option := p.optionsTemplateSetID()
-			if want := []uint16{p.templateSetID(), option, 512, option, option, 514}; !slices.Equal(ids, want) {
-				t.Fatalf("sets %v, want %v", ids, want)
+			wantIDs := []uint16{p.templateSetID(), option, 512, option, option, 514}
+			if !slices.Equal(ids, wantIDs) {
+				t.Fatalf("sets %v, want %v", ids, wantIDs)
 			}
 			for _, i := range []int{1, 3, 4} {
 				checkOptionsTemplate(t, p, sets[i].content)
 			}
-			if want := []byte{0, 0, 0, goldenDomain, 0, 0, 0, 1}; !slices.Equal(sets[2].content, want) {
+			want := []byte{0, 0, 0, goldenDomain, 0, 0, 0, 1}
+			if !slices.Equal(sets[2].content, want) {
 				t.Errorf("the option record is %x, want %x", sets[2].content, want)
 			}
 		})
@@ -169,8 +174,11 @@ func checkSets(t *testing.T, m rawMessage) {
 			count++
 		default:
 			n, padding := recordsIn(m.protocol, s)
-			if padding > 3 || slices.ContainsFunc(s.content[len(s.content)-padding:], func(b byte) bool { return b != 0 }) {
-				t.Errorf("set %d of template %d: padding %x", i, s.id, s.content[len(s.content)-padding:])
+			if padding > 3 ||
+				slices.ContainsFunc(s.content[len(s.content)-padding:],
+					func(b byte) bool { return b != 0 }) {
+				t.Errorf("set %d of template %d: padding %x",
+					i, s.id, s.content[len(s.content)-padding:])
 			}
 			count += n
 		}

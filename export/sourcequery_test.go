@@ -20,7 +20,9 @@ type family struct{ collector, own0, via0, own1, via1 string }
 
 var (
 	family4 = family{"203.0.113.1", "192.0.2.2", "192.0.2.1", "198.51.100.2", "198.51.100.1"}
-	family6 = family{"2001:db8:ff::1", "2001:db8::2", "2001:db8::1", "2001:db8:1::2", "2001:db8:1::1"}
+	family6 = family{
+		"2001:db8:ff::1", "2001:db8::2", "2001:db8::1", "2001:db8:1::2", "2001:db8:1::1",
+	}
 )
 
 func newUplinks(t *testing.T) *uplinks {
@@ -44,8 +46,11 @@ func newUplinks(t *testing.T) *uplinks {
 	for _, f := range []family{family4, family6} {
 		bits := map[family]string{family4: "/24", family6: "/64 nodad"}[f]
 		host := map[family]string{family4: "/32", family6: "/128 nodad"}[f]
-		u.ip(u.router, "address add "+f.own0+bits+" dev wan0\n address add "+f.own1+bits+" dev wan1")
-		u.ip(u.beyond, "address add "+f.via0+bits+" dev isp0\n address add "+f.via1+bits+" dev isp1\n address add "+f.collector+host+" dev lo")
+		u.ip(u.router,
+			"address add "+f.own0+bits+" dev wan0\n address add "+f.own1+bits+" dev wan1")
+		u.ip(u.beyond,
+			"address add "+f.via0+bits+" dev isp0\n address add "+f.via1+bits+" dev isp1\n"+
+				"address add "+f.collector+host+" dev lo")
 	}
 	u.ip(u.router, "link set wan0 up\n link set wan1 up")
 	u.ip(u.beyond, "link set isp0 up\n link set isp1 up")
@@ -67,13 +72,17 @@ func (u *uplinks) ip(n *lab.Namespace, lines string) {
 }
 
 // collector opens a collector in the router, and a listener for it.
-func (u *uplinks) collector(f family, source netip.Addr, clock *fakeClock) (c *Collector, far *listener) {
+func (u *uplinks) collector(
+	f family, source netip.Addr, clock *fakeClock,
+) (c *Collector, far *listener) {
 	u.t.Helper()
 	u.do(u.beyond, func() error {
 		far = listen(u.t, netip.AddrPortFrom(netip.MustParseAddr(f.collector), 0).String())
 		return nil
 	})
-	c = NewCollector(CollectorConfig{Address: far.address().String(), Protocol: IPFIX, Source: source}, clock.now)
+	c = NewCollector(CollectorConfig{
+		Address: far.address().String(), Protocol: IPFIX, Source: source,
+	}, clock.now)
 	u.do(u.router, func() error { return c.Open(u.t.Context()) })
 	u.t.Cleanup(func() { c.Close(clock.now()) })
 	return c, far
@@ -127,7 +136,9 @@ func TestFailover(t *testing.T) {
 				squatter := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 					return raw.Control(func(fd uintptr) { _ = sharePort(int(fd), 1) })
 				}}
-				if conn, err := squatter.ListenPacket(t.Context(), "udp", c.socket.local.String()); err == nil {
+				if conn, err := squatter.ListenPacket(
+					t.Context(), "udp", c.socket.local.String(),
+				); err == nil {
 					conn.Close()
 					t.Error("the port is shared")
 				}

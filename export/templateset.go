@@ -28,7 +28,8 @@ func newTemplateSet(p Protocol, domain uint32, flows []template) templateSet {
 	s := templateSet{options: options(p)}
 	for i := range flows {
 		octets := flows[i].append(nil)
-		s.fixed = append(s.fixed, metaRecord{set: p.templateSetID(), template: true, octets: octets})
+		s.fixed = append(s.fixed,
+			metaRecord{set: p.templateSetID(), template: true, octets: octets})
 	}
 	for i := range s.options {
 		o := &s.options[i]

@@ -20,14 +20,18 @@ var clocks = []struct {
 }{
 	{"start", []int64{present}},
 	{"whole second", []int64{present / 1e9 * 1e9, present/1e9*1e9 + 1}},
-	{"49.7 days on", []int64{present, present + int64(uptimeWrap), present + int64(uptimeWrap+time.Millisecond)}},
+	{"49.7 days on",
+		[]int64{
+			present, present + int64(uptimeWrap), present + int64(uptimeWrap+time.Millisecond),
+		}},
 	{"half of it on", every(present, uptimeWrap/2-time.Second, 250*time.Millisecond, 10)},
 	{"500 days, a message a day", every(present, 0, day, 500)},
 	{"500 days of silence", []int64{present, present + int64(500*day)}},
 	{"set back 1 h", []int64{present, present - int64(time.Hour)}},
 	{"set back 23 h", []int64{present, present - int64(23*time.Hour)}},
 	{"set back 2 days", []int64{present, present - int64(2*day)}},
-	{"set back 1 h, after 30 days", []int64{present, present + int64(30*day), present + int64(30*day-time.Hour)}},
+	{"set back 1 h, after 30 days",
+		[]int64{present, present + int64(30*day), present + int64(30*day-time.Hour)}},
 	{"from 1970", []int64{int64(25 * time.Hour), present}},
 	{"to 1970", []int64{present, int64(25 * time.Hour)}},
 }

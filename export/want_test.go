@@ -56,14 +56,16 @@ func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 
 func wantAddress(id uint16, r *flow.Record) []byte {
 	a := map[uint16]conntrack.Addr{
-		8: r.Src, 27: r.Src, 12: r.Dst, 28: r.Dst, 225: r.PostSrc, 281: r.PostSrc, 226: r.PostDst, 282: r.PostDst,
+		8: r.Src, 27: r.Src, 12: r.Dst, 28: r.Dst, 225: r.PostSrc, 281: r.PostSrc, 226: r.PostDst,
+		282: r.PostDst,
 	}[id]
 	return a.Netip().AsSlice()
 }
 
 func wantPort(id uint16, r *flow.Record) uint16 {
 	return map[uint16]uint16{
-		7: r.SrcPort, 11: r.DstPort, 58: r.InputVLAN, 59: r.OutputVLAN, 32: r.DstPort, 139: r.DstPort, 227: r.PostSrcPort, 228: r.PostDstPort,
+		7: r.SrcPort, 11: r.DstPort, 58: r.InputVLAN, 59: r.OutputVLAN, 32: r.DstPort,
+		139: r.DstPort, 227: r.PostSrcPort, 228: r.PostDstPort,
 	}[id]
 }
 
@@ -76,7 +78,10 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 	if r.Midstream {
 		opened = 0
 	}
-	return map[uint16]uint8{4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason), 230: wantNATEvent(r), 239: opened}[id]
+	return map[uint16]uint8{
+		4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason),
+		230: wantNATEvent(r), 239: opened,
+	}[id]
 }
 
 // wantNATEvent follows the registry: 4 and 5 are of NAT44, 1 and 2 of any translation.
@@ -93,7 +98,9 @@ func wantNATEvent(r *flow.Record) uint8 {
 }
 
 // checkValues compares what a decoder found with r, and its names with ours.
-func checkValues(t *testing.T, decoder string, found []value, both *flow.Pair, boot int64, of *template) {
+func checkValues(
+	t *testing.T, decoder string, found []value, both *flow.Pair, boot int64, of *template,
+) {
 	t.Helper()
 	fields := slices.Concat(of.fields, of.reverse)
 	if len(found) != len(fields) {
@@ -105,8 +112,10 @@ func checkValues(t *testing.T, decoder string, found []value, both *flow.Pair, b
 		if v.reverse {
 			r = &both[1]
 		}
-		if want := wantValue(v.id, r, boot); !bytes.Equal(v.bytes, want) || v.reverse != (i >= len(of.fields)) {
-			t.Errorf("%s: element %d, reverse %t, is %x, want %x", decoder, v.id, v.reverse, v.bytes, want)
+		if want := wantValue(v.id, r, boot); !bytes.Equal(v.bytes, want) ||
+			v.reverse != (i >= len(of.fields)) {
+			t.Errorf("%s: element %d, reverse %t, is %x, want %x",
+				decoder, v.id, v.reverse, v.bytes, want)
 		}
 		name := fields[i].name
 		if v.reverse {
@@ -134,8 +143,9 @@ func wantFlow(p Protocol, domain uint32, r *flow.Record) decode.Flow {
 	f := decode.Flow{
 		Exporter: exporterAddress, Version: uint16(p), Domain: domain, Template: wantTemplate(r),
 		Src: r.Src.Netip(), Dst: r.Dst.Netip(), SrcPort: r.SrcPort, DstPort: r.DstPort,
-		Protocol: r.Proto, TCPFlags: r.TCPFlags, Direction: wantOctet(61, r), EndReason: uint8(r.EndReason),
-		Input: r.Input, Output: r.Output, Packets: r.Packets, Bytes: r.Bytes,
+		Protocol: r.Proto, TCPFlags: r.TCPFlags, Direction: wantOctet(61, r),
+		EndReason: uint8(r.EndReason),
+		Input:     r.Input, Output: r.Output, Packets: r.Packets, Bytes: r.Bytes,
 		Start: time.UnixMilli(r.Start / 1e6).UTC(), End: time.UnixMilli(r.End / 1e6).UTC(),
 	}
 	if r.IsICMP() {

@@ -9,7 +9,10 @@ import (
 )
 
 func setting(t *testing.T) Setting {
-	return Setting{Dir: t.TempDir(), Collector: netip.MustParseAddrPort("127.0.0.1:2055"), Interface: "lan0", MaxFlows: 12345}
+	return Setting{
+		Dir: t.TempDir(), Collector: netip.MustParseAddrPort("127.0.0.1:2055"), Interface: "lan0",
+		MaxFlows: 12345,
+	}
 }
 
 // Each program is configured with the collector, and a capturing one with the interface.
@@ -28,22 +31,26 @@ func TestProgramsAreConfigured(t *testing.T) {
 			}
 			configuration += string(b)
 		}
-		if !strings.Contains(configuration, "127.0.0.1") || !strings.Contains(configuration, "2055") {
+		if !strings.Contains(configuration, "127.0.0.1") ||
+			!strings.Contains(configuration, "2055") {
 			t.Errorf("%s isn't configured with the collector: %s", a.Name, configuration)
 		}
 		if a.Captures != strings.Contains(configuration, "lan0") {
 			t.Errorf("%s: captures: %v, configured with %s", a.Name, a.Captures, configuration)
 		}
-		if strings.Contains(configuration, "%!") || a.Why == "" || a.Export == "" || len(a.Version) == 0 {
+		if strings.Contains(configuration, "%!") || a.Why == "" || a.Export == "" ||
+			len(a.Version) == 0 {
 			t.Errorf("%s: %+v, configured with %s", a.Name, a, configuration)
 		}
 	}
 }
 
 func TestMissed(t *testing.T) {
-	softflowd := "Packets processed: 10\nPackets received by libpcap: 30\nPackets dropped by libpcap: 20\nPackets dropped by interface: 7\n"
+	softflowd := "Packets processed: 10\nPackets received by libpcap: 30\n" +
+		"Packets dropped by libpcap: 20\nPackets dropped by interface: 7\n"
 	pmacctd := "NOTICE ( default/core ): [lan0,0] received_packets=149962 dropped_packets=1851\n"
-	metrics := "# HELP x_dropped_events_total of\nconntally_conntrack_dropped_events_total 5\nconntally_conntrack_dropped_events_total{group=\"x\"} 1e1\nconntally_flows 7\n"
+	metrics := "# HELP x_dropped_events_total of\nconntally_conntrack_dropped_events_total 5\n" +
+		"conntally_conntrack_dropped_events_total{group=\"x\"} 1e1\nconntally_flows 7\n"
 	for _, test := range []struct {
 		program, answer, log string
 		count                uint64
@@ -54,7 +61,8 @@ func TestMissed(t *testing.T) {
 		{"softflowd", "", "", 0, "packets", false},
 		{"pmacctd", "", pmacctd, 1851, "packets", true},
 		{"pmacctd", "", "dropped_packets=many", 0, "packets", false},
-		{"ulogd2", "", "... We are losing events. Please ...\nWe are losing events, increasing\n", 2, "warnings", true},
+		{"ulogd2", "", "... We are losing events. Please ...\nWe are losing events, increasing\n",
+			2, "warnings", true},
 		{"ulogd2", "", "", 0, "warnings", true},
 		{"fprobe", "", "Done", 0, "", false},
 		{"conntally", metrics, "", 15, "events", true},
@@ -64,7 +72,8 @@ func TestMissed(t *testing.T) {
 			if a.Name != test.program {
 				continue
 			}
-			if count, unit, ok := a.Missed(test.answer, test.log); count != test.count || unit != test.unit || ok != test.ok {
+			if count, unit, ok := a.Missed(test.answer, test.log); count != test.count ||
+				unit != test.unit || ok != test.ok {
 				t.Errorf("%s: %d %s %v from %q, %q", a.Name, count, unit, ok, test.answer, test.log)
 			}
 		}
@@ -88,7 +97,8 @@ func TestVersion(t *testing.T) {
 }
 
 func TestParseCount(t *testing.T) {
-	log := "==5== Counted 1 call to main()\n==5==   total:         2,211,421\n==5==   guest instrs:  7,225,571\n==5==   guest instrs : SB entered  = 53 : 10\n"
+	log := "==5== Counted 1 call to main()\n==5==   total:         2,211,421\n" +
+		"==5==   guest instrs:  7,225,571\n==5==   guest instrs : SB entered  = 53 : 10\n"
 	if n, err := parseCount(log); err != nil || n != 7_225_571 {
 		t.Errorf("%d, %v", n, err)
 	}
@@ -125,7 +135,8 @@ func TestDescribeCounted(t *testing.T) {
 	}
 	a.Program = path // valgrind may be missing
 	p, err := a.Describe(t.Context())
-	if err != nil || p.Version != "1.2.3" || !strings.HasSuffix(p.Command, " program run") || strings.Contains(p.Command, filepath.Dir(path)) {
+	if err != nil || p.Version != "1.2.3" || !strings.HasSuffix(p.Command, " program run") ||
+		strings.Contains(p.Command, filepath.Dir(path)) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -43,10 +43,14 @@ func askMetrics(ctx context.Context, r *Running) (text string, err error) {
 			return err
 		}
 		client := http.Client{Transport: &http.Transport{
-			DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+			DialContext: func(context.Context, string, string) (net.Conn,
+				error) {
+				return conn, nil
+			},
 		}}
 		defer client.CloseIdleConnections()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+metrics+"/metrics", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			"http://"+metrics+"/metrics", nil)
 		if err != nil {
 			return err
 		}
@@ -76,7 +80,8 @@ func missedMetric(answer, _ string) (count uint64, unit string, ok bool) {
 
 // askSoftflowctl asks softflowd on its control socket.
 func askSoftflowctl(ctx context.Context, r *Running) (string, error) {
-	out, err := exec.CommandContext(ctx, "/usr/sbin/softflowctl", "-c", r.Setting.path("ctl"), "statistics").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "/usr/sbin/softflowctl", "-c", r.Setting.path("ctl"),
+		"statistics").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("softflowctl: %w: %s", err, out)
 	}

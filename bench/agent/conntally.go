@@ -5,7 +5,8 @@ import "time"
 func newConntally(path string) Agent {
 	return Agent{
 		Name: "conntally", Program: path, Export: "IPFIX",
-		Why:   "As it comes: not one option but the collector, and the port at which it says what it has lost.",
+		Why: "As it comes: not one option but the collector, and the port at which it says " +
+			"what it has lost.",
 		Ready: "reading conntrack",
 		Files: func(Setting) map[string]string {
 			return map[string]string{"conntally.toml": "[conntrack]\nmax_cpu = 100.0\n"}

@@ -22,7 +22,9 @@ func (a Agent) Counted() (Agent, error) {
 	a.Args = func(s Setting) []string {
 		// lackey, not callgrind: softflowd changes its root, and then no new file can
 		// be written.
-		tool := []string{"--tool=lackey", "--basic-counts=yes", "--log-file=" + s.path("count.%p"), path}
+		tool := []string{
+			"--tool=lackey", "--basic-counts=yes", "--log-file=" + s.path("count.%p"), path,
+		}
 		return append(tool, args(s)...)
 	}
 	return a, nil

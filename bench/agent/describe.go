@@ -31,12 +31,14 @@ func (a *Agent) Describe(ctx context.Context) (result.Program, error) {
 		}
 	}
 	return result.Program{
-		Name: a.Name, Version: version(string(out)), Package: a.Package, Export: a.Export, Captures: a.Captures,
-		Command: strings.Join(words, " "), Why: a.Why,
+		Name: a.Name, Version: version(string(out)), Package: a.Package, Export: a.Export,
+		Captures: a.Captures,
+		Command:  strings.Join(words, " "), Why: a.Why,
 	}, nil
 }
 
 // version finds the first thing that looks like one.
 func version(text string) string {
-	return strings.TrimRight(regexp.MustCompile(`v?\d+\.\d+[^\s,)]*|[0-9a-f]{7,}\S*`).FindString(text), ".")
+	version := regexp.MustCompile(`v?\d+\.\d+[^\s,)]*|[0-9a-f]{7,}\S*`)
+	return strings.TrimRight(version.FindString(text), ".")
 }

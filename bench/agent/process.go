@@ -109,7 +109,8 @@ func (r *Running) Usage() (measure.Process, error) {
 // gone returns the error of a program that ended before it was stopped.
 func (r *Running) gone() error {
 	<-r.ended // the holder is about to exit, too
-	return fmt.Errorf("%s has ended: %w; its output:\n%s", r.Agent.Name, errors.Join(r.err, errEarly), r.Log())
+	return fmt.Errorf("%s has ended: %w; its output:\n%s", r.Agent.Name,
+		errors.Join(r.err, errEarly), r.Log())
 }
 
 var errEarly = errors.New("before it was stopped")
@@ -126,7 +127,8 @@ func (r *Running) Stop(ctx context.Context) (time.Duration, error) {
 	case <-r.ended:
 	case <-ctx.Done():
 		r.Kill()
-		return 0, fmt.Errorf("%s did not end by itself: %w; its output:\n%s", r.Agent.Name, ctx.Err(), r.Log())
+		return 0, fmt.Errorf("%s did not end by itself: %w; its output:\n%s", r.Agent.Name,
+			ctx.Err(), r.Log())
 	}
 	text, err := io.ReadAll(r.report)
 	if err != nil {

@@ -31,7 +31,10 @@ func TestMain(m *testing.M) {
 func start(t *testing.T, script string) (*Running, []int) {
 	t.Helper()
 	l := labtest.New(t, lab.Options{})
-	a := &Agent{Name: "script", Program: "sh", Args: func(Setting) []string { return []string{"-c", script} }}
+	a := &Agent{
+		Name: "script", Program: "sh",
+		Args: func(Setting) []string { return []string{"-c", script} },
+	}
 	r, err := a.Start("/proc/self/exe", l.Router, setting(t))
 	if err != nil {
 		t.Fatal(err)
@@ -64,11 +67,12 @@ func await(t *testing.T, otherwise string, is func() bool) {
 // TestStop: all processes end and their CPU time is known, whatever way a program
 // has of being several.
 func TestStop(t *testing.T) {
+	const busy = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; `
 	for name, script := range map[string]string{
-		"one process":          `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; exec sleep 100`,
-		"two":                  `sleep 100 & i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo ready; wait`,
-		"in the background":    `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 100 & echo ready`,
-		"a session of its own": `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; setsid sleep 100 & echo ready`,
+		"one process":          busy + `echo ready; exec sleep 100`,
+		"two":                  `sleep 100 & ` + busy + `echo ready; wait`,
+		"in the background":    busy + `sleep 100 & echo ready`,
+		"a session of its own": busy + `setsid sleep 100 & echo ready`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := start(t, script)
@@ -106,7 +110,8 @@ func TestHolderDies(t *testing.T) {
 // TestAwait: a program that ends instead of beginning says why.
 func TestAwait(t *testing.T) {
 	r, _ := start(t, `echo ready, but no such interface; sleep 0.1; exit 1`)
-	if err := r.Await(t.Context()); err == nil || !strings.Contains(err.Error(), "no such interface") {
+	if err := r.Await(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "no such interface") {
 		t.Errorf("%v", err)
 	}
 }

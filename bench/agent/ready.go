@@ -25,7 +25,8 @@ func (r *Running) Await(ctx context.Context) error {
 		case <-r.ended:
 			return r.gone()
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not begun to work: %w; its output:\n%s", r.Agent.Name, ctx.Err(), r.Log())
+			return fmt.Errorf("%s has not begun to work: %w; its output:\n%s", r.Agent.Name,
+				ctx.Err(), r.Log())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

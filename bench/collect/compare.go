@@ -11,7 +11,9 @@ import (
 // Compare holds what was received against what was sent from begin on. It returns
 // also how many flows were sent, and the delay of those whose records were complete
 // before the program was stopped; nil if there are none.
-func Compare(datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Time) (result.Collected, int, *result.Delay) {
+func Compare(
+	datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Time,
+) (result.Collected, int, *result.Delay) {
 	t := NewTally(datagrams, len(sent.Flows))
 	c := comparison{begin: begin, stopped: stopped}
 	for i := range sent.Flows {
@@ -20,8 +22,10 @@ func Compare(datagrams []Datagram, sent *traffic.Ledger, begin, stopped time.Tim
 		}
 	}
 	return result.Collected{
-		Datagrams: t.Datagrams, Octets: t.Bytes, Records: t.Records, Strangers: t.Strangers, Faulty: t.Faulty,
-		Sum: result.Sum(t.Total), Flows: c.seen, Exact: c.exact, Merged: c.down > 0 && t.Total.Packets > 0 && c.seenDown == 0,
+		Datagrams: t.Datagrams, Octets: t.Bytes, Records: t.Records, Strangers: t.Strangers,
+		Faulty: t.Faulty,
+		Sum:    result.Sum(t.Total), Flows: c.seen, Exact: c.exact, Merged: c.down > 0 &&
+			t.Total.Packets > 0 && c.seenDown == 0,
 	}, c.flows, c.delay()
 }
 
@@ -56,5 +60,7 @@ func (c *comparison) delay() *result.Delay {
 		return nil
 	}
 	slices.Sort(c.delays)
-	return &result.Delay{Flows: n, Median: c.delays[n/2], P95: c.delays[n*95/100], Most: c.delays[n-1]}
+	return &result.Delay{
+		Flows: n, Median: c.delays[n/2], P95: c.delays[n*95/100], Most: c.delays[n-1],
+	}
 }

@@ -26,8 +26,10 @@ func decode5(b []byte, fn func(record)) error {
 	}
 	for b = b[header5:]; n > 0; n-- {
 		fn(record{
-			src:     netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[0:])), binary.BigEndian.Uint16(b[32:])),
-			dst:     netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:])), binary.BigEndian.Uint16(b[34:])),
+			src: netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[0:])),
+				binary.BigEndian.Uint16(b[32:])),
+			dst: netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:])),
+				binary.BigEndian.Uint16(b[34:])),
 			packets: uint64(binary.BigEndian.Uint32(b[16:])),
 			bytes:   uint64(binary.BigEndian.Uint32(b[20:])),
 		})

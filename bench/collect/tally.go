@@ -52,7 +52,10 @@ func read(decoder *decode.Decoder, d Datagram, fn func(record)) error {
 	}
 	m, err := decoder.Decode(d.Data, d.From)
 	for _, f := range m.Flows {
-		fn(record{netip.AddrPortFrom(f.Src, f.SrcPort), netip.AddrPortFrom(f.Dst, f.DstPort), f.Packets, f.Bytes})
+		fn(record{
+			netip.AddrPortFrom(f.Src, f.SrcPort), netip.AddrPortFrom(f.Dst, f.DstPort), f.Packets,
+			f.Bytes,
+		})
 	}
 	if errors.Is(err, decode.ErrUnknownTemplate) {
 		return nil // counted by what is missing

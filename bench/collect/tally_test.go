@@ -28,7 +28,9 @@ func five(records ...record) []byte {
 }
 
 func up(flow int, packets, bytes uint64) record {
-	return record{traffic.Client(flow), netip.AddrPortFrom(traffic.Remote(flow), 443), packets, bytes}
+	return record{
+		traffic.Client(flow), netip.AddrPortFrom(traffic.Remote(flow), 443), packets, bytes,
+	}
 }
 
 func down(flow int, packets, bytes uint64) record {
@@ -70,7 +72,9 @@ func TestTally(t *testing.T) {
 	at := time.Unix(100, 0)
 	tally := NewTally([]Datagram{
 		{At: at, Data: five(up(1, 1, 100), down(1, 2, 200))},
-		{At: at.Add(time.Second), Data: five(up(1, 3, 300), up(9, 5, 500), record{src: traffic.Client(1), dst: traffic.Client(2)})},
+		{At: at.Add(time.Second),
+			Data: five(up(1, 3, 300), up(9, 5, 500),
+				record{src: traffic.Client(1), dst: traffic.Client(2)})},
 		{At: at, Data: []byte{0, 99}},
 		{At: at, Data: nil},
 	}, 5)
@@ -78,7 +82,9 @@ func TestTally(t *testing.T) {
 		t.Errorf("%+v", tally)
 	}
 	flow := tally.Flows[1]
-	if flow.Up != (traffic.Sum{Packets: 4, Bytes: 400}) || flow.Down != (traffic.Sum{Packets: 2, Bytes: 200}) || !flow.Last.Equal(at.Add(time.Second)) {
+	if flow.Up != (traffic.Sum{Packets: 4, Bytes: 400}) ||
+		flow.Down != (traffic.Sum{Packets: 2, Bytes: 200}) ||
+		!flow.Last.Equal(at.Add(time.Second)) {
 		t.Errorf("%+v", flow)
 	}
 	if tally.Total != (traffic.Sum{Packets: 6, Bytes: 600}) {
@@ -91,7 +97,10 @@ func TestCompare(t *testing.T) {
 	begin := time.Unix(1000, 0)
 	stopped := begin.Add(30 * time.Second)
 	account := func(last time.Duration) traffic.Account {
-		return traffic.Account{Up: traffic.Sum{Packets: 1, Bytes: 10}, Down: traffic.Sum{Packets: 2, Bytes: 20}, Last: last}
+		return traffic.Account{
+			Up: traffic.Sum{Packets: 1, Bytes: 10}, Down: traffic.Sum{Packets: 2, Bytes: 20},
+			Last: last,
+		}
 	}
 	sent := traffic.NewLedger(6)
 	for i := range 5 {
@@ -100,14 +109,18 @@ func TestCompare(t *testing.T) {
 	datagrams := []Datagram{
 		{At: begin.Add(4 * time.Second), Data: five(up(0, 1, 10), down(0, 2, 20))},  // after 4 s
 		{At: begin.Add(11 * time.Second), Data: five(up(1, 1, 10), down(1, 2, 20))}, // after 10 s
-		{At: begin.Add(9 * time.Second), Data: five(up(2, 1, 10), down(2, 2, 19))},  // a byte is missing
-		{At: stopped.Add(time.Second), Data: five(up(3, 1, 10), down(3, 2, 20))},    // not by itself
+		// a byte is missing
+		{At: begin.Add(9 * time.Second), Data: five(up(2, 1, 10), down(2, 2, 19))},
+		// not by itself
+		{At: stopped.Add(time.Second), Data: five(up(3, 1, 10), down(3, 2, 20))},
 	}
 	got, flows, delay := Compare(datagrams, sent, begin, stopped)
 	if flows != 5 || got.Flows != 4 || got.Exact != 3 || got.Merged || got.Records != 8 {
 		t.Errorf("%d flows, %+v", flows, got)
 	}
-	want := result.Delay{Flows: 2, Median: 10 * time.Second, P95: 10 * time.Second, Most: 10 * time.Second}
+	want := result.Delay{
+		Flows: 2, Median: 10 * time.Second, P95: 10 * time.Second, Most: 10 * time.Second,
+	}
 	if delay == nil || *delay != want {
 		t.Errorf("%+v, want %+v", delay, want)
 	}
@@ -116,8 +129,11 @@ func TestCompare(t *testing.T) {
 // TestCompareMerged: a program that adds both directions up is right in sum.
 func TestCompareMerged(t *testing.T) {
 	sent := traffic.NewLedger(1)
-	sent.Flows[0] = traffic.Account{Up: traffic.Sum{Packets: 1, Bytes: 10}, Down: traffic.Sum{Packets: 2, Bytes: 20}}
-	got, _, delay := Compare([]Datagram{{At: time.Unix(9, 0), Data: five(up(0, 3, 30))}}, sent, time.Unix(1, 0), time.Unix(5, 0))
+	sent.Flows[0] = traffic.Account{
+		Up: traffic.Sum{Packets: 1, Bytes: 10}, Down: traffic.Sum{Packets: 2, Bytes: 20},
+	}
+	got, _, delay := Compare([]Datagram{{At: time.Unix(9, 0), Data: five(up(0, 3, 30))}}, sent,
+		time.Unix(1, 0), time.Unix(5, 0))
 	if !got.Merged || got.Exact != 1 || delay != nil {
 		t.Errorf("%+v, %v", got, delay)
 	}

@@ -61,7 +61,8 @@ func (a addresses) of(family uint8) (netip.Addr, error) {
 	case unix.AF_INET6:
 		return a.v6, nil
 	}
-	return netip.Addr{}, fmt.Errorf("lab: address family %d is neither AF_INET nor AF_INET6", family)
+	return netip.Addr{},
+		fmt.Errorf("lab: address family %d is neither AF_INET nor AF_INET6", family)
 }
 
 func (a addresses) both() [2]netip.Addr { return [...]netip.Addr{a.v4, a.v6} }

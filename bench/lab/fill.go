@@ -103,7 +103,8 @@ func (n *Namespace) Flush() error {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Execute(ctMessage(ctDelete, netlink.Request|netlink.Acknowledge, unix.AF_UNSPEC, nil))
+	_, err = conn.Execute(ctMessage(ctDelete, netlink.Request|netlink.Acknowledge, unix.AF_UNSPEC,
+		nil))
 	return err
 }
 
@@ -111,7 +112,9 @@ func (n *Namespace) Flush() error {
 // tuples differ, and those that come back by their remote address and port.
 func newFilling(i int) filling {
 	a, b, c := byte(i>>16), byte(i>>8), byte(i)
-	local, remote := netip.AddrFrom4([4]byte{10, a, b, c}), netip.AddrFrom4([4]byte{198, 18 + a&1, b, c})
+	local, remote := netip.AddrFrom4([4]byte{10, a, b, c}), netip.AddrFrom4([4]byte{
+		198, 18 + a&1, b, c,
+	})
 	router := netip.MustParseAddr(RouterWANIPv4)
 	f := filling{proto: unix.IPPROTO_TCP}
 	if i%4 >= 2 {
@@ -144,7 +147,8 @@ func (f filling) attributes() ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.ByteOrder = binary.BigEndian
 	ae.Nested(ctaTupleOrig, func(ae *netlink.AttributeEncoder) error { return f.tuple(ae, f.orig) })
-	ae.Nested(ctaTupleReply, func(ae *netlink.AttributeEncoder) error { return f.tuple(ae, f.reply) })
+	ae.Nested(ctaTupleReply,
+		func(ae *netlink.AttributeEncoder) error { return f.tuple(ae, f.reply) })
 	ae.Uint32(ctaStatus, answeredStatus)
 	ae.Uint32(ctaTimeout, fillTimeout)
 	if f.proto == unix.IPPROTO_TCP {
@@ -179,7 +183,9 @@ func (f filling) tuple(ae *netlink.AttributeEncoder, ends [2]netip.AddrPort) err
 }
 
 // ctMessage puts a struct nfgenmsg before the attributes.
-func ctMessage(typ netlink.HeaderType, flags netlink.HeaderFlags, family byte, attributes []byte) netlink.Message {
+func ctMessage(
+	typ netlink.HeaderType, flags netlink.HeaderFlags, family byte, attributes []byte,
+) netlink.Message {
 	return netlink.Message{
 		Header: netlink.Header{Type: typ, Flags: flags},
 		Data:   append([]byte{family, unix.NFNETLINK_V0, 0, 0}, attributes...),

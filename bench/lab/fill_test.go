@@ -81,7 +81,8 @@ func filled(t *testing.T, l *Lab) []conntrack.Flow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, func(f conntrack.Flow) bool { return f.TupleOrig.Proto.SourcePort != fillPort })
+	return slices.DeleteFunc(all,
+		func(f conntrack.Flow) bool { return f.TupleOrig.Proto.SourcePort != fillPort })
 }
 
 func checkFilled(t *testing.T, f *conntrack.Flow) {

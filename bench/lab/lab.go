@@ -67,7 +67,9 @@ func (l *Lab) build(o Options) error {
 		return fmt.Errorf("lab: namespaces: %w", err)
 	}
 	// The rules come first: they bring conntrack and its sysctls into being.
-	if err := errors.Join(routerRules(l.Router), hostRules(l.Client, o.Deaf), hostRules(l.Server, o.Deaf)); err != nil {
+	if err := errors.Join(
+		routerRules(l.Router), hostRules(l.Client, o.Deaf), hostRules(l.Server, o.Deaf),
+	); err != nil {
 		return err
 	}
 	if err := l.sysctls(o); err != nil {
@@ -103,7 +105,9 @@ func (l *Lab) sysctls(o Options) error {
 			continue
 		}
 		// Lets any group open ICMP datagram sockets.
-		if err := errors.Join(quiet(n), n.Sysctl("net/ipv4/ping_group_range", "0 2147483647")); err != nil {
+		if err := errors.Join(
+			quiet(n), n.Sysctl("net/ipv4/ping_group_range", "0 2147483647"),
+		); err != nil {
 			return err
 		}
 	}

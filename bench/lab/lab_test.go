@@ -115,9 +115,13 @@ func mix(t *testing.T, l *Lab) {
 	}
 	for _, family := range families() {
 		for _, size := range [...]int{0, 1, 1400, 4000, 60000} {
-			flows.Go(func() { check(l.UDP(ctx, UDPFlow{Family: family, Packets: 9, Size: size, Answered: true})) })
+			flows.Go(func() {
+				check(l.UDP(ctx, UDPFlow{Family: family, Packets: 9, Size: size, Answered: true}))
+			})
 			flows.Go(func() { check(l.UDP(ctx, UDPFlow{Family: family, Packets: 77, Size: size})) })
-			flows.Go(func() { check(l.Echo(ctx, EchoFlow{Family: family, Packets: 5, Size: size})) })
+			flows.Go(func() {
+				check(l.Echo(ctx, EchoFlow{Family: family, Packets: 5, Size: size}))
+			})
 		}
 		for _, end := range [...]End{FIN, RST, Open} {
 			for _, size := range [...]int{0, 1, 5000, 3 << 20} {
@@ -280,7 +284,8 @@ func TestEndsOfConnections(t *testing.T) {
 	l := newLab(t)
 	open := func(t *testing.T, l *Lab, f TCPFlow) *Conn { return tcp(t, l, f) }
 	for _, family := range families() {
-		for name, connect := range map[string]func(*testing.T, *Lab, TCPFlow) *Conn{"out": open, "in": forward} {
+		type connector func(*testing.T, *Lab, TCPFlow) *Conn
+		for name, connect := range map[string]connector{"out": open, "in": forward} {
 			t.Run(Class{family, unix.IPPROTO_TCP}.String()+"-"+name, func(t *testing.T) {
 				testEnds(t, l, func(f TCPFlow) *Conn { f.Family = family; return connect(t, l, f) })
 			})
@@ -329,7 +334,8 @@ func TestSourcePort(t *testing.T) {
 		if c.LocalPort != 50000 {
 			t.Errorf("port %d", c.LocalPort)
 		}
-		err := l.UDP(testContext(t), UDPFlow{Family: unix.AF_INET6, Packets: 1, SourcePort: 50000, Answered: true})
+		err := l.UDP(testContext(t),
+			UDPFlow{Family: unix.AF_INET6, Packets: 1, SourcePort: 50000, Answered: true})
 		if err != nil {
 			t.Error(err)
 		}
@@ -347,7 +353,8 @@ func TestPace(t *testing.T) {
 		t.Errorf("20000 B at 100 kB/s took %v", took)
 	}
 	begin = time.Now()
-	err := l.UDP(testContext(t), UDPFlow{Family: unix.AF_INET, Packets: 5, Interval: 10 * time.Millisecond})
+	err := l.UDP(testContext(t),
+		UDPFlow{Family: unix.AF_INET, Packets: 5, Interval: 10 * time.Millisecond})
 	if took := time.Since(begin); err != nil || took < 40*time.Millisecond {
 		t.Errorf("5 datagrams every 10 ms took %v: %v", took, err)
 	}
@@ -372,7 +379,9 @@ func TestUnknownFamily(t *testing.T) {
 	ctx := t.Context()
 	_, tcpErr := l.TCP(ctx, TCPFlow{})
 	_, forwardErr := l.Forward(ctx, TCPFlow{})
-	for _, err := range []error{tcpErr, forwardErr, l.UDP(ctx, UDPFlow{}), l.Echo(ctx, EchoFlow{ID: 1})} {
+	for _, err := range []error{
+		tcpErr, forwardErr, l.UDP(ctx, UDPFlow{}), l.Echo(ctx, EchoFlow{ID: 1}),
+	} {
 		if err == nil {
 			t.Error("family 0 was taken")
 		}
@@ -401,14 +410,18 @@ func TestSysctl(t *testing.T) {
 			t.Errorf("%s was set", key)
 		}
 	}
-	if _, err := New(Options{Sysctls: map[string]string{"net/none": "1"}}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := New(
+		Options{Sysctls: map[string]string{"net/none": "1"}},
+	); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("New with an unknown sysctl: %v", err)
 	}
 }
 
 func TestDo(t *testing.T) {
 	l := newLab(t)
-	if err := l.Client.Do(func() error { return io.ErrUnexpectedEOF }); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := l.Client.Do(
+		func() error { return io.ErrUnexpectedEOF },
+	); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 	if err := l.Client.Do(func() error { runtime.Goexit(); return nil }); err == nil {

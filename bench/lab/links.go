@@ -55,7 +55,9 @@ func (l *Lab) network(o Options) error {
 	if len(o.Internet) > 0 {
 		behindServer = slices.Concat(behindServer, defaults)
 	}
-	if err := errors.Join(lan.route(client.addrs, o.BehindClient...), wan.route(server.addrs, behindServer...)); err != nil {
+	if err := errors.Join(
+		lan.route(client.addrs, o.BehindClient...), wan.route(server.addrs, behindServer...),
+	); err != nil {
 		return fmt.Errorf("lab: router's routes: %w", err)
 	}
 	if err := l.internet(o.Internet); err != nil {
@@ -84,7 +86,8 @@ func (l *Lab) guest(server, wan *port) error {
 	if l.Guest == nil {
 		return nil
 	}
-	lan, guest, err := join(l.Router, string(GuestLAN), guestLANAddresses(), l.Guest, guestAddresses())
+	lan, guest, err := join(l.Router, string(GuestLAN), guestLANAddresses(), l.Guest,
+		guestAddresses())
 	if err != nil {
 		return fmt.Errorf("lab: second LAN: %w", err)
 	}
@@ -100,7 +103,9 @@ func (l *Lab) guest(server, wan *port) error {
 
 // join connects an interface of the router to the host's only one. On return
 // both carry packets.
-func join(router *Namespace, name string, routerAddrs addresses, host *Namespace, hostAddrs addresses) (a, b *port, err error) {
+func join(
+	router *Namespace, name string, routerAddrs addresses, host *Namespace, hostAddrs addresses,
+) (a, b *port, err error) {
 	if err := layCable(router, name, host); err != nil {
 		return nil, nil, fmt.Errorf("veth: %w", err)
 	}
@@ -134,10 +139,11 @@ func layCable(router *Namespace, name string, host *Namespace) error {
 		Name:  HostInterface,
 		NetNS: rtnetlink.NetNSForFD(uint32(host.FD())),
 	}}
-	return conn.Link.New(&rtnetlink.LinkMessage{Index: routerIndex(name), Attributes: &rtnetlink.LinkAttributes{
-		Name: name,
-		Info: &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{PeerInfo: peer}},
-	}})
+	return conn.Link.New(&rtnetlink.LinkMessage{Index: routerIndex(name),
+		Attributes: &rtnetlink.LinkAttributes{
+			Name: name,
+			Info: &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{PeerInfo: peer}},
+		}})
 }
 
 func routerIndex(name string) uint32 {
@@ -219,7 +225,9 @@ func configure(a, b *port) error {
 }
 
 func (p *port) up() error {
-	return p.conn.Link.Set(&rtnetlink.LinkMessage{Index: p.index, Flags: unix.IFF_UP, Change: unix.IFF_UP})
+	return p.conn.Link.Set(&rtnetlink.LinkMessage{
+		Index: p.index, Flags: unix.IFF_UP, Change: unix.IFF_UP,
+	})
 }
 
 // waitUp waits until the kernel has seen the carrier and given the interface its

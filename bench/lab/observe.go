@@ -75,10 +75,12 @@ func observe(conn *nftables.Conn, family uint8) error {
 		skip [][]expr.Any
 	}{
 		{"forward", nftables.ChainHookForward, nil},
-		{"input", nftables.ChainHookInput, [][]expr.Any{named(expr.MetaKeyIIFNAME, "lo"), fromItself()}},
+		{"input", nftables.ChainHookInput,
+			[][]expr.Any{named(expr.MetaKeyIIFNAME, "lo"), fromItself()}},
 		{"output", nftables.ChainHookOutput, [][]expr.Any{named(expr.MetaKeyOIFNAME, "lo")}},
 	} {
-		chain := r.chain(hook.name, nftables.ChainTypeFilter, hook.hook, nftables.ChainPriorityFilter)
+		chain := r.chain(hook.name, nftables.ChainTypeFilter, hook.hook,
+			nftables.ChainPriorityFilter)
 		for _, match := range hook.skip {
 			r.rule(chain, match, []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}})
 		}

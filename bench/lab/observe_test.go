@@ -15,7 +15,8 @@ import (
 // TestObservedEqualsConntrack compares what the rules count, by connection and
 // direction, with conntrack's own counters, and the interfaces with where each host is.
 func TestObservedEqualsConntrack(t *testing.T) {
-	internet4, internet6 := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8:200::9")
+	internet4 := netip.MustParseAddr("203.0.113.9")
+	internet6 := netip.MustParseAddr("2001:db8:200::9")
 	l := newLabWith(t, Options{Guest: true, Internet: []netip.Addr{internet4, internet6}})
 	if err := l.Observe(); err != nil {
 		t.Fatal(err)
@@ -56,7 +57,8 @@ func TestObservedEqualsConntrack(t *testing.T) {
 				input, output = output, input
 			}
 			if _, old := before[p]; !old && (p.Input != input || p.Output != output) {
-				t.Errorf("%s to %s: %+v, want input %d and output %d", c.from, c.to, p, input, output)
+				t.Errorf("%s to %s: %+v, want input %d and output %d",
+					c.from, c.to, p, input, output)
 			}
 		}
 		if c.port != PortTCP {

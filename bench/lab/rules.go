@@ -56,14 +56,17 @@ func hostRules(n *Namespace, deaf bool) error {
 	if err != nil {
 		return err
 	}
-	chain := r.chain("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter)
+	chain := r.chain("output", nftables.ChainTypeFilter, nftables.ChainHookOutput,
+		nftables.ChainPriorityFilter)
 	out := named(expr.MetaKeyOIFNAME, HostInterface)
 	for _, m := range meters(HostInterface) {
 		r.count(chain, m.name(), out, m.class.exprs())
 	}
 	if deaf {
-		pre := r.chain("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-		r.rule(pre, named(expr.MetaKeyIIFNAME, HostInterface), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+		pre := r.chain("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting,
+			nftables.ChainPriorityRaw)
+		r.rule(pre, named(expr.MetaKeyIIFNAME, HostInterface),
+			[]expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
 	}
 	if err := r.conn.Flush(); err != nil {
 		return fmt.Errorf("lab: host's nftables: %w", err)
@@ -71,8 +74,11 @@ func hostRules(n *Namespace, deaf bool) error {
 	return nil
 }
 
-func (r *ruleset) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
-	return r.conn.AddChain(&nftables.Chain{Name: name, Table: r.table, Type: kind, Hooknum: hook, Priority: priority})
+func (r *ruleset) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook,
+	priority *nftables.ChainPriority) *nftables.Chain {
+	return r.conn.AddChain(&nftables.Chain{
+		Name: name, Table: r.table, Type: kind, Hooknum: hook, Priority: priority,
+	})
 }
 
 func (r *ruleset) rule(chain *nftables.Chain, parts ...[]expr.Any) {
@@ -84,10 +90,13 @@ func (r *ruleset) rule(chain *nftables.Chain, parts ...[]expr.Any) {
 }
 
 func (r *ruleset) translate() {
-	post := r.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
-	r.rule(post, named(expr.MetaKeyOIFNAME, string(WAN)), proto(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4), sourceNAT())
+	post := r.chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting,
+		nftables.ChainPriorityNATSource)
+	r.rule(post, named(expr.MetaKeyOIFNAME, string(WAN)),
+		proto(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4), sourceNAT())
 
-	pre := r.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
+	pre := r.chain("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting,
+		nftables.ChainPriorityNATDest)
 	r.rule(pre, named(expr.MetaKeyIIFNAME, string(WAN)),
 		proto(expr.MetaKeyNFPROTO, unix.NFPROTO_IPV4), proto(expr.MetaKeyL4PROTO, unix.IPPROTO_TCP),
 		payload(expr.PayloadBaseNetworkHeader, 16, bytesOf(RouterWANIPv4)), // daddr
@@ -97,7 +106,8 @@ func (r *ruleset) translate() {
 
 // countForwarded counts what conntrack counts, and all the rest as stray.
 func (r *ruleset) countForwarded() {
-	chain := r.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
+	chain := r.chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward,
+		nftables.ChainPriorityFilter)
 	for _, side := range sides() {
 		in := named(expr.MetaKeyIIFNAME, string(side))
 		for _, m := range meters(string(side)) {
@@ -137,7 +147,8 @@ func destinationNAT() []expr.Any {
 
 // exprs matches the class; of ICMP, echo requests and replies alone.
 func (c Class) exprs() []expr.Any {
-	exprs := append(proto(expr.MetaKeyNFPROTO, nfproto(c.Family)), proto(expr.MetaKeyL4PROTO, c.Proto)...)
+	exprs := append(proto(expr.MetaKeyNFPROTO, nfproto(c.Family)),
+		proto(expr.MetaKeyL4PROTO, c.Proto)...)
 	switch c.Proto {
 	case unix.IPPROTO_ICMP: // types 0 and 8
 		return append(exprs, icmpType(^uint8(8), 0)...)

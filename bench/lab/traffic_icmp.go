@@ -63,7 +63,8 @@ func (l *Lab) newPinger(f EchoFlow) (*pinger, error) {
 		return nil, err
 	}
 	p := &pinger{
-		to: net.UDPAddrFromAddrPort(netip.AddrPortFrom(ends.To.Addr(), 0)), class: Class{f.Family, icmpOf(f.Family)},
+		to:      net.UDPAddrFromAddrPort(netip.AddrPortFrom(ends.To.Addr(), 0)),
+		class:   Class{f.Family, icmpOf(f.Family)},
 		request: ipv4.ICMPTypeEcho, reply: ipv4.ICMPTypeEchoReply,
 		id: int(f.ID), data: make([]byte, f.Size), buffer: make([]byte, maxDatagram),
 	}
@@ -76,9 +77,12 @@ func (l *Lab) newPinger(f EchoFlow) (*pinger, error) {
 
 // listenICMP opens an ICMP datagram socket. The kernel puts the port that it is
 // bound to into the requests as their identifier, and gives it no other replies.
-func listenICMP(host *Namespace, class Class, at netip.Addr, id uint16) (conn net.PacketConn, err error) {
+func listenICMP(
+	host *Namespace, class Class, at netip.Addr, id uint16,
+) (conn net.PacketConn, err error) {
 	err = host.Do(func() error {
-		fd, err := unix.Socket(int(class.Family), unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(class.Proto))
+		fd, err := unix.Socket(int(class.Family),
+			unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(class.Proto))
 		if err != nil {
 			return os.NewSyscallError("socket", err)
 		}
@@ -102,7 +106,9 @@ func socketAddress(addr netip.Addr, port uint16) unix.Sockaddr {
 
 // ping sends one request and waits for its reply.
 func (p *pinger) ping(sequence int) error {
-	request := icmp.Message{Type: p.request, Body: &icmp.Echo{ID: p.id, Seq: sequence, Data: p.data}}
+	request := icmp.Message{
+		Type: p.request, Body: &icmp.Echo{ID: p.id, Seq: sequence, Data: p.data},
+	}
 	b, err := request.Marshal(nil) // the kernel fills in checksum and identifier
 	if err != nil {
 		return err

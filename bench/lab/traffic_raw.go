@@ -37,12 +37,14 @@ type FloodFlow struct {
 // translation has one port for each 64000 flows: an entry has to be gone when the
 // next of its port comes. Only ctx bounds how long it takes.
 func (l *Lab) Flood(ctx context.Context, f FloodFlow) error {
-	if f.First < 0 || f.Flows < 0 || f.First+f.Flows > floodMost || f.Size < 0 || f.Size > unbroken {
+	if f.First < 0 || f.Flows < 0 || f.First+f.Flows > floodMost || f.Size < 0 ||
+		f.Size > unbroken {
 		return fmt.Errorf("lab: flood: no such flows: %+v", f)
 	}
 	var fd int
 	err := l.Client.Do(func() (err error) {
-		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW) // IP_HDRINCL
+		// IP_HDRINCL
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		return err
 	})
 	if err != nil {
@@ -113,7 +115,8 @@ func (f *flood) wait(ctx context.Context, n int) error {
 	if f.Rate <= 0 {
 		return ctx.Err()
 	}
-	return WaitUntil(ctx, f.begin.Add(time.Duration(float64(n)/float64(f.Rate)*float64(time.Second))))
+	return WaitUntil(ctx,
+		f.begin.Add(time.Duration(float64(n)/float64(f.Rate)*float64(time.Second))))
 }
 
 // address gives the packet the source of flow i.

@@ -27,7 +27,8 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := settle(t, l)[udp4]; got != want || sent[udp4] != want || l.Generated()[udp4] != want {
-		t.Errorf("forwarded %v, sent %v, generated %v, want %v", got, sent[udp4], l.Generated()[udp4], want)
+		t.Errorf("forwarded %v, sent %v, generated %v, want %v",
+			got, sent[udp4], l.Generated()[udp4], want)
 	}
 	conn, err := conntrack.Dial(&netlink.Config{NetNS: l.Router.FD()})
 	if err != nil {
@@ -41,7 +42,9 @@ func TestFlood(t *testing.T) {
 	met := map[any]bool{}
 	for _, e := range entries {
 		if e.TupleOrig.Proto.Protocol == unix.IPPROTO_UDP {
-			met[[2]any{e.TupleOrig.IP.SourceAddress, e.TupleOrig.Proto.SourcePort}] = e.CountersOrig.Bytes == 68
+			met[[2]any{
+				e.TupleOrig.IP.SourceAddress, e.TupleOrig.Proto.SourcePort,
+			}] = e.CountersOrig.Bytes == 68
 		}
 	}
 	if len(met) != flows {
@@ -55,7 +58,10 @@ func TestFlood(t *testing.T) {
 }
 
 func TestFloodRefuses(t *testing.T) {
-	for _, f := range []FloodFlow{{Flows: -1}, {First: -1}, {Flows: 1, First: floodMost}, {Flows: 1, Size: -1}, {Flows: 1, Size: unbroken + 1}} {
+	for _, f := range []FloodFlow{
+		{Flows: -1}, {First: -1}, {Flows: 1, First: floodMost}, {Flows: 1, Size: -1}, {Flows: 1,
+			Size: unbroken + 1},
+	} {
 		if (&Lab{}).Flood(t.Context(), f) == nil {
 			t.Errorf("%+v is sent", f)
 		}

@@ -10,8 +10,10 @@ import (
 )
 
 func TestParseSystem(t *testing.T) {
-	before, err := parseSystem([]byte("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 100 10 4 5 6 0 0\ncpu1 0 0 0 200 0 0 0 0 0 0\nintr 5\n"))
-	if err != nil || before.Cores != 2 || before.Idle != 3100*time.Millisecond || before.Stolen != 60*time.Millisecond {
+	before, err := parseSystem([]byte("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 100 10 4 5 6 0 0\n" +
+		"cpu1 0 0 0 200 0 0 0 0 0 0\nintr 5\n"))
+	if err != nil || before.Cores != 2 || before.Idle != 3100*time.Millisecond ||
+		before.Stolen != 60*time.Millisecond {
 		t.Fatalf("%+v, %v", before, err)
 	}
 	after := before
@@ -29,7 +31,9 @@ func TestParseSystem(t *testing.T) {
 }
 
 func TestParseMemory(t *testing.T) {
-	if n, err := parseMemory([]byte("Name:\tx\nVmPeak:\t 5 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 8 kB\n"), "VmHWM"); err != nil || n != 1234*1024 {
+	if n, err := parseMemory(
+		[]byte("Name:\tx\nVmPeak:\t 5 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 8 kB\n"), "VmHWM",
+	); err != nil || n != 1234*1024 {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, err := parseMemory([]byte("Name:\tx\n"), "VmHWM"); err == nil {
@@ -47,7 +51,9 @@ func TestReadSystem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := after.At.Sub(before.At) * time.Duration(after.Cores); after.Busy(before) > all+time.Second/userHZ*2*time.Duration(after.Cores) {
+	if all := after.At.Sub(before.At) * time.Duration(
+		after.Cores,
+	); after.Busy(before) > all+time.Second/userHZ*2*time.Duration(after.Cores) {
 		t.Errorf("busy for %v of %v", after.Busy(before), all)
 	}
 }
@@ -109,7 +115,9 @@ func TestReadMachine(t *testing.T) {
 	if m.Cores < 1 || m.Memory < 1<<20 || m.Kernel == "" || m.Arch == "" {
 		t.Errorf("%+v", m)
 	}
-	if got := first([]byte("A: 1\nmodel name\t: Some CPU\n"), ":", "model name"); got != "Some CPU" {
+	if got := first(
+		[]byte("A: 1\nmodel name\t: Some CPU\n"), ":", "model name",
+	); got != "Some CPU" {
 		t.Errorf("%q", got)
 	}
 }

@@ -34,7 +34,8 @@ func Family(init int) (pids []int, err error) {
 		if err != nil || pid == init {
 			continue
 		}
-		if got, err := os.Readlink(filepath.Join("/proc", e.Name(), "ns/pid")); err == nil && got == want {
+		if got, err := os.Readlink(filepath.Join("/proc", e.Name(), "ns/pid")); err == nil &&
+			got == want {
 			pids = append(pids, pid)
 		}
 	}

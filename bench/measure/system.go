@@ -40,7 +40,8 @@ func parseSystem(stat []byte) (System, error) {
 	for lines := bufio.NewScanner(bytes.NewReader(stat)); lines.Scan(); {
 		var core int
 		var user, nice, system, idle, wait, irq, softirq, steal int64
-		n, _ := fmt.Sscanf(lines.Text(), "cpu%d %d %d %d %d %d %d %d %d", &core, &user, &nice, &system, &idle, &wait, &irq, &softirq, &steal)
+		n, _ := fmt.Sscanf(lines.Text(), "cpu%d %d %d %d %d %d %d %d %d", &core, &user, &nice,
+			&system, &idle, &wait, &irq, &softirq, &steal)
 		if n < 6 || strings.HasPrefix(lines.Text(), "cpu ") { // the sum
 			continue
 		}

@@ -12,19 +12,24 @@ type picture struct {
 func pictures() []picture {
 	return []picture{
 		{"bulk-program.svg", result.Bulk, chart{
-			title: "The program's own CPU time", x: "packets per second", y: "% of a core", logX: true, logY: true,
+			title: "The program's own CPU time", x: "packets per second", y: "% of a core",
+			logX: true, logY: true,
 		}, ownSpread},
 		{"bulk-machine.svg", result.Bulk, chart{
-			title: "CPU time of the whole machine beside none", x: "packets per second", y: "% of a core", logX: true,
+			title: "CPU time of the whole machine beside none", x: "packets per second",
+			y: "% of a core", logX: true,
 		}, (*result.Suite).Extra},
 		{"bulk-lost.svg", result.Bulk, chart{
-			title: "Packets that nobody was told of", x: "packets per second", y: "of a million", logX: true, logY: true,
+			title: "Packets that nobody was told of", x: "packets per second", y: "of a million",
+			logX: true, logY: true,
 		}, lostSpread},
 		{"packets-per-flow.svg", result.PerFlow, chart{
-			title: "CPU time of the whole machine beside none", x: "packets per flow", y: "% of a core", logX: true,
+			title: "CPU time of the whole machine beside none", x: "packets per flow",
+			y: "% of a core", logX: true,
 		}, (*result.Suite).Extra},
 		{"table.svg", result.Table, chart{
-			title: "The program's own CPU time", x: "connections that rest", y: "% of a core", logX: true,
+			title: "The program's own CPU time", x: "connections that rest", y: "% of a core",
+			logX: true,
 		}, ownSpread},
 	}
 }
@@ -35,7 +40,8 @@ func ownSpread(s *result.Suite, scenario string, x int, program string) result.S
 
 func lostSpread(s *result.Suite, scenario string, x int, program string) result.Spread {
 	return s.Of(scenario, x, program, func(r *result.Run) float64 {
-		return 1e6 * float64(gap(r.Collected.Sum.Packets, r.Router.Packets)) / float64(r.Router.Packets)
+		return 1e6 * float64(gap(r.Collected.Sum.Packets,
+			r.Router.Packets)) / float64(r.Router.Packets)
 	})
 }
 

@@ -12,16 +12,22 @@ import (
 
 // Instructions writes a report of counted instructions alone.
 func Instructions(w io.Writer, s *result.Suite) {
-	fmt.Fprintf(w, "Instructions that the programs execute themselves (%s, counted by valgrind; the kernel's are not among them):\n\n", s.Machine.Arch)
-	fmt.Fprint(w, "| | per packet | per flow of one packet | per resting connection, each time it is read |\n|---|---:|---:|---:|\n")
+	fmt.Fprintf(w,
+		"Instructions that the programs execute themselves (%s, counted by valgrind; the "+
+			"kernel's are not among them):\n\n", s.Machine.Arch)
+	fmt.Fprint(w, "| | per packet | per flow of one packet | per resting connection, each time "+
+		"it is read |\n|---|---:|---:|---:|\n")
 	for _, p := range s.Programs {
 		i := s.InstructionsOf(p.Name)
-		fmt.Fprintf(w, "| %s %s | %s | %s | %s |\n", p.Name, p.Version, count(i.Packet), count(i.Flow), count(i.Connection))
+		fmt.Fprintf(w, "| %s %s | %s | %s | %s |\n",
+			p.Name, p.Version, count(i.Packet), count(i.Flow), count(i.Connection))
 	}
 	ours, rival := s.InstructionsOf(result.Ours), s.InstructionsOf(result.Rival)
 	// In bulk each of 2000 connections is read each 10 s.
 	bulk := 2000 * ours.Connection / 10
-	fmt.Fprintf(w, "\nSo at %s packets/s of 2000 flows that go on: %s per second for softflowd, %s for conntally.\n",
+	fmt.Fprintf(w,
+		"\nSo at %s packets/s of 2000 flows that go on: %s per second for softflowd, %s for "+
+			"conntally.\n",
 		grouped(result.ClaimRate), count(rival.Packet*result.ClaimRate), count(bulk))
 }
 

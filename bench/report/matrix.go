@@ -73,7 +73,8 @@ func figure(v result.Spread, unit string) string {
 	case v.N == 1:
 		return digits(v.Median) + unit
 	}
-	return fmt.Sprintf("%s%s <sub>%s to %s</sub>", digits(v.Median), unit, digits(v.Least), digits(v.Most))
+	return fmt.Sprintf("%s%s <sub>%s to %s</sub>", digits(v.Median), unit, digits(v.Least),
+		digits(v.Most))
 }
 
 // plain writes the median alone.
@@ -105,7 +106,8 @@ func found(s *result.Suite, scenario string, x int, program string) string {
 	var worst *result.Run
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		if r.Scenario == scenario && r.X == x && r.Program == program && r.Error == "" && program != result.None &&
+		if r.Scenario == scenario && r.X == x && r.Program == program && r.Error == "" &&
+			program != result.None &&
 			(worst == nil || distance(r) > distance(worst)) {
 			worst = r
 		}
@@ -116,13 +118,15 @@ func found(s *result.Suite, scenario string, x int, program string) string {
 	if distance(worst) == 0 {
 		return "exact"
 	}
-	return fmt.Sprintf("%+d <sub>%s; %s</sub>", int64(worst.Collected.Sum.Packets-worst.Router.Packets),
+	return fmt.Sprintf("%+d <sub>%s; %s</sub>",
+		int64(worst.Collected.Sum.Packets-worst.Router.Packets),
 		share(result.PacketsFound(worst)), admits(worst))
 }
 
 // distance is by how many packets and bytes a run is wrong.
 func distance(r *result.Run) uint64 {
-	return gap(r.Collected.Sum.Packets, r.Router.Packets) + gap(r.Collected.Sum.Bytes, r.Router.Bytes)
+	return gap(r.Collected.Sum.Packets, r.Router.Packets) +
+		gap(r.Collected.Sum.Bytes, r.Router.Bytes)
 }
 
 func gap(a, b uint64) uint64 { return max(a, b) - min(a, b) }

@@ -77,10 +77,14 @@ func machine(w io.Writer, s *result.Suite) {
 	if m.Virtual {
 		kind = "a virtual machine"
 	}
-	fmt.Fprintf(w, "Measured on %s on %s with %d cores (%s, %s), %d MB of memory, %s, Linux %s; nf_conntrack_max %s, %s buckets. ",
-		s.Date.Format("2006-01-02"), kind, m.Cores, m.CPU, m.Arch, m.Memory>>20, m.System, m.Kernel, grouped(m.Max), grouped(m.Buckets))
-	fmt.Fprint(w, "Medians over the repetitions, small: the least and the greatest. CPU is in percent of one core. "+
-		"How it is measured: [bench](../../README.md). All figures: [results.json](results.json).\n\n")
+	fmt.Fprintf(w,
+		"Measured on %s on %s with %d cores (%s, %s), %d MB of memory, %s, Linux %s; "+
+			"nf_conntrack_max %s, %s buckets. ",
+		s.Date.Format("2006-01-02"), kind, m.Cores, m.CPU, m.Arch, m.Memory>>20,
+		m.System, m.Kernel, grouped(m.Max), grouped(m.Buckets))
+	fmt.Fprint(w, "Medians over the repetitions, small: the least and the greatest. CPU is in "+
+		"percent of one core. How it is measured: [bench](../../README.md). All figures: "+
+		"[results.json](results.json).\n\n")
 }
 
 func verdicts(w io.Writer, s *result.Suite) {
@@ -109,9 +113,11 @@ func section(w io.Writer, s *result.Suite, sc *result.Scenario) {
 	}
 	fmt.Fprint(w, "\nThe program's own CPU time:\n\n")
 	matrix(w, s, sc, own)
-	fmt.Fprintf(w, "What the whole machine works more than without a program, the kernel's part included:\n\n")
+	fmt.Fprintf(w,
+		"What the whole machine works more than without a program, the kernel's part included:\n\n")
 	matrix(w, s, sc, extra)
-	fmt.Fprint(w, "Packets at the collector against nftables on the router, in the worst repetition:\n\n")
+	fmt.Fprint(w, "Packets at the collector against nftables on the router, "+
+		"in the worst repetition:\n\n")
 	matrix(w, s, sc, found)
 	switch sc.Name {
 	case result.PerFlow:
@@ -129,7 +135,9 @@ func gaps(w io.Writer, s *result.Suite) {
 	lines = append(lines, s.Skipped...)
 	for i := range s.Runs {
 		if r := &s.Runs[i]; r.Error != "" {
-			lines = append(lines, fmt.Sprintf("%s %d, %s, repetition %d: %s", r.Scenario, r.X, r.Program, r.Repeat, firstLine(r.Error)))
+			lines = append(lines,
+				fmt.Sprintf("%s %d, %s, repetition %d: %s",
+					r.Scenario, r.X, r.Program, r.Repeat, firstLine(r.Error)))
 		}
 	}
 	if len(lines) == 0 {

@@ -24,20 +24,30 @@ var update = flag.Bool("update", false, "write the golden files again")
 func suite() *result.Suite {
 	s := &result.Suite{
 		Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Machine: measure.Machine{CPU: "Some CPU", Cores: 4, Memory: 8 << 30, Kernel: "6.1.2", System: "Debian", Arch: "arm64",
+		Machine: measure.Machine{CPU: "Some CPU", Cores: 4, Memory: 8 << 30, Kernel: "6.1.2",
+			System: "Debian", Arch: "arm64",
 			Max: 262_144, Buckets: 65_536},
 		Programs: []result.Program{
-			{Name: result.Ours, Version: "v1", Export: "IPFIX", Command: "conntally run", Why: "As it comes."},
-			{Name: result.Rival, Version: "1.1.0", Export: "NetFlow v9", Captures: true, Command: "softflowd -i lan0", Why: "It fits."},
-			{Name: "ulogd2", Version: "2.0.8", Export: "IPFIX", Command: "ulogd -c DIR/ulogd.conf", Why: "Cheap."},
+			{Name: result.Ours, Version: "v1", Export: "IPFIX", Command: "conntally run",
+				Why: "As it comes."},
+			{Name: result.Rival, Version: "1.1.0", Export: "NetFlow v9", Captures: true,
+				Command: "softflowd -i lan0", Why: "It fits."},
+			{Name: "ulogd2", Version: "2.0.8", Export: "IPFIX", Command: "ulogd -c DIR/ulogd.conf",
+				Why: "Cheap."},
 		},
 		Scenarios: []result.Scenario{
-			{Name: result.Bulk, Title: "Bulk traffic", Unit: "packets/s", About: "flows that go on", Points: []int{20_000, 50_000, 200_000}},
-			{Name: result.PerFlow, Title: "Packets per flow", Unit: "packets/flow", About: "ever new flows", Points: []int{1, 10, 100}},
-			{Name: result.NewFlows, Title: "New flows", Unit: "flows/s", About: "ever more flows", Points: []int{1000}},
-			{Name: result.Table, Title: "Connections that rest", Unit: "connections", About: "none moves", Points: []int{1000, 250_000}},
-			{Name: result.Home, Title: "A busy household", Unit: "connections", About: "all sorts", Points: []int{3000}},
-			{Name: result.Saturation, Title: "As much as goes", Unit: "flows", About: "all cores", Points: []int{2000}},
+			{Name: result.Bulk, Title: "Bulk traffic", Unit: "packets/s", About: "flows that go on",
+				Points: []int{20_000, 50_000, 200_000}},
+			{Name: result.PerFlow, Title: "Packets per flow", Unit: "packets/flow",
+				About: "ever new flows", Points: []int{1, 10, 100}},
+			{Name: result.NewFlows, Title: "New flows", Unit: "flows/s", About: "ever more flows",
+				Points: []int{1000}},
+			{Name: result.Table, Title: "Connections that rest", Unit: "connections",
+				About: "none moves", Points: []int{1000, 250_000}},
+			{Name: result.Home, Title: "A busy household", Unit: "connections", About: "all sorts",
+				Points: []int{3000}},
+			{Name: result.Saturation, Title: "As much as goes", Unit: "flows", About: "all cores",
+				Points: []int{2000}},
 		},
 		Skipped: []string{"table 1,000,000: too many"},
 	}
@@ -61,8 +71,14 @@ func invented(scenario string, x, repeat, i int, name string) result.Run {
 		Busy: time.Duration(100+10*i+repeat) * 10 * time.Millisecond, Peak: (10 + i) << 20,
 		Forwarded: result.Sum{Packets: uint64(900_000 - 100_000*i), Bytes: 1e9},
 		Router:    result.Sum{Packets: 1_000_000, Bytes: 700_000_000}, Flows: 2000,
-		Collected: result.Collected{Octets: 5000, Sum: result.Sum{Packets: 1_000_000, Bytes: 700_000_000}, Flows: 2000, Exact: 2000},
-		Delay:     &result.Delay{Flows: 2000, Median: time.Second, P95: 2 * time.Second, Most: time.Duration(i) * time.Minute},
+		Collected: result.Collected{
+			Octets: 5000, Sum: result.Sum{Packets: 1_000_000, Bytes: 700_000_000}, Flows: 2000,
+			Exact: 2000,
+		},
+		Delay: &result.Delay{
+			Flows: 2000, Median: time.Second, P95: 2 * time.Second,
+			Most: time.Duration(i) * time.Minute,
+		},
 	}
 	if name == result.Rival {
 		r.Collected.Sum.Packets -= uint64(x)
@@ -170,9 +186,17 @@ func TestAxis(t *testing.T) {
 		ticks  []float64
 		labels string
 	}{
-		"linear":           {[]float64{0.5, 23, math.NaN()}, false, []float64{0, 5, 10, 15, 20, 25}, "0 5 10 15 20 25"},
-		"logarithmic":      {[]float64{0.02, 7}, true, []float64{0.01, 0.1, 1, 10}, "0.01 0.1 1 10"},
-		"with a zero":      {[]float64{0, 0.02, 70}, true, []float64{0.001, 0.01, 0.1, 1, 10, 100}, "0 0.01 0.1 1 10 100"},
+		"linear": {
+			[]float64{0.5, 23, math.NaN()}, false, []float64{0, 5, 10, 15, 20, 25},
+			"0 5 10 15 20 25",
+		},
+		"logarithmic": {
+			[]float64{0.02, 7}, true, []float64{0.01, 0.1, 1, 10}, "0.01 0.1 1 10",
+		},
+		"with a zero": {
+			[]float64{0, 0.02, 70}, true, []float64{0.001, 0.01, 0.1, 1, 10, 100},
+			"0 0.01 0.1 1 10 100",
+		},
 		"nothing but zero": {[]float64{0}, true, []float64{0.01, 0.1, 1}, "0 0.1 1"},
 	} {
 		a := newAxis(test.values, test.log, 100, 0)
@@ -196,7 +220,8 @@ func TestAxis(t *testing.T) {
 
 func TestDigits(t *testing.T) {
 	for v, want := range map[float64]string{
-		123456: "123,456", 123.4: "123", 12.34: "12.3", 1.234: "1.23", 0.1234: "0.123", 0: "0.000", -12.34: "-12.3", -2000: "-2000",
+		123456: "123,456", 123.4: "123", 12.34: "12.3", 1.234: "1.23", 0.1234: "0.123", 0: "0.000",
+		-12.34: "-12.3", -2000: "-2000",
 	} {
 		if got := digits(v); got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)

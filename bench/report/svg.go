@@ -104,16 +104,19 @@ func (c *chart) line(b *bytes.Buffer, i int, x, y axis) {
 		}
 		at := x.at(c.xs[j])
 		fmt.Fprintf(&path, "%s%.1f,%.1f", command, at, y.at(v.Median))
-		fmt.Fprintf(b, `<path stroke="%s" d="M%.1f,%.1fV%.1f"/>`+"\n", c.colour(i), at, y.at(v.Least), y.at(v.Most))
+		fmt.Fprintf(b, `<path stroke="%s" d="M%.1f,%.1fV%.1f"/>`+"\n",
+			c.colour(i), at, y.at(v.Least), y.at(v.Most))
 		c.mark(b, i, at, y.at(v.Median))
 	}
-	fmt.Fprintf(b, `<path fill="none" stroke="%s" stroke-width="2" d="%s"/>`+"\n", c.colour(i), path.String())
+	fmt.Fprintf(b, `<path fill="none" stroke="%s" stroke-width="2" d="%s"/>`+"\n",
+		c.colour(i), path.String())
 }
 
 func (c *chart) colour(i int) string { return palette[i%len(palette)].colour }
 
 func (c *chart) mark(b *bytes.Buffer, i int, x, y float64) {
-	fmt.Fprintf(b, `<path fill="%s" transform="translate(%.1f,%.1f)" d="%s"/>`+"\n", c.colour(i), x, y, palette[i%len(palette)].marker)
+	fmt.Fprintf(b, `<path fill="%s" transform="translate(%.1f,%.1f)" d="%s"/>`+"\n",
+		c.colour(i), x, y, palette[i%len(palette)].marker)
 }
 
 func text[X, Y int | float64](b *bytes.Buffer, x X, y Y, anchor, class, s string) {

@@ -15,7 +15,8 @@ func BreakEven(xs []int, a, b []float64) float64 {
 		if above := a[i] - b[i]; above > 0 {
 			below := b[i+1] - a[i+1]
 			part := above / (above + below)
-			return math.Exp(math.Log(float64(xs[i])) + part*math.Log(float64(xs[i+1])/float64(xs[i])))
+			return math.Exp(math.Log(float64(xs[i])) +
+				part*math.Log(float64(xs[i+1])/float64(xs[i])))
 		}
 	}
 	return float64(xs[0])

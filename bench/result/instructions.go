@@ -13,9 +13,10 @@ type Instructions struct {
 // anyway drops out. It is NaN where nothing was counted.
 func (s *Suite) InstructionsOf(program string) Instructions {
 	return Instructions{
-		Packet:     s.slope(Bulk, program, func(r *Run) float64 { return float64(r.Sent.Packets) }),
-		Flow:       s.slope(NewFlows, program, func(r *Run) float64 { return float64(r.Flows) }),
-		Connection: s.slope(Polls, program, func(r *Run) float64 { return float64(r.X * PolledEntries) }),
+		Packet: s.slope(Bulk, program, func(r *Run) float64 { return float64(r.Sent.Packets) }),
+		Flow:   s.slope(NewFlows, program, func(r *Run) float64 { return float64(r.Flows) }),
+		Connection: s.slope(Polls, program,
+			func(r *Run) float64 { return float64(r.X * PolledEntries) }),
 	}
 }
 
@@ -24,7 +25,10 @@ func (s *Suite) slope(scenario, program string, units func(*Run) float64) float6
 	if len(xs) < 2 {
 		return math.NaN()
 	}
-	value := func(x int, of func(*Run) float64) float64 { return s.Of(scenario, x, program, of).Median }
+	value := func(x int, of func(*Run) float64) float64 {
+		return s.Of(scenario, x, program,
+			of).Median
+	}
 	few, many := xs[0], xs[len(xs)-1]
 	count := func(r *Run) float64 {
 		if r.Instructions == 0 {

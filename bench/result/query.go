@@ -29,17 +29,21 @@ func (s *Suite) Extra(scenario string, x int, program string) Spread {
 // Difference returns the spread of what the whole machine works more with a program than
 // with another, in percent of one core.
 func (s *Suite) Difference(scenario string, x int, program, other string) Spread {
-	return s.against(scenario, x, program, other, func(r, o *Run) float64 { return BusyPercent(r) - BusyPercent(o) })
+	return s.against(scenario, x, program, other,
+		func(r, o *Run) float64 { return BusyPercent(r) - BusyPercent(o) })
 }
 
 // Share returns the spread of the rate with a program in percent of that without one.
 func (s *Suite) Share(scenario string, x int, program string) Spread {
-	return s.against(scenario, x, program, None, func(r, o *Run) float64 { return percent(Rate(r), Rate(o)) })
+	return s.against(scenario, x, program, None,
+		func(r, o *Run) float64 { return percent(Rate(r), Rate(o)) })
 }
 
 // against compares two programs repetition by repetition, without the noise between
 // these.
-func (s *Suite) against(scenario string, x int, program, other string, value func(r, o *Run) float64) Spread {
+func (s *Suite) against(
+	scenario string, x int, program, other string, value func(r, o *Run) float64,
+) Spread {
 	return s.Of(scenario, x, program, func(r *Run) float64 {
 		o := s.run(scenario, x, other, r.Repeat)
 		if o == nil {
@@ -52,7 +56,8 @@ func (s *Suite) against(scenario string, x int, program, other string, value fun
 func (s *Suite) run(scenario string, x int, program string, repeat int) *Run {
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		if r.Scenario == scenario && r.X == x && r.Program == program && r.Repeat == repeat && r.Error == "" {
+		if r.Scenario == scenario && r.X == x && r.Program == program && r.Repeat == repeat &&
+			r.Error == "" {
 			return r
 		}
 	}
@@ -99,7 +104,11 @@ func Peak(r *Run) float64 { return float64(r.Peak) / 1e6 }
 func Exported(r *Run) float64 { return float64(r.Collected.Octets) / 1e3 }
 
 // DelayMedian is in seconds, NaN where nothing came by itself.
-func DelayMedian(r *Run) float64 { return r.delay(func(d *Delay) time.Duration { return d.Median }) }
+func DelayMedian(r *Run) float64 {
+	return r.delay(func(d *Delay) time.Duration {
+		return d.Median
+	})
+}
 
 // DelayP95 see DelayMedian.
 func DelayP95(r *Run) float64 { return r.delay(func(d *Delay) time.Duration { return d.P95 }) }

@@ -34,10 +34,12 @@ func TestNewSpread(t *testing.T) {
 func TestBreakEven(t *testing.T) {
 	xs, nan := []int{1, 10, 100}, math.NaN()
 	for name, test := range map[string]struct{ a, b, want []float64 }{
-		"never above":        {[]float64{1, 1, 1}, []float64{2, 1, 3}, []float64{1}},
-		"half way":           {[]float64{2, 1, 1}, []float64{1, 2, 3}, []float64{math.Sqrt(10)}},
-		"at a point":         {[]float64{2, 2, 1}, []float64{1, 2, 3}, []float64{10}},
-		"above again later":  {[]float64{1, 3, 1}, []float64{2, 2, 2}, []float64{10 * math.Sqrt(10)}},
+		"never above": {[]float64{1, 1, 1}, []float64{2, 1, 3}, []float64{1}},
+		"half way":    {[]float64{2, 1, 1}, []float64{1, 2, 3}, []float64{math.Sqrt(10)}},
+		"at a point":  {[]float64{2, 2, 1}, []float64{1, 2, 3}, []float64{10}},
+		"above again later": {
+			[]float64{1, 3, 1}, []float64{2, 2, 2}, []float64{10 * math.Sqrt(10)},
+		},
 		"above at the end":   {[]float64{1, 1, 4}, []float64{2, 2, 2}, []float64{nan}},
 		"nothing at the end": {[]float64{1, 1, nan}, []float64{2, 2, 2}, []float64{nan}},
 	} {
@@ -94,7 +96,9 @@ func TestExtra(t *testing.T) {
 
 func verdictSuite() *builder {
 	b := &builder{}
-	b.Scenarios = []Scenario{{Name: PerFlow, Points: []int{1, 10}}, {Name: Table, Points: []int{10_000, 110_000}}}
+	b.Scenarios = []Scenario{
+		{Name: PerFlow, Points: []int{1, 10}}, {Name: Table, Points: []int{10_000, 110_000}},
+	}
 	for i := range 3 {
 		b.run(Bulk, ClaimRate, None, i, 0, 20+0.1*float64(i))
 		b.run(Bulk, ClaimRate, Rival, i, 10, 30)
@@ -117,22 +121,33 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"as it is": {func(*builder) {}, [4]bool{true, true, false, true},
 			[4]string{"1/100", "1/33", "from 3.7 packets", "9 of 9"}},
-		"an expensive process": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 }) },
+		"an expensive process": {func(b *builder) {
+			b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 })
+		},
 			[4]bool{false, true, false, true}, [4]string{"1/33", "", "", ""}},
 		"with few buckets": {func(b *builder) {
 			b.Scenarios = append(b.Scenarios, Scenario{Name: Buckets, Points: []int{4096, 8192}})
 			b.run(Buckets, 8192, Rival, 0, 10, 30)
 			b.run(Buckets, 8192, Ours, 0, 0.05, 20)
-		}, [4]bool{true, true, false, true}, [4]string{"1/100; with 8192 buckets 1/200", "", "", "10 of 10"}},
-		"within noise": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) }) },
-			[4]bool{true, true, false, true}, [4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
+		}, [4]bool{true, true, false, true}, [4]string{
+			"1/100; with 8192 buckets 1/200", "", "", "10 of 10",
+		}},
+		"within noise": {func(b *builder) {
+			b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) })
+		},
+			[4]bool{true, true, false, true},
+			[4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
 		"hidden by noise": {func(b *builder) {
 			b.each(Bulk, None, func(r *Run) { r.Busy = share(20 + 2*float64(r.Repeat)) })
 		}, [4]bool{true, false, false, true}, [4]string{"", "it can't be told", "", ""}},
 		"torn": {func(b *builder) {
 			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(23.5 + float64(r.Repeat%2)) })
-		}, [4]bool{true, true, true, true}, [4]string{"", "", "already; of 1, 10 packets per flow some", ""}},
-		"twice as much": {func(b *builder) { b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.8) }) },
+		}, [4]bool{true, true, true, true}, [4]string{
+			"", "", "already; of 1, 10 packets per flow some", "",
+		}},
+		"twice as much": {func(b *builder) {
+			b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.8) })
+		},
 			[4]bool{true, false, false, true}, [4]string{"", "1/14", "", ""}},
 		"once": {func(b *builder) { b.Runs = b.Runs[:3] }, [4]bool{true, true, false, true},
 			[4]string{"", "once", "", "1 of 1"}},
@@ -140,8 +155,11 @@ func TestVerdicts(t *testing.T) {
 			[4]bool{true, true, false, false}, [4]string{"", "", "", "+0 packets, -1 bytes"}},
 		"others' bytes": {func(b *builder) { b.Runs[1].Collected.Sum.Bytes-- },
 			[4]bool{true, true, false, true}, [4]string{}},
-		"an early break-even": {func(b *builder) { b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(21) }) },
-			[4]bool{true, true, true, true}, [4]string{"", "", "at 1 packets per flow already", ""}},
+		"an early break-even": {func(b *builder) {
+			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(21) })
+		},
+			[4]bool{true, true, true, true},
+			[4]string{"", "", "at 1 packets per flow already", ""}},
 		"none": {func(b *builder) { b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(70) }) },
 			[4]bool{true, true, false, true}, [4]string{"", "", "no such number", ""}},
 		"few packets per flow alone": {func(b *builder) { b.Scenarios[0].Points = []int{1} },
@@ -151,14 +169,16 @@ func TestVerdicts(t *testing.T) {
 		"failed between": {func(b *builder) { b.Scenarios[0].Points = []int{1, 5, 10} },
 			[4]bool{true, true, false, true}, [4]string{"", "", "from 3.7 packets", ""}},
 		"one failed": {func(b *builder) { b.Runs[2].Error = "it broke" },
-			[4]bool{true, true, false, false}, [4]string{"", "", "", "in 8 of 9 runs; not in bulk 50000: failed"}},
+			[4]bool{true, true, false, false},
+			[4]string{"", "", "", "in 8 of 9 runs; not in bulk 50000: failed"}},
 		"nothing": {func(b *builder) { b.Suite = Suite{} }, [4]bool{},
 			[4]string{NotMeasured, NotMeasured, NotMeasured, NotMeasured}},
 	} {
 		b := verdictSuite()
 		test.change(b)
 		for i, v := range b.Verdicts() {
-			if v.Hidden != strings.Contains(v.Found, "can't be told") || v.Held != test.held[i] || !strings.Contains(v.Found, test.found[i]) {
+			if v.Hidden != strings.Contains(v.Found, "can't be told") || v.Held != test.held[i] ||
+				!strings.Contains(v.Found, test.found[i]) {
 				t.Errorf("%s: %+v, want %v, %q", name, v, test.held[i], test.found[i])
 			}
 		}
@@ -213,7 +233,10 @@ func TestSaveAndLoad(t *testing.T) {
 // TestInstructions: what a program does anyway drops out.
 func TestInstructions(t *testing.T) {
 	var b builder
-	b.Scenarios = []Scenario{{Name: Bulk, Points: []int{1, 2}}, {Name: NewFlows, Points: []int{1, 2}}, {Name: Polls, Points: []int{1, 3}}}
+	b.Scenarios = []Scenario{
+		{Name: Bulk, Points: []int{1, 2}}, {Name: NewFlows, Points: []int{1, 2}}, {Name: Polls,
+			Points: []int{1, 3}},
+	}
 	const anyway = 1_000_000
 	for _, x := range []int{1, 2} {
 		r := b.run(Bulk, x, Rival, 0, 1, 1)
@@ -227,7 +250,8 @@ func TestInstructions(t *testing.T) {
 	if got := b.InstructionsOf(Rival); got != (Instructions{7, 30, 5}) {
 		t.Errorf("%+v", got)
 	}
-	if got := b.InstructionsOf(Ours); !math.IsNaN(got.Packet) || !math.IsNaN(got.Flow) || !math.IsNaN(got.Connection) {
+	if got := b.InstructionsOf(Ours); !math.IsNaN(got.Packet) || !math.IsNaN(got.Flow) ||
+		!math.IsNaN(got.Connection) {
 		t.Errorf("of nothing: %+v", got)
 	}
 	b.each(Bulk, Rival, func(r *Run) { r.Instructions = 0 })

@@ -44,7 +44,10 @@ func (s *Suite) Verdicts() []Verdict {
 }
 
 func (s *Suite) processVerdict() Verdict {
-	v := Verdict{Claim: "In bulk at 50,000 packets/s conntally's process takes at most 1/50 of softflowd's CPU"}
+	v := Verdict{
+		Claim: "In bulk at 50,000 packets/s conntally's process takes at most 1/50 of " +
+			"softflowd's CPU",
+	}
 	ours, rival := s.processes(Bulk, ClaimRate)
 	if unknown(ours, rival) {
 		return v.notMeasured()
@@ -68,7 +71,10 @@ func (s *Suite) processes(scenario string, x int) (ours, rival float64) {
 // systemVerdict allows for noise: what can't be told from none is not held against
 // us, but it is no more than noise allows to say.
 func (s *Suite) systemVerdict() Verdict {
-	v := Verdict{Claim: "In bulk at 50,000 packets/s the whole machine works at most 1/20 as much more for conntally as for softflowd"}
+	v := Verdict{
+		Claim: "In bulk at 50,000 packets/s the whole machine works at most 1/20 as much more " +
+			"for conntally as for softflowd",
+	}
 	ours, rival := s.Extra(Bulk, ClaimRate, Ours).Median, s.Extra(Bulk, ClaimRate, Rival).Median
 	if unknown(ours, rival) {
 		return v.notMeasured()
@@ -85,16 +91,21 @@ func (s *Suite) systemVerdict() Verdict {
 	case ours > noise:
 		v.Found += fmt.Sprintf(": 1/%.0f", rival/ours)
 	case noise*20 <= rival:
-		v.Found += fmt.Sprintf("; conntally's part is within that, so that all one can tell is 1/%.0f or less", rival/noise)
+		v.Found += fmt.Sprintf("; conntally's part is within that, so that all one can tell is "+
+			"1/%.0f or less", rival/noise)
 	default:
 		v.Held, v.Hidden = false, true
-		v.Found += "; conntally's part is within that, but so is 1/20 of softflowd's: it can't be told"
+		v.Found += "; conntally's part is within that, but so is 1/20 of softflowd's: it can't " +
+			"be told"
 	}
 	return v
 }
 
 func (s *Suite) breakEvenVerdict() Verdict {
-	v := Verdict{Claim: "The whole machine works no more for conntally than for softflowd from 3 packets per flow on"}
+	v := Verdict{
+		Claim: "The whole machine works no more for conntally than for softflowd from 3 packets " +
+			"per flow on",
+	}
 	if !s.spans(3) {
 		return v.notMeasured()
 	}
@@ -109,14 +120,18 @@ func (s *Suite) breakEvenVerdict() Verdict {
 		v.Found = fmt.Sprintf("at %.0f packets per flow already", at)
 	}
 	if torn := s.undecided(); len(torn) > 0 {
-		v.Found += fmt.Sprintf("; of %s packets per flow some repetitions say the one and some the other", strings.Join(torn, ", "))
+		v.Found += fmt.Sprintf("; of %s packets per flow some repetitions say the one and some "+
+			"the other", strings.Join(torn, ", "))
 	}
 	return v
 }
 
 // exactVerdict looks at every run of ours.
 func (s *Suite) exactVerdict() Verdict {
-	v := Verdict{Claim: "conntally's packets and bytes are exactly those of nftables, in every run", Held: true}
+	v := Verdict{
+		Claim: "conntally's packets and bytes are exactly those of nftables, in every run",
+		Held:  true,
+	}
 	runs, wrong := 0, []string{}
 	for i := range s.Runs {
 		r := &s.Runs[i]
@@ -129,7 +144,8 @@ func (s *Suite) exactVerdict() Verdict {
 			wrong = append(wrong, fmt.Sprintf("%s %d: failed", r.Scenario, r.X))
 		case Inexact(r):
 			wrong = append(wrong, fmt.Sprintf("%s %d: %+d packets, %+d bytes", r.Scenario, r.X,
-				int64(r.Collected.Sum.Packets-r.Router.Packets), int64(r.Collected.Sum.Bytes-r.Router.Bytes)))
+				int64(r.Collected.Sum.Packets-r.Router.Packets),
+				int64(r.Collected.Sum.Bytes-r.Router.Bytes)))
 		}
 	}
 	if runs == 0 {
@@ -230,7 +246,8 @@ func (s *Suite) DumpCost() float64 {
 	}
 	least, most := xs[0], xs[len(xs)-1]
 	perWindow := func(r *Run) float64 { return r.CPU.Seconds() } // of one poll
-	return (s.Of(Table, most, Ours, perWindow).Median - s.Of(Table, least, Ours, perWindow).Median) / float64(most-least)
+	return (s.Of(Table, most, Ours, perWindow).Median - s.Of(Table, least, Ours,
+		perWindow).Median) / float64(most-least)
 }
 
 // Points are the values of what varies in a scenario.

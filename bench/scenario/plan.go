@@ -69,7 +69,10 @@ func polls(numbers ...int) Scenario {
 	s := Scenario{Scenario: describe(result.Polls, "Polls", "polls",
 		fmt.Sprintf("%d connections that rest, read so often", result.PolledEntries))}
 	return s.fill(numbers, func(x int) Point {
-		return Point{Rate: 10, Ring: 1, Table: result.PolledEntries, AllCPU: true, Warm: 500 * milli, Window: time.Duration(x) * pollPeriod}
+		return Point{
+			Rate: 10, Ring: 1, Table: result.PolledEntries, AllCPU: true, Warm: 500 * milli,
+			Window: time.Duration(x) * pollPeriod,
+		}
 	})
 }
 
@@ -101,17 +104,25 @@ func bulk(rates ...int) Scenario {
 
 // buckets ends with the smallest: the run after it has the machine's own again.
 func buckets(numbers ...int) Scenario {
-	s := Scenario{Programs: duel(), Scenario: describe(result.Buckets, "Size of the hash table", "buckets",
-		fmt.Sprintf("the bulk traffic of %d packets/s, and the kernel's hash table (nf_conntrack_buckets) as large as "+
-			"the kernel makes it for more than 4 GB of memory, for 1 to 4 GB, and for 1 GB. A poll looks at each bucket", result.ClaimRate))}
+	s := Scenario{Programs: duel(),
+		Scenario: describe(result.Buckets, "Size of the hash table", "buckets",
+			fmt.Sprintf("the bulk traffic of %d packets/s, and the kernel's hash table "+
+				"(nf_conntrack_buckets) as large as "+
+				"the kernel makes it for more than 4 GB of memory, for 1 to 4 GB, and for 1 GB. A "+
+				"poll looks at each bucket", result.ClaimRate))}
 	return s.fill(numbers, func(x int) Point {
-		return Point{Rate: result.ClaimRate, Ring: bulkFlows, Buckets: x, Warm: 500 * milli, Settle: true, Window: 3 * second}
+		return Point{
+			Rate: result.ClaimRate, Ring: bulkFlows, Buckets: x, Warm: 500 * milli, Settle: true,
+			Window: 3 * second,
+		}
 	})
 }
 
 func perFlow(numbers ...int) Scenario {
-	s := Scenario{Programs: duel(), More: 2, Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
-		fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets", mixRate))}
+	s := Scenario{Programs: duel(), More: 2,
+		Scenario: describe(result.PerFlow, "Packets per flow", "packets/flow",
+			fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets",
+				mixRate))}
 	return s.fill(numbers, func(x int) Point {
 		return everNew(mixRate, x)
 	})
@@ -124,26 +135,35 @@ func everNew(rate, perFlow int) Point {
 
 func newFlows(rates ...int) Scenario {
 	s := Scenario{Programs: duel(), Scenario: describe(result.NewFlows, "New flows", "flows/s",
-		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point of packets per flow", mixRate))}
+		fmt.Sprintf("so many UDP flows of one packet per second; %d of them are the first point "+
+			"of packets per flow", mixRate))}
 	return s.fill(rates, func(x int) Point {
 		return everNew(x, 1)
 	})
 }
 
 func table(sizes ...int) Scenario {
-	s := Scenario{Programs: duel(), Scenario: describe(result.Table, "Connections that rest", "connections",
-		"so many in the table, none of which moves, beside 100 flows of 1000 packets/s in all. conntally may take all "+
-			"the CPU that it wants here (max_cpu is 100 %), else it would poll less often")}
+	s := Scenario{Programs: duel(),
+		Scenario: describe(result.Table, "Connections that rest", "connections",
+			"so many in the table, none of which moves, beside 100 flows of 1000 packets/s in "+
+				"all. conntally may take all the CPU that it wants here (max_cpu is 100 %), else "+
+				"it would poll less often")}
 	return s.fill(sizes, func(x int) Point {
-		return Point{Rate: 1000, Ring: 100, Table: x, AllCPU: true, Warm: 500 * milli, Window: 3 * second}
+		return Point{
+			Rate: 1000, Ring: 100, Table: x, AllCPU: true, Warm: 500 * milli, Window: 3 * second,
+		}
 	})
 }
 
 func home() Scenario {
-	s := Scenario{Programs: duel(), Scenario: describe(result.Home, "A busy household", "connections at rest",
-		"names, pages, videos, devices that say hello, a few downloads, over UDP and TCP, beside 3000 connections that rest")}
+	s := Scenario{Programs: duel(),
+		Scenario: describe(result.Home, "A busy household", "connections at rest",
+			"names, pages, videos, devices that say hello, a few downloads, over UDP and TCP, "+
+				"beside 3000 connections that rest")}
 	return s.fill([]int{3000}, func(x int) Point {
-		return Point{Home: true, Table: x, Warm: 1500 * milli, Window: 10 * second, Linger: 3 * second}
+		return Point{
+			Home: true, Table: x, Warm: 1500 * milli, Window: 10 * second, Linger: 3 * second,
+		}
 	})
 }
 
@@ -163,7 +183,9 @@ func (p *Plan) Fit(most int) (skipped []string) {
 			n := point.Entries()
 			fits := n <= most-most/25
 			if !fits {
-				skipped = append(skipped, fmt.Sprintf("%s %d: up to %d connections, and nf_conntrack_max is %d", point.Scenario, point.X, n, most))
+				skipped = append(skipped,
+					fmt.Sprintf("%s %d: up to %d connections, and nf_conntrack_max is %d",
+						point.Scenario, point.X, n, most))
 			}
 			return fits
 		})

@@ -99,7 +99,8 @@ func TestPollsAreCounted(t *testing.T) {
 
 func TestKeepBuckets(t *testing.T) {
 	p := Full()
-	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 3 || len(p.find(t, result.Buckets).Points) != 0 {
+	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 3 ||
+		len(p.find(t, result.Buckets).Points) != 0 {
 		t.Errorf("%q, %+v", skipped, p.find(t, result.Buckets).Points)
 	}
 	if len(p.find(t, result.Bulk).Points) != 4 {
@@ -111,10 +112,13 @@ func TestKeepBuckets(t *testing.T) {
 func TestSettles(t *testing.T) {
 	const period = 10 * time.Second
 	p := Full()
-	for name, settles := range map[string]bool{result.Bulk: true, result.Buckets: true, result.PerFlow: false, result.Home: false} {
+	for name, settles := range map[string]bool{
+		result.Bulk: true, result.Buckets: true, result.PerFlow: false, result.Home: false,
+	} {
 		for _, point := range p.find(t, name).Points {
 			if got := point.WarmOf(period) >= period; got != settles {
-				t.Errorf("%s %d: %v of traffic before the window", name, point.X, point.WarmOf(period))
+				t.Errorf("%s %d: %v of traffic before the window",
+					name, point.X, point.WarmOf(period))
 			}
 			if point.WarmOf(0) != point.Warm {
 				t.Errorf("%s %d: %v without a period", name, point.X, point.WarmOf(0))
@@ -128,7 +132,8 @@ func TestOnly(t *testing.T) {
 	if err := p.Only([]string{"bulk:50000", "home"}); err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Scenarios) != 2 || len(p.Scenarios[0].Points) != 1 || p.Scenarios[0].Points[0].X != 50_000 {
+	if len(p.Scenarios) != 2 || len(p.Scenarios[0].Points) != 1 ||
+		p.Scenarios[0].Points[0].X != 50_000 {
 		t.Errorf("%+v", p.Scenarios)
 	}
 	for _, bad := range []string{"bulkk", "bulk:7", "bulk:", ""} {

@@ -39,7 +39,8 @@ type Scenario struct {
 func (p *Point) Entries() int {
 	flows := p.Ring
 	if p.PerFlow > 0 {
-		flows = int(float64(p.Rate) / float64(p.PerFlow) * (p.Warm + p.WindowOf(pollPeriod)).Seconds())
+		flows = int(float64(p.Rate) / float64(p.PerFlow) * (p.Warm +
+			p.WindowOf(pollPeriod)).Seconds())
 	}
 	return p.Table + flows
 }

@@ -30,7 +30,10 @@ func ClientNetwork() netip.Prefix { return netip.MustParsePrefix("10.77.0.0/16")
 func RemoteNetwork() netip.Prefix { return netip.MustParsePrefix("198.18.0.0/16") }
 
 // Client returns the end of a flow in the LAN, before any translation.
-func Client(flow int) netip.AddrPort { return netip.AddrPortFrom(address(client(flow)), port(flow)) }
+func Client(flow int) netip.AddrPort {
+	return netip.AddrPortFrom(address(client(flow)),
+		port(flow))
+}
 
 // Remote returns the address of a flow's other end.
 func Remote(flow int) netip.Addr { return address(remote(flow)) }

@@ -135,13 +135,17 @@ func (d *dialogue) ackSize() int {
 // say adds a packet, half a round trip after the one before where it turns round.
 func (d *dialogue) say(down bool, payload int, flags uint8) {
 	const halfTrip = 5 * time.Millisecond
-	if n := len(d.packets); n > 0 && d.packets[n-1].Down != down && payload < segment && flags != ACK {
+	if n := len(d.packets); n > 0 && d.packets[n-1].Down != down && payload < segment &&
+		flags != ACK {
 		d.at += halfTrip
 	}
 	if d.at >= d.end {
 		return
 	}
-	p := Packet{At: d.at, Flow: d.number, Port: d.port, TCP: d.tcp, Down: down, Size: uint16(MinUDP + payload)}
+	p := Packet{
+		At: d.at, Flow: d.number, Port: d.port, TCP: d.tcp, Down: down,
+		Size: uint16(MinUDP + payload),
+	}
 	if d.tcp {
 		from, to := 0, 1
 		if down {

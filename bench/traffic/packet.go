@@ -79,7 +79,8 @@ func (f *frame) set(p *Packet, client uint32) int {
 	binary.BigEndian.PutUint16(l4[2:], dstPort)
 	if p.TCP {
 		p.putTCP(l4)
-		binary.BigEndian.PutUint16(l4[16:], ^fold(sum(l4[:tcpHeader])+sum(ip[12:20])+unix.IPPROTO_TCP+uint32(len(l4))))
+		binary.BigEndian.PutUint16(l4[16:],
+			^fold(sum(l4[:tcpHeader])+sum(ip[12:20])+unix.IPPROTO_TCP+uint32(len(l4))))
 	} else {
 		clear(f[etherHeader+MinUDP-4 : etherHeader+MinTCP]) // a TCP header may have been there
 		binary.BigEndian.PutUint16(l4[4:], uint16(len(l4))) // no checksum: IPv4 needs none

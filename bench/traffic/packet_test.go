@@ -15,10 +15,13 @@ func TestFrame(t *testing.T) {
 		packet Packet
 		want   string
 	}{
-		{"TCP up", Packet{Flow: 1, Size: 42, Port: 443, TCP: true, Flags: SYN | ACK, Seq: 0x01020304, Ack: 0x05060708},
-			"020000000002020000000001080045000" + "02a0000400040066a620a4d000bc6120002" + "040101bb0102030405060708" + "5012ffffc9940000" + "0000"},
+		{"TCP up", Packet{Flow: 1, Size: 42, Port: 443, TCP: true, Flags: SYN | ACK,
+			Seq: 0x01020304, Ack: 0x05060708},
+			"020000000002020000000001080045000" + "02a0000400040066a620a4d000bc6120002" +
+				"040101bb0102030405060708" + "5012ffffc9940000" + "0000"},
 		{"UDP down", Packet{Flow: 64_001, Size: 30, Port: 53, Down: true},
-			"020000000002020000000001080045000" + "01e00004000401169" + "63c61201020a4d000b" + "00350401000a0000" + "0000"},
+			"020000000002020000000001080045000" + "01e00004000401169" + "63c61201020a4d000b" +
+				"00350401000a0000" + "0000"},
 	} {
 		n := f.set(&test.packet, client(test.packet.Flow))
 		if got := hex.EncodeToString(f[:n]); got != test.want {
@@ -28,7 +31,8 @@ func TestFrame(t *testing.T) {
 		if fold(sum(ip[:ipHeader])) != 0xffff {
 			t.Errorf("%s: the IP header's checksum is wrong", test.name)
 		}
-		if l4 := ip[ipHeader:]; test.packet.TCP && fold(sum(l4)+sum(ip[12:20])+6+uint32(len(l4))) != 0xffff {
+		if l4 := ip[ipHeader:]; test.packet.TCP &&
+			fold(sum(l4)+sum(ip[12:20])+6+uint32(len(l4))) != 0xffff {
 			t.Errorf("%s: the TCP checksum is wrong", test.name)
 		}
 	}

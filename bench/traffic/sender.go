@@ -53,7 +53,9 @@ func (s *Sender) Close() {
 // the ledger those that were sent. It ends with the source, with ctx, or at begin +
 // most: what a slow machine could not send by then is given up. Where cpu is not
 // negative, it works on that core alone.
-func (s *Sender) Run(ctx context.Context, src Source, ledger *Ledger, begin time.Time, most time.Duration, cpu int) error {
+func (s *Sender) Run(
+	ctx context.Context, src Source, ledger *Ledger, begin time.Time, most time.Duration, cpu int,
+) error {
 	runtime.LockOSThread() // and never unlocked: the thread ends, and its affinity with it
 	if err := pin(cpu); err != nil {
 		return err

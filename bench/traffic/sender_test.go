@@ -15,8 +15,9 @@ import (
 func newLab(t *testing.T) *lab.Lab {
 	t.Helper()
 	l := labtest.New(t, lab.Options{
-		BehindClient: []netip.Prefix{traffic.ClientNetwork()}, BehindServer: []netip.Prefix{traffic.RemoteNetwork()},
-		Deaf: true,
+		BehindClient: []netip.Prefix{traffic.ClientNetwork()},
+		BehindServer: []netip.Prefix{traffic.RemoteNetwork()},
+		Deaf:         true,
 	})
 	return l
 }

@@ -6,12 +6,18 @@ import (
 )
 
 func TestSteady(t *testing.T) {
-	s := &Steady{Rate: 1000, Ring: 2, PerFlow: 3, Up: 60, Down: 1000, First: 10, Length: 9 * time.Millisecond}
+	s := &Steady{
+		Rate: 1000, Ring: 2, PerFlow: 3, Up: 60, Down: 1000, First: 10,
+		Length: 9 * time.Millisecond,
+	}
 	type short struct {
 		flow int
 		down bool
 	}
-	want := []short{{10, false}, {11, false}, {10, true}, {11, true}, {10, false}, {11, false}, {12, false}, {13, false}, {12, true}}
+	want := []short{
+		{10, false}, {11, false}, {10, true}, {11, true}, {10, false}, {11, false}, {12,
+			false}, {13, false}, {12, true},
+	}
 	var p Packet
 	for i, w := range want {
 		if !s.Next(&p) || (short{p.Flow, p.Down}) != w {
@@ -72,6 +78,7 @@ func TestHome(t *testing.T) {
 		all, most = all+n, max(most, n)
 	}
 	if small < len(perFlow)/2 || most < all/10 {
-		t.Errorf("of %d flows %d are small; of %d packets the largest flow has %d", len(perFlow), small, all, most)
+		t.Errorf("of %d flows %d are small; of %d packets the largest flow has %d",
+			len(perFlow), small, all, most)
 	}
 }

@@ -93,7 +93,8 @@ func (w *wire) full() bool { return w.waiting == batch }
 // are given up.
 func (w *wire) flush() (sent int, err error) {
 	for sent < w.waiting {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.headers[sent])),
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(w.fd),
+			uintptr(unsafe.Pointer(&w.headers[sent])),
 			uintptr(w.waiting-sent), 0, 0, 0)
 		if errno != 0 && errno != unix.EINTR {
 			err = fmt.Errorf("traffic: sendmmsg: %w", errno)

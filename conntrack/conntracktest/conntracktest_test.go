@@ -19,7 +19,8 @@ import (
 // connection returns the i-th of 65536 TCP connections.
 func connection(i int) conntrack.Event {
 	return conntrack.Event{State: conntrack.TCPEstablished, Orig: conntrack.Tuple{
-		Src: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")), Dst: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.2")),
+		Src:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")),
+		Dst:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.2")),
 		SrcPort: uint16(i), DstPort: 443, Family: unix.AF_INET, Proto: conntrack.ProtoTCP,
 	}}
 }
@@ -52,7 +53,8 @@ func TestOrder(t *testing.T) {
 		name string
 		make func(*conntracktest.Kernel, []conntrack.Key) []conntrack.Key
 	}{
-		{"as created", func(_ *conntracktest.Kernel, keys []conntrack.Key) []conntrack.Key { return keys }},
+		{"as created",
+			func(_ *conntracktest.Kernel, keys []conntrack.Key) []conntrack.Key { return keys }},
 		{"all have grown", func(k *conntracktest.Kernel, keys []conntrack.Key) []conntrack.Key {
 			offload(k, keys, true)
 			offload(k, keys, false)
@@ -67,22 +69,24 @@ func TestOrder(t *testing.T) {
 			offload(k, keys, false)
 			return keys
 		}},
-		{"one of two is gone", func(k *conntracktest.Kernel, keys []conntrack.Key) (left []conntrack.Key) {
-			for i, key := range keys {
-				if i%2 == 0 {
-					k.LoseDestroy(key)
-				} else {
-					left = append(left, key)
+		{"one of two is gone",
+			func(k *conntracktest.Kernel, keys []conntrack.Key) (left []conntrack.Key) {
+				for i, key := range keys {
+					if i%2 == 0 {
+						k.LoseDestroy(key)
+					} else {
+						left = append(left, key)
+					}
 				}
-			}
-			return left
-		}},
-		{"few are left, then more", func(k *conntracktest.Kernel, keys []conntrack.Key) []conntrack.Key {
-			for _, key := range keys[3:] {
-				k.LoseDestroy(key)
-			}
-			return append(keys[:3], create(k, n)...)
-		}},
+				return left
+			}},
+		{"few are left, then more",
+			func(k *conntracktest.Kernel, keys []conntrack.Key) []conntrack.Key {
+				for _, key := range keys[3:] {
+					k.LoseDestroy(key)
+				}
+				return append(keys[:3], create(k, n)...)
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := conntracktest.New()
@@ -274,7 +278,8 @@ func TestSysctls(t *testing.T) {
 	k.SetTimestamp(true)
 	k.Count(key, conntrack.Reply, 1, 40)
 	e := k.Entry(key)
-	if e.Counted || e.Counters != [2]conntrack.Counters{} || e.Start != 0 || e.Status&conntrack.SeenReply == 0 {
+	if e.Counted || e.Counters != [2]conntrack.Counters{} || e.Start != 0 ||
+		e.Status&conntrack.SeenReply == 0 {
 		t.Errorf("%+v", e)
 	}
 	r := k.Reader()

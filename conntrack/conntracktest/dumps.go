@@ -66,7 +66,8 @@ func (s *dumps) judge(b []byte) (errno unix.Errno) {
 		return unix.EBUSY
 	case typ != msgGet || flags&dump != dump:
 		return unix.EOPNOTSUPP
-	case len(b) != headerLen+genmsgLen || b[headerLen] != unix.AF_UNSPEC || b[headerLen+1] != unix.NFNETLINK_V0:
+	case len(b) != headerLen+genmsgLen || b[headerLen] != unix.AF_UNSPEC ||
+		b[headerLen+1] != unix.NFNETLINK_V0:
 		return unix.EINVAL
 	}
 	return 0

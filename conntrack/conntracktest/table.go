@@ -107,7 +107,9 @@ func (t *table) encode(i int) {
 // split moves the entries of chunk i from the j-th on to a new chunk behind it.
 func (t *table) split(i, j int) {
 	c := t.chunks[i]
-	rest := &chunk{entries: slices.Clone(c.entries[j:]), bytes: make([]byte, 0, chunkSize), stale: true}
+	rest := &chunk{
+		entries: slices.Clone(c.entries[j:]), bytes: make([]byte, 0, chunkSize), stale: true,
+	}
 	for _, n := range rest.entries {
 		n.in = rest
 	}

@@ -14,9 +14,12 @@ func TestAllocations(t *testing.T) {
 		prepare func() func()
 	}{
 		{"Decode", decodeOne},
-		{"Dump of 1000 entries", func() func() { return dumpOf(1000, func(conntrack.Key, *conntracktest.Kernel) {}) }},
+		{"Dump of 1000 entries",
+			func() func() { return dumpOf(1000, func(conntrack.Key, *conntracktest.Kernel) {}) }},
 		{"Dump of 1000 that move", func() func() {
-			return dumpOf(1000, func(key conntrack.Key, k *conntracktest.Kernel) { k.Count(key, conntrack.Reply, 1, 100) })
+			return dumpOf(1000, func(key conntrack.Key, k *conntracktest.Kernel) {
+				k.Count(key, conntrack.Reply, 1, 100)
+			})
 		}},
 		{"Wait for 100 ends", waitForHundred},
 	} {

@@ -26,7 +26,8 @@ var entries = []struct {
 	{"udp", plainEntry(tuple(conntrack.ProtoUDP, "192.0.2.1", 5353, "192.0.2.2", 53))},
 	{"udp-lite", plainEntry(tuple(conntrack.ProtoUDPLite, "192.0.2.1", 5353, "192.0.2.2", 53))},
 	{"icmp echo", plainEntry(tuple(conntrack.ProtoICMP, "192.0.2.1", 77, "192.0.2.2", 8<<8))},
-	{"icmp with a code", plainEntry(tuple(conntrack.ProtoICMP, "192.0.2.1", 77, "192.0.2.2", 3<<8|13))},
+	{"icmp with a code",
+		plainEntry(tuple(conntrack.ProtoICMP, "192.0.2.1", 77, "192.0.2.2", 3<<8|13))},
 	{"icmpv6 echo", plainEntry(tuple(conntrack.ProtoICMPv6, v6a, 77, v6b, 128<<8))},
 	{"gre keys", plainEntry(tuple(conntrack.ProtoGRE, "192.0.2.1", 100, "192.0.2.2", 200))},
 	{"sctp", with(plainEntry(tuple(conntrack.ProtoSCTP, "192.0.2.1", 1, "192.0.2.2", 2)),
@@ -34,12 +35,15 @@ var entries = []struct {
 	{"unknown protocol", plainEntry(tuple(99, "192.0.2.1", 0, "192.0.2.2", 0))},
 	{"unknown protocol over ipv6", plainEntry(tuple(99, v6a, 0, v6b, 0))},
 	{"zone", with(tcpEntry(), func(e *conntrack.Event) { e.Zone, e.ReplyZone = 0xabcd, 0xabcd })},
-	{"zone of the original direction", with(tcpEntry(), func(e *conntrack.Event) { e.Zone = 0xabcd })},
-	{"zone of the reply direction", with(tcpEntry(), func(e *conntrack.Event) { e.ReplyZone = 0xabcd })},
+	{"zone of the original direction",
+		with(tcpEntry(), func(e *conntrack.Event) { e.Zone = 0xabcd })},
+	{"zone of the reply direction",
+		with(tcpEntry(), func(e *conntrack.Event) { e.ReplyZone = 0xabcd })},
 	{"neither counters nor times", with(tcpEntry(), func(e *conntrack.Event) {
 		e.Counted, e.Counters, e.Start = false, [2]conntrack.Counters{}, 0
 	})},
-	{"counters that are zero", with(tcpEntry(), func(e *conntrack.Event) { e.Counters = [2]conntrack.Counters{} })},
+	{"counters that are zero",
+		with(tcpEntry(), func(e *conntrack.Event) { e.Counters = [2]conntrack.Counters{} })},
 	{"offloaded", with(tcpEntry(), func(e *conntrack.Event) {
 		e.Status |= conntrack.Offload | conntrack.HWOffload
 		e.HasTimeout, e.Timeout, e.State, e.TCPFlags = false, 0, 0, [2]conntrack.TCPFlags{}
@@ -47,7 +51,9 @@ var entries = []struct {
 	{"timeout of 0", with(tcpEntry(), func(e *conntrack.Event) { e.Timeout = 0 })},
 	{"extreme values", with(tcpEntry(), func(e *conntrack.Event) {
 		e.ID, e.Mark, e.Status, e.Timeout = 1<<32-1, 1<<32-1, ^conntrack.Offload, 1<<32-1
-		e.Counters = [2]conntrack.Counters{{Packets: 1<<64 - 1, Bytes: 1<<64 - 1}, {Packets: 1<<64 - 1, Bytes: 1<<64 - 1}}
+		e.Counters = [2]conntrack.Counters{
+			{Packets: 1<<64 - 1, Bytes: 1<<64 - 1}, {Packets: 1<<64 - 1, Bytes: 1<<64 - 1},
+		}
 		e.Start, e.State = 1<<63-1, 255
 	})},
 	{"destroyed: expired", ended(tcpEntry())},
@@ -55,10 +61,11 @@ var entries = []struct {
 		e.HasTimeout, e.Timeout, e.Portid = true, 12, 3006838981
 	})},
 	{"destroyed: without mark", with(ended(tcpEntry()), func(e *conntrack.Event) { e.Mark = 0 })},
-	{"destroyed: older than accounting", with(ended(plainEntry(tuple(conntrack.ProtoUDP, v6a, 1, v6b, 2))),
-		func(e *conntrack.Event) {
-			e.Counted, e.Counters, e.Start, e.Stop = false, [2]conntrack.Counters{}, 0, 0
-		})},
+	{"destroyed: older than accounting",
+		with(ended(plainEntry(tuple(conntrack.ProtoUDP, v6a, 1, v6b, 2))),
+			func(e *conntrack.Event) {
+				e.Counted, e.Counters, e.Start, e.Stop = false, [2]conntrack.Counters{}, 0, 0
+			})},
 }
 
 func TestDecode(t *testing.T) {
@@ -66,7 +73,9 @@ func TestDecode(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			got := dirty()
 			got.Type, got.Portid = c.event.Type, c.event.Portid
-			if err := ctnetlink.Decode(conntracktest.AppendAttributes(nil, &c.event), &got); err != nil {
+			if err := ctnetlink.Decode(
+				conntracktest.AppendAttributes(nil, &c.event), &got,
+			); err != nil {
 				t.Fatal(err)
 			}
 			if got != c.event {
@@ -93,13 +102,18 @@ func TestDecodeForms(t *testing.T) {
 		bytes []byte
 		want  conntrack.Event
 	}{
-		{"zone in the original tuple", appended(nest(aTupleOrig, origTuple(), attr(aTupleZone, 0, 9))),
+		{"zone in the original tuple",
+			appended(nest(aTupleOrig, origTuple(), attr(aTupleZone, 0, 9))),
 			with(plain, func(e *conntrack.Event) { e.Zone = 9 })},
-		{"zone in the reply tuple", appended(nest(aTupleReply, replyTuple(), attr(aTupleZone, 1, 0))),
+		{"zone in the reply tuple",
+			appended(nest(aTupleReply, replyTuple(), attr(aTupleZone, 1, 0))),
 			with(plain, func(e *conntrack.Event) { e.ReplyZone = 256 })},
-		{"unknown attributes", appended(attr(0), attr(22, make([]byte, 16)...), nest(24, attr(1, 0, 0, 0, 0)), attr(999, 1)), plain},
+		{"unknown attributes",
+			appended(attr(0), attr(22, make([]byte, 16)...), nest(24, attr(1, 0, 0, 0, 0)),
+				attr(999, 1)), plain},
 		{"unknown in a tuple", appended(nest(aTupleOrig, origTuple(), attr(77, 1, 2, 3))), plain},
-		{"unknown in counters", appended(nest(aCountersOrig, u64(1, 2), attr(5), u64(2, 112), attr(3))), plain},
+		{"unknown in counters",
+			appended(nest(aCountersOrig, u64(1, 2), attr(5), u64(2, 112), attr(3))), plain},
 		{"unknown protocol's info", appended(nest(aProtoinfo, nest(9, attr(1, 5)))), plain},
 		{"no nested flag", appended(attr(aCountersOrig, u64(1, 3)...)),
 			with(plain, func(e *conntrack.Event) { e.Counters[conntrack.Original].Packets = 3 })},
@@ -107,11 +121,14 @@ func TestDecodeForms(t *testing.T) {
 			with(plain, func(e *conntrack.Event) { e.Mark = 258 })},
 		{"byte order flag", appended(attr(aMark|byteOrder, 0, 0, 1, 2)),
 			with(plain, func(e *conntrack.Event) { e.Mark = 258 })},
-		{"no padding at the end", appended(attr(aZone, 0, 9)[:6]), with(plain, func(e *conntrack.Event) { e.Zone, e.ReplyZone = 9, 9 })},
-		{"the state of dccp", appended(nest(aProtoinfo, nest(2, attr(1, 5), attr(2, 1), u64(3, 1)))),
+		{"no padding at the end", appended(attr(aZone, 0, 9)[:6]),
+			with(plain, func(e *conntrack.Event) { e.Zone, e.ReplyZone = 9, 9 })},
+		{"the state of dccp",
+			appended(nest(aProtoinfo, nest(2, attr(1, 5), attr(2, 1), u64(3, 1)))),
 			with(plain, func(e *conntrack.Event) { e.State = 5 })},
 		{"tuples alone", bothTuples(), conntrack.Event{
-			Type: conntrack.Dump, Orig: tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
+			Type:  conntrack.Dump,
+			Orig:  tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
 			Reply: tuple(conntrack.ProtoTCP, "192.0.2.1", 80, "192.0.2.2", 256),
 		}},
 	} {
@@ -143,18 +160,23 @@ func TestDecodeHostile(t *testing.T) {
 		{"far past the end", appended(lying(aMark, 0xffff, 0, 0, 0, 0))},
 		{"unknown, past the end", appended(lying(999, 9, 0, 0, 0, 0))},
 		{"a tuple past its end", appended(nest(aTupleOrig, lying(aTupleIP|nested, 40)))},
-		{"an address past its tuple", appended(nest(aTupleOrig, nest(aTupleIP, lying(1, 9, 1, 2, 3, 4))))},
+		{"an address past its tuple",
+			appended(nest(aTupleOrig, nest(aTupleIP, lying(1, 9, 1, 2, 3, 4))))},
 		{"a length of 0 in a tuple", appended(nest(aTupleOrig, lying(aTupleIP, 0)))},
-		{"a length of 0 in the ports", appended(nest(aTupleOrig, nest(aTupleProto, lying(2, 0, 0, 1))))},
-		{"counters past their end", appended(nest(aCountersOrig, lying(1, 13, make([]byte, 8)...)))},
-		{"reply counters past their end", appended(nest(aCountersReply, lying(1, 13, make([]byte, 8)...)))},
+		{"a length of 0 in the ports",
+			appended(nest(aTupleOrig, nest(aTupleProto, lying(2, 0, 0, 1))))},
+		{"counters past their end",
+			appended(nest(aCountersOrig, lying(1, 13, make([]byte, 8)...)))},
+		{"reply counters past their end",
+			appended(nest(aCountersReply, lying(1, 13, make([]byte, 8)...)))},
 		{"a time stamp past its end", appended(nest(aTimestamp, lying(1, 13, make([]byte, 8)...)))},
 		{"a state past its end", appended(nest(aProtoinfo, nest(1, lying(1, 12, 3))))},
 		{"protocol info past its end", appended(nest(aProtoinfo, lying(1, 99, 3)))},
 		{"no original tuple", attr(aTupleReply, tcpTuple()...)},
 		{"no reply tuple", attr(aTupleOrig, tcpTuple()...)},
 		{"empty tuples", slices.Concat(nest(aTupleOrig), nest(aTupleReply))},
-		{"no addresses", slices.Concat(nest(aTupleOrig, nest(aTupleIP)), nest(aTupleReply, nest(aTupleIP)))},
+		{"no addresses",
+			slices.Concat(nest(aTupleOrig, nest(aTupleIP)), nest(aTupleReply, nest(aTupleIP)))},
 		{"an error, then good attributes", append(attr(aMark), bothTuples()...)},
 	} {
 		t.Run(c.name, func(t *testing.T) { mustBeMalformed(t, c.bytes) })
@@ -166,7 +188,9 @@ func TestDecodeWidths(t *testing.T) {
 	inTuple := func(part uint16) func([]byte) []byte {
 		return func(a []byte) []byte { return nest(aTupleOrig, nest(part, a)) }
 	}
-	in := func(typ uint16) func([]byte) []byte { return func(a []byte) []byte { return nest(typ, a) } }
+	in := func(typ uint16) func([]byte) []byte {
+		return func(a []byte) []byte { return nest(typ, a) }
+	}
 	top := func(a []byte) []byte { return a }
 	ip, proto := inTuple(aTupleIP), inTuple(aTupleProto)
 	for _, c := range []struct {
@@ -207,7 +231,8 @@ func TestDecodeTruncated(t *testing.T) {
 			whole := conntracktest.AppendAttributes(nil, &c.event)
 			for n := range whole {
 				var got conntrack.Event
-				err := ctnetlink.Decode(slices.Clone(whole[:n]), &got) // a copy, so that a read past the end panics
+				// a copy, so that a read past the end panics
+				err := ctnetlink.Decode(slices.Clone(whole[:n]), &got)
 				if err == nil && (got.Orig != c.event.Orig || got.Reply != c.event.Reply) {
 					t.Errorf("%d of %d bytes: %+v", n, len(whole), got)
 				}

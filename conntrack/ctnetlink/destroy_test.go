@@ -32,7 +32,8 @@ func TestRealDeleted(t *testing.T) {
 			continue
 		}
 		isEndOf(t, end, before)
-		if byProgram := end.Portid == program.PID(); byProgram != (before.Zone == 0 && before.ReplyZone == 0) || end.Portid == 0 {
+		if byProgram := end.Portid == program.PID(); byProgram != (before.Zone == 0 &&
+			before.ReplyZone == 0) || end.Portid == 0 {
 			t.Errorf("deleted by %d, program is %d: %+v", end.Portid, program.PID(), end)
 		}
 		if !end.HasTimeout || end.Timeout == 0 || end.Timeout > before.Timeout {
@@ -50,7 +51,8 @@ func isEndOf(t *testing.T, end, before conntrack.Event) {
 	want := before
 	want.TCPFlags = [2]conntrack.TCPFlags{} // an end has the state alone
 	want.Type, want.Status = conntrack.Destroy, before.Status|conntrack.Dying
-	want.At, want.Stop, want.Portid, want.Timeout, want.HasTimeout = end.At, end.Stop, end.Portid, end.Timeout, end.HasTimeout
+	want.At, want.Stop, want.Portid = end.At, end.Stop, end.Portid
+	want.Timeout, want.HasTimeout = end.Timeout, end.HasTimeout
 	if end != want {
 		t.Errorf("got  %+v\nwant %+v", end, want)
 	}
@@ -63,7 +65,8 @@ func TestRealExpired(t *testing.T) {
 	must(t, r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 5, Size: 100}))
 	var end conntrack.Event
 	note := func(e *conntrack.Event) {
-		if e.Type == conntrack.Destroy && e.Orig.Proto == conntrack.ProtoUDP && e.Orig.DstPort == lab.PortSilent {
+		if e.Type == conntrack.Destroy && e.Orig.Proto == conntrack.ProtoUDP &&
+			e.Orig.DstPort == lab.PortSilent {
 			end = *e
 		}
 	}
@@ -79,7 +82,8 @@ func TestRealExpired(t *testing.T) {
 	if life := time.Duration(end.Stop - end.Start); life < 980*time.Millisecond {
 		t.Errorf("lived for %v, its timeout was 1s", life)
 	}
-	if want := (conntrack.Counters{Packets: 5, Bytes: 5 * 128}); end.Counters != [2]conntrack.Counters{want, {}} {
+	want := [2]conntrack.Counters{{Packets: 5, Bytes: 5 * 128}, {}}
+	if end.Counters != want {
 		t.Errorf("counters %+v", end.Counters)
 	}
 }
@@ -94,7 +98,8 @@ func TestRealReplaced(t *testing.T) {
 		must(t, err)
 	}
 	for _, end := range r.await(1) {
-		if !end.HasTimeout || end.Portid != 0 || end.State != conntrack.TCPClose || end.Orig.SrcPort != 45678 {
+		if !end.HasTimeout || end.Portid != 0 || end.State != conntrack.TCPClose ||
+			end.Orig.SrcPort != 45678 {
 			t.Errorf("%+v", end)
 		}
 	}
@@ -104,7 +109,8 @@ func TestRealReplaced(t *testing.T) {
 // dump's where packets followed it.
 func TestRealGrows(t *testing.T) {
 	r := newReal(t)
-	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open})
+	conn, err := r.TCP(r.ctx,
+		lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open})
 	must(t, err)
 	_, err = r.Settle(r.ctx)
 	must(t, err)

@@ -24,8 +24,10 @@ func TestRealBytes(t *testing.T) {
 	r.traffic()
 	r.invent()
 	living, err := program.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_CTNETLINK<<8 | 1, Flags: netlink.Request | netlink.Dump},
-		Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0},
+		Header: netlink.Header{
+			Type: unix.NFNL_SUBSYS_CTNETLINK<<8 | 1, Flags: netlink.Request | netlink.Dump,
+		},
+		Data: []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0},
 	})
 	must(t, err)
 	for _, m := range living {
@@ -44,8 +46,11 @@ func sameBytes(t *testing.T, m netlink.Message, eventType conntrack.EventType) {
 	e := conntrack.Event{Type: eventType, Portid: m.Header.PID}
 	must(t, ctnetlink.Decode(m.Data[4:], &e))
 	fake := conntracktest.AppendEntry(nil, &e)
-	if typ, flags := binary.NativeEndian.Uint16(fake[4:]), binary.NativeEndian.Uint16(fake[6:]); typ != uint16(m.Header.Type) || flags != uint16(m.Header.Flags) {
-		t.Errorf("type %#x flags %#x, kernel %#x %#x", typ, flags, uint16(m.Header.Type), uint16(m.Header.Flags))
+	if typ, flags := binary.NativeEndian.Uint16(fake[4:]), binary.NativeEndian.Uint16(
+		fake[6:],
+	); typ != uint16(m.Header.Type) || flags != uint16(m.Header.Flags) {
+		t.Errorf("type %#x flags %#x, kernel %#x %#x",
+			typ, flags, uint16(m.Header.Type), uint16(m.Header.Flags))
 	}
 	if !bytes.Equal(fake[16:20], m.Data[:4]) {
 		t.Errorf("nfgenmsg % x, kernel % x", fake[16:20], m.Data[:4])
@@ -63,7 +68,8 @@ func list(b []byte) (attrs []string) {
 		value := b[4:length]
 		b = b[min(len(b), (int(length)+3)&^3):]
 		switch typ &^ (nested | byteOrder) {
-		case 5, 6, 22, 24, 25, 26: // help, NAT, labels, SYN proxy ...: of entries that a rule or a program made
+		case 5, 6, 22, 24, 25, 26:
+			// help, NAT, labels, SYN proxy ...: of entries that a rule or a program made
 			continue
 		case 27: // CTA_TIMESTAMP_EVENT is when it was sent
 			value = nil

@@ -43,7 +43,8 @@ func retell(t *testing.T, e conntrack.Event) {
 	if err := ctnetlink.Decode(conntracktest.AppendAttributes(nil, &e), &got); err != nil {
 		t.Fatalf("%v for %+v", err, e)
 	}
-	if got.ID != e.ID || got.Zone != e.Zone || got.Mark != e.Mark || got.Counters != e.Counters || got.Start != e.Start {
+	if got.ID != e.ID || got.Zone != e.Zone || got.Mark != e.Mark || got.Counters != e.Counters ||
+		got.Start != e.Start {
 		t.Fatalf("got  %+v\nwant %+v", got, e)
 	}
 }
@@ -67,7 +68,8 @@ func FuzzReader(f *testing.F) {
 		seen := uint64(0)
 		count := func(e *conntrack.Event) {
 			seen++
-			if e.Type != conntrack.Dump && e.Type != conntrack.Destroy || e.At == (conntrack.Timestamp{}) {
+			if e.Type != conntrack.Dump && e.Type != conntrack.Destroy ||
+				e.At == (conntrack.Timestamp{}) {
 				t.Errorf("%+v", e)
 			}
 		}

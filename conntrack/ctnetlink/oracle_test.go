@@ -75,7 +75,8 @@ func eventOf(f *timo.Flow) conntrack.Event {
 
 func tupleOf(f *timo.Tuple) conntrack.Tuple {
 	t := conntrack.Tuple{
-		Src: conntrack.AddrFrom(f.IP.SourceAddress), Dst: conntrack.AddrFrom(f.IP.DestinationAddress),
+		Src:     conntrack.AddrFrom(f.IP.SourceAddress),
+		Dst:     conntrack.AddrFrom(f.IP.DestinationAddress),
 		SrcPort: f.Proto.SourcePort, DstPort: f.Proto.DestinationPort,
 		Family: unix.AF_INET, Proto: f.Proto.Protocol,
 	}

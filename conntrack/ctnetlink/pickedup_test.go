@@ -10,21 +10,32 @@ import (
 )
 
 func TestPickedUp(t *testing.T) {
-	const window, sack, liberal, others = conntrack.TCPWindowScale, conntrack.TCPSACKPermitted, conntrack.TCPBeLiberal, 0xf4
+	const (
+		window  = conntrack.TCPWindowScale
+		sack    = conntrack.TCPSACKPermitted
+		liberal = conntrack.TCPBeLiberal
+		others  = 0xf4
+	)
 	for _, c := range []struct {
 		name  string
 		proto uint8
 		flags [2]conntrack.TCPFlags
 		want  bool
 	}{
-		{"met in mid-stream", conntrack.ProtoTCP, [2]conntrack.TCPFlags{sack | liberal, sack | liberal}, true},
-		{"met in mid-stream, later", conntrack.ProtoTCP, [2]conntrack.TCPFlags{sack | liberal | 0x20, sack | liberal | others}, true},
-		{"opened", conntrack.ProtoTCP, [2]conntrack.TCPFlags{window | sack | 0x20, window | sack | 0x20}, false},
-		{"opened, liberal since", conntrack.ProtoTCP, [2]conntrack.TCPFlags{window | sack | liberal, window | sack | liberal}, false},
-		{"opened without options, liberal since", conntrack.ProtoTCP, [2]conntrack.TCPFlags{liberal, liberal}, false},
+		{"met in mid-stream", conntrack.ProtoTCP,
+			[2]conntrack.TCPFlags{sack | liberal, sack | liberal}, true},
+		{"met in mid-stream, later", conntrack.ProtoTCP,
+			[2]conntrack.TCPFlags{sack | liberal | 0x20, sack | liberal | others}, true},
+		{"opened", conntrack.ProtoTCP,
+			[2]conntrack.TCPFlags{window | sack | 0x20, window | sack | 0x20}, false},
+		{"opened, liberal since", conntrack.ProtoTCP,
+			[2]conntrack.TCPFlags{window | sack | liberal, window | sack | liberal}, false},
+		{"opened without options, liberal since", conntrack.ProtoTCP,
+			[2]conntrack.TCPFlags{liberal, liberal}, false},
 		{"only SYN sent", conntrack.ProtoTCP, [2]conntrack.TCPFlags{sack | liberal, 0}, false},
 		{"not known", conntrack.ProtoTCP, [2]conntrack.TCPFlags{}, false},
-		{"not TCP", conntrack.ProtoUDP, [2]conntrack.TCPFlags{sack | liberal, sack | liberal}, false},
+		{"not TCP", conntrack.ProtoUDP, [2]conntrack.TCPFlags{sack | liberal, sack | liberal},
+			false},
 	} {
 		e := conntrack.Event{Orig: conntrack.Tuple{Proto: c.proto}, TCPFlags: c.flags}
 		if got := e.PickedUp(); got != c.want {

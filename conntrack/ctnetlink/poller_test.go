@@ -29,8 +29,11 @@ func (w *poller) wakesPoller(t *testing.T) bool {
 	t.Helper()
 	var n int
 	var err error
-	if e := w.raw.Control(func(fd uintptr) { n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) }); e != nil || err != nil {
-		t.Error(e, err)
+	failed := w.raw.Control(func(fd uintptr) {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	})
+	if failed != nil || err != nil {
+		t.Error(failed, err)
 	}
 	return n > 0
 }

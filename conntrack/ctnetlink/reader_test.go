@@ -58,7 +58,9 @@ type counts struct{ entries, destroys, dumps, malformed, overruns uint64 }
 
 func (f *fixture) counts() counts {
 	s := &f.reader.Stats
-	return counts{s.Entries.Load(), s.Destroys.Load(), s.Dumps.Load(), s.Malformed.Load(), s.Overruns.Load()}
+	return counts{
+		s.Entries.Load(), s.Destroys.Load(), s.Dumps.Load(), s.Malformed.Load(), s.Overruns.Load(),
+	}
 }
 
 func message(e conntrack.Event) []byte { return conntracktest.AppendEntry(nil, &e) }
@@ -88,15 +90,19 @@ var readerCases = []struct {
 }{
 	{name: "empty table", do: (*fixture).dump, want: counts{dumps: 1}},
 	{name: "one chunk", n: 3, do: (*fixture).dump, want: counts{entries: 3, dumps: 1}},
-	{name: "many chunks", n: 10 * perChunk, do: (*fixture).dump, want: counts{entries: 10 * perChunk, dumps: 1}},
+	{name: "many chunks", n: 10 * perChunk, do: (*fixture).dump,
+		want: counts{entries: 10 * perChunk, dumps: 1}},
 	{name: "twice", n: 3, do: func(f *fixture) error { return errors.Join(f.dump(), f.dump()) },
 		want: counts{entries: 6, dumps: 2}},
 
 	{name: "stale chunk", n: 3, setup: func(f *fixture) { f.InjectChunk(message(tcpEntry())) },
 		do: (*fixture).dump, want: counts{entries: 3, dumps: 1}},
-	{name: "stale end", n: 3, setup: func(f *fixture) { f.InjectChunk(conntracktest.AppendDone(nil, 7, 0)) },
-		do: (*fixture).dump, want: counts{entries: 3, dumps: 1}},
-	{name: "stale error", n: 3, setup: func(f *fixture) { f.InjectChunk(conntracktest.AppendError(nil, 7, unix.EPERM, nil)) },
+	{name: "stale end", n: 3,
+		setup: func(f *fixture) { f.InjectChunk(conntracktest.AppendDone(nil, 7, 0)) },
+		do:    (*fixture).dump, want: counts{entries: 3, dumps: 1}},
+	{name: "stale error", n: 3, setup: func(f *fixture) {
+		f.InjectChunk(conntracktest.AppendError(nil, 7, unix.EPERM, nil))
+	},
 		do: (*fixture).dump, want: counts{entries: 3, dumps: 1}},
 	{name: "stale message before a good one", setup: func(f *fixture) {
 		f.InjectChunk(append(message(tcpEntry()), conntracktest.Stamp(message(tcpEntry()), 1)...))
@@ -107,12 +113,14 @@ var readerCases = []struct {
 
 	{name: "dump refused", n: 3, setup: func(f *fixture) { f.FailDump(unix.EPERM) },
 		do: (*fixture).dump, fails: unix.EPERM},
-	{name: "dump refused, then not", n: 3, setup: func(f *fixture) { f.FailDump(unix.EPERM); _ = f.dump() },
-		do: (*fixture).dump, want: counts{entries: 3, dumps: 1}},
+	{name: "dump refused, then not", n: 3,
+		setup: func(f *fixture) { f.FailDump(unix.EPERM); _ = f.dump() },
+		do:    (*fixture).dump, want: counts{entries: 3, dumps: 1}},
 	{name: "dump broken off", n: 1, setup: func(f *fixture) { f.BreakDump(unix.ENOMEM) },
 		do: (*fixture).dump, fails: unix.ENOMEM, want: counts{entries: 1}},
-	{name: "dump broken off, then not", n: 1, setup: func(f *fixture) { f.BreakDump(unix.ENOMEM); _ = f.dump() },
-		do: (*fixture).dump, want: counts{entries: 2, dumps: 1}},
+	{name: "dump broken off, then not", n: 1,
+		setup: func(f *fixture) { f.BreakDump(unix.ENOMEM); _ = f.dump() },
+		do:    (*fixture).dump, want: counts{entries: 2, dumps: 1}},
 	{name: "end without a code", setup: func(f *fixture) {
 		b := conntracktest.AppendDone(nil, 1, 0)[:16]
 		b[0] = 16
@@ -122,8 +130,9 @@ var readerCases = []struct {
 	{name: "malformed entry in a dump", n: 3, setup: func(f *fixture) {
 		f.InjectChunk(conntracktest.Stamp(append(torn(tcpEntry()), message(tcpEntry())...), 1))
 	}, do: (*fixture).dump, want: counts{entries: 4, dumps: 1, malformed: 1}},
-	{name: "entry without its genmsg", setup: func(f *fixture) { f.InjectChunk(conntracktest.Stamp(headed(16), 1)) },
-		do: (*fixture).dump, want: counts{dumps: 1, malformed: 1}},
+	{name: "entry without its genmsg",
+		setup: func(f *fixture) { f.InjectChunk(conntracktest.Stamp(headed(16), 1)) },
+		do:    (*fixture).dump, want: counts{dumps: 1, malformed: 1}},
 	{name: "dump of length 0", setup: func(f *fixture) { f.InjectChunk(headed(0)) },
 		do: (*fixture).dump, fails: ctnetlink.ErrMalformed},
 	{name: "dump of length 15", setup: func(f *fixture) { f.InjectChunk(headed(15)) },
@@ -149,17 +158,21 @@ var readerCases = []struct {
 	}, do: (*fixture).wait, want: counts{destroys: 2}},
 	{name: "overrun", n: 3, setup: func(f *fixture) { f.Overrun(); endAll(f); f.Overrun() },
 		do: (*fixture).wait, want: counts{destroys: 3, overruns: 2}},
-	{name: "datagram too long", n: 3, setup: func(f *fixture) { f.FailEvents(ctnetlink.ErrMalformed); endAll(f) },
-		do: (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
-	{name: "malformed destroy", n: 3, setup: func(f *fixture) { f.InjectEvent(torn(ended(tcpEntry()))); endAll(f) },
-		do: (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
+	{name: "datagram too long", n: 3,
+		setup: func(f *fixture) { f.FailEvents(ctnetlink.ErrMalformed); endAll(f) },
+		do:    (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
+	{name: "malformed destroy", n: 3,
+		setup: func(f *fixture) { f.InjectEvent(torn(ended(tcpEntry()))); endAll(f) },
+		do:    (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
 	{name: "good one behind a malformed one", setup: func(f *fixture) {
 		f.InjectEvent(append(torn(ended(tcpEntry())), message(ended(tcpEntry()))...))
 	}, do: (*fixture).wait, want: counts{destroys: 1, malformed: 1}},
-	{name: "event of length 0", n: 3, setup: func(f *fixture) { f.InjectEvent(headed(0)); endAll(f) },
-		do: (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
-	{name: "event past its end", n: 3, setup: func(f *fixture) { f.InjectEvent(headed(1 << 20)); endAll(f) },
-		do: (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
+	{name: "event of length 0", n: 3,
+		setup: func(f *fixture) { f.InjectEvent(headed(0)); endAll(f) },
+		do:    (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
+	{name: "event past its end", n: 3,
+		setup: func(f *fixture) { f.InjectEvent(headed(1 << 20)); endAll(f) },
+		do:    (*fixture).wait, want: counts{destroys: 3, malformed: 1}},
 	{name: "unaligned end", setup: func(f *fixture) {
 		b := append(message(ended(tcpEntry())), attr(999, 1)[:5]...)
 		binary.NativeEndian.PutUint32(b, uint32(len(b)))
@@ -167,21 +180,27 @@ var readerCases = []struct {
 	}, do: (*fixture).wait, want: counts{destroys: 1}},
 	{name: "empty datagram", n: 3, setup: func(f *fixture) { f.InjectEvent(nil); endAll(f) },
 		do: (*fixture).wait, want: counts{destroys: 3}},
-	{name: "events of another type", setup: func(f *fixture) { f.InjectEvent(message(tcpEntry())) }, // NEW
+	// NEW
+	{name: "events of another type", setup: func(f *fixture) { f.InjectEvent(message(tcpEntry())) },
 		do: (*fixture).wait},
-	{name: "interrupted event", n: 3, setup: func(f *fixture) { f.FailEvents(unix.EINTR); endAll(f) },
-		do: (*fixture).wait, want: counts{destroys: 3}},
+	{name: "interrupted event", n: 3,
+		setup: func(f *fixture) { f.FailEvents(unix.EINTR); endAll(f) },
+		do:    (*fixture).wait, want: counts{destroys: 3}},
 	{name: "broken event socket", setup: func(f *fixture) { f.FailEvents(unix.EBADF) },
 		do: (*fixture).wait, fails: unix.EBADF},
-	{name: "broken event socket under a dump", n: 1, setup: func(f *fixture) { f.FailEvents(unix.EBADF) },
-		do: (*fixture).dump, fails: unix.EBADF, want: counts{entries: 1}},
+	{name: "broken event socket under a dump", n: 1,
+		setup: func(f *fixture) { f.FailEvents(unix.EBADF) },
+		do:    (*fixture).dump, fails: unix.EBADF, want: counts{entries: 1}},
 
-	{name: "closed, wait", setup: func(f *fixture) { f.Close() }, do: (*fixture).wait, fails: os.ErrClosed},
-	{name: "closed, dump", setup: func(f *fixture) { f.Close() }, do: (*fixture).dump, fails: os.ErrClosed},
+	{name: "closed, wait", setup: func(f *fixture) { f.Close() }, do: (*fixture).wait,
+		fails: os.ErrClosed},
+	{name: "closed, dump", setup: func(f *fixture) { f.Close() }, do: (*fixture).dump,
+		fails: os.ErrClosed},
 	{name: "reader closed", setup: func(f *fixture) { f.reader.Close() },
 		do: (*fixture).wait, fails: os.ErrClosed},
-	{name: "closed under a dump", n: 1, setup: func(f *fixture) { f.on = func(*conntrack.Event) { f.Close() } },
-		do: (*fixture).dump, fails: os.ErrClosed, want: counts{entries: 1}},
+	{name: "closed under a dump", n: 1,
+		setup: func(f *fixture) { f.on = func(*conntrack.Event) { f.Close() } },
+		do:    (*fixture).dump, fails: os.ErrClosed, want: counts{entries: 1}},
 }
 
 func TestReader(t *testing.T) {
@@ -282,7 +301,8 @@ func TestDumpOfResizedTableIsPartial(t *testing.T) {
 		f.SetBuckets(c.before)
 		f.on = func(*conntrack.Event) { f.SetBuckets(c.after) }
 		if err := f.dump(); !errors.Is(err, c.want) || len(f.seen) != 3*perChunk {
-			t.Errorf("%d, then %d buckets: error %v, %d entries", c.before, c.after, err, len(f.seen))
+			t.Errorf("%d, then %d buckets: error %v, %d entries",
+				c.before, c.after, err, len(f.seen))
 		}
 		if err := f.dump(); err != nil {
 			t.Errorf("the next dump: %v", err)

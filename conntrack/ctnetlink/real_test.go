@@ -49,7 +49,8 @@ func newReal(t *testing.T) *realKernel {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	r := &realKernel{Lab: l, t: t, ctx: ctx}
-	r.reader, err = ctnetlink.Open(ctnetlink.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, conntrack.SystemClock())
+	r.reader, err = ctnetlink.Open(ctnetlink.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20},
+		conntrack.SystemClock())
 	must(t, err)
 	t.Cleanup(func() { must(t, r.reader.Close()) })
 	r.oracle, err = timo.Dial(&netlink.Config{NetNS: l.Router.FD()})
@@ -150,7 +151,9 @@ func (r *realKernel) invent() (n int) {
 		{conntrack.ProtoUDP, v4, func(f *timo.Flow) { f.Zone = 65535 }},
 		{conntrack.ProtoUDP, v6, func(f *timo.Flow) { f.TupleOrig.Zone = 9 }},
 		{conntrack.ProtoUDP, v6, func(f *timo.Flow) { f.TupleReply.Zone = 10 }},
-		{conntrack.ProtoTCP, v4, func(f *timo.Flow) { f.ProtoInfo.TCP = &timo.ProtoInfoTCP{State: conntrack.TCPCloseWait} }},
+		{conntrack.ProtoTCP, v4, func(f *timo.Flow) {
+			f.ProtoInfo.TCP = &timo.ProtoInfoTCP{State: conntrack.TCPCloseWait}
+		}},
 	} {
 		f := timo.NewFlow(c.proto, timo.StatusAssured|timo.StatusSeenReply|timo.StatusConfirmed,
 			netip.MustParseAddr(c.ends[0]), netip.MustParseAddr(c.ends[1]), 1111, 2222, 600, 0)

@@ -29,8 +29,12 @@ func tcpEntry() conntrack.Event {
 		Orig:    tuple(conntrack.ProtoTCP, "192.168.77.10", 40000, "198.51.100.20", 443),
 		Reply:   tuple(conntrack.ProtoTCP, "198.51.100.20", 443, "198.51.100.1", 40000),
 		Status:  conntrack.SeenReply | conntrack.Assured | conntrack.Confirmed | conntrack.SrcNAT,
-		Counted: true, Counters: [2]conntrack.Counters{{Packets: 2, Bytes: 112}, {Packets: 1 << 40, Bytes: 1 << 50}},
-		Start: 1_700_000_000_123_456_789, Timeout: 431999, HasTimeout: true, State: conntrack.TCPEstablished,
+		Counted: true,
+		Counters: [2]conntrack.Counters{
+			{Packets: 2, Bytes: 112}, {Packets: 1 << 40, Bytes: 1 << 50},
+		},
+		Start: 1_700_000_000_123_456_789, Timeout: 431999, HasTimeout: true,
+		State:    conntrack.TCPEstablished,
 		TCPFlags: [2]conntrack.TCPFlags{0x23, 0x27},
 	}
 }
@@ -38,7 +42,8 @@ func tcpEntry() conntrack.Event {
 // plainEntry is one of any protocol, without NAT.
 func plainEntry(orig conntrack.Tuple) conntrack.Event {
 	e := tcpEntry()
-	e.Orig, e.Reply, e.State, e.Mark, e.TCPFlags = orig, conntracktest.Inverse(orig), 0, 0, [2]conntrack.TCPFlags{}
+	e.Orig, e.Reply = orig, conntracktest.Inverse(orig)
+	e.State, e.Mark, e.TCPFlags = 0, 0, [2]conntrack.TCPFlags{}
 	e.Status &^= conntrack.SrcNAT
 	return e
 }
@@ -50,7 +55,8 @@ func with(e conntrack.Event, change func(*conntrack.Event)) conntrack.Event {
 
 // ended is e as its end is reported.
 func ended(e conntrack.Event) conntrack.Event {
-	e.Type, e.HasTimeout, e.Timeout, e.TCPFlags = conntrack.Destroy, false, 0, [2]conntrack.TCPFlags{}
+	e.Type, e.HasTimeout, e.Timeout = conntrack.Destroy, false, 0
+	e.TCPFlags = [2]conntrack.TCPFlags{}
 	e.Status |= conntrack.Dying
 	e.Stop = e.Start + 5_000_000_000
 	return e

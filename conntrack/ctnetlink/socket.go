@@ -169,7 +169,8 @@ func (s *socket) Interrupt() { s.poller.interrupt() }
 func (s *socket) try(fd uintptr) {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
-			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers)), unix.MSG_DONTWAIT, 0, 0)
+			uintptr(unsafe.Pointer(&s.headers[0])), uintptr(len(s.headers)),
+			unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

@@ -74,7 +74,8 @@ func TestWatchdogEndsReliableDeliveryOfStalledReader(t *testing.T) {
 	must(t, reader.Wait(0, func(*conntrack.Event) { ended++ }))
 	stats := &reader.Stats
 	if reader.Reliable() || stats.Stalls.Load() != 1 || stats.Repeated.Load() == 0 {
-		t.Errorf("reliable %v, stalled %d times, %d ends repeated", reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load())
+		t.Errorf("reliable %v, stalled %d times, %d ends repeated",
+			reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load())
 	}
 	// Nothing but what the kernel counted is missing, also of what ends later.
 	lossless := func(flows int) {
@@ -110,8 +111,8 @@ func TestWatchdogSparesReaderThatWaitsOrWorks(t *testing.T) {
 	}
 }
 
-// TestReopenedSocketStaysUnreliable: where the socket breaks while the reader is stuck, the new one is
-// not reliable either, since nobody watches over it any more.
+// TestReopenedSocketStaysUnreliable: where the socket breaks while the reader is stuck, the new one
+// is not reliable either, since nobody watches over it any more.
 func TestReopenedSocketStaysUnreliable(t *testing.T) {
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
@@ -128,7 +129,8 @@ func TestReopenedSocketStaysUnreliable(t *testing.T) {
 	ended := 0
 	must(t, reader.Wait(0, func(*conntrack.Event) { ended++ }))
 	stats := &reader.Stats
-	if dropped := int(stats.Drops.Load()); reader.Reliable() || stats.Stalls.Load() != 1 || stats.Repeated.Load() != 0 || ended+dropped != 2000 {
+	if dropped := int(stats.Drops.Load()); reader.Reliable() || stats.Stalls.Load() != 1 ||
+		stats.Repeated.Load() != 0 || ended+dropped != 2000 {
 		t.Errorf("reliable %v, stalled %d times, %d ends repeated, %d read, %d dropped",
 			reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load(), ended, dropped)
 	}

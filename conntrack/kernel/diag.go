@@ -28,8 +28,10 @@ func reliableSockets() (inodes []uint64, err error) {
 	request[0], request[1] = unix.AF_NETLINK, unix.NETLINK_NETFILTER
 	binary.NativeEndian.PutUint32(request[8:], diagShowFlags)
 	messages, err := conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
-		Data:   request,
+		Header: netlink.Header{
+			Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump,
+		},
+		Data: request,
 	})
 	for _, m := range messages {
 		if inode, reliable := decodeDiag(m.Data); reliable {

@@ -32,7 +32,9 @@ type Flowtable struct {
 // Command returns what an administrator types to have it count, or "" for names
 // that a shell or nft(8) would not take as they are.
 func (f Flowtable) Command() string {
-	families := map[uint8]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
+	families := map[uint8]string{
+		unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6",
+	}
 	if families[f.Family] == "" || !isName(f.Table) || !isName(f.Name) {
 		return ""
 	}
@@ -46,7 +48,8 @@ func (f Flowtable) Command() string {
 }
 
 func isName(s string) bool {
-	return s != "" && strings.ContainsRune(nameBegins, rune(s[0])) && strings.Trim(s, nameBytes) == ""
+	return s != "" && strings.ContainsRune(nameBegins, rune(s[0])) &&
+		strings.Trim(s, nameBytes) == ""
 }
 
 // What nft(8) lets names begin with and consist of.
@@ -62,7 +65,8 @@ func Flowtables() ([]Flowtable, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	get := nfMessage(nftType(unix.NFT_MSG_GETFLOWTABLE), netlink.Dump, unix.AF_UNSPEC, func(*netlink.AttributeEncoder) {})
+	get := nfMessage(nftType(unix.NFT_MSG_GETFLOWTABLE), netlink.Dump, unix.AF_UNSPEC,
+		func(*netlink.AttributeEncoder) {})
 	messages, err := conn.Execute(get)
 	if err != nil {
 		return nil, fmt.Errorf("nftables: %w", err)

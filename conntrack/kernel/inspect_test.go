@@ -66,7 +66,8 @@ func TestSubscribersAreThisProcess(t *testing.T) {
 		t.Fatalf("where nobody subscribes: %+v", got)
 	}
 	open := func(reliable bool) *ctnetlink.Reader {
-		r, err := ctnetlink.Open(ctnetlink.Options{ReceiveBuffer: 1 << 16, Reliable: reliable}, conntrack.SystemClock())
+		r, err := ctnetlink.Open(ctnetlink.Options{ReceiveBuffer: 1 << 16, Reliable: reliable},
+			conntrack.SystemClock())
 		must(t, err)
 		return r
 	}
@@ -98,7 +99,9 @@ func subscribers(t *testing.T) []kernel.Subscriber {
 // TestRealLook meets entries that are older than their counters.
 func TestRealLook(t *testing.T) {
 	labtest.Need(t)
-	l, err := lab.New(lab.Options{Sysctls: map[string]string{"net/netfilter/nf_conntrack_acct": "0"}})
+	l, err := lab.New(lab.Options{
+		Sysctls: map[string]string{"net/netfilter/nf_conntrack_acct": "0"},
+	})
 	must(t, err)
 	defer l.Close()
 	must(t, l.Router.Fill(0, 100))
@@ -146,8 +149,10 @@ func TestEntryStatsOfOffloaded(t *testing.T) {
 		k.Count(plain, conntrack.Original, 1, 100) // not offloaded
 		after := countEntries(t, k)
 		moved, met := after.Moved(&before)
-		if before.Entries != 3+c.offloaded || before.Offloaded != c.offloaded || moved != c.moved || met != c.met {
-			t.Errorf("%s: of %d entries %d offloaded; %d of %d moved", name, before.Entries, before.Offloaded, moved, met)
+		if before.Entries != 3+c.offloaded || before.Offloaded != c.offloaded || moved != c.moved ||
+			met != c.met {
+			t.Errorf("%s: of %d entries %d offloaded; %d of %d moved",
+				name, before.Entries, before.Offloaded, moved, met)
 		}
 	}
 }
@@ -155,7 +160,8 @@ func TestEntryStatsOfOffloaded(t *testing.T) {
 // client is the entry of the i-th of 65536 connections.
 func client(i int, status conntrack.Status) conntrack.Event {
 	return conntrack.Event{Status: status, Orig: conntrack.Tuple{
-		Src: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")), Dst: conntrack.AddrFrom(netip.MustParseAddr("192.0.2.2")),
+		Src:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")),
+		Dst:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.2")),
 		SrcPort: uint16(i), DstPort: 53, Family: unix.AF_INET, Proto: conntrack.ProtoUDP,
 	}}
 }

@@ -31,7 +31,9 @@ const (
 func nftType(message uint16) uint16 { return unix.NFNL_SUBSYS_NFTABLES<<8 | message }
 
 // nfMessage makes one message of a netfilter subsystem.
-func nfMessage(typ uint16, flags netlink.HeaderFlags, family uint8, fill func(*netlink.AttributeEncoder)) netlink.Message {
+func nfMessage(
+	typ uint16, flags netlink.HeaderFlags, family uint8, fill func(*netlink.AttributeEncoder),
+) netlink.Message {
 	data := []byte{family, unix.NFNETLINK_V0, 0, 0}
 	if fill == nil {
 		data[3] = unix.NFNL_SUBSYS_NFTABLES // whose batch it is

@@ -86,7 +86,8 @@ func TestRealEnable(t *testing.T) {
 	for round := range 2 {
 		for i, s := range kernel.Enable() {
 			want := [...]string{"acct", "timestamp", "events"}[i]
-			if s.Err != nil || s.Was != round || s.Changed() != (round == 0) || s.Name != "net.netfilter.nf_conntrack_"+want {
+			if s.Err != nil || s.Was != round || s.Changed() != (round == 0) ||
+				s.Name != "net.netfilter.nf_conntrack_"+want {
 				t.Errorf("round %d: %+v", round, s)
 			}
 			if now, err := kernel.ReadSysctl(want); err != nil || now != 1 {
@@ -164,13 +165,17 @@ func TestRealTimeouts(t *testing.T) {
 		if c.proto == conntrack.ProtoTCP {
 			want[1], want[2] = 2001*time.Second, 2002*time.Second
 		}
-		e := conntrack.Event{Orig: conntrack.Tuple{Proto: c.proto}, State: c.state, Status: c.status}
+		e := conntrack.Event{
+			Orig: conntrack.Tuple{Proto: c.proto}, State: c.state, Status: c.status,
+		}
 		if got := timeouts.Of(&e); got != want {
 			t.Errorf("%s, protocol %d state %d: %v, want %v", c.sysctl, c.proto, c.state, got, want)
 		}
 	}
 	for _, proto := range []uint8{conntrack.ProtoSCTP, conntrack.ProtoDCCP} {
-		if got := timeouts.Of(&conntrack.Event{Orig: conntrack.Tuple{Proto: proto}, State: 255}); got != [3]time.Duration{} {
+		if got := timeouts.Of(
+			&conntrack.Event{Orig: conntrack.Tuple{Proto: proto}, State: 255},
+		); got != [3]time.Duration{} {
 			t.Errorf("protocol %d state 255: %v", proto, got)
 		}
 	}

@@ -123,11 +123,17 @@ func TestDecodeFlowtable(t *testing.T) {
 		{encode(2, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 1})
-		}), Flowtable{Family: 2, Table: "filter", Name: "fast", Hardware: true}, "nft add flowtable ip filter fast \"{ hook ingress priority 0; flags offload; counter; }\""},
+		}), Flowtable{
+			Family: 2, Table: "filter", Name: "fast", Hardware: true,
+		}, "nft add flowtable ip filter fast \"{ hook ingress priority 0; flags offload; " +
+			"counter; }\""},
 		{encode(10, func(a *netlink.AttributeEncoder) {
 			named(a)
 			a.Bytes(nftaFlowtableFlags, []byte{0, 0, 0, 3})
-		}), Flowtable{Family: 10, Table: "filter", Name: "fast", Hardware: true, Counter: true}, "nft add flowtable ip6 filter fast \"{ hook ingress priority 0; flags offload; counter; }\""},
+		}), Flowtable{
+			Family: 10, Table: "filter", Name: "fast", Hardware: true, Counter: true,
+		}, "nft add flowtable ip6 filter fast \"{ hook ingress priority 0; flags offload; " +
+			"counter; }\""},
 	} {
 		got, err := decodeFlowtable(c.message)
 		if err != nil || got != c.want || got.Command() != c.command {
@@ -139,7 +145,10 @@ func TestDecodeFlowtable(t *testing.T) {
 			t.Errorf("%q: %s", name, command)
 		}
 	}
-	for _, bad := range [][]byte{nil, {1, 0, 0}, {1, 0, 0, 0, 99, 0, 1, 0}, {1, 0, 0, 0, 5, 0, nftaFlowtableFlags, 0, 0, 0, 0, 0}} {
+	for _, bad := range [][]byte{
+		nil, {1, 0, 0}, {1, 0, 0, 0, 99, 0, 1, 0},
+		{1, 0, 0, 0, 5, 0, nftaFlowtableFlags, 0, 0, 0, 0, 0},
+	} {
 		if got, err := decodeFlowtable(bad); err == nil {
 			t.Errorf("% x: %+v", bad, got)
 		}
@@ -162,7 +171,8 @@ func FuzzDecodeAnswers(f *testing.F) {
 			return
 		}
 		strange := strings.ContainsAny(flowtable.Table+flowtable.Name, "$`\"\\\n\x00';&|<>()*?~# ")
-		if strange || len(strings.Fields(command)) != len(strings.Fields(`nft add flowtable ip a b "{ counter; }"`)) {
+		words := len(strings.Fields(`nft add flowtable ip a b "{ counter; }"`))
+		if strange || len(strings.Fields(command)) != words {
 			t.Errorf("%+v: %s", flowtable, command)
 		}
 	})

@@ -10,14 +10,18 @@ import (
 // that this kernel lacks stays unknown.
 func ReadTimeouts() *conntrack.Timeouts {
 	t := &conntrack.Timeouts{
-		Generic: seconds("generic_timeout"), ICMP: seconds("icmp_timeout"), ICMPv6: seconds("icmpv6_timeout"),
-		UDP: seconds("udp_timeout"), UDPStream: seconds("udp_timeout_stream"),
+		Generic: seconds("generic_timeout"), ICMP: seconds("icmp_timeout"),
+		ICMPv6: seconds("icmpv6_timeout"),
+		UDP:    seconds("udp_timeout"), UDPStream: seconds("udp_timeout_stream"),
 		GRE: seconds("gre_timeout"), GREStream: seconds("gre_timeout_stream"),
-		TCPUnacked: seconds("tcp_timeout_unacknowledged"), TCPRetrans: seconds("tcp_timeout_max_retrans"),
+		TCPUnacked: seconds("tcp_timeout_unacknowledged"),
+		TCPRetrans: seconds("tcp_timeout_max_retrans"),
 	}
 	for state, name := range [...]string{
-		conntrack.TCPSynSent: "syn_sent", conntrack.TCPSynRecv: "syn_recv", conntrack.TCPEstablished: "established", conntrack.TCPFinWait: "fin_wait",
-		conntrack.TCPCloseWait: "close_wait", conntrack.TCPLastAck: "last_ack", conntrack.TCPTimeWait: "time_wait", conntrack.TCPClose: "close",
+		conntrack.TCPSynSent: "syn_sent", conntrack.TCPSynRecv: "syn_recv",
+		conntrack.TCPEstablished: "established", conntrack.TCPFinWait: "fin_wait",
+		conntrack.TCPCloseWait: "close_wait", conntrack.TCPLastAck: "last_ack",
+		conntrack.TCPTimeWait: "time_wait", conntrack.TCPClose: "close",
 		conntrack.TCPSynSent2: "syn_sent",
 	} {
 		t.TCP[state] = seconds("tcp_timeout_" + name)

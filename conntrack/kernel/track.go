@@ -121,15 +121,18 @@ func Track() (io.Closer, error) {
 func addTrackTable(conn *netlink.Conn) error {
 	messages := []netlink.Message{
 		nfMessage(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, nil),
-		nfMessage(nftType(unix.NFT_MSG_NEWTABLE), netlink.Create, nfprotoInet, func(a *netlink.AttributeEncoder) {
-			a.String(unix.NFTA_TABLE_NAME, nftTable())
-			a.Bytes(unix.NFTA_TABLE_FLAGS, []byte{0, 0, 0, nftOwner})
-		}),
-		nfMessage(nftType(unix.NFT_MSG_NEWCHAIN), netlink.Create, nfprotoInet, func(a *netlink.AttributeEncoder) {
-			a.String(unix.NFTA_CHAIN_TABLE, nftTable())
-			a.String(unix.NFTA_CHAIN_NAME, nftChain)
-		}),
-		nfMessage(nftType(unix.NFT_MSG_NEWRULE), netlink.Create|netlink.Append|netlink.Acknowledge, nfprotoInet, trackRule),
+		nfMessage(nftType(unix.NFT_MSG_NEWTABLE), netlink.Create, nfprotoInet,
+			func(a *netlink.AttributeEncoder) {
+				a.String(unix.NFTA_TABLE_NAME, nftTable())
+				a.Bytes(unix.NFTA_TABLE_FLAGS, []byte{0, 0, 0, nftOwner})
+			}),
+		nfMessage(nftType(unix.NFT_MSG_NEWCHAIN), netlink.Create, nfprotoInet,
+			func(a *netlink.AttributeEncoder) {
+				a.String(unix.NFTA_CHAIN_TABLE, nftTable())
+				a.String(unix.NFTA_CHAIN_NAME, nftChain)
+			}),
+		nfMessage(nftType(unix.NFT_MSG_NEWRULE), netlink.Create|netlink.Append|netlink.Acknowledge,
+			nfprotoInet, trackRule),
 		nfMessage(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, nil),
 	}
 	if _, err := conn.SendMessages(messages); err != nil {

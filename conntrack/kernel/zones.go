@@ -30,13 +30,15 @@ func InterfacesByZone() (map[uint16][]string, error) {
 	defer raw.Close()
 	zones := zoneReader{conn: conn, zones: map[uint16][]string{}}
 	for _, c := range chains {
-		if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookPrerouting || c.Priority == nil || *c.Priority >= *nftables.ChainPriorityConntrack {
+		if c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookPrerouting || c.Priority == nil ||
+			*c.Priority >= *nftables.ChainPriorityConntrack {
 			continue
 		}
-		rules, err := raw.Execute(nfMessage(nftType(unix.NFT_MSG_GETRULE), netlink.Dump, uint8(c.Table.Family), func(a *netlink.AttributeEncoder) {
-			a.String(unix.NFTA_RULE_TABLE, c.Table.Name)
-			a.String(unix.NFTA_RULE_CHAIN, c.Name)
-		}))
+		rules, err := raw.Execute(nfMessage(nftType(unix.NFT_MSG_GETRULE), netlink.Dump,
+			uint8(c.Table.Family), func(a *netlink.AttributeEncoder) {
+				a.String(unix.NFTA_RULE_TABLE, c.Table.Name)
+				a.String(unix.NFTA_RULE_CHAIN, c.Name)
+			}))
 		if err != nil {
 			return nil, fmt.Errorf("nftables: %w", err)
 		}
@@ -120,7 +122,8 @@ func (r *zoneRule) follow(a *netlink.AttributeDecoder) error {
 func (r *zoneRule) step(kind string, parts map[uint16][]byte) {
 	switch kind {
 	case "meta":
-		r.isName = number(parts[unix.NFTA_META_KEY]) == unix.NFT_META_IIFNAME && parts[unix.NFTA_META_DREG] != nil
+		r.isName = number(parts[unix.NFTA_META_KEY]) == unix.NFT_META_IIFNAME &&
+			parts[unix.NFTA_META_DREG] != nil
 	case "cmp":
 		if r.isName && number(parts[unix.NFTA_CMP_OP]) == unix.NFT_CMP_EQ {
 			r.name = text(value(parts[unix.NFTA_CMP_DATA]))
@@ -132,7 +135,8 @@ func (r *zoneRule) step(kind string, parts map[uint16][]byte) {
 			r.mapped = text(parts[unix.NFTA_LOOKUP_SET])
 		}
 	case "ct":
-		r.setsZone = r.setsZone || number(parts[unix.NFTA_CT_KEY]) == unix.NFT_CT_ZONE && parts[unix.NFTA_CT_SREG] != nil
+		r.setsZone = r.setsZone ||
+			number(parts[unix.NFTA_CT_KEY]) == unix.NFT_CT_ZONE && parts[unix.NFTA_CT_SREG] != nil
 	default: // it may load something else
 		r.isName = false
 	}

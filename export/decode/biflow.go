@@ -19,8 +19,8 @@ func (t *template) isBiflow() bool {
 	return false
 }
 
-// newBiflow reads a record of both directions as a flow of each. A direction that moved nothing has none, but for the
-// first, where neither did.
+// newBiflow reads a record of both directions as a flow of each. A direction that moved nothing has
+// none, but for the first, where neither did.
 func newBiflow(e elements, c clock) []Flow {
 	forward := newFlow(e, c)
 	reverse := forward.reversed(elements{e.fields, e.values, reversePEN})
@@ -33,7 +33,8 @@ func newBiflow(e elements, c clock) []Flow {
 	return []Flow{forward, reverse}
 }
 
-// reversed is the flow of the other direction: e are its own elements, all else is the same or the other way round.
+// reversed is the flow of the other direction: e are its own elements, all else is the same or the
+// other way round.
 func (f Flow) reversed(e elements) Flow {
 	f.Src, f.Dst, f.SrcPort, f.DstPort = f.Dst, f.Src, f.DstPort, f.SrcPort
 	f.Input, f.Output, f.VLAN, f.PostVLAN = f.Output, f.Input, f.PostVLAN, f.VLAN

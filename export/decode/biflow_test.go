@@ -22,8 +22,10 @@ func biflowTemplate(specifiers, reverse []uint16) []byte {
 func TestBiflow(t *testing.T) {
 	forward := decode.Flow{
 		Exporter: exporter(), Version: 10, Domain: domain, Template: 300,
-		Src: netip.MustParseAddr(lan4), Dst: netip.MustParseAddr(wan4), SrcPort: 1024, DstPort: 443, Protocol: 6,
-		TCPFlags: 0x1b, Input: 3, Output: 2, Packets: 5, Bytes: 600, VLAN: 30, SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
+		Src: netip.MustParseAddr(lan4), Dst: netip.MustParseAddr(wan4), SrcPort: 1024, DstPort: 443,
+		Protocol: 6,
+		TCPFlags: 0x1b, Input: 3, Output: 2, Packets: 5, Bytes: 600, VLAN: 30,
+		SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
 		FlowID: 77, End: endTime(),
 	}
 	reverse := forward
@@ -32,7 +34,10 @@ func TestBiflow(t *testing.T) {
 	reverse.TCPFlags, reverse.Packets, reverse.Bytes, reverse.SrcMAC = 0x12, 70, 80000, [6]byte{}
 	reverse.PostSrc, reverse.PostSrcPort = netip.MustParseAddr("203.0.113.1"), 8443
 
-	specifiers := []uint16{8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 6, 1, 10, 4, 14, 4, 2, 8, 1, 8, 153, 8, 58, 2, 56, 6, 148, 8}
+	specifiers := []uint16{
+		8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 6, 1, 10, 4, 14, 4, 2, 8, 1, 8, 153, 8, 58, 2, 56, 6, 148,
+		8,
+	}
 	back := []uint16{2, 8, 1, 8, 6, 1, 225, 4, 227, 2}
 	cases := []struct {
 		name              string
@@ -46,9 +51,11 @@ func TestBiflow(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			record := cat(ip(lan4), ip(wan4), words(1024, 443), u8(6), u8(0x1b), u32(3), u32(2),
-				u64(c.counters[0]), u64(c.counters[1]), u64(uint64(endTime().UnixMilli())), u16(30), []byte{2, 0, 0, 0, 0, 1}, u64(77),
+				u64(c.counters[0]), u64(c.counters[1]), u64(uint64(endTime().UnixMilli())), u16(30),
+				[]byte{2, 0, 0, 0, 0, 1}, u64(77),
 				u64(c.reverse[0]), u64(c.reverse[1]), u8(0x12), ip("203.0.113.1"), u16(8443))
-			m := decodeAll(t, ipfixMessage(0, setOf(2, biflowTemplate(specifiers, back)), setOf(300, record)))
+			m := decodeAll(t,
+				ipfixMessage(0, setOf(2, biflowTemplate(specifiers, back)), setOf(300, record)))
 			if len(m.Flows) != len(c.want) || m.DataRecords != 1 {
 				t.Fatalf("%d records: %+v", m.DataRecords, m.Flows)
 			}
@@ -66,7 +73,8 @@ func TestBiflowICMP(t *testing.T) {
 	template := biflowTemplate([]uint16{4, 1, 11, 2, 32, 2, 2, 8}, []uint16{32, 2, 2, 8})
 	record := cat(u8(1), u16(8<<8), u16(8<<8), u64(4), u16(0), u64(4))
 	m := decodeAll(t, ipfixMessage(0, setOf(2, template), setOf(300, record)))
-	if len(m.Flows) != 2 || m.Flows[0].ICMPType != 8 || m.Flows[1].ICMPType != 0 || m.Flows[1].DstPort != 0 || m.Flows[1].SrcPort != 0 {
+	if len(m.Flows) != 2 || m.Flows[0].ICMPType != 8 || m.Flows[1].ICMPType != 0 ||
+		m.Flows[1].DstPort != 0 || m.Flows[1].SrcPort != 0 {
 		t.Errorf("got %+v", m.Flows)
 	}
 }
@@ -77,7 +85,8 @@ func TestBiflowSequence(t *testing.T) {
 	record := cat(u64(4), u64(5))
 	d := decode.New(decode.Options{})
 	for sequence := range uint32(3) {
-		m, err := d.Decode(ipfixMessage(2*sequence, setOf(2, template), setOf(300, record, record)), exporter())
+		m, err := d.Decode(ipfixMessage(2*sequence, setOf(2, template), setOf(300, record, record)),
+			exporter())
 		if err != nil || m.Missed != 0 || m.Late || len(m.Flows) != 4 {
 			t.Errorf("%+v, %v", m, err)
 		}
@@ -88,16 +97,22 @@ func TestBiflowSequence(t *testing.T) {
 func TestNATEvents(t *testing.T) {
 	observed := time.UnixMilli(exported*1000 - 17).UTC()
 	for _, version := range []uint16{9, 10} {
-		template := template(300, 323, 8, 230, 1, 8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 225, 4, 226, 4, 227, 2, 228, 2)
-		record := cat(u64(uint64(observed.UnixMilli())), u8(4), ip(lan4), ip(wan4), words(1024, 443), u8(6),
+		template := template(300, 323, 8, 230, 1, 8, 4, 12, 4, 7, 2, 11, 2, 4, 1, 225, 4, 226, 4,
+			227, 2, 228, 2)
+		record := cat(u64(uint64(observed.UnixMilli())), u8(4), ip(lan4), ip(wan4),
+			words(1024, 443), u8(6),
 			ip("203.0.113.1"), ip(wan4), words(60000, 443))
-		m := decodeAll(t, message(version)(0, setOf(templateSetID(version), template), setOf(300, record)))
+		m := decodeAll(t,
+			message(version)(0, setOf(templateSetID(version), template), setOf(300, record)))
 		lan, wan := netip.MustParseAddr(lan4), netip.MustParseAddr(wan4)
 		want := decode.NATEvent{
-			Observed: observed, Event: 4, Protocol: 6, Src: lan, Dst: wan, SrcPort: 1024, DstPort: 443,
-			PostSrc: netip.MustParseAddr("203.0.113.1"), PostDst: wan, PostSrcPort: 60000, PostDstPort: 443,
+			Observed: observed, Event: 4, Protocol: 6, Src: lan, Dst: wan, SrcPort: 1024,
+			DstPort: 443,
+			PostSrc: netip.MustParseAddr("203.0.113.1"), PostDst: wan, PostSrcPort: 60000,
+			PostDstPort: 443,
 		}
-		if len(m.NATEvents) != 1 || m.NATEvents[0] != want || len(m.Flows) != 0 || m.DataRecords != 1 {
+		if len(m.NATEvents) != 1 || m.NATEvents[0] != want || len(m.Flows) != 0 ||
+			m.DataRecords != 1 {
 			t.Errorf("version %d: %+v", version, m)
 		}
 	}
@@ -105,7 +120,8 @@ func TestNATEvents(t *testing.T) {
 
 // A flow record that names an event is a flow.
 func TestFlowWithNATEvent(t *testing.T) {
-	m := decodeAll(t, ipfixMessage(0, setOf(2, template(300, 230, 1, 2, 8)), setOf(300, u8(1), u64(5))))
+	m := decodeAll(t,
+		ipfixMessage(0, setOf(2, template(300, 230, 1, 2, 8)), setOf(300, u8(1), u64(5))))
 	if len(m.Flows) != 1 || len(m.NATEvents) != 0 {
 		t.Errorf("%+v", m)
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// Times of the test flows: the header's second, and a start and an end to the millisecond before it.
+// Times of the test flows: the header's second, and a start and an end to the millisecond before
+// it.
 const (
 	exported = 1_750_000_000
 	uptime   = 10_000_000 // ms, v9
@@ -105,7 +106,8 @@ func smallRecords(ports ...uint16) (b []byte) {
 	return b
 }
 
-// decodeAll feeds datagrams that must be faultless into a new Decoder and returns what the last one said.
+// decodeAll feeds datagrams that must be faultless into a new Decoder and returns what the last one
+// said.
 func decodeAll(t *testing.T, datagrams ...[]byte) (last decode.Message) {
 	t.Helper()
 	d := decode.New(decode.Options{})

@@ -21,13 +21,15 @@ type timeElements struct {
 
 func (c clock) start(e elements) time.Time {
 	return c.time(e, timeElements{
-		flowStartMilliseconds, flowStartSysUpTime, flowStartSeconds, flowStartMicroseconds, flowStartNanoseconds,
+		flowStartMilliseconds, flowStartSysUpTime, flowStartSeconds, flowStartMicroseconds,
+		flowStartNanoseconds,
 	})
 }
 
 func (c clock) end(e elements) time.Time {
 	return c.time(e, timeElements{
-		flowEndMilliseconds, flowEndSysUpTime, flowEndSeconds, flowEndMicroseconds, flowEndNanoseconds,
+		flowEndMilliseconds, flowEndSysUpTime, flowEndSeconds, flowEndMicroseconds,
+		flowEndNanoseconds,
 	})
 }
 
@@ -47,8 +49,8 @@ func (c clock) time(e elements, ids timeElements) time.Time {
 	return time.Time{}
 }
 
-// sinceStart takes ms since the exporter started: v9 says in the header when that was, IPFIX in an option record (160).
-// The v9 uptime wraps after 49.7 days, so a flow's age is taken modulo 2^32.
+// sinceStart takes ms since the exporter started: v9 says in the header when that was, IPFIX in an
+// option record (160). The v9 uptime wraps after 49.7 days, so a flow's age is taken modulo 2^32.
 func (c clock) sinceStart(ms uint32) time.Time {
 	if c.header.version == versionIPFIX {
 		if c.systemInit == 0 {
@@ -71,7 +73,8 @@ func utc(ms uint64) time.Time {
 	return time.UnixMilli(int64(ms)).UTC()
 }
 
-// ntp takes an NTP timestamp, seconds since 1900 and a binary fraction (RFC 7011, 6.1.9 and 6.1.10).
+// ntp takes an NTP timestamp, seconds since 1900 and a binary fraction (RFC 7011, 6.1.9 and
+// 6.1.10).
 func ntp(stamp uint64) time.Time {
 	seconds, fraction := int64(stamp>>32), int64(stamp&0xffffffff)
 	return time.UnixMilli((seconds-ntpToUnix)*1000 + fraction*1000>>32).UTC()

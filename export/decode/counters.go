@@ -5,7 +5,8 @@ import (
 	"net/netip"
 )
 
-// Counters are a Decoder's totals over all sources, those no longer remembered included. They only grow.
+// Counters are a Decoder's totals over all sources, those no longer remembered included. They only
+// grow.
 type Counters struct {
 	Datagrams     uint64 // given to Decode
 	Refused       uint64 // datagrams with a fault other than an unknown template
@@ -39,7 +40,8 @@ func (c *Counters) add(m Message, err error) {
 	}
 }
 
-// A Source is one observation domain of one exporter, with its totals since it was first remembered.
+// A Source is one observation domain of one exporter, with its totals since it was first
+// remembered.
 type Source struct {
 	Exporter  netip.AddrPort // the UDP source
 	Version   uint16         // 9 or 10 (IPFIX)

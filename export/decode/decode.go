@@ -2,8 +2,9 @@
 //
 //	datagram, exporter -> Decoder -> Message: flows, NAT events, interfaces; what is missing
 //
-// It may stand behind an open UDP port, so a datagram is walked before a library sees it: header, sets and templates are
-// checked here (the guard), and only data records of a checked template go to goflow2 (v9) and calmh/ipfix (IPFIX).
+// It may stand behind an open UDP port, so a datagram is walked before a library sees it: header,
+// sets and templates are checked here (the guard), and only data records of a checked template go
+// to goflow2 (v9) and calmh/ipfix (IPFIX).
 package decode
 
 import (
@@ -14,22 +15,23 @@ import (
 	"sync"
 )
 
-// ErrUnknownTemplate says that a datagram held data whose template has not arrived yet, and nothing else was wrong with it.
-// It is normal until the exporter repeats its templates: count it and go on.
+// ErrUnknownTemplate says that a datagram held data whose template has not arrived yet, and nothing
+// else was wrong with it. It is normal until the exporter repeats its templates: count it and go
+// on.
 var ErrUnknownTemplate = errors.New("template not seen yet")
 
 // Options bounds what a Decoder remembers. A zero field means its default.
 type Options struct {
-	// MaxExporters is the number of sources, i.e. observation domains of exporters, kept at a time: 64 by default. One
-	// more displaces the source that has been silent for longest.
+	// MaxExporters is the number of sources, i.e. observation domains of exporters, kept at a time:
+	// 64 by default. One more displaces the source that has been silent for longest.
 	MaxExporters int
-	// MaxTemplates is the number of templates, options templates included, kept per source: 64 by default. One more
-	// displaces the template that was repeated least recently.
+	// MaxTemplates is the number of templates, options templates included, kept per source: 64 by
+	// default. One more displaces the template that was repeated least recently.
 	MaxTemplates int
 }
 
-// A Decoder turns datagrams into flows. It remembers each source's templates and sequence number. Its methods may be called
-// from several goroutines.
+// A Decoder turns datagrams into flows. It remembers each source's templates and sequence number.
+// Its methods may be called from several goroutines.
 type Decoder struct {
 	options Options
 
@@ -47,9 +49,10 @@ func New(o Options) *Decoder {
 
 // Decode reads one UDP datagram that came from an exporter's address and port.
 //
-// The Message holds all that could be read, even where err is not nil: a bad set costs that set alone, unless its length is
-// wrong, which ends the datagram. The first fault is the one reported. ErrUnknownTemplate (errors.Is) is returned when data
-// without a template was the only fault. The Message doesn't refer to the datagram's memory.
+// The Message holds all that could be read, even where err is not nil: a bad set costs that set
+// alone, unless its length is wrong, which ends the datagram. The first fault is the one reported.
+// ErrUnknownTemplate (errors.Is) is returned when data without a template was the only fault. The
+// Message doesn't refer to the datagram's memory.
 func (d *Decoder) Decode(datagram []byte, from netip.AddrPort) (Message, error) {
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	d.mu.Lock()
@@ -118,7 +121,8 @@ func (d *Decoder) Sources() []Source {
 		all = append(all, s.report())
 	}
 	slices.SortFunc(all, func(a, b Source) int {
-		return cmp.Or(a.Exporter.Compare(b.Exporter), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Version, b.Version))
+		return cmp.Or(a.Exporter.Compare(b.Exporter), cmp.Compare(a.Domain, b.Domain),
+			cmp.Compare(a.Version, b.Version))
 	})
 	return all
 }

@@ -19,26 +19,41 @@ func TestElements(t *testing.T) {
 	}{
 		{"reduced sizes", []uint16{7, 1, 1, 3, 2, 5, 10, 1, 6, 2},
 			cat(u8(53), be(0x010203, 3), be(0x0102030405, 5), u8(9), u16(0x0112)),
-			decode.Flow{SrcPort: 53, Bytes: 0x010203, Packets: 0x0102030405, Input: 9, TCPFlags: 0x12}},
-		{"totals", []uint16{85, 8, 86, 4}, cat(u64(9000), u32(7)), decode.Flow{Bytes: 9000, Packets: 7}},
-		{"deltas before totals", []uint16{85, 8, 1, 8}, cat(u64(9000), u64(10)), decode.Flow{Bytes: 10}},
-		{"number of nine bytes", []uint16{1, 9, 7, 2}, cat(zero(8), u8(1), u16(80)), decode.Flow{SrcPort: 80}},
-		{"address of five bytes", []uint16{8, 5, 7, 2}, cat(ip(lan4), u8(1), u16(80)), decode.Flow{SrcPort: 80}},
-		{"both families", []uint16{8, 4, 27, 16}, cat(zero(4), ip(lan6)), decode.Flow{Src: netip.MustParseAddr(lan6)}},
+			decode.Flow{
+				SrcPort: 53, Bytes: 0x010203, Packets: 0x0102030405, Input: 9, TCPFlags: 0x12,
+			}},
+		{"totals", []uint16{85, 8, 86, 4}, cat(u64(9000), u32(7)),
+			decode.Flow{Bytes: 9000, Packets: 7}},
+		{"deltas before totals", []uint16{85, 8, 1, 8}, cat(u64(9000), u64(10)),
+			decode.Flow{Bytes: 10}},
+		{"number of nine bytes", []uint16{1, 9, 7, 2}, cat(zero(8), u8(1), u16(80)),
+			decode.Flow{SrcPort: 80}},
+		{"address of five bytes", []uint16{8, 5, 7, 2}, cat(ip(lan4), u8(1), u16(80)),
+			decode.Flow{SrcPort: 80}},
+		{"both families", []uint16{8, 4, 27, 16}, cat(zero(4), ip(lan6)),
+			decode.Flow{Src: netip.MustParseAddr(lan6)}},
 		{"unspecified source", []uint16{8, 4}, zero(4), decode.Flow{Src: netip.IPv4Unspecified()}},
 		{"not translated", []uint16{225, 4, 226, 4}, zero(8), decode.Flow{}},
 		{"translated IPv6", []uint16{281, 16, 282, 16}, cat(ip(lan6), ip(wan6)),
 			decode.Flow{PostSrc: netip.MustParseAddr(lan6), PostDst: netip.MustParseAddr(wan6)}},
-		{"variable length", []uint16{82, 65535, 7, 2, 83, 65535}, cat(u8(3), []byte("eth"), u16(80), u8(255), u16(300), zero(300)),
+		{"variable length", []uint16{82, 65535, 7, 2, 83, 65535},
+			cat(u8(3), []byte("eth"), u16(80), u8(255), u16(300), zero(300)),
 			decode.Flow{SrcPort: 80}},
-		{"enterprise", []uint16{0x8001, 4, 0, 12345, 7, 2}, cat(u32(1234), u16(80)), decode.Flow{SrcPort: 80}},
-		{"ICMP in the port", []uint16{4, 1, 11, 2}, cat(u8(1), u16(3<<8|4)), decode.Flow{Protocol: 1, ICMPType: 3, ICMPCode: 4}},
-		{"ICMPv6 in 139", []uint16{4, 1, 11, 2, 139, 2}, cat(u8(58), u16(0), u16(128<<8)), decode.Flow{Protocol: 58, ICMPType: 128}},
-		{"ICMP element of a TCP flow", []uint16{4, 1, 11, 2, 32, 2}, cat(u8(6), u16(80), u16(0x0800)), decode.Flow{Protocol: 6, DstPort: 80}},
+		{"enterprise", []uint16{0x8001, 4, 0, 12345, 7, 2}, cat(u32(1234), u16(80)),
+			decode.Flow{SrcPort: 80}},
+		{"ICMP in the port", []uint16{4, 1, 11, 2}, cat(u8(1), u16(3<<8|4)),
+			decode.Flow{Protocol: 1, ICMPType: 3, ICMPCode: 4}},
+		{"ICMPv6 in 139", []uint16{4, 1, 11, 2, 139, 2}, cat(u8(58), u16(0), u16(128<<8)),
+			decode.Flow{Protocol: 58, ICMPType: 128}},
+		{"ICMP element of a TCP flow", []uint16{4, 1, 11, 2, 32, 2},
+			cat(u8(6), u16(80), u16(0x0800)), decode.Flow{Protocol: 6, DstPort: 80}},
 		{"seconds", []uint16{150, 4, 151, 4}, cat(u32(exported-60), u32(exported)),
 			decode.Flow{Start: time.Unix(exported-60, 0).UTC(), End: time.Unix(exported, 0).UTC()}},
-		{"NTP", []uint16{154, 8, 157, 8}, cat(u64((exported+2208988800)<<32|1<<31), u64((exported+2208988800)<<32)),
-			decode.Flow{Start: time.UnixMilli(exported*1000 + 500).UTC(), End: time.Unix(exported, 0).UTC()}},
+		{"NTP", []uint16{154, 8, 157, 8},
+			cat(u64((exported+2208988800)<<32|1<<31), u64((exported+2208988800)<<32)),
+			decode.Flow{
+				Start: time.UnixMilli(exported*1000 + 500).UTC(), End: time.Unix(exported, 0).UTC(),
+			}},
 		{"year 10000", []uint16{152, 8}, u64(253402300800000), decode.Flow{}},
 		{"uptime of unknown start", []uint16{22, 4}, u32(5), decode.Flow{}},
 	}
@@ -49,7 +64,8 @@ func TestElements(t *testing.T) {
 				specifiers[3] = 2 // one of the three pairs is the enterprise number
 			}
 			m := decodeAll(t, ipfixMessage(0, setOf(2, specifiers), setOf(300, c.record)))
-			c.want.Exporter, c.want.Version, c.want.Domain, c.want.Template = exporter(), 10, domain, 300
+			c.want.Exporter, c.want.Version = exporter(), 10
+			c.want.Domain, c.want.Template = domain, 300
 			if len(m.Flows) != 1 || m.Flows[0] != c.want {
 				t.Errorf("\n got %+v\nwant %+v", m.Flows, c.want)
 			}
@@ -105,7 +121,8 @@ func TestTemplateRedefined(t *testing.T) {
 		m := decodeAll(t,
 			build(0, setOf(id, small(300)), smallSet(80)),
 			build(1, setOf(id, template(300, 11, 2)), setOf(300, u16(443), u16(53))))
-		if len(m.Flows) != 2 || m.Flows[0].DstPort != 443 || m.Flows[1].DstPort != 53 || m.Flows[0].SrcPort != 0 {
+		if len(m.Flows) != 2 || m.Flows[0].DstPort != 443 || m.Flows[1].DstPort != 53 ||
+			m.Flows[0].SrcPort != 0 {
 			t.Errorf("version %d: %+v", version, m.Flows)
 		}
 	}
@@ -116,10 +133,12 @@ func TestUnknownTemplate(t *testing.T) {
 		build, id := message(version), templateSetID(version)
 		d := decode.New(decode.Options{})
 		m, err := d.Decode(build(0, smallSet(80)), exporter())
-		if !errors.Is(err, decode.ErrUnknownTemplate) || m.UnknownSets != 1 || len(d.Sources()) != 0 {
+		if !errors.Is(err, decode.ErrUnknownTemplate) || m.UnknownSets != 1 ||
+			len(d.Sources()) != 0 {
 			t.Errorf("version %d: alone: %+v, %v", version, m, err)
 		}
-		m, err = d.Decode(build(1, setOf(999, zero(40)), setOf(id, small(300)), smallSet(80)), exporter())
+		m, err = d.Decode(build(1, setOf(999, zero(40)), setOf(id, small(300)), smallSet(80)),
+			exporter())
 		if !errors.Is(err, decode.ErrUnknownTemplate) || len(m.Flows) != 1 {
 			t.Errorf("version %d: beside others: %+v, %v", version, m, err)
 		}
@@ -127,7 +146,9 @@ func TestUnknownTemplate(t *testing.T) {
 			t.Errorf("version %d: afterwards: %v", version, err)
 		}
 		elsewhere := netip.MustParseAddrPort("192.0.2.1:40001")
-		if _, err = d.Decode(build(2, smallSet(81)), elsewhere); !errors.Is(err, decode.ErrUnknownTemplate) {
+		if _, err = d.Decode(
+			build(2, smallSet(81)), elsewhere,
+		); !errors.Is(err, decode.ErrUnknownTemplate) {
 			t.Errorf("version %d: another port: %v", version, err)
 		}
 		if c := d.Counters(); c.UnknownSets != 3 || c.Refused != 0 || c.Flows != 2 {

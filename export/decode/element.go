@@ -74,7 +74,8 @@ func (e elements) value(id uint16) []byte {
 	return nil
 }
 
-// number reads the first of the elements that is there as an unsigned integer of 1 to 8 bytes (RFC 7011, 6.2).
+// number reads the first of the elements that is there as an unsigned integer of 1 to 8 bytes (RFC
+// 7011, 6.2).
 func (e elements) number(ids ...uint16) (n uint64, ok bool) {
 	for _, id := range ids {
 		b := e.value(id)
@@ -95,8 +96,8 @@ func (e elements) uint(ids ...uint16) uint64 {
 	return n
 }
 
-// address reads the first of the elements that holds an address other than 0.0.0.0 or ::, else the first that is there: some
-// templates carry both families.
+// address reads the first of the elements that holds an address other than 0.0.0.0 or ::, else the
+// first that is there: some templates carry both families.
 func (e elements) address(ids ...uint16) (found netip.Addr) {
 	for _, id := range ids {
 		a, ok := netip.AddrFromSlice(e.value(id))
@@ -111,7 +112,8 @@ func (e elements) address(ids ...uint16) (found netip.Addr) {
 	return found
 }
 
-// translated is address with the zero Addr for 0.0.0.0 and ::, by which some exporters say that nothing was translated.
+// translated is address with the zero Addr for 0.0.0.0 and ::, by which some exporters say that
+// nothing was translated.
 func (e elements) translated(ids ...uint16) netip.Addr {
 	if a := e.address(ids...); !a.IsUnspecified() {
 		return a

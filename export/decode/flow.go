@@ -48,7 +48,8 @@ func (f *Flow) setTraffic(e elements) {
 
 func (f *Flow) isICMP() bool { return f.Protocol == protocolICMP || f.Protocol == protocolICMPv6 }
 
-// setICMP reads type<<8|code from its own element, else from the destination port, where NetFlow has always put it.
+// setICMP reads type<<8|code from its own element, else from the destination port, where NetFlow
+// has always put it.
 func (f *Flow) setICMP(e elements) {
 	n := e.uint(icmpTypeCodeIPv4, icmpTypeCodeIPv6, destinationTransportPort)
 	f.ICMPType, f.ICMPCode = uint8(n>>8), uint8(n)

@@ -6,16 +6,20 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// FuzzDecode feeds two datagrams into one Decoder, the first again at the end, so that templates of one meet data of the other.
+// FuzzDecode feeds two datagrams into one Decoder, the first again at the end, so that templates of
+// one meet data of the other.
 func FuzzDecode(f *testing.F) {
 	for _, version := range []uint16{9, 10} {
 		sets, _ := ourSets(version)
 		f.Add(message(version)(0, sets[:2]...), message(version)(1, sets[2:]...))
-		f.Add(message(version)(0, setOf(templateSetID(version), small(300))), message(version)(1, smallSet(1, 2, 3)))
+		f.Add(message(version)(0, setOf(templateSetID(version), small(300))),
+			message(version)(1, smallSet(1, 2, 3)))
 	}
 	for _, c := range hostileCases() {
 		if len(c.datagram) < 4096 {
-			f.Add(c.datagram, ipfixMessage(0, setOf(2, template(300, 82, 65535, 0x8001, 4, 0, 1)), setOf(300, zero(64))))
+			f.Add(c.datagram,
+				ipfixMessage(0, setOf(2, template(300, 82, 65535, 0x8001, 4, 0, 1)),
+					setOf(300, zero(64))))
 		}
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
@@ -23,7 +27,8 @@ func FuzzDecode(f *testing.F) {
 		for _, b := range [][]byte{first, second, first} {
 			m, err := d.Decode(b, exporter())
 			if len(m.Flows)+m.OptionRecords > len(b) {
-				t.Fatalf("%d flows and %d option records from %d bytes", len(m.Flows), m.OptionRecords, len(b))
+				t.Fatalf("%d flows and %d option records from %d bytes",
+					len(m.Flows), m.OptionRecords, len(b))
 			}
 			if err == nil && m.Version == 0 {
 				t.Fatal("no version and no error")

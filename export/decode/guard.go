@@ -44,7 +44,9 @@ func parseHeader(b []byte) (header, error) {
 
 func parseNetFlow9Header(b []byte) (header, error) {
 	if len(b) < netflow9HeaderSize {
-		return header{}, fmt.Errorf("NetFlow v9 datagram of %d bytes: the header has %d", len(b), netflow9HeaderSize)
+		return header{},
+			fmt.Errorf("NetFlow v9 datagram of %d bytes: the header has %d",
+				len(b), netflow9HeaderSize)
 	}
 	return header{
 		version:  versionNetFlow9,
@@ -58,10 +60,12 @@ func parseNetFlow9Header(b []byte) (header, error) {
 
 func parseIPFIXHeader(b []byte) (header, error) {
 	if len(b) < ipfixHeaderSize {
-		return header{}, fmt.Errorf("IPFIX datagram of %d bytes: the header has %d", len(b), ipfixHeaderSize)
+		return header{},
+			fmt.Errorf("IPFIX datagram of %d bytes: the header has %d", len(b), ipfixHeaderSize)
 	}
 	if length := int(binary.BigEndian.Uint16(b[2:])); length != len(b) {
-		return header{}, fmt.Errorf("IPFIX message length %d in a datagram of %d bytes", length, len(b))
+		return header{},
+			fmt.Errorf("IPFIX message length %d in a datagram of %d bytes", length, len(b))
 	}
 	return header{
 		version:  versionIPFIX,
@@ -72,7 +76,8 @@ func parseIPFIXHeader(b []byte) (header, error) {
 	}, nil
 }
 
-// versionError names the protocols that arrive here by mistake. An sFlow datagram begins with its version in 32 bits.
+// versionError names the protocols that arrive here by mistake. An sFlow datagram begins with its
+// version in 32 bits.
 func versionError(version uint16, b []byte) error {
 	switch {
 	case version == 0 && len(b) >= 4 && b[3] == 5:
@@ -92,7 +97,8 @@ type set struct {
 
 func (s set) body() []byte { return s.bytes[setHeaderSize:] }
 
-// nextSet cuts the first set off b, which is not empty. After an error nothing tells where the next set begins.
+// nextSet cuts the first set off b, which is not empty. After an error nothing tells where the next
+// set begins.
 func nextSet(b []byte) (s set, rest []byte, err error) {
 	if len(b) < setHeaderSize {
 		return set{}, nil, fmt.Errorf("%d bytes left: no set header", len(b))
@@ -114,7 +120,8 @@ const (
 	dataSet
 )
 
-// kind reads the set id by version: templates are 0 and 1 in v9 (RFC 3954, 5.2 and 6.1), 2 and 3 in IPFIX (RFC 7011, 3.3.2).
+// kind reads the set id by version: templates are 0 and 1 in v9 (RFC 3954, 5.2 and 6.1), 2 and 3 in
+// IPFIX (RFC 7011, 3.3.2).
 func (s set) kind(version uint16) setKind {
 	switch {
 	case s.id >= firstDataSet:

@@ -7,17 +7,20 @@ import (
 
 // A Message is what one datagram said.
 type Message struct {
-	Exporter   netip.AddrPort // the UDP source, IPv4 unmapped
-	Version    uint16         // 9 or 10 (IPFIX); 0 = the header could not be read
-	Domain     uint32         // observation domain id (RFC 7011, 3.1); v9: source id (RFC 3954, 5.1)
-	Sequence   uint32         // IPFIX: data records sent before this message; v9: datagrams
-	ExportTime time.Time      // UTC, whole seconds
+	Exporter netip.AddrPort // the UDP source, IPv4 unmapped
+	Version  uint16         // 9 or 10 (IPFIX); 0 = the header could not be read
+	// observation domain id (RFC 7011, 3.1); v9: source id (RFC 3954, 5.1)
+	Domain     uint32
+	Sequence   uint32    // IPFIX: data records sent before this message; v9: datagrams
+	ExportTime time.Time // UTC, whole seconds
 
-	Flows            []Flow
-	NATEvents        []NATEvent
-	DataRecords      int         // of flows, events and options: a record of both directions is two flows
-	OptionRecords    int         // data records of options templates
-	SamplingInterval uint32      // 1 packet in so many (34), from an option record; 0 = not in this message
+	Flows     []Flow
+	NATEvents []NATEvent
+	// of flows, events and options: a record of both directions is two flows
+	DataRecords   int
+	OptionRecords int // data records of options templates
+	// 1 packet in so many (34), from an option record; 0 = not in this message
+	SamplingInterval uint32
 	Interfaces       []Interface // that an option record names (10, 82, 83)
 	Templates        int         // templates and options templates read
 	UnknownSets      int         // data sets skipped for want of their template
@@ -32,18 +35,19 @@ type Interface struct {
 	Name, Description string
 }
 
-// A Flow is one data record, or one direction of a record of both (RFC 5103): a field that its template doesn't have is
-// zero.
+// A Flow is one data record, or one direction of a record of both (RFC 5103): a field that its
+// template doesn't have is zero.
 type Flow struct {
 	Exporter netip.AddrPort
 	Version  uint16 // 9 or 10 (IPFIX)
 	Domain   uint32
 	Template uint16
 
-	Src, Dst                 netip.Addr // 8, 12, 27, 28
-	SrcPort, DstPort         uint16     // 7, 11; DstPort is 0 for ICMP
-	PostSrc, PostDst         netip.Addr // after NAT (225, 226, 281, 282); the zero Addr = not translated
-	PostSrcPort, PostDstPort uint16     // 227, 228
+	Src, Dst         netip.Addr // 8, 12, 27, 28
+	SrcPort, DstPort uint16     // 7, 11; DstPort is 0 for ICMP
+	// after NAT (225, 226, 281, 282); the zero Addr = not translated
+	PostSrc, PostDst         netip.Addr
+	PostSrcPort, PostDstPort uint16 // 227, 228
 
 	Protocol           uint8 // 4
 	TCPFlags           uint8 // 6, the low eight bits
@@ -54,12 +58,14 @@ type Flow struct {
 	Packets, Bytes uint64 // 2 and 1, else the totals 86 and 85
 
 	Start, End time.Time // UTC, to the millisecond; zero = not said, or past the year 9999
-	EndReason  uint8     // 136: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources
+	// 136: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources
+	EndReason uint8
 
 	FlowID         uint64  // 148
 	VLAN, PostVLAN uint16  // 58, 59
 	SrcMAC, DstMAC [6]byte // 56, 57
 
 	InputZone, OutputZone uint32 // 234, 235
-	BiflowDirection       uint8  // 239: 1 the source opened the connection, 2 the destination did, 0 not known
+	// 239: 1 the source opened the connection, 2 the destination did, 0 not known
+	BiflowDirection uint8
 }

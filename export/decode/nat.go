@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// A NATEvent says that a translation began or ended, or what else natEvent names: a record of RFC 8158, without counters.
+// A NATEvent says that a translation began or ended, or what else natEvent names: a record of RFC
+// 8158, without counters.
 type NATEvent struct {
 	Observed time.Time // 323; zero = not said
 	Event    uint8     // 230: 4 NAT44 session create, 5 delete; 1 and 2 the same of any translation
 	Protocol uint8     // 4
 
-	Src, Dst, PostSrc, PostDst                 netip.Addr // 8, 12, 225, 226, or 27, 28, 281, 282
-	SrcPort, DstPort, PostSrcPort, PostDstPort uint16     // 7, 11, 227, 228; of ICMP, SrcPort is the identifier
+	Src, Dst, PostSrc, PostDst netip.Addr // 8, 12, 225, 226, or 27, 28, 281, 282
+	// 7, 11, 227, 228; of ICMP, SrcPort is the identifier
+	SrcPort, DstPort, PostSrcPort, PostDstPort uint16
 }
 
 // isNAT reports whether records of t are events: a flow record may name one, too.
@@ -32,7 +34,8 @@ func (t *template) isNAT() bool {
 func newNATEvent(e elements) NATEvent {
 	n := NATEvent{
 		Event: uint8(e.uint(natEvent)), Protocol: uint8(e.uint(protocolIdentifier)),
-		Src: e.address(sourceIPv4Address, sourceIPv6Address), Dst: e.address(destinationIPv4Address, destinationIPv6Address),
+		Src:         e.address(sourceIPv4Address, sourceIPv6Address),
+		Dst:         e.address(destinationIPv4Address, destinationIPv6Address),
 		PostSrc:     e.address(postNATSourceIPv4Address, postNATSourceIPv6Address),
 		PostDst:     e.address(postNATDestinationIPv4Address, postNATDestinationIPv6Address),
 		SrcPort:     uint16(e.uint(sourceTransportPort)),

@@ -13,7 +13,8 @@ type record [][]byte
 
 // A recordReader decodes the data sets of one template.
 type recordReader interface {
-	// read returns a set's data records, which may share the set's memory, or an error if a record runs past its end.
+	// read returns a set's data records, which may share the set's memory, or an error if a record
+	// runs past its end.
 	read(set) ([]record, error)
 }
 
@@ -24,8 +25,8 @@ func newRecordReader(version uint16, t template) recordReader {
 	return newNetFlow9Reader(t)
 }
 
-// An ipfixReader is a calmh/ipfix session that knows one template. The library skips options templates; loaded like this,
-// one is a template like any other.
+// An ipfixReader is a calmh/ipfix session that knows one template. The library skips options
+// templates; loaded like this, one is a template like any other.
 type ipfixReader struct {
 	session *ipfix.Session
 }
@@ -33,10 +34,14 @@ type ipfixReader struct {
 func newIPFIXReader(t template) ipfixReader {
 	specifiers := make([]ipfix.TemplateFieldSpecifier, len(t.fields))
 	for i, f := range t.fields {
-		specifiers[i] = ipfix.TemplateFieldSpecifier{EnterpriseID: f.enterprise, FieldID: f.id, Length: f.length}
+		specifiers[i] = ipfix.TemplateFieldSpecifier{
+			EnterpriseID: f.enterprise, FieldID: f.id, Length: f.length,
+		}
 	}
 	session := ipfix.NewSession()
-	session.LoadTemplateRecords([]ipfix.TemplateRecord{{TemplateID: t.id, FieldSpecifiers: specifiers}})
+	session.LoadTemplateRecords([]ipfix.TemplateRecord{{
+		TemplateID: t.id, FieldSpecifiers: specifiers,
+	}})
 	return ipfixReader{session}
 }
 

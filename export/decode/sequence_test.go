@@ -21,8 +21,10 @@ func TestSequence(t *testing.T) {
 		version uint16
 		steps   []step
 	}{
-		{"IPFIX counts records", 10, []step{{100, 2, 0, false}, {102, 3, 0, false}, {105, 1, 0, false}}},
-		{"v9 counts datagrams", 9, []step{{100, 2, 0, false}, {101, 3, 0, false}, {102, 1, 0, false}}},
+		{"IPFIX counts records", 10,
+			[]step{{100, 2, 0, false}, {102, 3, 0, false}, {105, 1, 0, false}}},
+		{"v9 counts datagrams", 9,
+			[]step{{100, 2, 0, false}, {101, 3, 0, false}, {102, 1, 0, false}}},
 		{"IPFIX gap", 10, []step{{0, 2, 0, false}, {12, 1, 10, false}, {13, 1, 0, false}}},
 		{"v9 gap", 9, []step{{0, 2, 0, false}, {3, 1, 2, false}, {4, 1, 0, false}}},
 		{"IPFIX wrap", 10, []step{{0xffffffff, 2, 0, false}, {1, 1, 0, false}}},
@@ -30,17 +32,23 @@ func TestSequence(t *testing.T) {
 		{"v9 wrap", 9, []step{{0xffffffff, 1, 0, false}, {0, 1, 0, false}, {2, 1, 1, false}}},
 		{"late", 10, []step{{0, 2, 0, false}, {4, 2, 2, false}, {2, 2, 0, true}, {6, 1, 0, false}}},
 		{"twice", 9, []step{{5, 1, 0, false}, {5, 1, 0, true}, {6, 1, 0, false}}},
-		{"restart", 10, []step{{5000, 2, 0, false}, {0, 2, 0, true}, {2, 2, 0, false}, {4, 1, 0, false}, {7, 1, 2, false}}},
+		{"restart", 10,
+			[]step{
+				{5000, 2, 0, false}, {0, 2, 0, true}, {2, 2, 0, false}, {4, 1, 0, false}, {7, 1, 2,
+					false},
+			}},
 		{"templates alone", 10, []step{{0, 2, 0, false}, {2, 0, 0, false}, {2, 2, 0, false}}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			d := decode.New(decode.Options{})
 			for i, s := range c.steps {
-				b := message(c.version)(s.sequence, setOf(templateSetID(c.version), small(300)), smallSet(make([]uint16, s.records)...))
+				b := message(c.version)(s.sequence, setOf(templateSetID(c.version), small(300)),
+					smallSet(make([]uint16, s.records)...))
 				m, err := d.Decode(b, exporter())
 				if err != nil || m.Missed != s.missed || m.Late != s.late {
-					t.Errorf("step %d: missed %d, late %v, error %v; want %+v", i, m.Missed, m.Late, err, s)
+					t.Errorf("step %d: missed %d, late %v, error %v; want %+v",
+						i, m.Missed, m.Late, err, s)
 				}
 			}
 			checkMissed(t, d, c.version, c.steps)
@@ -66,12 +74,14 @@ func checkMissed(t *testing.T, d *decode.Decoder, version uint16, steps []step) 
 	if c.MissedRecords != inRecords || c.MissedDatagrams != inDatagrams || c.LateDatagrams != late {
 		t.Errorf("counters %+v, want %d missed, %d late", c, missed, late)
 	}
-	if source.MissedUnits != missed || source.LateDatagrams != late || source.Datagrams != uint64(len(steps)) {
+	if source.MissedUnits != missed || source.LateDatagrams != late ||
+		source.Datagrams != uint64(len(steps)) {
 		t.Errorf("source %+v, want %d missed, %d late", source, missed, late)
 	}
 }
 
-// Option records count in IPFIX; a message with a set that can't be read leaves the next number unknown.
+// Option records count in IPFIX; a message with a set that can't be read leaves the next number
+// unknown.
 func TestSequenceOfOptionsAndUnknown(t *testing.T) {
 	first := ipfixMessage(0, setOf(3, ipfixOptions(512, 149, 4, 34, 4)), setOf(2, small(300)),
 		setOf(512, u32(domain), u32(64), u32(domain), u32(64)), smallSet(80))
@@ -79,7 +89,10 @@ func TestSequenceOfOptionsAndUnknown(t *testing.T) {
 		t.Errorf("after options: %d missed", m.Missed)
 	}
 	d := decode.New(decode.Options{})
-	for i, b := range [][]byte{first, ipfixMessage(3, setOf(999, zero(100))), ipfixMessage(90, smallSet(80)), ipfixMessage(93, smallSet(80))} {
+	for i, b := range [][]byte{
+		first, ipfixMessage(3, setOf(999, zero(100))), ipfixMessage(90, smallSet(80)),
+		ipfixMessage(93, smallSet(80)),
+	} {
 		m, _ := d.Decode(b, exporter())
 		if want := []uint32{0, 0, 0, 2}[i]; m.Missed != want {
 			t.Errorf("datagram %d: %d missed, want %d", i, m.Missed, want)

@@ -87,7 +87,8 @@ func (s *source) decodeSet(h header, next set, m *Message) error {
 	}
 }
 
-// learn adds or replaces a template, at the cost of the one not repeated for longest where there is no room.
+// learn adds or replaces a template, at the cost of the one not repeated for longest where there is
+// no room.
 func (s *source) learn(t template) {
 	if _, ok := s.templates[t.id]; !ok && len(s.templates) >= s.maxTemplates {
 		delete(s.templates, s.stale())
@@ -147,7 +148,8 @@ func (s *source) addFlows(h header, t *knownTemplate, records []record, m *Messa
 	}
 }
 
-// addOptions reads what stands after the scope; v9 scope types are no information elements (RFC 3954, 6.1).
+// addOptions reads what stands after the scope; v9 scope types are no information elements (RFC
+// 3954, 6.1).
 func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 	m.OptionRecords += len(records)
 	for _, r := range records {
@@ -156,7 +158,11 @@ func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 			m.SamplingInterval = uint32(n)
 		}
 		if name := e.value(interfaceName); name != nil {
-			m.Interfaces = append(m.Interfaces, Interface{uint32(e.uint(ingressInterface)), text(name), text(e.value(interfaceDescription))})
+			m.Interfaces = append(m.Interfaces,
+				Interface{
+					uint32(e.uint(ingressInterface)), text(name),
+					text(e.value(interfaceDescription)),
+				})
 		}
 		if n, ok := e.number(systemInitTimeMilliseconds); ok {
 			s.systemInit = n
@@ -164,7 +170,8 @@ func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 	}
 }
 
-// account follows the sequence. The records in a set that could not be read are not known, so neither is the next number.
+// account follows the sequence. The records in a set that could not be read are not known, so
+// neither is the next number.
 func (s *source) account(h header, m *Message, err error) {
 	units, exact := uint32(1), true
 	if h.version == versionIPFIX {

@@ -14,7 +14,8 @@ const (
 	variableLength = 65535  // RFC 7011, 7
 	enterpriseBit  = 0x8000 // RFC 7011, 3.2
 
-	maxFields    = 256                                     // of one template; no exporter comes near
+	// of one template; no exporter comes near
+	maxFields    = 256
 	maxRecordLen = 65535 - ipfixHeaderSize - setHeaderSize // of one data record
 )
 
@@ -41,7 +42,8 @@ type templateHeader struct {
 	size   int // bytes
 }
 
-// parseTemplates reads a set of templates, up to the first bad one. Up to three bytes of padding may follow the last.
+// parseTemplates reads a set of templates, up to the first bad one. Up to three bytes of padding
+// may follow the last.
 func parseTemplates(version uint16, s set) (all []template, err error) {
 	option := s.kind(version) == optionsTemplateSet
 	for b := s.body(); len(b) >= templateHeaderSize; {
@@ -91,10 +93,12 @@ func parseTemplateHeader(version uint16, option bool, b []byte) (templateHeader,
 	return h, nil
 }
 
-// netflow9Options takes the lengths in bytes of the scope and of the option specifiers (RFC 3954, 6.1).
+// netflow9Options takes the lengths in bytes of the scope and of the option specifiers (RFC 3954,
+// 6.1).
 func (h templateHeader) netflow9Options(scope, option int) (templateHeader, error) {
 	if scope%fieldSize != 0 || option%fieldSize != 0 {
-		return h, fmt.Errorf("options template %d: scope length %d, option length %d", h.id, scope, option)
+		return h, fmt.Errorf("options template %d: scope length %d, option length %d", h.id, scope,
+			option)
 	}
 	h.scopes, h.fields = scope/fieldSize, (scope+option)/fieldSize
 	return h, nil
@@ -103,7 +107,9 @@ func (h templateHeader) netflow9Options(scope, option int) (templateHeader, erro
 // parseFields reads n field specifiers. It allocates only for what is there.
 func parseFields(version uint16, n int, b []byte) (fields []field, rest []byte, err error) {
 	if n > maxFields || n*fieldSize > len(b) {
-		return nil, nil, fmt.Errorf("%d fields declared, %d bytes left, at most %d fields are read", n, len(b), maxFields)
+		return nil, nil,
+			fmt.Errorf("%d fields declared, %d bytes left, at most %d fields are read",
+				n, len(b), maxFields)
 	}
 	fields = make([]field, n)
 	for i := range fields {
@@ -131,8 +137,8 @@ func parseField(version uint16, b []byte) (f field, rest []byte, err error) {
 	return f, b[4:], nil
 }
 
-// check refuses what would make a decoder loop or grow: a record must take at least one byte per field, so that the fields in
-// a set never outnumber its bytes, and must fit into a message.
+// check refuses what would make a decoder loop or grow: a record must take at least one byte per
+// field, so that the fields in a set never outnumber its bytes, and must fit into a message.
 func (t template) check(version uint16) error {
 	if t.id < firstDataSet {
 		return fmt.Errorf("ids below %d are reserved", firstDataSet)

@@ -12,33 +12,43 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// ours is conntally's own field order: C4 or C6 (addresses of 4 or 16 bytes), then what a template adds.
+// ours is conntally's own field order: C4 or C6 (addresses of 4 or 16 bytes), then what a template
+// adds.
 func ours(version, id uint16, source, destination, addressLength uint16, extra ...uint16) []byte {
 	times := []uint16{152, 8, 153, 8}
 	if version == 9 {
 		times = []uint16{22, 4, 21, 4}
 	}
-	s := []uint16{source, addressLength, destination, addressLength, 7, 2, 11, 2, 4, 1, 6, 1, 5, 1, 61, 1, 10, 4, 14, 4, 1, 8, 2, 8}
+	s := []uint16{
+		source, addressLength, destination, addressLength, 7, 2, 11, 2, 4, 1, 6, 1, 5, 1, 61, 1, 10,
+		4, 14, 4, 1, 8, 2, 8,
+	}
 	s = append(s, times...)
 	s = append(s, 136, 1)
 	return template(id, append(s, extra...)...)
 }
 
 // ourRecord is a record of it: ports and protocol differ, the rest doesn't.
-func ourRecord(version uint16, src, dst string, srcPort, dstPort uint16, protocol uint8, extra ...[]byte) []byte {
+func ourRecord(
+	version uint16, src, dst string, srcPort, dstPort uint16, protocol uint8, extra ...[]byte,
+) []byte {
 	times := cat(u64(uint64(startTime().UnixMilli())), u64(uint64(endTime().UnixMilli())))
 	if version == 9 {
 		times = cat(u32(uptime-61_234), u32(uptime-1_111))
 	}
-	return cat(ip(src), ip(dst), u16(srcPort), u16(dstPort), u8(protocol), u8(0x1b), u8(0), u8(1), u32(2), u32(3),
+	return cat(ip(src), ip(dst), u16(srcPort), u16(dstPort), u8(protocol), u8(0x1b), u8(0), u8(1),
+		u32(2), u32(3),
 		u64(5_000_000_000), u64(4_000_000), times, u8(3), cat(extra...))
 }
 
 // wanted is the flow in ourRecord.
-func wanted(version, id uint16, src, dst string, srcPort, dstPort uint16, protocol uint8) decode.Flow {
+func wanted(
+	version, id uint16, src, dst string, srcPort, dstPort uint16, protocol uint8,
+) decode.Flow {
 	return decode.Flow{
 		Exporter: exporter(), Version: version, Domain: domain, Template: id,
-		Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort, DstPort: dstPort,
+		Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort,
+		DstPort:  dstPort,
 		Protocol: protocol, TCPFlags: 0x1b, Direction: 1, Input: 2, Output: 3,
 		Bytes: 5_000_000_000, Packets: 4_000_000, Start: startTime(), End: endTime(), EndReason: 3,
 	}
@@ -49,7 +59,8 @@ const (
 	lan6, wan6       = "2001:db8:1::10", "2001:db8:2::20"
 )
 
-// ourSets are conntally's templates in one message: two TCP flows, a translated one, pings and IPv6, and the sampling option.
+// ourSets are conntally's templates in one message: two TCP flows, a translated one, pings and
+// IPv6, and the sampling option.
 func ourSets(version uint16) (sets [][]byte, flows []decode.Flow) {
 	tcp := wanted(version, 256, lan4, wan4, 40000, 443, 6)
 	translated := wanted(version, 257, lan4, wan4, 40001, 53, 17)
@@ -74,8 +85,10 @@ func ourSets(version uint16) (sets [][]byte, flows []decode.Flow) {
 			ours(version, 262, 27, 28, 16, icmp6, 2)),
 		setOf(optionsSet, options, zero(2)),
 		setOf(512, u32(domain), u32(1)),
-		setOf(256, ourRecord(version, lan4, wan4, 40000, 443, 6), ourRecord(version, lan4, wan4, 40000, 443, 6), zero(2)),
-		setOf(257, ourRecord(version, lan4, wan4, 40001, 53, 17, ip(nat4), ip(wan4), u16(1025), u16(53))),
+		setOf(256, ourRecord(version, lan4, wan4, 40000, 443, 6),
+			ourRecord(version, lan4, wan4, 40000, 443, 6), zero(2)),
+		setOf(257, ourRecord(version, lan4, wan4, 40001, 53, 17, ip(nat4), ip(wan4), u16(1025),
+			u16(53))),
 		setOf(258, ourRecord(version, lan4, wan4, 0, 8<<8, 1, u16(8<<8))),
 		setOf(260, ourRecord(version, lan6, wan6, 40002, 22, 6)),
 		setOf(262, ourRecord(version, lan6, wan6, 0, 129<<8|1, 58, u16(129<<8|1))),
@@ -96,17 +109,20 @@ func TestOurTemplates(t *testing.T) {
 					t.Errorf("flow %d:\n got %+v\nwant %+v", i, m.Flows[i], want)
 				}
 			}
-			if m.Version != version || m.Domain != domain || m.ExportTime.Unix() != exported || m.Exporter != exporter() {
+			if m.Version != version || m.Domain != domain || m.ExportTime.Unix() != exported ||
+				m.Exporter != exporter() {
 				t.Errorf("header: %+v", m)
 			}
 			if m.Templates != 6 || m.OptionRecords != 1 || m.SamplingInterval != 1 {
-				t.Errorf("%d templates, %d option records, sampling %d", m.Templates, m.OptionRecords, m.SamplingInterval)
+				t.Errorf("%d templates, %d option records, sampling %d",
+					m.Templates, m.OptionRecords, m.SamplingInterval)
 			}
 		})
 	}
 }
 
-// The libraries' own reading of whole datagrams, templates included, must find the same data records as the guard does.
+// The libraries' own reading of whole datagrams, templates included, must find the same data
+// records as the guard does.
 func TestLibrariesAgree(t *testing.T) {
 	sets, flows := ourSets(10)
 	sets[1] = setOf(3, ipfixOptions(512, 149, 4, 34, 4)) // calmh takes no padding there
@@ -119,7 +135,9 @@ func TestLibrariesAgree(t *testing.T) {
 	datagram := netflow9Message(0, sets...)
 	datagram[3] = byte(len(sets)) // the header count bounds goflow2's loop
 	var p netflow.NFv9Packet
-	if err := netflow.DecodeMessageVersion(bytes.NewBuffer(datagram), netflow.CreateTemplateSystem(), &p, nil); err != nil {
+	if err := netflow.DecodeMessageVersion(
+		bytes.NewBuffer(datagram), netflow.CreateTemplateSystem(), &p, nil,
+	); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

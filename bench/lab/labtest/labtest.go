@@ -58,7 +58,9 @@ func loopbackUp() error {
 	binary.NativeEndian.PutUint32(up[8:], unix.IFF_UP)
 	binary.NativeEndian.PutUint32(up[12:], unix.IFF_UP)
 	_, err = conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_NEWLINK, Flags: netlink.Request | netlink.Acknowledge}, Data: up,
+		Header: netlink.Header{
+			Type: unix.RTM_NEWLINK, Flags: netlink.Request | netlink.Acknowledge,
+		}, Data: up,
 	})
 	return err
 }

@@ -55,12 +55,14 @@ const udpProto = unix.IPPROTO_UDP
 // passages are the marks that each kind leaves. Kinds that are missing leave none.
 var passages = map[string][]passage{
 	"DHCP discover": {
-		{proto: udpProto, from: "0.0.0.0", fromPort: 68, to: "255.255.255.255", toPort: 67, input: lan},
+		{proto: udpProto, from: "0.0.0.0", fromPort: 68, to: "255.255.255.255", toPort: 67,
+			input: lan},
 		{proto: udpProto, from: lab.RouterLANIPv4, to: "255.255.255.255", toPort: 68, output: lan},
 	},
 	"DHCP renew": {
 		{proto: udpProto, fromPort: 68, to: lab.RouterLANIPv4, toPort: 67, input: lan},
-		{proto: udpProto, from: lab.RouterLANIPv4, fromPort: 67, toPort: 68, output: lan, reply: true},
+		{proto: udpProto, from: lab.RouterLANIPv4, fromPort: 67, toPort: 68, output: lan,
+			reply: true},
 	},
 	"NetBIOS name": {
 		{proto: udpProto, fromPort: 137, to: "192.168.77.255", toPort: 137, input: lan},
@@ -124,7 +126,8 @@ var passages = map[string][]passage{
 
 func (w passage) matches(p lab.Passage) bool {
 	matches := func(end netip.AddrPort, address string, port uint16) bool {
-		return (address == "" || end.Addr().String() == address) && (port == 0 || end.Port() == port)
+		return (address == "" || end.Addr().String() == address) &&
+			(port == 0 || end.Port() == port)
 	}
 	return w.proto == p.Proto && w.reply == p.Reply && w.input == p.Input && w.output == p.Output &&
 		matches(p.From, w.from, w.fromPort) && matches(p.To, w.to, w.toPort)

@@ -72,7 +72,9 @@ func (s *services) open(router *lab.Namespace) error {
 func (s *services) serve(router *lab.Namespace, service service) error {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
-		err := raw.Control(func(fd uintptr) { failed = unix.BindToDevice(int(fd), string(lab.LAN)) })
+		err := raw.Control(func(fd uintptr) {
+			failed = unix.BindToDevice(int(fd), string(lab.LAN))
+		})
 		return errors.Join(err, failed)
 	}}
 	return router.Do(func() error {

@@ -35,7 +35,9 @@ type kind struct {
 
 func kinds() []kind {
 	comment := func(mark string) func(i *Interface) string {
-		return func(i *Interface) string { return fmt.Sprintf("%s %d is %s\n", mark, i.Index, quote(i.Name)) }
+		return func(i *Interface) string {
+			return fmt.Sprintf("%s %d is %s\n", mark, i.Index, quote(i.Name))
+		}
 	}
 	return []kind{
 		{"akvorado", akvorado, akvoradoInterface},

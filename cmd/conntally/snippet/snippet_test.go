@@ -13,7 +13,8 @@ func router(names ...string) *Router {
 	r := &Router{Name: "home", Address: netip.MustParseAddr("2001:db8::1"), Port: 2055}
 	for i, name := range names {
 		r.Interfaces = append(r.Interfaces, Interface{
-			Index: uint32(i + 1), Name: name, Description: name + " 192.0.2.1/24", Speed: 1000 * (i + 1), Uplink: i == 0,
+			Index: uint32(i + 1), Name: name, Description: name +
+				" 192.0.2.1/24", Speed: 1000 * (i + 1), Uplink: i == 0,
 		})
 	}
 	return r
@@ -61,7 +62,8 @@ func TestAkvorado(t *testing.T) {
 		if i == 0 {
 			boundary = "external"
 		}
-		if is.Name != name || is.Description != name+" 192.0.2.1/24" || is.Speed != 1000*(i+1) || is.Boundary != boundary {
+		if is.Name != name || is.Description != name+" 192.0.2.1/24" || is.Speed != 1000*(i+1) ||
+			is.Boundary != boundary {
 			t.Errorf("interface %d is %+v", i+1, is)
 		}
 	}
@@ -77,10 +79,13 @@ func TestLines(t *testing.T) {
 		if err := Write(&hostile, kind, router("wan0\nx", "`reboot`\r")); err != nil {
 			t.Fatal(err)
 		}
-		if a, b := strings.Count(plain.String(), "\n"), strings.Count(hostile.String(), "\n"); a != b {
+		if a, b := strings.Count(plain.String(), "\n"), strings.Count(
+			hostile.String(), "\n",
+		); a != b {
 			t.Errorf("%s: %d lines, with other names %d", kind, a, b)
 		}
-		if !strings.Contains(plain.String(), "2055") || !strings.Contains(plain.String(), "2001:db8::1") && kind != "nfdump" {
+		if !strings.Contains(plain.String(), "2055") ||
+			!strings.Contains(plain.String(), "2001:db8::1") && kind != "nfdump" {
 			t.Errorf("%s lacks port or address:\n%s", kind, &plain)
 		}
 	}

@@ -47,13 +47,15 @@ func TestLargeFilesAreBounded(t *testing.T) {
 		{"tables in tables", "[[collector]]\n[collector.x]\n", " more"},
 		{"brackets beside texts", "a=['\"',\"]]'\\\"]\", # ]]\n", "nested deeper than 8 levels"},
 		{"tables beside texts", "a={b='}',", "nested deeper than 8 levels"},
-		{"depth just allowed", "[[a.a.a.a.a.a.a.a]]\na.a.a.a.a.a.a.a={a.a.a.a.a.a.a=1}\n", "unknown"},
+		{"depth just allowed", "[[a.a.a.a.a.a.a.a]]\na.a.a.a.a.a.a.a={a.a.a.a.a.a.a=1}\n",
+			"unknown"},
 	} {
 		text := strings.Repeat(c.text, large/len(c.text))
 		if c.name == "nested lists" {
 			text = "a=" + text
 		}
-		if message := decodeBounded(t, c.name, text); !strings.Contains(message, c.want) || len(message) > 5000 {
+		if message := decodeBounded(t, c.name, text); !strings.Contains(message, c.want) ||
+			len(message) > 5000 {
 			t.Errorf("%s: %.300s, want %s", c.name, message, c.want)
 		}
 	}
@@ -71,7 +73,8 @@ func TestLargeValuesAreBounded(t *testing.T) {
 	} {
 		text := c.before + strings.Repeat(c.text, large/len(c.text)) + c.after
 		message := decodeBounded(t, c.before+c.text, text)
-		if !strings.Contains(message, c.want) || (c.want == "") != (message == "") || len(message) > 5000 {
+		if !strings.Contains(message, c.want) || (c.want == "") != (message == "") ||
+			len(message) > 5000 {
 			t.Errorf("%s%s: %.300s, want %s", c.before, c.text, message, c.want)
 		}
 	}

@@ -78,58 +78,87 @@ func TestProblems(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", ""},
 		{"name = 'a'\n[flow]\nmax_flows = 7\n[[collector]]\naddress = 'a'\nports = [1, 2]\n", ""},
-		{"nam = 'a'\n[flow]\nnaat = 1\nmax_flows = -1\nbiflow = 0\n[[collector]]\naddress = 'A'\nport = 1\n[flows]\n",
-			"1: nam = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
-				"3: [flow] naat = 1: unknown key; did you mean nat? want one of nat, max_flows, max_cpu, biflow, mark\n" +
+		{"nam = 'a'\n[flow]\nnaat = 1\nmax_flows = -1\nbiflow = 0\n[[collector]]\naddress = 'A'\n" +
+			"port = 1\n[flows]\n",
+			"1: nam = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], " +
+				"name\n" +
+				"3: [flow] naat = 1: unknown key; did you mean nat? want one of nat, max_flows, " +
+				"max_cpu, biflow, mark\n" +
 				"4: [flow] max_flows = -1: want a whole number from 0 to 2000000000\n" +
 				"5: [flow] biflow = 0: want true or false\n" +
 				"7: [[collector]] #1 address = \"A\": want letters\n" +
-				"8: [[collector]] #1 port = 1: unknown key; did you mean ports? want one of address, ports, words, [inner], size\n" +
-				"9: [flows]: unknown key; did you mean [flow]? want one of [flow], [[collector]], name\n"},
+				"8: [[collector]] #1 port = 1: unknown key; did you mean ports? want one of " +
+				"address, ports, words, [inner], size\n" +
+				"9: [flows]: unknown key; did you mean [flow]? want one of [flow], " +
+				"[[collector]], name\n"},
 
 		// The last element of a name has lines, however it is written. Elements of lists
 		// have their list's line.
-		{"[[collector]]\naddress = '1'\nports = [\n1,\n'x', # ]\n2, 0]\n[[collector]]\n\naddress = '2'\n",
+		{"[[collector]]\naddress = '1'\nports = [\n1,\n'x', # ]\n2, 0]\n[[collector]]\n\n" +
+			"address = '2'\n",
 			"3: [[collector]] #1 ports #2 = \"x\": want a whole number from 1 to 65535\n" +
 				"3: [[collector]] #1 ports #4 = 0: want a whole number from 1 to 65535\n" +
 				" [[collector]] #1 address = \"1\": want letters\n" +
 				"9: [[collector]] #2 address = \"2\": want letters\n"},
-		{"collector = [\n{ address = '1' },\n{ words = ['a', 'b',\n'3'], size = 10,\naddress = '2'\n}]",
+		{"collector = [\n{ address = '1' },\n{ words = ['a', 'b',\n'3'], size = 10,\n" +
+			"address = '2'\n}]",
 			"3: [[collector]] #2 words #3 = \"3\": want letters\n" +
 				"4: [[collector]] #2 size = 10: want a whole number from 1 to 9\n" +
 				" [[collector]] #1 address = \"1\": want letters\n" +
 				"5: [[collector]] #2 address = \"2\": want letters\n"},
-		{"[[collector]]\naddress = 'a'\n[collector.inner]\ndeep = 1\n[[collector]]\naddress = 'b'\ninner.deep = 2",
+		{"[[collector]]\naddress = 'a'\n[collector.inner]\ndeep = 1\n[[collector]]\n" +
+			"address = 'b'\ninner.deep = 2",
 			" [[collector]] #1 inner deep = 1: want true or false\n" +
 				"7: [[collector]] #2 inner deep = 2: want true or false\n"},
-		{"[[collector]]\naddress = 'a'\n\n[[collector]]\nsize = 1", "4: [[collector]] #2 address: is missing\n"},
-		{"collector = [{ address = 'a' },\n{ size = 1 }]", "1: [[collector]] #2 address: is missing\n"},
+		{"[[collector]]\naddress = 'a'\n\n[[collector]]\nsize = 1",
+			"4: [[collector]] #2 address: is missing\n"},
+		{"collector = [{ address = 'a' },\n{ size = 1 }]",
+			"1: [[collector]] #2 address: is missing\n"},
 		{"[[collector]]\naddress = 'a'\n[[collector]]\nsize = 1\naddress = 'twice'",
 			"5: [[collector]] #2 address = \"twice\": named twice\n"},
 
 		// What looks like a key, a list or the end of one in texts and comments.
-		{"name = '''\n[flow]\nnat = [ '''\n[flow] # [a=[b\n\"nat\" = \"=\\\"=[\" # ]]\nmark = \"\"\"\n\"\"\"\"\"\nmax_flows = \"'\"",
+		{"name = '''\n[flow]\nnat = [ '''\n[flow] # [a=[b\n\"nat\" = \"=\\\"=[\" # ]]\n" +
+			"mark = \"\"\"\n\"\"\"\"\"\nmax_flows = \"'\"",
 			"5: [flow] nat = \"=\\\"=[\": want letters\n" +
 				"8: [flow] max_flows = \"'\": want a whole number from 0 to 2000000000\n"},
 
 		// Kinds.
-		{"flow = 1\ncollector = 1", "1: flow = 1: want a table [flow]\n2: collector = 1: want tables [[collector]]\n"},
-		{"[[flow]]\n[collector]", "1: [[flow]]: want a table [flow]\n2: [collector]: want tables [[collector]]\n"},
+		{"flow = 1\ncollector = 1",
+			"1: flow = 1: want a table [flow]\n2: collector = 1: want tables [[collector]]\n"},
+		{"[[flow]]\n[collector]",
+			"1: [[flow]]: want a table [flow]\n2: [collector]: want tables [[collector]]\n"},
 		{"collector = [[]]", "1: collector #1 = []: want a table [[collector]]\n"},
-		{"name = 1\nflow.nat = []\nflow.mark = {}", "1: name = 1: want text in quotes\n2: [flow] nat = []: want a single value\n3: [flow] mark: want a single value\n"},
-		{"[[collector]]\nports = 1\nwords = 'a'", "2: [[collector]] #1 ports = 1: want a list, such as [...]\n3: [[collector]] #1 words = \"a\": want a list, such as [...]\n"},
-		{"[flow]\nmax_flows = 4294967297\nmax_cpu = nan", "2: [flow] max_flows = 4294967297: want a whole number from 0 to 2000000000\n3: [flow] max_cpu = nan: want a number from 0.01 to 100\n"},
-		{"Name = 'a'\nNAME = 1", "1: Name = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], name\n2: NAME = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n"},
-		{"nat = 'a'", "1: nat = \"a\": unknown key; did you mean [flow] nat? want one of [flow], [[collector]], name\n"},
-		{"flow.deep = 1", "1: [flow] deep = 1: unknown key; want one of nat, max_flows, max_cpu, biflow, mark\n"},
+		{"name = 1\nflow.nat = []\nflow.mark = {}",
+			"1: name = 1: want text in quotes\n2: [flow] nat = []: want a single value\n" +
+				"3: [flow] mark: want a single value\n"},
+		{"[[collector]]\nports = 1\nwords = 'a'",
+			"2: [[collector]] #1 ports = 1: want a list, such as [...]\n" +
+				"3: [[collector]] #1 words = \"a\": want a list, such as [...]\n"},
+		{"[flow]\nmax_flows = 4294967297\nmax_cpu = nan",
+			"2: [flow] max_flows = 4294967297: want a whole number from 0 to 2000000000\n" +
+				"3: [flow] max_cpu = nan: want a number from 0.01 to 100\n"},
+		{"Name = 'a'\nNAME = 1",
+			"1: Name = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], " +
+				"name\n2: NAME = 1: unknown key; did you mean name? want one of [flow], " +
+				"[[collector]], name\n"},
+		{
+			"nat = 'a'", "1: nat = \"a\": unknown key; did you mean [flow] nat? want one of " +
+				"[flow], [[collector]], name\n",
+		},
+		{"flow.deep = 1",
+			"1: [flow] deep = 1: unknown key; want one of nat, max_flows, max_cpu, biflow, mark\n"},
 
 		{"x = ", "1: x =: unexpected EOF; expected value\n"},
 
 		// Above a syntax error.
-		{"nam = 1\n[flow]\nnat = [\nbiflow = 1", "4: biflow = 1: expected value but found \"biflow\" instead\n"},
-		{"nam = 1\n[flow]\nnat = [1 2]\nbiflow = 1", "1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
-			"3: nat = [1 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
-		{"flow.nat = '1'\nx = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", " nested deeper than 8 levels\n"},
+		{"nam = 1\n[flow]\nnat = [\nbiflow = 1",
+			"4: biflow = 1: expected value but found \"biflow\" instead\n"},
+		{"nam = 1\n[flow]\nnat = [1 2]\nbiflow = 1",
+			"1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
+				"3: nat = [1 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
+		{"flow.nat = '1'\nx = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+			" nested deeper than 8 levels\n"},
 	} {
 		for _, form := range []string{"%s", "\ufeff%s", "crlf"} {
 			text := strings.ReplaceAll(form, "%s", c.text)
@@ -140,7 +169,9 @@ func TestProblems(t *testing.T) {
 			for line := range strings.Lines(c.want) {
 				want += "f.toml:" + line
 			}
-			if got := errorText(Decode("f.toml", []byte(text), &file{})); got != strings.TrimSuffix(want, "\n") {
+			if got := errorText(
+				Decode("f.toml", []byte(text), &file{}),
+			); got != strings.TrimSuffix(want, "\n") {
 				t.Errorf("%q:\ngot\n%s\nwant\n%s", text, got, want)
 			}
 		}
@@ -149,8 +180,10 @@ func TestProblems(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	got := file{Flow: flow{NAT: "kept", CPU: 1}}
-	err := Decode("f.toml", []byte("\ufeffname = \"a\"\r\n[flow]\r\nmax_flows = 0x10\r\nmark = 5\r\n[[collector]]\r\naddress = 'a'\r\nports = [1, 65535]\r\n"+
-		"[[collector]]\r\naddress = 'b'\r\nsize = 9\r\nwords = []\r\ninner = {deep = true}\r\n"), &got)
+	err := Decode("f.toml",
+		[]byte("\ufeffname = \"a\"\r\n[flow]\r\nmax_flows = 0x10\r\nmark = 5\r\n[[collector]]\r\n"+
+			"address = 'a'\r\nports = [1, 65535]\r\n"+
+			"[[collector]]\r\naddress = 'b'\r\nsize = 9\r\nwords = []\r\ninner = {deep = true}\r\n"), &got)
 	want := file{
 		Name: "a",
 		Flow: flow{NAT: "kept", CPU: 1, Flows: 16, Mark: mask{"5"}},
@@ -166,7 +199,9 @@ func TestValues(t *testing.T) {
 
 // FuzzDecode proves that each problem has a line of the file or none, and is printable.
 func FuzzDecode(f *testing.F) {
-	f.Add("a.b = [[1, 2], [{c = '='}, \"\"\"\"]\"\"\"\"\"]] # [x]\n[d]\ne='''\n=\n'''\n[[f.'=']]\n\"g=\" = 07:32:00\n")
+	f.Add(
+		"a.b = [[1, 2], [{c = '='}, \"\"\"\"]\"\"\"\"\"]] # [x]\n[d]\ne='''\n=\n'''\n[[f.'=']]\n" +
+			"\"g=\" = 07:32:00\n")
 	f.Add("[[collector]]\nports=[0,\n1]\n[[collector]]\nwords=['1']\ncollector={}")
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := 1 + strings.Count(text, "\n")
@@ -225,7 +260,8 @@ func randomFile(random *rand.Rand) string {
 	}
 	for range random.IntN(4) {
 		write("[[collector]]")
-		some("address = LINE", "ports = LINE", "inner = {deep = LINE}", "x = [LINE]", "# LINE", "size = LINE")
+		some("address = LINE", "ports = LINE", "inner = {deep = LINE}", "x = [LINE]", "# LINE",
+			"size = LINE")
 	}
 	write("[flow]")
 	some("nat = LINE", "max_flows = LINE", "biflow = {x = LINE}", "y.z = LINE", "# LINE")
