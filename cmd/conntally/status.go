@@ -20,8 +20,9 @@ type asking struct {
 }
 
 func bindAsking(fs *flags, object string) asking {
+	const socket = "ask the service at the socket `FILE` (default /run/conntally/control.sock)"
 	return asking{
-		socket: fs.String("socket", "", "ask the service at the socket `FILE` (default /run/conntally/control.sock)"),
+		socket: fs.String("socket", "", socket),
 		asJSON: fs.Bool("json", false, "print "+object),
 	}
 }

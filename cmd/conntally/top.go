@@ -55,12 +55,13 @@ func keyboard() *os.File {
 func parseTop(args []string, stdout io.Writer) (o *top.Options, socket string, err error) {
 	o = &top.Options{}
 	fs := newFlags("top", "what moves now, refreshed every 2 s; piped, plain rows", stdout)
-	words := func(list []string) string { return strings.Join(list, ", ") }
-	fs.Func("by", "rows are each a `KIND`: "+words(top.Views())+" (default device)", func(s string) (err error) {
+	by := "rows are each a `KIND`: " + strings.Join(top.Views(), ", ") + " (default device)"
+	fs.Func("by", by, func(s string) (err error) {
 		o.View, err = top.ParseView(s)
 		return err
 	})
-	fs.Func("sort", "sort by `ORDER`: "+words(top.Sorts())+" (default total)", func(s string) (err error) {
+	order := "sort by `ORDER`: " + strings.Join(top.Sorts(), ", ") + " (default total)"
+	fs.Func("sort", order, func(s string) (err error) {
 		o.Sort, err = top.ParseSort(s)
 		return err
 	})

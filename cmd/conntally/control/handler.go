@@ -25,6 +25,9 @@ const (
 	maxMaxAge = 24 * time.Hour
 )
 
+// errBusy is the answer to those who waited for others in vain.
+var errBusy = errors.New("too many clients at a time; try again")
+
 // handler answers requests from a Source.
 type handler struct {
 	source  Source
@@ -44,9 +47,11 @@ type endpoint struct {
 func Handler(s Source) http.Handler {
 	h := &handler{source: s, answers: make(chan struct{}, maxAnswers)}
 	endpoints := h.endpoints()
+	known := paths(endpoints)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Without a connection, as in tests, there is nothing to set it on.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(busyTimeout + writeTimeout))
+		deadline := time.Now().Add(busyTimeout + writeTimeout)
+		_ = http.NewResponseController(w).SetWriteDeadline(deadline)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			reject(w, http.StatusMethodNotAllowed, errors.New("this socket is read only: GET"))
@@ -54,7 +59,7 @@ func Handler(s Source) http.Handler {
 		}
 		i := slices.IndexFunc(endpoints, func(e endpoint) bool { return e.path == r.URL.Path })
 		if i < 0 {
-			reject(w, http.StatusNotFound, fmt.Errorf("no such path; there are %s", paths(endpoints)))
+			reject(w, http.StatusNotFound, fmt.Errorf("no such path; there are %s", known))
 			return
 		}
 		h.serve(w, r, &endpoints[i])
@@ -63,29 +68,38 @@ func Handler(s Source) http.Handler {
 
 func (h *handler) endpoints() []endpoint {
 	return []endpoint{
-		{"/v1/status", nil, func(ctx context.Context, _ *query) (any, time.Time, error) {
-			status, err := h.source.Status(ctx)
-			return status, time.Time{}, err
-		}},
-		{"/v1/conditions", nil, func(ctx context.Context, _ *query) (any, time.Time, error) {
-			list, err := h.source.Conditions(ctx)
-			return orEmpty(list), time.Time{}, err
-		}},
-		{"/v1/devices", []string{"max_age"}, func(ctx context.Context, q *query) (any, time.Time, error) {
-			d, err := h.source.Devices(ctx, q.maxAge)
-			if err != nil {
-				return nil, time.Time{}, err
-			}
-			return orEmpty(d.Devices), d.Read, nil
-		}},
-		{"/v1/flows", []string{"device", "limit", "max_age"}, func(ctx context.Context, q *query) (any, time.Time, error) {
-			f, err := h.source.Flows(ctx, q.device, q.limit, q.maxAge)
-			if err != nil {
-				return nil, time.Time{}, err
-			}
-			return f, f.Read, nil
-		}},
+		{"/v1/status", nil, h.status},
+		{"/v1/conditions", nil, h.conditions},
+		{"/v1/devices", []string{"max_age"}, h.devices},
+		{"/v1/flows", []string{"device", "limit", "max_age"}, h.flows},
 	}
+}
+
+func (h *handler) status(ctx context.Context, _ *query) (any, time.Time, error) {
+	status, err := h.source.Status(ctx)
+	status.Conditions, status.Collectors = orEmpty(status.Conditions), orEmpty(status.Collectors)
+	return status, time.Time{}, err
+}
+
+func (h *handler) conditions(ctx context.Context, _ *query) (any, time.Time, error) {
+	list, err := h.source.Conditions(ctx)
+	return orEmpty(list), time.Time{}, err
+}
+
+func (h *handler) devices(ctx context.Context, q *query) (any, time.Time, error) {
+	d, err := h.source.Devices(ctx, q.maxAge)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return orEmpty(d.Devices), d.Read, nil
+}
+
+func (h *handler) flows(ctx context.Context, q *query) (any, time.Time, error) {
+	f, err := h.source.Flows(ctx, q.device, q.limit, q.maxAge)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return f, f.Read, nil
 }
 
 // orEmpty returns list; JSON has [] for an empty one, not null.
@@ -116,7 +130,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, e *endpoint) {
 	case h.answers <- struct{}{}:
 		defer func() { <-h.answers }()
 	case <-busy.C:
-		reject(w, http.StatusServiceUnavailable, errors.New("too many clients at a time; try again"))
+		reject(w, http.StatusServiceUnavailable, errBusy)
 		return
 	case <-r.Context().Done():
 		return
@@ -185,7 +199,8 @@ func parseQuery(raw string, allowed []string) (*query, error) {
 		case !slices.Contains(allowed, name) && len(allowed) == 0:
 			return nil, fmt.Errorf("unknown parameter %q; this path takes none", name)
 		case !slices.Contains(allowed, name):
-			return nil, fmt.Errorf("unknown parameter %q; there are %s", name, strings.Join(allowed, ", "))
+			return nil, fmt.Errorf("unknown parameter %q; there are %s",
+				name, strings.Join(allowed, ", "))
 		case len(list) > 1:
 			return nil, fmt.Errorf("parameter %q is given %d times", name, len(list))
 		}

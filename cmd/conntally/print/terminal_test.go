@@ -47,7 +47,8 @@ func terminalMessage() *decode.Message {
 			{Src: client, Dst: server, Protocol: 1, ICMPType: 8, Bytes: 84},
 		},
 		NATEvents: []decode.NATEvent{{
-			Observed: start, Event: 4, Protocol: 6, Src: client, SrcPort: 1024, Dst: server, DstPort: 443,
+			Observed: start, Event: 4, Protocol: 6,
+			Src: client, SrcPort: 1024, Dst: server, DstPort: 443,
 			PostSrc: router, PostSrcPort: 60000, PostDst: server, PostDstPort: 443,
 		}},
 	}
@@ -83,7 +84,8 @@ START     PROTO  FROM                   TO                        BYTES  INTERFA
 			t.Errorf("%d columns:\n%s\nwant%s", columns, got, want)
 		}
 		for line := range strings.Lines(got) {
-			if line = strings.TrimSuffix(line, "\n"); text.Width(line) > columns || line != text.Clean(line) {
+			line = strings.TrimSuffix(line, "\n")
+			if text.Width(line) > columns || line != text.Clean(line) {
 				t.Errorf("%d columns: %q", columns, line)
 			}
 		}

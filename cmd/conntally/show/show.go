@@ -85,8 +85,8 @@ func (p Page) conditions(list []condition.Condition) error {
 		if c.Severity == condition.Failing {
 			colour = red
 		}
-		fmt.Fprintf(p.Out, "%s  %s\n", p.coloured(text.Pad(string(c.Severity), indent-2, false), colour),
-			p.wrapped(c.String(), indent))
+		severity := p.coloured(text.Pad(string(c.Severity), indent-2, false), colour)
+		fmt.Fprintf(p.Out, "%s  %s\n", severity, p.wrapped(c.String(), indent))
 		if fix := c.Fix; fix != "" { // never broken: it is to be copied
 			fmt.Fprintf(p.Out, "    fix: %s\n", text.Clean(fix))
 		} else if c.Advice != "" {

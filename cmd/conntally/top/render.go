@@ -88,7 +88,8 @@ func (s *Screen) device() *control.Device {
 func (s *Screen) problem(width int) Line {
 	switch {
 	case s.err != nil && s.sample != nil:
-		return Line{text.Cut(fmt.Sprintf("as of %s: %v", clock(s.sample.Devices.Read.Local()), s.err), width), Warning}
+		read := clock(s.sample.Devices.Read.Local())
+		return Line{text.Cut(fmt.Sprintf("as of %s: %v", read, s.err), width), Warning}
 	case s.err != nil:
 		return Line{text.Cut(s.err.Error(), width), Warning}
 	case s.sample == nil || len(s.sample.Status.Conditions) == 0:
@@ -142,7 +143,8 @@ func (s *Screen) footer(width int) []Line {
 	where := ""
 	if s.sample != nil && !s.help {
 		rows, p := s.rows(), s.page()
-		where = fmt.Sprintf("%d-%d of %d", min(p.first+1, len(rows)), min(p.first+s.room, len(rows)), len(rows))
+		n := len(rows)
+		where = fmt.Sprintf("%d-%d of %d", min(p.first+1, n), min(p.first+s.room, n), n)
 		if s.sample.Flows.Omitted > 0 && p.view != Devices {
 			where = omitted(s.sample.Flows.Omitted) + "  " + where
 		}
@@ -184,7 +186,8 @@ func helpLines(width int) []Line {
 			if i > 0 {
 				key = ""
 			}
-			lines = append(lines, Line{text.Cut(strings.TrimRight("  "+text.Pad(key, 14, false)+"  "+part, " "), width), Plain})
+			line := strings.TrimRight("  "+text.Pad(key, 14, false)+"  "+part, " ")
+			lines = append(lines, Line{text.Cut(line, width), Plain})
 		}
 	}
 	return lines

@@ -128,7 +128,8 @@ func (t *screenTerminal) Draw(lines []Line, width int) error {
 	}
 	var b strings.Builder
 	for i, l := range lines {
-		fmt.Fprintf(&b, "\x1b[%d;1H%s%s%s", i+1, l.Style.sequence(t.colour), text.Pad(l.Text, width, false), unstyled)
+		line := l.Style.sequence(t.colour) + text.Pad(l.Text, width, false) + unstyled
+		fmt.Fprintf(&b, "\x1b[%d;1H%s", i+1, line)
 	}
 	_, err := t.out.WriteString(b.String())
 	return err

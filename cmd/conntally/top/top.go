@@ -72,7 +72,7 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 		}
 		if !now.Devices.Read.After(before.Devices.Read) {
 			if waited += refresh; waited >= stale && o.Once {
-				return fmt.Errorf("the counters haven't been read again for %v: see conntally status", waited)
+				return fmt.Errorf("the counters haven't been read again for %v", waited)
 			}
 			continue
 		}

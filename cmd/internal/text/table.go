@@ -76,12 +76,7 @@ const (
 func (t *Table) widths(columns int) []int {
 	widths := t.natural()
 	for columns > 0 {
-		last := -1
-		for i, c := range t.Columns {
-			if c.Optional > 0 && widths[i] >= 0 && (last < 0 || c.Optional > t.Columns[last].Optional) {
-				last = i
-			}
-		}
+		last := t.leastNeeded(widths)
 		if last < 0 {
 			return t.grow(t.shrink(widths, columns, func(Column) int { return minimum }), columns)
 		}
@@ -94,6 +89,17 @@ func (t *Table) widths(columns int) []int {
 		widths[last] = -1
 	}
 	return widths
+}
+
+// leastNeeded returns the optional column that is left out next, or -1 if there is none.
+func (t *Table) leastNeeded(widths []int) int {
+	last, most := -1, 0
+	for i, c := range t.Columns {
+		if c.Optional > most && widths[i] >= 0 {
+			last, most = i, c.Optional
+		}
+	}
+	return last
 }
 
 // natural returns the widths that need no cutting.

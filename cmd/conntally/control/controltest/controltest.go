@@ -35,7 +35,10 @@ func New(read time.Time) *Source {
 		Conditions: []condition.Condition{},
 		Collectors: []control.Collector{
 			{Address: "192.0.2.10:2055", Protocol: "ipfix", Records: 123456, Datagrams: 6543},
-			{Address: "[2001:db8::10]:4739", Protocol: "netflow9", Dropped: 12, Error: "connection refused"},
+			{
+				Address: "[2001:db8::10]:4739", Protocol: "netflow9", Dropped: 12,
+				Error: "connection refused",
+			},
 		},
 	}
 	return s
@@ -50,7 +53,7 @@ func (s *Source) Advance(d time.Duration) {
 		f := &s.flows[i]
 		up := uint64(f.UpBitsPerSecond / 8 * d.Seconds())
 		down := uint64(f.DownBitsPerSecond / 8 * d.Seconds())
-		moved := control.Usage{UpBytes: up, DownBytes: down, UpPackets: up / 1000, DownPackets: down / 1000}
+		moved := usage(up, down)
 		add(&f.Usage, moved)
 		for j := range s.homes {
 			if h := &s.homes[j]; h.Device == f.Device && f.Scope == control.WAN {
@@ -59,6 +62,13 @@ func (s *Source) Advance(d time.Duration) {
 				add(&h.LAN, moved)
 			}
 		}
+	}
+}
+
+// usage returns what packets of 1000 B moved.
+func usage(up, down uint64) control.Usage {
+	return control.Usage{
+		UpBytes: up, DownBytes: down, UpPackets: up / 1000, DownPackets: down / 1000,
 	}
 }
 
@@ -145,79 +155,85 @@ func (s *Source) Flows(
 	return answer, nil
 }
 
+// longName is longer than any column.
+const longName = "notebook-of-somebody-with-a-long-name"
+
 func devices(read time.Time) []control.Device {
 	mac := func(n int) string { return fmt.Sprintf("02:00:00:00:00:%02x", n) }
 	return []control.Device{
 		{
-			Device: mac(1), Name: "smart-tv", MAC: mac(1), Vendor: "Example Electronics", Online: true,
-			Addresses: []string{"192.0.2.122", "2001:db8::122"}, Connections: 2,
+			Device: mac(1), Name: "smart-tv", MAC: mac(1), Vendor: "Example Electronics",
+			Online: true, Addresses: []string{"192.0.2.122", "2001:db8::122"}, Connections: 2,
 			FirstSeen: read.Add(-240 * time.Hour), LastSeen: read,
-			WAN: control.Usage{UpBytes: 1_234e6, DownBytes: 34_100e6, UpPackets: 9e6, DownPackets: 28e6},
-			LAN: control.Usage{UpBytes: 2e6, DownBytes: 1e6, UpPackets: 9000, DownPackets: 8000},
+			WAN: usage(1_234e6, 34_100e6),
+			LAN: usage(2e6, 1e6),
 		},
 		{
-			Device: mac(2), Name: "notebook-of-somebody-with-a-long-name", MAC: mac(2), Online: true,
+			Device: mac(2), Name: longName, MAC: mac(2), Online: true,
 			Addresses: []string{"192.0.2.50"}, Connections: 3,
 			FirstSeen: read.Add(-30 * time.Hour), LastSeen: read.Add(-time.Second),
-			WAN: control.Usage{UpBytes: 90e6, DownBytes: 700e6, UpPackets: 9e5, DownPackets: 6e5},
-			LAN: control.Usage{UpBytes: 5e9, DownBytes: 12e6, UpPackets: 9e6, DownPackets: 4e6},
+			WAN: usage(90e6, 700e6),
+			LAN: usage(5e9, 12e6),
 		},
 		{
 			Device: "192.0.2.9", Addresses: []string{"192.0.2.9"},
 			FirstSeen: read.Add(-90 * time.Minute), LastSeen: read.Add(-50 * time.Minute),
-			WAN: control.Usage{UpBytes: 5000, DownBytes: 900, UpPackets: 20, DownPackets: 9},
+			WAN: usage(5000, 900),
 		},
 		{
-			Device: "router", Name: "router", Online: true, Addresses: []string{"192.0.2.1", "198.51.100.1"},
+			Device: "router", Name: "router", Online: true,
+			Addresses:   []string{"192.0.2.1", "198.51.100.1"},
 			Connections: 1, FirstSeen: read.Add(-240 * time.Hour), LastSeen: read,
-			WAN: control.Usage{UpBytes: 2e6, DownBytes: 9e6, UpPackets: 2e4, DownPackets: 2e4},
+			WAN: usage(2e6, 9e6),
 		},
 	}
 }
 
 func flows(read time.Time) []control.Flow {
 	const tv, notebook = "02:00:00:00:00:01", "02:00:00:00:00:02"
-	long := "notebook-of-somebody-with-a-long-name"
 	return []control.Flow{
 		{
-			ID: "000000000000000a", Device: tv, Name: "smart-tv", Protocol: "tcp", State: "established",
-			Src: "192.0.2.122", SrcPort: 40000, Dst: "203.0.113.7", DstPort: 443,
+			ID: "000000000000000a", Device: tv, Name: "smart-tv", Protocol: "tcp",
+			State: "established",
+			Src:   "192.0.2.122", SrcPort: 40000, Dst: "203.0.113.7", DstPort: 443,
 			PostSrc: "198.51.100.1", PostSrcPort: 40000, PostDst: "203.0.113.7", PostDstPort: 443,
 			Input: "lan0", Output: "wan0", Scope: control.WAN, Start: read.Add(-3 * time.Hour),
-			Usage:           control.Usage{UpBytes: 31e6, DownBytes: 2_100e6, UpPackets: 4e5, DownPackets: 2e6},
+			Usage:           usage(31e6, 2_100e6),
 			UpBitsPerSecond: 160e3, DownBitsPerSecond: 24e6,
 		},
 		{
-			ID: "000000000000000b", Device: notebook, Name: long, Protocol: "tcp", State: "established",
-			Src: "192.0.2.50", SrcPort: 50000, Dst: "192.0.2.122", DstPort: 445,
+			ID: "000000000000000b", Device: notebook, Name: longName, Protocol: "tcp",
+			State: "established",
+			Src:   "192.0.2.50", SrcPort: 50000, Dst: "192.0.2.122", DstPort: 445,
 			Input: "lan0", Output: "lan0", Scope: control.LAN, Start: read.Add(-5 * time.Minute),
-			Usage:           control.Usage{UpBytes: 5e9, DownBytes: 12e6, UpPackets: 9e6, DownPackets: 4e6},
+			Usage:           usage(5e9, 12e6),
 			UpBitsPerSecond: 8e6, DownBitsPerSecond: 40e3,
 		},
 		{
-			ID: "000000000000000c", Device: notebook, Name: long, Protocol: "udp",
+			ID: "000000000000000c", Device: notebook, Name: longName, Protocol: "udp",
 			Src: "2001:db8::50", SrcPort: 50001, Dst: "2001:db8:1:2:3:4:5:6", DstPort: 443,
 			Input: "lan0", Output: "wan0", Scope: control.WAN, Start: read.Add(-40 * time.Second),
-			Usage:           control.Usage{UpBytes: 1e6, DownBytes: 8e6, UpPackets: 5e3, DownPackets: 7e3},
+			Usage:           usage(1e6, 8e6),
 			UpBitsPerSecond: 200e3, DownBitsPerSecond: 1600e3,
 		},
 		{
 			ID: "000000000000000d", Device: tv, Name: "smart-tv", Protocol: "udp",
 			Src: "192.0.2.122", SrcPort: 5353, Dst: "192.0.2.1", DstPort: 53,
 			Input: "lan0", Scope: control.LAN, Start: read.Add(-9 * time.Second),
-			Usage: control.Usage{UpBytes: 120, DownBytes: 300, UpPackets: 2, DownPackets: 2},
+			Usage: usage(120, 300),
 		},
 		{
-			ID: "000000000000000e", Device: notebook, Name: long, Protocol: "tcp", State: "established",
+			ID: "000000000000000e", Device: notebook, Name: longName, Protocol: "tcp",
+			State:   "established",
 			Inbound: true, Src: "203.0.113.99", SrcPort: 61000, Dst: "192.0.2.50", DstPort: 22,
 			Input: "wan0", Output: "lan0", Scope: control.WAN, Start: read.Add(-26 * time.Hour),
-			Usage: control.Usage{UpBytes: 80e6, DownBytes: 2e6, UpPackets: 7e4, DownPackets: 3e4},
+			Usage: usage(80e6, 2e6),
 		},
 		{
 			ID: "000000000000000f", Device: "router", Name: "router", Protocol: "udp",
 			Src: "198.51.100.1", SrcPort: 123, Dst: "203.0.113.123", DstPort: 123,
 			Output: "wan0", Scope: control.WAN, Start: read.Add(-20 * time.Second),
-			Usage: control.Usage{UpBytes: 76, DownBytes: 76, UpPackets: 1, DownPackets: 1},
+			Usage: usage(76, 76),
 		},
 	}
 }
