@@ -12,6 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// observedCase is a connection and the interfaces that it passes.
+type observedCase struct {
+	host          *Namespace
+	from, to      string
+	port          uint16
+	input, output uint32
+}
+
+// observedCases returns connections over all ways through the router.
+func observedCases(l *Lab) []observedCase {
+	const lan, wan, guest = 3, 4, 5
+	return []observedCase{
+		{l.Client, ClientIPv4, "203.0.113.9", PortTCP, lan, wan},
+		{l.Client, ClientIPv6, "2001:db8:200::9", PortTCP, lan, wan},
+		{l.Guest, GuestIPv4, "203.0.113.9", PortTCP, guest, wan},
+		{l.Guest, GuestIPv6, "2001:db8:200::9", PortTCP, guest, wan},
+		{l.Client, ClientIPv6, GuestIPv6, PortTCP, lan, guest},
+		{l.Client, ClientIPv4, GuestIPv4, PortTCP, lan, guest},
+		{l.Server, "203.0.113.9", RouterWANIPv4, PortForward, wan, lan},
+		{l.Client, ClientIPv4, RouterLANIPv4, PortTCP, lan, 0},
+		{l.Router, RouterWANIPv4, "203.0.113.9", PortTCP, 0, wan},
+	}
+}
+
 // TestObservedEqualsConntrack compares what the rules count, by connection and
 // direction, with conntrack's own counters, and the interfaces with where each host is.
 func TestObservedEqualsConntrack(t *testing.T) {
@@ -25,51 +49,9 @@ func TestObservedEqualsConntrack(t *testing.T) {
 	if err := l.Serve(l.Router, routerLAN); err != nil {
 		t.Fatal(err)
 	}
-	const lan, wan, guest = 3, 4, 5
-	cases := []struct {
-		host          *Namespace
-		from, to      string
-		port          uint16
-		input, output uint32
-	}{
-		{l.Client, ClientIPv4, "203.0.113.9", PortTCP, lan, wan},
-		{l.Client, ClientIPv6, "2001:db8:200::9", PortTCP, lan, wan},
-		{l.Guest, GuestIPv4, "203.0.113.9", PortTCP, guest, wan},
-		{l.Guest, GuestIPv6, "2001:db8:200::9", PortTCP, guest, wan},
-		{l.Client, ClientIPv6, GuestIPv6, PortTCP, lan, guest},
-		{l.Client, ClientIPv4, GuestIPv4, PortTCP, lan, guest},
-		{l.Server, "203.0.113.9", RouterWANIPv4, PortForward, wan, lan},
-		{l.Client, ClientIPv4, RouterLANIPv4, PortTCP, lan, 0},
-		{l.Router, RouterWANIPv4, "203.0.113.9", PortTCP, 0, wan},
-	}
-	ctx := testContext(t)
-	for _, c := range cases {
-		from, to := netip.MustParseAddr(c.from), netip.MustParseAddr(c.to)
-		ends := &Ends{c.host, from, netip.AddrPortFrom(to, c.port)}
-		before := observed(t, l)
-		tcp := TCPFlow{Family: familyOf(from), Up: 1000, Down: 90_000, Ends: ends}
-		if _, err := l.TCP(ctx, tcp); err != nil {
-			t.Fatal(err)
-		}
-		for p := range observed(t, l) {
-			input, output := c.input, c.output
-			if p.Reply {
-				input, output = output, input
-			}
-			if _, old := before[p]; !old && (p.Input != input || p.Output != output) {
-				t.Errorf("%s to %s: %+v, want input %d and output %d",
-					c.from, c.to, p, input, output)
-			}
-		}
-		if c.port != PortTCP {
-			continue
-		}
-		ends.To = netip.AddrPortFrom(to, PortAnswer)
-		udp := UDPFlow{Family: familyOf(from), Packets: 3, Size: 100, Answered: true, Ends: ends}
-		echo := EchoFlow{Family: familyOf(from), Packets: 2, Size: 60, Ends: ends}
-		if err := errors.Join(l.UDP(ctx, udp), l.Echo(ctx, echo)); err != nil {
-			t.Fatal(err)
-		}
+	cases := observedCases(l)
+	for i := range cases {
+		connectObserved(t, l, &cases[i])
 	}
 	if err := l.Freeze(); err != nil {
 		t.Fatal(err)
@@ -86,9 +68,47 @@ func TestObservedEqualsConntrack(t *testing.T) {
 		t.Errorf("%d passages, want %d", len(got), n)
 	}
 	itself := &Ends{l.Router, routerLAN, netip.AddrPortFrom(routerLAN, PortTCP)}
-	if _, err := l.TCP(ctx, TCPFlow{Family: unix.AF_INET, Ends: itself}); err != nil {
+	if _, err := l.TCP(testContext(t), TCPFlow{Family: unix.AF_INET, Ends: itself}); err != nil {
 		t.Errorf("loopback traffic of a frozen router: %v", err)
 	}
+	checkFrozen(t, l)
+}
+
+// connectObserved makes a case's connection by TCP, and by UDP and ICMP where these are answered,
+// and compares the interfaces of TCP.
+func connectObserved(t *testing.T, l *Lab, c *observedCase) {
+	t.Helper()
+	ctx := testContext(t)
+	from, to := netip.MustParseAddr(c.from), netip.MustParseAddr(c.to)
+	ends := &Ends{c.host, from, netip.AddrPortFrom(to, c.port)}
+	before := observed(t, l)
+	tcp := TCPFlow{Family: familyOf(from), Up: 1000, Down: 90_000, Ends: ends}
+	if _, err := l.TCP(ctx, tcp); err != nil {
+		t.Fatal(err)
+	}
+	for p := range observed(t, l) {
+		input, output := c.input, c.output
+		if p.Reply {
+			input, output = output, input
+		}
+		if _, old := before[p]; !old && (p.Input != input || p.Output != output) {
+			t.Errorf("%s to %s: %+v, want input %d and output %d", c.from, c.to, p, input, output)
+		}
+	}
+	if c.port != PortTCP {
+		return
+	}
+	ends.To = netip.AddrPortFrom(to, PortAnswer)
+	udp := UDPFlow{Family: familyOf(from), Packets: 3, Size: 100, Answered: true, Ends: ends}
+	echo := EchoFlow{Family: familyOf(from), Packets: 2, Size: 60, Ends: ends}
+	if err := errors.Join(l.UDP(ctx, udp), l.Echo(ctx, echo)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkFrozen checks that a frozen router forwards nothing.
+func checkFrozen(t *testing.T, l *Lab) {
+	t.Helper()
 	before := observed(t, l)
 	sendOne(t, l)
 	await(t, "nothing was dropped", func() bool {

@@ -113,42 +113,39 @@ func verdictSuite() *builder {
 	return b
 }
 
-func TestVerdicts(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*builder)
-		held   [4]bool
-		found  [4]string // a part of it
-	}{
+type verdictCase struct {
+	change func(*builder)
+	held   [4]bool
+	found  [4]string // a part of it
+}
+
+func verdictCases() map[string]verdictCase {
+	return map[string]verdictCase{
 		"as it is": {func(*builder) {}, [4]bool{true, true, false, true},
 			[4]string{"1/100", "1/33", "from 3.7 packets", "9 of 9"}},
 		"an expensive process": {func(b *builder) {
 			b.each(Bulk, Ours, func(r *Run) { r.CPU *= 3 })
-		},
-			[4]bool{false, true, false, true}, [4]string{"1/33", "", "", ""}},
+		}, [4]bool{false, true, false, true}, [4]string{"1/33", "", "", ""}},
 		"with few buckets": {func(b *builder) {
 			b.Scenarios = append(b.Scenarios, Scenario{Name: Buckets, Points: []int{4096, 8192}})
 			b.run(Buckets, 8192, Rival, 0, 10, 30)
 			b.run(Buckets, 8192, Ours, 0, 0.05, 20)
-		}, [4]bool{true, true, false, true}, [4]string{
-			"1/100; with 8192 buckets 1/200", "", "", "10 of 10",
-		}},
+		}, [4]bool{true, true, false, true},
+			[4]string{"1/100; with 8192 buckets 1/200", "", "", "10 of 10"}},
 		"within noise": {func(b *builder) {
 			b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) })
-		},
-			[4]bool{true, true, false, true},
+		}, [4]bool{true, true, false, true},
 			[4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
 		"hidden by noise": {func(b *builder) {
 			b.each(Bulk, None, func(r *Run) { r.Busy = share(20 + 2*float64(r.Repeat)) })
 		}, [4]bool{true, false, false, true}, [4]string{"", "it can't be told", "", ""}},
 		"torn": {func(b *builder) {
 			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(23.5 + float64(r.Repeat%2)) })
-		}, [4]bool{true, true, true, true}, [4]string{
-			"", "", "already; of 1, 10 packets per flow some", "",
-		}},
+		}, [4]bool{true, true, true, true},
+			[4]string{"", "", "already; of 1, 10 packets per flow some", ""}},
 		"twice as much": {func(b *builder) {
 			b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.8) })
-		},
-			[4]bool{true, false, false, true}, [4]string{"", "1/14", "", ""}},
+		}, [4]bool{true, false, false, true}, [4]string{"", "1/14", "", ""}},
 		"once": {func(b *builder) { b.Runs = b.Runs[:3] }, [4]bool{true, true, false, true},
 			[4]string{"", "once", "", "1 of 1"}},
 		"one byte": {func(b *builder) { b.Runs[2].Collected.Sum.Bytes-- },
@@ -157,8 +154,7 @@ func TestVerdicts(t *testing.T) {
 			[4]bool{true, true, false, true}, [4]string{}},
 		"an early break-even": {func(b *builder) {
 			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(21) })
-		},
-			[4]bool{true, true, true, true},
+		}, [4]bool{true, true, true, true},
 			[4]string{"", "", "at 1 packets per flow already", ""}},
 		"none": {func(b *builder) { b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(70) }) },
 			[4]bool{true, true, false, true}, [4]string{"", "", "no such number", ""}},
@@ -173,7 +169,11 @@ func TestVerdicts(t *testing.T) {
 			[4]string{"", "", "", "in 8 of 9 runs; not in bulk 50000: failed"}},
 		"nothing": {func(b *builder) { b.Suite = Suite{} }, [4]bool{},
 			[4]string{NotMeasured, NotMeasured, NotMeasured, NotMeasured}},
-	} {
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	for name, test := range verdictCases() {
 		b := verdictSuite()
 		test.change(b)
 		for i, v := range b.Verdicts() {

@@ -9,14 +9,16 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// Each case is one IPFIX record of its own template; check looks at the flow.
-func TestElements(t *testing.T) {
-	cases := []struct {
-		name     string
-		template []uint16
-		record   []byte
-		want     decode.Flow
-	}{
+// elementCase is an IPFIX record with a template of its own.
+type elementCase struct {
+	name     string
+	template []uint16
+	record   []byte
+	want     decode.Flow
+}
+
+func elementCases() []elementCase {
+	return []elementCase{
 		{"reduced sizes", []uint16{7, 1, 1, 3, 2, 5, 10, 1, 6, 2},
 			cat(u8(53), be(0x010203, 3), be(0x0102030405, 5), u8(9), u16(0x0112)),
 			decode.Flow{
@@ -57,7 +59,10 @@ func TestElements(t *testing.T) {
 		{"year 10000", []uint16{152, 8}, u64(253402300800000), decode.Flow{}},
 		{"uptime of unknown start", []uint16{22, 4}, u32(5), decode.Flow{}},
 	}
-	for _, c := range cases {
+}
+
+func TestElements(t *testing.T) {
+	for _, c := range elementCases() {
 		t.Run(c.name, func(t *testing.T) {
 			specifiers := template(300, c.template...)
 			if c.name == "enterprise" {
