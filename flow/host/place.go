@@ -16,8 +16,8 @@ func autoPlaces(root string) []string {
 		"/etc/pihole/dhcp.leases",
 		"/var/lib/kea/kea-leases4.csv",
 		"/var/lib/kea/kea-leases6.csv",
-		"/var/lib/kea/dhcp4.leases", // NixOS
-		"/var/lib/kea/dhcp6.leases",
+		"/var/lib/kea/*.csv", // whatever else they are called
+		"/var/lib/kea/*.leases",
 		"/var/lib/dhcp/dhcpd.leases",
 		"/var/lib/dhcp/dhcpd6.leases",
 		"/var/lib/dhcpd/dhcpd.leases", // Fedora

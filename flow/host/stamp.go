@@ -31,8 +31,9 @@ func stampOf(path string) stamp {
 		return stamp{path: path, err: errno}
 	}
 	return stamp{
-		path: path, device: uint64(s.Dev), node: s.Ino, size: s.Size,
-		mtime: s.Mtim.Nano(), ctime: s.Ctim.Nano(),
+		path: path, node: s.Ino, size: s.Size,
+		device: uint64(s.Dev), //nolint:unconvert // 32 bits on MIPS
+		mtime:  s.Mtim.Nano(), ctime: s.Ctim.Nano(),
 	}
 }
 

@@ -28,7 +28,7 @@ func Clean(raw string) string {
 	if label, _, found := strings.Cut(name, "."); found {
 		name = strings.TrimRight(label, " ")
 	}
-	if isAddress(name) || strings.EqualFold(name, "localhost") {
+	if isAddress(name) || !hasWord(name) || strings.EqualFold(name, "localhost") {
 		return ""
 	}
 	return name
@@ -40,7 +40,7 @@ func Clean(raw string) string {
 // begins a formula. It returns "" where no letter or digit is left.
 func CleanText(raw string) string {
 	var b strings.Builder
-	length, marks, space, word := 0, 0, false, false
+	length, marks, space := 0, 0, false
 	for _, r := range bound(raw) {
 		switch {
 		case unicode.IsSpace(r):
@@ -65,12 +65,18 @@ func CleanText(raw string) string {
 		b.WriteRune(r)
 		length++
 		space = false
-		word = word || unicode.IsLetter(r) || unicode.IsDigit(r)
 	}
-	if !word {
+	if !hasWord(b.String()) {
 		return ""
 	}
-	return strings.TrimRight(b.String(), " ")
+	return b.String()
+}
+
+// hasWord reports whether a text has a letter or a digit.
+func hasWord(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r)
+	})
 }
 
 // mostMarks is how many accents a letter may carry. Vietnamese takes two.

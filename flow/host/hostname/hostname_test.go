@@ -28,7 +28,7 @@ func TestNamesLoseTheirDomain(t *testing.T) {
 		"laptop.example.org.": "laptop", "laptop.lan": "laptop", "laptop.": "laptop", ".laptop": "laptop",
 		" laptop ": "laptop", "my  laptop": "my laptop", "a .b": "a",
 		"localhost": "", "localhost.localdomain": "", "192.0.2.1": "", "2001:db8::1": "", "fe80::1%eth0": "",
-		"02:00:00:00:00:01": "", "02-00-00-00-00-01": "", "": "", ".": "", "*": "", "-": "", "---": "",
+		"02:00:00:00:00:01": "", "02-00-00-00-00-01": "", "": "", ".": "", "*": "", "-": "", "---": "", "!.0": "",
 		"O'Brien's iPad": "OBriens iPad",
 	} {
 		if got := Clean(raw); got != want {

@@ -12,6 +12,7 @@ const odhcpdBroken = `broken\x20`
 // odhcpd reads both of its files: leases, and names as in /etc/hosts.
 //
 //	# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32
+//	# br-lan 2:0:0:0:0:1 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32
 //	# br-lan 00010001... 1 laptop 1790000000 10 128 2001:db8::10/128
 //	192.0.2.10	laptop.lan	laptop
 func odhcpd(b []byte, c *collector) error {
@@ -36,15 +37,17 @@ func parseOdhcpd(f [][]byte) (l Lease, ok bool) {
 	if len(f) < 8 || string(f[0]) != "#" {
 		return l, false
 	}
-	id, err := hex.DecodeString(string(f[2]))
+	id, err := hex.DecodeString(string(f[2])) // a MAC, or a DUID
+	if string(f[3]) == "ipv4" && err != nil {
+		l.MAC, err = ParseMAC(string(f[2])) // since November 2025
+	} else if string(f[3]) == "ipv4" && len(id) == len(l.MAC) {
+		l.MAC = [6]byte(id)
+	}
 	until, isTime := seconds(f[5])
 	if err != nil || !isTime {
 		return l, false
 	}
 	l.Until = until
-	if string(f[3]) == "ipv4" && len(id) == len(l.MAC) {
-		l.MAC = [6]byte(id)
-	}
 	if name := string(f[4]); name != "-" && !strings.HasPrefix(name, odhcpdBroken) {
 		l.Name = name
 	}
