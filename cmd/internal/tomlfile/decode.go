@@ -1,6 +1,7 @@
 package tomlfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,11 +17,14 @@ import (
 // decoder sets the fields of a struct, value by value: toml.Decode stops at the first bad
 // value, ignores the case of keys, and doesn't say which element of a list is bad.
 type decoder struct {
-	problems
-	schema  reflect.Type
-	order   map[string]int // of keys in the file
-	further map[string]int // how often a key occurs from here on: in each [[table]]
-	entries map[field]entry
+	file     string
+	meta     toml.MetaData
+	schema   reflect.Type
+	order    map[string]int // of keys in the file, from 1
+	later    map[string]int // how often a key occurs from here on: in each [[table]]
+	entries  map[field]entry
+	problems []error // the first maxProblems
+	wrongs   int     // how many there are
 }
 
 // field is a key of a struct, or "" for all of it.
@@ -34,7 +38,6 @@ type entry struct {
 	name    string // as people write it: "[[collector]] #1 address"
 	table   string // how a table would be written here: "[flow]"
 	key     toml.Key
-	order   int
 	hasLine bool
 	raw     toml.Primitive
 	value   any
@@ -69,11 +72,11 @@ func (d *decoder) element(list entry, i int, raw toml.Primitive) entry {
 	return e
 }
 
-// count counts an occurrence of a key. The library knows the line of the last one.
+// count counts an occurrence of a key. The library knows the line of the last one only.
 func (d *decoder) count(e *entry) {
 	path := e.key.String()
-	d.further[path]--
-	e.order, e.hasLine = d.order[path], d.further[path] == 0
+	d.later[path]--
+	e.hasLine = d.later[path] == 0
 }
 
 func isMap(v any) bool { _, is := v.(map[string]any); return is }
@@ -81,11 +84,15 @@ func isMap(v any) bool { _, is := v.(map[string]any); return is }
 // isHeaders reports whether a value was written as [[tables]].
 func isHeaders(v any) bool { _, is := v.([]map[string]any); return is }
 
-// table sets the fields of a struct.
+// table sets the fields of a struct, in the order of the file.
 func (d *decoder) table(at entry, values map[string]toml.Primitive, s reflect.Value) {
 	table := s.Addr().Interface()
 	d.entries[field{table, ""}] = at
-	for _, key := range slices.Sorted(maps.Keys(values)) {
+	position := func(key string) int { return d.order[append(slices.Clip(at.key), key).String()] }
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
+		return cmp.Or(cmp.Compare(position(a), position(b)), cmp.Compare(a, b))
+	})
+	for _, key := range keys {
 		e := d.entry(at, key, values[key])
 		d.entries[field{table, key}] = e
 		if f, limits, known := fieldOf(s, key); known {

@@ -1,65 +1,44 @@
 package tomlfile
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
 
-// problems collects the mistakes in a file.
-type problems struct {
-	file  string
-	meta  toml.MetaData
-	found []problem
-}
+// maxProblems bounds how many mistakes are listed.
+const maxProblems = 20
 
-// problem is a mistake.
-type problem struct {
-	order int             // in the file
-	line  int             // 0 is unknown
-	raw   *toml.Primitive // has a line, unless nil
-	text  string
-}
-
-// wrong reports an entry.
-func (p *problems) wrong(e entry, text string) {
-	found := problem{order: e.order, text: excerpt(e.name) + literal(e.value) + ": " + text}
-	if e.hasLine {
-		found.raw = &e.raw
+// wrong reports that an entry is wrong.
+func (d *decoder) wrong(e entry, text string) {
+	if d.wrongs++; d.wrongs > maxProblems {
+		return
 	}
-	p.found = append(p.found, found)
+	place := d.file
+	if line := d.line(e); line > 0 {
+		place = fmt.Sprintf("%s:%d", d.file, line)
+	}
+	d.problems = append(d.problems,
+		fmt.Errorf("%s: %s%s: %s", place, excerpt(e.name), literal(e.value), text))
 }
 
 // err returns all problems, one a line, or nil.
-func (p *problems) err() error {
-	const most = 20
-	slices.SortStableFunc(p.found, func(a, b problem) int { return cmp.Compare(a.order, b.order) })
-	var errs []error
-	for _, f := range p.found[:min(len(p.found), most)] {
-		place := p.file
-		if f.raw != nil {
-			f.line = p.line(*f.raw)
-		}
-		if f.line > 0 {
-			place = fmt.Sprintf("%s:%d", p.file, f.line)
-		}
-		errs = append(errs, fmt.Errorf("%s: %s", place, f.text))
+func (d *decoder) err() error {
+	if more := d.wrongs - maxProblems; more > 0 {
+		d.problems = append(d.problems, fmt.Errorf("%s: and %d more", d.file, more))
 	}
-	if more := len(p.found) - most; more > 0 {
-		errs = append(errs, fmt.Errorf("%s: and %d more", p.file, more))
-	}
-	return errors.Join(errs...)
+	return errors.Join(d.problems...)
 }
 
-// line returns the line of a key's value, or 0: the library only puts it into errors.
-func (p *problems) line(raw toml.Primitive) int {
+// line returns the line of an entry's value, or 0. The library has it only in errors.
+func (d *decoder) line(e entry) int {
 	var parse toml.ParseError
-	errors.As(p.meta.PrimitiveDecode(raw, refusal{}), &parse)
+	if e.hasLine {
+		errors.As(d.meta.PrimitiveDecode(e.raw, refusal{}), &parse)
+	}
 	return parse.Position.Line
 }
 

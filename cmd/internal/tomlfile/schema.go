@@ -29,15 +29,6 @@ func fieldOf(s reflect.Value, key string) (f reflect.Value, limits string, known
 	return reflect.Value{}, "", false
 }
 
-// keysOf lists the keys of a table.
-func keysOf(table reflect.Type) []string {
-	var keys []string
-	for f := range table.Fields() {
-		keys = append(keys, f.Tag.Get("toml"))
-	}
-	return keys
-}
-
 // Label returns a key as people write it: [table], [[array of tables]] or key.
 func Label(key string, t reflect.Type) string {
 	switch {
@@ -49,34 +40,33 @@ func Label(key string, t reflect.Type) string {
 	return key
 }
 
-// advice suggests the keys of a table instead of an unknown one.
-func advice(key string, table, schema reflect.Type) string {
-	var labels []string
+// keysOf lists the keys of a table, and their labels.
+func keysOf(table reflect.Type) (keys, labels []string) {
 	for f := range table.Fields() {
+		keys = append(keys, f.Tag.Get("toml"))
 		labels = append(labels, Label(f.Tag.Get("toml"), f.Type))
 	}
-	meant := tableWith(schema, key)
-	if i := slices.Index(keysOf(table), suggest.Closest(key, keysOf(table))); i >= 0 {
-		meant = labels[i]
-	} else if meant != "" {
-		meant += " " + key
-	}
-	if meant != "" {
-		meant = "did you mean " + meant + "? "
-	}
-	return meant + "want one of " + strings.Join(labels, ", ")
+	return keys, labels
 }
 
-// tableWith returns the label of a table that has a key, or "".
-func tableWith(schema reflect.Type, key string) string {
-	for f := range schema.Fields() {
-		inner := f.Type
-		if isArrayOfTables(inner) {
-			inner = inner.Elem()
+// advice suggests the keys of a table instead of an unknown one.
+func advice(key string, table, schema reflect.Type) string {
+	keys, labels := keysOf(table)
+	want := "want one of " + strings.Join(labels, ", ")
+	if i := slices.Index(keys, suggest.Closest(key, keys)); i >= 0 {
+		return "did you mean " + labels[i] + "? " + want
+	}
+	for f := range schema.Fields() { // a key of another table
+		other := f.Type
+		if isArrayOfTables(other) {
+			other = other.Elem()
 		}
-		if isTable(inner) && slices.Contains(keysOf(inner), key) {
-			return Label(f.Tag.Get("toml"), f.Type)
+		if !isTable(other) {
+			continue
+		}
+		if keys, _ := keysOf(other); slices.Contains(keys, key) {
+			return "did you mean " + Label(f.Tag.Get("toml"), f.Type) + " " + key + "? " + want
 		}
 	}
-	return ""
+	return want
 }

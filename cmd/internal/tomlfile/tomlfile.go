@@ -36,23 +36,19 @@ type Defaulter interface {
 	SetDefaults()
 }
 
-// Decode decodes text over what v, a pointer to a struct, holds. Errors call the file name.
-// After an error, v holds some of the values.
+// Decode decodes text over the values of v, a pointer to a struct. Errors begin with the file's
+// name. After an error, v holds some of the values.
 func Decode(name string, text []byte, v any) error {
 	d := decoder{
-		problems: problems{file: name},
-		schema:   reflect.TypeOf(v).Elem(),
-		further:  map[string]int{},
-		order:    map[string]int{},
-		entries:  map[field]entry{},
+		file: name, schema: reflect.TypeOf(v).Elem(),
+		order: map[string]int{}, later: map[string]int{}, entries: map[field]entry{},
 	}
-	source := strings.TrimPrefix(string(text), "\ufeff")
-	root, err := d.parse(source)
+	root, err := d.parse(strings.TrimPrefix(string(text), "\ufeff"))
 	if err != nil {
-		root, _ = d.parse(d.syntax(source, err))
+		return err
 	}
 	d.table(entry{}, root, reflect.ValueOf(v).Elem())
-	if checker, is := v.(Checker); is && len(d.found) == 0 { // a missing key may be a mistyped one
+	if checker, is := v.(Checker); is && d.wrongs == 0 { // a missing key may be a mistyped one
 		checker.Check(d.check)
 	}
 	return d.err()
@@ -61,14 +57,27 @@ func Decode(name string, text []byte, v any) error {
 // parse parses a file and counts its keys.
 func (d *decoder) parse(text string) (root map[string]toml.Primitive, err error) {
 	if isDeep(text) {
-		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+		return nil, fmt.Errorf("%s: nested deeper than %d levels", d.file, maxDepth)
 	}
-	if d.meta, err = toml.Decode(text, &root); err != nil {
-		return nil, err
+	d.meta, err = toml.Decode(text, &root)
+	var syntax toml.ParseError
+	switch {
+	case errors.As(err, &syntax):
+		lines := strings.Split(text, "\n")
+		line := min(syntax.Position.Line, len(lines))
+		return nil, fmt.Errorf("%s:%d: %s: %s",
+			d.file, line, excerpt(lines[line-1]), printable(syntax.Message))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %s", d.file, printable(err.Error()))
 	}
 	for i, key := range d.meta.Keys() {
-		d.order[key.String()] = i
-		d.further[key.String()]++
+		d.later[key.String()]++
+		d.order[key.String()] = i + 1
+		for n := range key { // a dotted key begins its tables
+			if path := key[:n].String(); d.order[path] == 0 {
+				d.order[path] = i + 1
+			}
+		}
 	}
 	return root, nil
 }
@@ -96,46 +105,29 @@ func isDeep(text string) bool {
 	return false
 }
 
-// syntax reports a syntax error and returns the lines above it.
-func (d *decoder) syntax(text string, err error) (above string) {
-	var parse toml.ParseError
-	if !errors.As(err, &parse) {
-		d.found = append(d.found, problem{text: err.Error()})
-		return ""
-	}
-	lines := strings.SplitAfter(text, "\n")
-	line := min(parse.Position.Line, len(lines))
-	message := excerpt(lines[line-1]) + ": " + printable(parse.Message)
-	d.found = append(d.found, problem{order: len(text), line: line, text: message})
-	return strings.Join(lines[:line-1], "")
-}
-
 // Changed returns the keys in which two structs of one type differ, such as "[flow] nat":
 // those that a reload can change, and those that need a restart. An array of tables counts
 // as one key.
 func Changed(a, b any) (now, restart []string) {
-	differences("", reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem(),
-		func(key string, tag reflect.StructTag) {
-			if tag.Get("restart") != "" {
-				restart = append(restart, key)
-			} else {
-				now = append(now, key)
-			}
-		})
-	return now, restart
+	return changed("", reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem())
 }
 
-// differences calls found with each key in which two tables differ.
-func differences(table string, a, b reflect.Value, found func(key string, tag reflect.StructTag)) {
-	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		label := Label(f.Tag.Get("toml"), f.Type)
-		bothEmpty := f.Type.Kind() == reflect.Slice && a.Field(i).Len()+b.Field(i).Len() == 0
+// changed is Changed for a table; prefix is its label and a space.
+func changed(prefix string, a, b reflect.Value) (now, restart []string) {
+	for f, v := range a.Fields() {
+		w := b.FieldByIndex(f.Index)
+		label := prefix + Label(f.Tag.Get("toml"), f.Type)
+		bothEmpty := f.Type.Kind() == reflect.Slice && v.Len()+w.Len() == 0
 		switch {
 		case isTable(f.Type):
-			differences(label+" ", a.Field(i), b.Field(i), found)
-		case !bothEmpty && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
-			found(table+label, f.Tag)
+			n, r := changed(label+" ", v, w)
+			now, restart = append(now, n...), append(restart, r...)
+		case bothEmpty || reflect.DeepEqual(v.Interface(), w.Interface()):
+		case f.Tag.Get("restart") != "":
+			restart = append(restart, label)
+		default:
+			now = append(now, label)
 		}
 	}
+	return now, restart
 }

@@ -73,9 +73,30 @@ func (m *mask) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// All mistakes are reported at once, in their order, with a line where there is one.
-func TestProblems(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
+// problemCase is a file and its problems, one a line, without the name of the file.
+type problemCase struct{ text, want string }
+
+// checkProblems decodes each file as it is, with a byte order mark, and with CRLF.
+func checkProblems(t *testing.T, cases []problemCase) {
+	t.Helper()
+	for _, c := range cases {
+		want := ""
+		for line := range strings.Lines(c.want) {
+			want += "f.toml:" + line
+		}
+		for _, text := range []string{
+			c.text, "\ufeff" + c.text, strings.ReplaceAll(c.text, "\n", "\r\n"),
+		} {
+			got := errorText(Decode("f.toml", []byte(text), &file{}))
+			if got != strings.TrimSuffix(want, "\n") {
+				t.Errorf("%q:\ngot\n%s\nwant\n%s", text, got, want)
+			}
+		}
+	}
+}
+
+func TestAllProblemsAreReportedAtOnce(t *testing.T) {
+	checkProblems(t, []problemCase{
 		{"", ""},
 		{"name = 'a'\n[flow]\nmax_flows = 7\n[[collector]]\naddress = 'a'\nports = [1, 2]\n", ""},
 		{"nam = 'a'\n[flow]\nnaat = 1\nmax_flows = -1\nbiflow = 0\n[[collector]]\naddress = 'A'\n" +
@@ -91,9 +112,13 @@ func TestProblems(t *testing.T) {
 				"address, ports, words, [inner], size\n" +
 				"9: [flows]: unknown key; did you mean [flow]? want one of [flow], " +
 				"[[collector]], name\n"},
+	})
+}
 
-		// The last element of a name has lines, however it is written. Elements of lists
-		// have their list's line.
+// TestProblemsHaveLines: the last element of an array of tables has lines, however it is written.
+// An element of a list has the line of the list.
+func TestProblemsHaveLines(t *testing.T) {
+	checkProblems(t, []problemCase{
 		{"[[collector]]\naddress = '1'\nports = [\n1,\n'x', # ]\n2, 0]\n[[collector]]\n\n" +
 			"address = '2'\n",
 			"3: [[collector]] #1 ports #2 = \"x\": want a whole number from 1 to 65535\n" +
@@ -102,9 +127,9 @@ func TestProblems(t *testing.T) {
 				"9: [[collector]] #2 address = \"2\": want letters\n"},
 		{"collector = [\n{ address = '1' },\n{ words = ['a', 'b',\n'3'], size = 10,\n" +
 			"address = '2'\n}]",
-			"3: [[collector]] #2 words #3 = \"3\": want letters\n" +
+			" [[collector]] #1 address = \"1\": want letters\n" +
+				"3: [[collector]] #2 words #3 = \"3\": want letters\n" +
 				"4: [[collector]] #2 size = 10: want a whole number from 1 to 9\n" +
-				" [[collector]] #1 address = \"1\": want letters\n" +
 				"5: [[collector]] #2 address = \"2\": want letters\n"},
 		{"[[collector]]\naddress = 'a'\n[collector.inner]\ndeep = 1\n[[collector]]\n" +
 			"address = 'b'\ninner.deep = 2",
@@ -116,14 +141,15 @@ func TestProblems(t *testing.T) {
 			"1: [[collector]] #2 address: is missing\n"},
 		{"[[collector]]\naddress = 'a'\n[[collector]]\nsize = 1\naddress = 'twice'",
 			"5: [[collector]] #2 address = \"twice\": named twice\n"},
-
-		// What looks like a key, a list or the end of one in texts and comments.
 		{"name = '''\n[flow]\nnat = [ '''\n[flow] # [a=[b\n\"nat\" = \"=\\\"=[\" # ]]\n" +
 			"mark = \"\"\"\n\"\"\"\"\"\nmax_flows = \"'\"",
 			"5: [flow] nat = \"=\\\"=[\": want letters\n" +
 				"8: [flow] max_flows = \"'\": want a whole number from 0 to 2000000000\n"},
+	})
+}
 
-		// Kinds.
+func TestWrongKindsAndKeys(t *testing.T) {
+	checkProblems(t, []problemCase{
 		{"flow = 1\ncollector = 1",
 			"1: flow = 1: want a table [flow]\n2: collector = 1: want tables [[collector]]\n"},
 		{"[[flow]]\n[collector]",
@@ -142,40 +168,24 @@ func TestProblems(t *testing.T) {
 			"1: Name = \"a\": unknown key; did you mean name? want one of [flow], [[collector]], " +
 				"name\n2: NAME = 1: unknown key; did you mean name? want one of [flow], " +
 				"[[collector]], name\n"},
-		{
-			"nat = 'a'", "1: nat = \"a\": unknown key; did you mean [flow] nat? want one of " +
-				"[flow], [[collector]], name\n",
-		},
+		{"nat = 'a'",
+			"1: nat = \"a\": unknown key; did you mean [flow] nat? want one of [flow], " +
+				"[[collector]], name\n"},
 		{"flow.deep = 1",
 			"1: [flow] deep = 1: unknown key; want one of nat, max_flows, max_cpu, biflow, mark\n"},
+	})
+}
 
+func TestSyntaxErrorIsReportedAlone(t *testing.T) {
+	checkProblems(t, []problemCase{
 		{"x = ", "1: x =: unexpected EOF; expected value\n"},
-
-		// Above a syntax error.
 		{"nam = 1\n[flow]\nnat = [\nbiflow = 1",
 			"4: biflow = 1: expected value but found \"biflow\" instead\n"},
 		{"nam = 1\n[flow]\nnat = [1 2]\nbiflow = 1",
-			"1: nam = 1: unknown key; did you mean name? want one of [flow], [[collector]], name\n" +
-				"3: nat = [1 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
+			"3: nat = [1 2]: expected a comma (',') or array terminator (']'), but got '2'\n"},
 		{"flow.nat = '1'\nx = [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
 			" nested deeper than 8 levels\n"},
-	} {
-		for _, form := range []string{"%s", "\ufeff%s", "crlf"} {
-			text := strings.ReplaceAll(form, "%s", c.text)
-			if form == "crlf" {
-				text = strings.ReplaceAll(c.text, "\n", "\r\n")
-			}
-			want := ""
-			for line := range strings.Lines(c.want) {
-				want += "f.toml:" + line
-			}
-			if got := errorText(
-				Decode("f.toml", []byte(text), &file{}),
-			); got != strings.TrimSuffix(want, "\n") {
-				t.Errorf("%q:\ngot\n%s\nwant\n%s", text, got, want)
-			}
-		}
-	}
+	})
 }
 
 func TestValues(t *testing.T) {
