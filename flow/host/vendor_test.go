@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -84,6 +85,33 @@ func TestFollowReadsAtOnce(t *testing.T) {
 	b.want(macA, "laptop")
 }
 
+// TestAnyGoroutineMayAskForNames is for the race detector.
+func TestAnyGoroutineMayAskForNames(t *testing.T) {
+	b := newBox(t, "auto")
+	b.write("/usr/share/misc/oui.txt", ieeeList)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	all.Go(func() { b.names.Follow(ctx) })
+	for range 4 {
+		all.Go(func() {
+			for i := range byte(100) {
+				b.names.Name(MAC{2, 0, 0, 0, 0, i}, nil)
+				b.names.Vendor(MAC{0, 0, i})
+				b.names.Problems()
+			}
+		})
+	}
+	for i := range 20 {
+		b.write(dnsmasqFile, lent(macA, "192.0.2.10", fmt.Sprint("laptop-", i)))
+		b.write("/etc/ethers", macB+fmt.Sprint(" tv-", i)+"\n")
+		b.names.Read()
+	}
+	cancel()
+	all.Wait()
+	b.want(macA, "laptop-19")
+}
+
 func TestOversizedVendorLists(t *testing.T) {
 	wanted := map[block]bool{blockOf(MAC{0, 0, 0xc}): true}
 	list := strings.Repeat("x", 1<<20) + "\n" + nmapList + "00000C" + strings.Repeat(" ", 1<<20) + "x"
@@ -139,5 +167,13 @@ func BenchmarkVendors(b *testing.B) {
 	b.SetBytes(int64(list.Len()))
 	for b.Loop() {
 		searchVendors(strings.NewReader(list.String()), map[block]bool{blockOf(MAC{0, 0x94}): true})
+	}
+}
+
+// BenchmarkUnchanged is what following costs each 5 seconds, where nothing changes.
+func BenchmarkUnchanged(b *testing.B) {
+	n := NewNames(NamesOptions{Leases: []string{"auto"}})
+	for b.Loop() {
+		n.Read()
 	}
 }

@@ -24,7 +24,7 @@ func Clean(raw string) string {
 	if isAddress(raw) {
 		return ""
 	}
-	name := strings.TrimLeft(CleanText(raw), ".")
+	name := CleanText(raw)
 	if label, _, found := strings.Cut(name, "."); found {
 		name = strings.TrimRight(label, " ")
 	}
@@ -111,9 +111,10 @@ func harmless(r rune) bool {
 const brailleBlank = '\u2800'
 
 // mayBegin reports whether a text may begin with a character: spreadsheets take some for
-// the beginning of a formula, full-width ones, too, and a mark needs a letter before it.
+// the beginning of a formula, full-width ones, too, a domain is no name, and a mark needs a
+// letter before it.
 func mayBegin(r rune) bool {
-	return !strings.ContainsRune("=+-@#＝＋－＠−", r) && !unicode.Is(unicode.M, r)
+	return !strings.ContainsRune("=+-@#.＝＋－＠−", r) && !unicode.Is(unicode.M, r)
 }
 
 // isAddress reports whether a name could be mistaken for an IP or Ethernet address.

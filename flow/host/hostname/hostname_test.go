@@ -28,7 +28,7 @@ func TestNamesLoseTheirDomain(t *testing.T) {
 		"laptop.example.org.": "laptop", "laptop.lan": "laptop", "laptop.": "laptop", ".laptop": "laptop",
 		" laptop ": "laptop", "my  laptop": "my laptop", "a .b": "a",
 		"localhost": "", "localhost.localdomain": "", "192.0.2.1": "", "2001:db8::1": "", "fe80::1%eth0": "",
-		"02:00:00:00:00:01": "", "02-00-00-00-00-01": "", "": "", ".": "", "*": "", "-": "", "---": "", "!.0": "",
+		"02:00:00:00:00:01": "", "02-00-00-00-00-01": "", "": "", ".": "", "*": "", "-": "", "---": "", "!.0": "", ". 00": "00",
 		"O'Brien's iPad": "OBriens iPad",
 	} {
 		if got := Clean(raw); got != want {
@@ -110,7 +110,7 @@ func asCSV(t *testing.T, field string) string {
 // FuzzClean holds every name to what is asked of the hostile ones.
 func FuzzClean(f *testing.F) {
 	for _, raw := range hostile() {
-		f.Add(raw)
+		f.Add(raw[:min(len(raw), 2*longest)]) // long seeds are slow
 	}
 	f.Fuzz(checkHarmless)
 }
