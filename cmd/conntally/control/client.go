@@ -24,15 +24,18 @@ import (
 
 const (
 	requestTimeout = 15 * time.Second // longest time until the whole answer is there
-	maxAnswer      = 64 << 20         // bytes, header included
-	maxList        = 65536            // elements
+	maxAnswer      = 64 << 20
+	maxList        = 65536 // elements
 )
 
 // ErrNotRunning says that nobody listens on the socket.
 var ErrNotRunning = errors.New("conntally isn't running, or [control] is off")
 
 // Client is a Source that asks a service over its socket. Make one with Dial.
-type Client struct{ path string }
+type Client struct {
+	path string
+	most int64 // bytes of an answer, header included
+}
 
 // Dial returns a Client of the service that listens on a socket. The error is ErrNotRunning
 // if there is none.
@@ -41,7 +44,7 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{path}, conn.Close()
+	return &Client{path, maxAnswer}, conn.Close()
 }
 
 func dial(ctx context.Context, path string) (net.Conn, error) {
@@ -56,27 +59,27 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	case errno == unix.ENOENT || errno == unix.ECONNREFUSED:
 		return nil, fmt.Errorf("%w: %s: %w", ErrNotRunning, path, errno)
 	case errno == unix.EACCES || errno == unix.EPERM:
-		return nil, fmt.Errorf("%s: %w: this requires root or membership in the group %s",
-			path, errno, groupOf(path))
+		return nil, fmt.Errorf("%s: %w: this requires root%s", path, errno, orGroupOf(path))
 	}
 	return nil, fmt.Errorf("%s: %w", path, errno)
 }
 
-// groupOf returns the group of the socket, or of the directory that hides it.
-func groupOf(path string) string {
+// orGroupOf says membership in which group lets a user connect, too.
+func orGroupOf(path string) string {
+	const or = " or membership in the group "
 	info, err := os.Lstat(path)
-	if err != nil {
-		return "of the service"
+	if err != nil { // its directory is closed as well
+		return or + "of the service"
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return "of the service"
+	stat, known := info.Sys().(*syscall.Stat_t)
+	if !known || stat.Gid == 0 {
+		return ""
 	}
 	id := strconv.Itoa(int(stat.Gid))
 	if group, err := user.LookupGroupId(id); err == nil {
-		return group.Name
+		id = group.Name
 	}
-	return id
+	return or + id
 }
 
 // Status implements Source.
@@ -147,7 +150,7 @@ func (c *Client) get(
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	read, err = exchange(conn, path, q, object)
+	read, err = c.exchange(conn, path, q, object)
 	switch {
 	case err == nil || context.Cause(ctx) == nil:
 		return read, err
@@ -159,7 +162,7 @@ func (c *Client) get(
 
 // exchange sends a request and reads its answer. net/http's client would do so as well, but
 // makes the program larger by what it can do with other sockets.
-func exchange(
+func (c *Client) exchange(
 	conn net.Conn, path string, q url.Values, object any,
 ) (read time.Time, err error) {
 	target := url.URL{Path: path, RawQuery: q.Encode()}
@@ -168,7 +171,7 @@ func exchange(
 	if err != nil {
 		return read, err
 	}
-	limited := &io.LimitedReader{R: conn, N: maxAnswer}
+	limited := &io.LimitedReader{R: conn, N: c.most}
 	response, err := http.ReadResponse(bufio.NewReader(limited), nil)
 	if err == nil {
 		defer response.Body.Close()
@@ -179,7 +182,7 @@ func exchange(
 	}
 	switch {
 	case limited.N <= 0:
-		return read, fmt.Errorf("the answer has more than %d MiB", maxAnswer>>20)
+		return read, fmt.Errorf("the answer has more than %d MiB", c.most>>20)
 	case err != nil:
 		return read, fmt.Errorf("not an answer of conntally: %w", err)
 	}

@@ -3,6 +3,7 @@ package top
 import (
 	"bytes"
 	"io"
+	"math"
 
 	"github.com/conntally/conntally/cmd/conntally/control"
 )
@@ -76,7 +77,7 @@ func (o *Options) object(now *Sample, r *Rates, rows []Row) jsonTop {
 	}
 	for i := range rows {
 		row := &rows[i]
-		j := jsonRow{Up: row.Up, Down: row.Down, Connections: row.Connections}
+		j := jsonRow{Up: math.Round(row.Up), Down: math.Round(row.Down), Connections: row.Connections}
 		switch o.View {
 		case Devices:
 			j.Device, j.Name = &row.Device, &row.DeviceName

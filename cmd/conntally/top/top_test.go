@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,9 +23,16 @@ import (
 // live is a home whose counters are read when somebody asks for newer ones.
 type live struct {
 	*controltest.Source
-	read  time.Time
-	delay time.Duration // of an answer
-	panic bool
+	mu     sync.Mutex // guards what follows
+	read   time.Time
+	delay  time.Duration // of an answer
+	panics bool
+}
+
+func (l *live) change(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
 }
 
 func newLive() *live {
@@ -33,34 +41,60 @@ func newLive() *live {
 }
 
 func (l *live) Devices(ctx context.Context, maxAge time.Duration) (*control.Devices, error) {
-	if l.panic {
+	l.mu.Lock()
+	delay, panics := l.delay, l.panics
+	l.mu.Unlock()
+	if panics {
 		panic("a fault")
 	}
-	time.Sleep(l.delay)
-	if age := time.Since(l.read); age > maxAge {
-		l.Advance(age)
-		l.read = time.Now()
-	}
+	time.Sleep(delay)
+	l.change(func() {
+		if age := time.Since(l.read); age > maxAge {
+			l.Advance(age)
+			l.read = time.Now()
+		}
+	})
 	return l.Source.Devices(ctx, maxAge)
 }
 
 // screenshot is a Terminal that keeps what was drawn last.
 type screenshot struct {
-	text      string
-	draws     int
+	mu        sync.Mutex // guards what follows
+	last      string
 	suspended int
-	err       error
+	err       error // of drawing
 }
 
 func (s *screenshot) Size() (width, height int) { return 80, 24 }
-func (s *screenshot) Suspend() error            { s.suspended++; return nil }
+
+func (s *screenshot) Suspend() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suspended++
+	return nil
+}
+
 func (s *screenshot) Draw(lines []Line, _ int) error {
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(l.Text + "\n")
 	}
-	s.text, s.draws = b.String(), s.draws+1
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = b.String()
 	return s.err
+}
+
+func (s *screenshot) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+func (s *screenshot) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 // shown is a page that is shown until it ends.
@@ -96,8 +130,8 @@ func (s *shown) press(t *testing.T, keys, want string) {
 	t.Helper()
 	s.input <- []byte(keys)
 	synctest.Wait()
-	if !strings.Contains(s.text, want) {
-		t.Errorf("after %q there is no %q:\n%s", keys, want, s.text)
+	if !strings.Contains(s.text(), want) {
+		t.Errorf("after %q there is no %q:\n%s", keys, want, s.text())
 	}
 }
 
@@ -105,30 +139,30 @@ func (s *shown) press(t *testing.T, keys, want string) {
 func TestPageRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t)
-		if !strings.Contains(s.text, "measuring") {
-			t.Errorf("at first:\n%s", s.text)
+		if !strings.Contains(s.text(), "measuring") {
+			t.Errorf("at first:\n%s", s.text())
 		}
 		time.Sleep(2100 * time.Millisecond)
-		if !strings.Contains(s.text, "24.0 Mbit/s") {
-			t.Errorf("after 2 s:\n%s", s.text)
+		if !strings.Contains(s.text(), "24.0 Mbit/s") {
+			t.Errorf("after 2 s:\n%s", s.text())
 		}
 		s.press(t, "c", "connections")
 		s.press(t, "d\r", "smart-tv > destinations")
 		s.press(t, "\x1b", "smart-tv > destinations") // an arrow may follow
 		time.Sleep(2 * escapeDelay)
-		if strings.Contains(s.text, "smart-tv > ") {
-			t.Errorf("Escape:\n%s", s.text)
+		if strings.Contains(s.text(), "smart-tv > ") {
+			t.Errorf("Escape:\n%s", s.text())
 		}
 		s.source.Fail(errors.New("the service has ended"))
 		time.Sleep(3 * time.Second)
 		const failed = "the service has ended"
-		if !strings.Contains(s.text, failed) || !strings.Contains(s.text, "24.0 Mbit/s") {
-			t.Errorf("after a failure:\n%s", s.text)
+		if !strings.Contains(s.text(), failed) || !strings.Contains(s.text(), "24.0 Mbit/s") {
+			t.Errorf("after a failure:\n%s", s.text())
 		}
 		s.source.Fail(nil)
 		time.Sleep(3 * time.Second)
-		if strings.Contains(s.text, "the service has ended") {
-			t.Errorf("after the failure:\n%s", s.text)
+		if strings.Contains(s.text(), "the service has ended") {
+			t.Errorf("after the failure:\n%s", s.text())
 		}
 		s.press(t, "\x1a", "devices")
 		if s.suspended != 1 {
@@ -145,7 +179,7 @@ func TestPageRefreshes(t *testing.T) {
 func TestSlowAnswersDontHoldKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t)
-		s.source.delay = time.Minute
+		s.source.change(func() { s.source.delay = time.Minute })
 		time.Sleep(3 * time.Second)
 		s.press(t, "?", "sort by total")
 		began := time.Now()
@@ -165,10 +199,10 @@ func TestPageEnds(t *testing.T) {
 	}{
 		"SIGTERM":               {func(s *shown) { s.cancel() }, ""},
 		"the keyboard is gone":  {func(s *shown) { close(s.input) }, ""},
-		"the terminal is gone":  {func(s *shown) { s.err = unix.EIO }, ""},
-		"nobody reads":          {func(s *shown) { s.err = unix.EPIPE }, ""},
-		"it can't be written":   {func(s *shown) { s.err = unix.ENOSPC }, "no space left"},
-		"a panic in the source": {func(s *shown) { s.source.panic = true }, "panic: a fault"},
+		"the terminal is gone":  {func(s *shown) { s.fail(unix.EIO) }, ""},
+		"nobody reads":          {func(s *shown) { s.fail(unix.EPIPE) }, ""},
+		"it can't be written":   {func(s *shown) { s.fail(unix.ENOSPC) }, "no space left"},
+		"a panic in the source": {func(s *shown) { s.source.change(func() { s.source.panics = true }) }, "panic: a fault"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
