@@ -47,7 +47,7 @@ func hostile() []string {
 	}
 }
 
-// TestHostileClientsDontHoldOthers: eight of each kind delay an honest client by a
+// TestHostileClientsDontHoldOthers: six of each kind delay an honest client by a
 // minute at most, and the source never waits for any.
 func TestHostileClientsDontHoldOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestHostileClientsDontHoldOthers(t *testing.T) {
 		go func() {
 			ended <- httpserver.New(zap.NewNop()).Serve(ctx, listener, control.Handler(source))
 		}()
-		for range 8 {
+		for range 6 {
 			for _, request := range hostile() {
 				go func() {
 					conn := listener.dial()
