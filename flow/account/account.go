@@ -131,10 +131,11 @@ func New(o Options) *Accounts {
 
 // Open implements flow.Meter.
 func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
-	ends := [2]int32{
-		a.end(&e.Orig.Src, e.Zone, p[0], e.At),
-		a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At),
-	}
+	var ends [2]int32
+	ends[0] = a.end(&e.Orig.Src, e.Zone, p[0], e.At)
+	a.connected(ends[0], 1) // so that the other end's device doesn't take its place
+	ends[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
+	a.connected(ends[0], -1)
 	c := connection{ends: ends, traffic: trafficOf(ends), scope: LAN}
 	for d := range p {
 		c.interfaces[d] = a.interfaces.place(p[d].Index())
@@ -144,12 +145,17 @@ func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
 		c.standIn()
 	}
 	for _, end := range c.ends {
-		if end >= 0 {
-			a.devices[end].connections++
-		}
+		a.connected(end, 1)
 	}
 	a.open++
 	return a.store(&c)
+}
+
+// connected adds n to the connections of a device, if an end is one.
+func (a *Accounts) connected(end, n int32) {
+	if end >= 0 {
+		a.devices[end].connections += n
+	}
 }
 
 // trafficOf returns what the bytes of each direction are.

@@ -112,7 +112,7 @@ func (a *Accounts) end(
 	case !o.Devices:
 		return other
 	}
-	return a.find(address{*addr, zone}, hop.Index(), now)
+	return a.find(addr, zone, hop.Index(), now)
 }
 
 func contains(networks []netip.Prefix, addr *conntrack.Addr) bool {
@@ -125,8 +125,11 @@ func contains(networks []netip.Prefix, addr *conntrack.Addr) bool {
 
 // find returns the device that an interface reaches by an address, or other where there is
 // no room for a new one.
-func (a *Accounts) find(at address, index uint32, now conntrack.Timestamp) int32 {
-	mac := a.options.Resolver.MAC(&at.addr, index, now.Mono)
+func (a *Accounts) find(
+	addr *conntrack.Addr, zone uint16, index uint32, now conntrack.Timestamp,
+) int32 {
+	at := address{*addr, zone}
+	mac := a.options.Resolver.MAC(addr, index, now.Mono)
 	id := a.identify(at, mac)
 	i, known := a.byID[id]
 	if !known && mac == (host.MAC{}) { // a neighbour that is forgotten by now

@@ -1,0 +1,417 @@
+package account
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/host"
+)
+
+const (
+	lan  = 2 // ifIndexes
+	lan2 = 3
+	wan  = 4
+)
+
+var (
+	toLAN  = flow.NewHop(lan, false)
+	toLAN2 = flow.NewHop(lan2, false)
+	toWAN  = flow.NewHop(wan, true)
+)
+
+// network is a Resolver whose answers a test sets.
+type network struct {
+	macs map[conntrack.Addr]host.MAC
+}
+
+func (n *network) Local(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.2.1") }
+
+func (n *network) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC { return n.macs[*a] }
+
+func (n *network) set(addr, mac string) {
+	if mac == "" {
+		delete(n.macs, conntrack.AddrFrom(ip(addr)))
+		return
+	}
+	n.macs[conntrack.AddrFrom(ip(addr))] = hardware(mac)
+}
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func hardware(s string) host.MAC {
+	mac, err := host.ParseMAC(s)
+	if err != nil {
+		panic(err)
+	}
+	return mac
+}
+
+func newTest(change ...func(*Options)) (*Accounts, *network) {
+	n := &network{macs: map[conntrack.Addr]host.MAC{}}
+	o := Options{Devices: true, Max: 100, OfflineAfter: 5 * time.Minute, Resolver: n}
+	for _, c := range change {
+		c(&o)
+	}
+	return New(o), n
+}
+
+func at(seconds int64) conntrack.Timestamp {
+	return conntrack.Timestamp{Mono: seconds * 1e9, Wall: 1_700_000_000e9 + seconds*1e9}
+}
+
+// opened is a new connection.
+func opened(from, to string, when int64) *conntrack.Event {
+	src, dst := conntrack.AddrFrom(ip(from)), conntrack.AddrFrom(ip(to))
+	return &conntrack.Event{
+		At: at(when), Counted: true,
+		Orig:  conntrack.Tuple{Src: src, Dst: dst, Family: unix.AF_INET, Proto: conntrack.ProtoTCP},
+		Reply: conntrack.Tuple{Src: dst, Dst: src, Family: unix.AF_INET, Proto: conntrack.ProtoTCP},
+	}
+}
+
+func moved(up, down uint64) *[2]conntrack.Counters {
+	return &[2]conntrack.Counters{{Packets: up / 100, Bytes: up}, {Packets: down / 100, Bytes: down}}
+}
+
+// bytesOf returns up and down by scope of each device, as "wan UP/DOWN lan UP/DOWN".
+func bytesOf(s *Snapshot) map[string]string {
+	out := map[string]string{}
+	for i := range s.Devices {
+		d := &s.Devices[i]
+		out[d.ID.String()] = fmt.Sprintf("wan %d/%d lan %d/%d", d.Usage[WAN].Up.Bytes,
+			d.Usage[WAN].Down.Bytes, d.Usage[LAN].Up.Bytes, d.Usage[LAN].Down.Bytes)
+	}
+	return out
+}
+
+// TestEachByteBelongsToItsDevice: one connection of each kind, which moves 1000 bytes in
+// its original direction and 500 in the other.
+func TestEachByteBelongsToItsDevice(t *testing.T) {
+	cases := []struct {
+		name     string
+		from, to string
+		path     flow.Path
+		want     map[string]string
+		traffic  [traffics]uint64
+	}{
+		{"upload", "192.0.2.10", "203.0.113.9", flow.Path{toLAN, toWAN},
+			map[string]string{"192.0.2.10": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+		{"forwarded port", "203.0.113.9", "192.0.2.10", flow.Path{toWAN, toLAN},
+			map[string]string{"192.0.2.10": "wan 500/1000 lan 0/0"}, [traffics]uint64{Upload: 500, Download: 1000}},
+		{"between networks", "192.0.2.10", "198.51.100.2", flow.Path{toLAN, toLAN2},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "198.51.100.2": "wan 0/0 lan 500/1000"},
+			[traffics]uint64{Internal: 1500}},
+		{"router's own", "192.0.2.1", "203.0.113.9", flow.Path{0, toWAN},
+			map[string]string{"router": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+		{"to the router", "192.0.2.10", "192.0.2.1", flow.Path{toLAN, 0},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "router": "wan 0/0 lan 500/1000"},
+			[traffics]uint64{Internal: 1500}},
+		{"multicast", "192.0.2.10", "239.255.255.250", flow.Path{toLAN, 0},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "other": "wan 0/0 lan 500/0"},
+			[traffics]uint64{Internal: 1500}},
+		{"transit", "203.0.113.1", "203.0.113.9", flow.Path{toWAN, toWAN},
+			map[string]string{"other": "wan 1000/500 lan 0/0"}, [traffics]uint64{Transit: 1500}},
+		{"unknown", "203.0.113.1", "203.0.113.9", flow.Path{},
+			map[string]string{"other": "wan 0/0 lan 1500/0"}, [traffics]uint64{Unknown: 1500}},
+		{"excluded", "192.0.2.99", "203.0.113.9", flow.Path{toLAN, toWAN},
+			map[string]string{"other": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+		{"inside behind an uplink", "10.9.0.3", "203.0.113.9", flow.Path{toWAN, toWAN},
+			map[string]string{"10.9.0.3": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			a, _ := newTest(func(o *Options) {
+				o.Exclude = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
+				o.Inside = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
+			})
+			slot := a.Open(opened(c.from, c.to, 1), c.path)
+			a.Count(slot, moved(1000, 500), at(2))
+			a.Close(slot)
+			s := a.Snapshot(at(3))
+			if got := bytesOf(s); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("devices %v, want %v", got, c.want)
+			}
+			if s.Traffic != c.traffic {
+				t.Errorf("traffic %v, want %v", s.Traffic, c.traffic)
+			}
+		})
+	}
+}
+
+// TestAddressesOfOneMACAreOneDevice: IPv4, IPv6 and privacy addresses, of which some are
+// seen before the neighbour is known.
+func TestAddressesOfOneMACAreOneDevice(t *testing.T) {
+	a, n := newTest()
+	const mac = "02:00:00:00:00:01"
+	n.set("192.0.2.10", mac)
+	var open []uint32
+	for i, from := range []string{"2001:db8::1", "192.0.2.10", "2001:db8::2", "2001:db8::3"} {
+		slot := a.Open(opened(from, "203.0.113.9", int64(i)), flow.Path{toLAN, toWAN})
+		a.Count(slot, moved(100, 100), at(int64(i)))
+		open = append(open, slot)
+	}
+	for i := 1; i <= 3; i++ {
+		n.set(fmt.Sprintf("2001:db8::%d", i), mac)
+	}
+	a.Refresh(at(10))
+	for _, slot := range open {
+		a.Count(slot, moved(1000, 0), at(11))
+	}
+	s := a.Snapshot(at(12))
+	if got, want := bytesOf(s), map[string]string{mac: "wan 4400/400 lan 0/0"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if d := s.Devices[0]; len(d.Addresses) != 4 || d.Connections != 4 {
+		t.Errorf("%d addresses, %d connections", len(d.Addresses), d.Connections)
+	}
+	for _, slot := range open {
+		a.Close(slot)
+	}
+	if len(a.byID) != 3 || len(a.devices)-len(a.freed) != 3 {
+		t.Errorf("%d devices by ID, %d places taken", len(a.byID), len(a.devices)-len(a.freed))
+	}
+}
+
+// TestAddressOfAnotherDevice: a lease that goes to another host. Its open connection stays
+// with the first.
+func TestAddressOfAnotherDevice(t *testing.T) {
+	a, n := newTest()
+	n.set("192.0.2.10", "02:00:00:00:00:01")
+	first := a.Open(opened("192.0.2.10", "203.0.113.9", 1), flow.Path{toLAN, toWAN})
+	n.set("192.0.2.10", "02:00:00:00:00:02")
+	second := a.Open(opened("192.0.2.10", "203.0.113.9", 2), flow.Path{toLAN, toWAN})
+	a.Count(first, moved(100, 0), at(3))
+	a.Count(second, moved(7, 0), at(3))
+	s := a.Snapshot(at(4))
+	want := map[string]string{"02:00:00:00:00:01": "wan 100/0 lan 0/0", "02:00:00:00:00:02": "wan 7/0 lan 0/0"}
+	if got := bytesOf(s); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	n.set("192.0.2.10", "") // the neighbour is forgotten: the address is still the second's
+	a.Count(a.Open(opened("192.0.2.10", "203.0.113.9", 5), flow.Path{toLAN, toWAN}), moved(1, 0), at(6))
+	if got := bytesOf(a.Snapshot(at(7)))["02:00:00:00:00:02"]; got != "wan 8/0 lan 0/0" {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestInventedDevicesDisplaceNoRealOnes: a host that makes up 100,000 Ethernet addresses.
+func TestInventedDevicesDisplaceNoRealOnes(t *testing.T) {
+	a, n := newTest()
+	use := func(i int, mac string, up, down uint64, when int64) {
+		from := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
+		n.set(from, mac)
+		slot := a.Open(opened(from, "203.0.113.9", when), flow.Path{toLAN, toWAN})
+		a.Count(slot, moved(up, down), at(when))
+		a.Close(slot)
+		n.set(from, "")
+	}
+	for i := range 50 {
+		use(i, fmt.Sprintf("00:16:3e:00:00:%02x", i), 1000, 1000, 1)
+	}
+	for i := range 100_000 {
+		use(1000+i, fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255), 100, 0, 2+int64(i/100))
+	}
+	if len(a.devices) > 110 || len(a.byAddress) > 110*maxAddresses {
+		t.Errorf("%d devices, %d addresses", len(a.devices), len(a.byAddress))
+	}
+	s := a.Snapshot(at(3000))
+	got := bytesOf(s)
+	total := uint64(0)
+	for i := range 50 {
+		if b := got[fmt.Sprintf("00:16:3e:00:00:%02x", i)]; b != "wan 1000/1000 lan 0/0" {
+			t.Errorf("device %d: %q", i, b)
+		}
+	}
+	for i := range s.Devices {
+		total += s.Devices[i].Usage[WAN].Up.Bytes
+	}
+	if want := uint64(50*1000 + 100_000*100); total != want {
+		t.Errorf("%d bytes up in all, want %d", total, want)
+	}
+}
+
+// TestNothingIsLostInAnyOrder: connections, neighbours that become known, aliases, restarts
+// and a full table in random order. What all devices have counted is what was moved, and
+// connections are those that are open.
+func TestNothingIsLostInAnyOrder(t *testing.T) {
+	for seed := range uint64(200) {
+		w := newWorld(seed)
+		for step := range 400 {
+			w.step()
+			if wrong := w.check(); wrong != "" {
+				t.Fatalf("seed %d, step %d: %s", seed, step, wrong)
+			}
+		}
+		for slot := range w.ends {
+			w.close(slot)
+		}
+		if wrong := w.check(); wrong != "" || len(w.a.byID) != len(w.a.devices)-len(w.a.freed) {
+			t.Fatalf("seed %d, after all have ended: %s; %d devices, %d places", seed, wrong,
+				len(w.a.byID), len(w.a.devices)-len(w.a.freed))
+		}
+	}
+}
+
+// world makes random things happen to an Accounts.
+type world struct {
+	*rand.Rand
+	a     *Accounts
+	n     *network
+	o     Options
+	now   int64
+	ends  map[uint32]bool // open slots
+	moved uint64
+}
+
+func newWorld(seed uint64) *world {
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 1)), ends: map[uint32]bool{}}
+	w.a, w.n = newTest(func(o *Options) { o.Max = 8 })
+	w.o = w.a.options
+	return w
+}
+
+func (w *world) address() string { return fmt.Sprintf("192.0.2.%d", 1+w.IntN(20)) }
+
+func (w *world) hop() flow.Hop { return []flow.Hop{0, toLAN, toLAN2, toWAN, toLAN}[w.IntN(5)] }
+
+func (w *world) step() {
+	w.now += int64(w.IntN(100))
+	switch w.IntN(12) {
+	case 0, 1, 2:
+		slot := w.a.Open(opened(w.address(), w.address(), w.now), flow.Path{w.hop(), w.hop()})
+		if w.ends[slot] {
+			panic("a slot was given twice")
+		}
+		w.ends[slot] = true
+	case 3, 4, 5, 6:
+		for slot := range w.ends {
+			up, down := uint64(w.IntN(3)*100), uint64(w.IntN(3)*100)
+			w.a.Count(slot, moved(up, down), at(w.now))
+			w.moved += up + down
+			break
+		}
+	case 7:
+		for slot := range w.ends {
+			w.close(slot)
+			break
+		}
+	case 8:
+		w.n.set(w.address(), []string{"", "02:00:00:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"}[w.IntN(4)])
+	case 9:
+		w.a.Refresh(at(w.now))
+	case 10:
+		w.o.Aliases = nil
+		if w.IntN(3) > 0 {
+			w.o.Aliases = []Alias{{Name: "tv", MACs: []host.MAC{hardware("00:16:3e:00:00:02")}, Addrs: []netip.Addr{ip(w.address())}}}
+		}
+		w.a.Reconfigure(w.o)
+	case 11:
+		w.restart()
+	}
+}
+
+func (w *world) close(slot uint32) {
+	w.a.Close(slot)
+	delete(w.ends, slot)
+}
+
+// restart continues what another run has saved, without its connections.
+func (w *world) restart() {
+	for slot := range w.ends {
+		w.close(slot)
+	}
+	saved := w.a.Snapshot(at(w.now)).Encode()
+	w.a = New(w.o)
+	if err := w.a.Restore(saved); err != nil {
+		panic(err)
+	}
+}
+
+func (w *world) check() string {
+	s := w.a.Snapshot(at(w.now))
+	bytes, connections, want := uint64(0), 0, 0
+	for i := range s.Devices {
+		u := &s.Devices[i].Usage
+		bytes += u[WAN].Up.Bytes + u[WAN].Down.Bytes + u[LAN].Up.Bytes
+		connections += s.Devices[i].Connections
+	}
+	for slot := range w.ends {
+		for _, end := range w.a.connections[slot].ends {
+			if end >= 0 {
+				want++
+			}
+		}
+	}
+	switch {
+	case bytes != w.moved:
+		return fmt.Sprintf("%d bytes of devices, %d were moved", bytes, w.moved)
+	case connections != want:
+		return fmt.Sprintf("%d connections of devices, want %d", connections, want)
+	case s.Connections != len(w.ends):
+		return fmt.Sprintf("%d connections, want %d", s.Connections, len(w.ends))
+	case len(s.Devices) > w.o.Max+2:
+		return fmt.Sprintf("%d devices", len(s.Devices))
+	}
+	return ""
+}
+
+func TestMeterAllocatesNothing(t *testing.T) {
+	a, n := newTest()
+	n.set("192.0.2.10", "02:00:00:00:00:01")
+	e := opened("192.0.2.10", "203.0.113.9", 1)
+	m := moved(100, 100)
+	allocations := testing.AllocsPerRun(1000, func() {
+		slot := a.Open(e, flow.Path{toLAN, toWAN})
+		a.Count(slot, m, at(2))
+		a.Close(slot)
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}
+
+// TestConnectionTakesFewBytes holds what accounting costs per connection.
+func TestConnectionTakesFewBytes(t *testing.T) {
+	if size := reflect.TypeFor[connection]().Size(); size > 56 {
+		t.Errorf("%d B", size)
+	}
+}
+
+func BenchmarkCount(b *testing.B) {
+	a, _ := newTest()
+	slot := a.Open(opened("192.0.2.10", "203.0.113.9", 1), flow.Path{toLAN, toWAN})
+	m := moved(100, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.Count(slot, m, at(2))
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	a, n := newTest()
+	n.set("192.0.2.10", "02:00:00:00:00:01")
+	a.Count(a.Open(opened("192.0.2.10", "2001:db8::1", 1), flow.Path{toLAN, toWAN}), moved(1, 2), at(3))
+	f.Add(a.Snapshot(at(4)).Encode())
+	f.Add([]byte(`{"version":1,"devices":[{"device":"zone7/10.0.0.1","usage":[[1],[2,3,4,5]]}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, _ := newTest()
+		if a.Restore(b) != nil {
+			return
+		}
+		again := New(a.options)
+		if err := again.Restore(a.Snapshot(at(0)).Encode()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := bytesOf(again.Snapshot(at(0))), bytesOf(a.Snapshot(at(0))); !reflect.DeepEqual(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
