@@ -159,6 +159,12 @@ func (r *Resolver) Interfaces() (all []flow.Interface, version uint32) {
 	return v.interfaces, v.names
 }
 
+// Local reports whether an address is one of the router's own.
+func (r *Resolver) Local(a *conntrack.Addr) bool {
+	_, ours := r.view.Load().owners[*a]
+	return ours
+}
+
 // Index returns the present ifIndex of an interface, by which a record's Input and
 // Output are told.
 func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Load().index(name) }

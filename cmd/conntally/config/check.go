@@ -33,6 +33,7 @@ func (c *Config) Check(wrong func(table any, key, text string)) {
 	for i := range c.Filters {
 		c.Filters[i].check(wrong)
 	}
+	c.checkDevices(wrong)
 }
 
 // family returns the family of a collector's address, or "" for a name, which may have both.

@@ -20,7 +20,10 @@ type Config struct {
 	Flow       Flow        `toml:"flow"`
 	Conntrack  Conntrack   `toml:"conntrack"`
 	Filters    []Filter    `toml:"filter"`
+	Devices    Devices     `toml:"devices"`
+	Named      []Device    `toml:"device"`
 	Metrics    Metrics     `toml:"metrics"`
+	Control    Control     `toml:"control"`
 	Log        Log         `toml:"log"`
 }
 
@@ -70,11 +73,38 @@ type Filter struct {
 	Interfaces          []string  `toml:"interfaces"`
 }
 
-// Metrics holds where metrics are served.
-type Metrics struct {
-	Listen Listen `toml:"listen" restart:"yes"`
-	Pprof  bool   `toml:"pprof" restart:"yes"`
+// Devices holds what is counted by device, and where devices' names are read.
+type Devices struct {
+	Enable       bool      `toml:"enable" restart:"yes"`
+	Max          int       `toml:"max" range:"1,1000000"` // what finds no room is device "other"
+	Networks     []Network `toml:"networks"`              // also inside, though behind an uplink
+	Exclude      []Network `toml:"exclude"`               // counted as device "other"
+	Leases       []string  `toml:"leases" restart:"yes"`  // "auto", or paths
+	OfflineAfter Duration  `toml:"offline_after"`
 }
+
+// Device is a device with a name. All of its addresses are counted as one.
+type Device struct {
+	Name    string `toml:"name"`
+	MAC     []MAC  `toml:"mac"`
+	Address []IP   `toml:"address"`
+}
+
+// Metrics holds where metrics are served, and which.
+type Metrics struct {
+	Listen  Listen `toml:"listen" restart:"yes"`
+	Pprof   bool   `toml:"pprof" restart:"yes"`
+	Devices bool   `toml:"devices" restart:"yes"` // of each device
+	Labels  Labels `toml:"labels" restart:"yes"`  // of all metrics, besides their own
+}
+
+// Control holds where the control socket is: AutoSocket, or a path; "" is none.
+type Control struct {
+	Socket string `toml:"socket" restart:"yes"`
+}
+
+// AutoSocket stands for the control socket's usual path.
+const AutoSocket = "auto"
 
 // Log holds what is logged, and how.
 type Log struct {
@@ -85,6 +115,7 @@ type Log struct {
 const (
 	defaultPoll     = 10 * time.Second
 	defaultDatagram = 1400
+	defaultDevices  = 4096
 )
 
 // Default returns the configuration without file and flags.
@@ -96,7 +127,12 @@ func Default() *Config {
 			NAT:           View{flow.Endpoints},
 		},
 		Conntrack: Conntrack{MaxCPU: 1, ReceiveBuffer: 16 << 20},
-		Log:       Log{Level: Level{zapcore.InfoLevel}},
+		Devices: Devices{
+			Enable: true, Max: defaultDevices, Leases: []string{"auto"},
+			OfflineAfter: Duration(5 * time.Minute),
+		},
+		Control: Control{Socket: AutoSocket},
+		Log:     Log{Level: Level{zapcore.InfoLevel}},
 	}
 }
 

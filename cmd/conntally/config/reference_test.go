@@ -60,6 +60,12 @@ func normal(c *Config) *Config {
 	if len(c.Flow.ExtraFields) == 0 {
 		c.Flow.ExtraFields = nil
 	}
+	if len(c.Devices.Networks)+len(c.Devices.Exclude) == 0 {
+		c.Devices.Networks, c.Devices.Exclude = nil, nil
+	}
+	if len(c.Metrics.Labels) == 0 {
+		c.Metrics.Labels = nil
+	}
 	return c
 }
 

@@ -39,9 +39,13 @@ func (s *Sources) gatherer() prometheus.Gatherer {
 	} {
 		all = append(all, newCollector(rows, func(show func([]row, ...string)) { show(rows) }))
 	}
+	if s.Usage != nil {
+		all = append(all, newUsageCollector(s.Usage))
+	}
 	r := prometheus.NewRegistry()
+	labeled := prometheus.WrapRegistererWith(s.Labels, r)
 	for _, c := range all {
-		r.MustRegister(guarded{c, s.Server})
+		labeled.MustRegister(guarded{c, s.Server})
 	}
 	return withoutNetwork(r)
 }
@@ -84,13 +88,16 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	c.each(func(rows []row, labelValues ...string) {
-		for i := range rows {
-			if v := rows[i].value(); !math.IsNaN(v) {
-				ch <- prometheus.MustNewConstMetric(c.descs[i], rows[i].kind(), v, labelValues...)
-			}
+	c.each(func(rows []row, labelValues ...string) { c.send(ch, rows, labelValues...) })
+}
+
+// send sends the current values of rows.
+func (c *collector) send(ch chan<- prometheus.Metric, rows []row, labelValues ...string) {
+	for i := range rows {
+		if v := rows[i].value(); !math.IsNaN(v) {
+			ch <- prometheus.MustNewConstMetric(c.descs[i], rows[i].kind(), v, labelValues...)
 		}
-	})
+	}
 }
 
 func (s *Sources) buildInfo() prometheus.Collector {

@@ -28,6 +28,8 @@ type Sources struct {
 	Probe      *Probe
 	Conditions func() []condition.Condition // those that hold
 	Collectors func() []*export.Collector   // those in force
+	Usage      func() *Usage                // nil: what is counted by device is not shown
+	Labels     map[string]string            // of all metrics
 
 	Server *httpserver.Server
 	Clock  conntrack.Clock

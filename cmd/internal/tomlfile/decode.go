@@ -152,6 +152,8 @@ func (d *decoder) scalar(e entry, f reflect.Value, limits string) error {
 		return nil
 	case errors.As(err, &refused): // by UnmarshalText
 		return errors.New(refused.Message)
+	case f.Kind() == reflect.Map:
+		return errors.New(`want a table of texts, such as { key = "value" }`)
 	case f.Kind() == reflect.Bool:
 		return errors.New("want true or false")
 	case f.Kind() == reflect.String && !isText(f.Type()):

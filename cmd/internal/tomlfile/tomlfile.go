@@ -117,7 +117,8 @@ func changed(prefix string, a, b reflect.Value) (now, restart []string) {
 	for f, v := range a.Fields() {
 		w := b.FieldByIndex(f.Index)
 		label := prefix + Label(f.Tag.Get("toml"), f.Type)
-		bothEmpty := f.Type.Kind() == reflect.Slice && v.Len()+w.Len() == 0
+		kind := f.Type.Kind()
+		bothEmpty := (kind == reflect.Slice || kind == reflect.Map) && v.Len()+w.Len() == 0
 		switch {
 		case isTable(f.Type):
 			n, r := changed(label+" ", v, w)
