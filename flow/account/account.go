@@ -49,6 +49,9 @@ const (
 	scopes
 )
 
+// String returns "wan" or "lan".
+func (s Scope) String() string { return [...]string{"wan", "lan"}[s] }
+
 // Usage is what a device has sent (Up) and received (Down).
 type Usage struct{ Up, Down conntrack.Counters }
 
@@ -74,6 +77,11 @@ const (
 	Unknown                 // one end's interface is not known
 	traffics
 )
+
+// String returns the name of a kind of traffic, in lower case.
+func (t Traffic) String() string {
+	return [...]string{"upload", "download", "internal", "transit", "unknown"}[t]
+}
 
 // Ends that are no device, and the places of two devices that are always there.
 const (

@@ -31,16 +31,19 @@ type Device struct {
 	Recent      [scopes]Usage // the part of it that this run has counted
 }
 
-// Snapshot returns what is counted by now.
-func (a *Accounts) Snapshot(now conntrack.Timestamp) *Snapshot {
+// HasMAC reports whether the device's Ethernet address is known.
+func (d *Device) HasMAC() bool { return d.MAC != host.MAC{} }
+
+// Snapshot returns what is counted, as it was read last at a time.
+func (a *Accounts) Snapshot(read conntrack.Timestamp) *Snapshot {
 	s := &Snapshot{
-		Read: now, Interfaces: slices.Clone(a.interfaces.all), Traffic: a.traffic,
+		Read: read, Interfaces: slices.Clone(a.interfaces.all), Traffic: a.traffic,
 		Connections: a.open, Devices: make([]Device, 0, len(a.byID)),
 	}
 	for i := range a.devices {
 		d := &a.devices[i]
 		if d.forward == none && !a.isFreed(d) && d.isUsed() {
-			s.Devices = append(s.Devices, a.snapshot(d, now.Wall))
+			s.Devices = append(s.Devices, a.snapshot(d, read.Wall))
 		}
 	}
 	return s

@@ -16,10 +16,13 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/account"
+	"github.com/conntally/conntally/flow/host"
 	"github.com/conntally/conntally/flow/route"
 )
 
@@ -27,6 +30,8 @@ const (
 	dayFlows = 200 // open at a time
 	dayBegin = 2 * time.Hour
 	dayEnd   = 26 * time.Hour
+
+	dayDevices = 100 // fewer than there are
 
 	// The bounds of growth lie between the noise, mostly datagrams of 32 KiB that the fake
 	// kernel happens to hold, and the smallest leak: 9,000 dumps of a slice of 24 B, or of
@@ -91,6 +96,34 @@ func (d *day) Alive(now int64) (due int64) {
 	return now + int64(time.Second)
 }
 
+// dayResolver knows a LAN whose hosts are reached by one interface, and the Internet by
+// another.
+type dayResolver struct{}
+
+// Path implements flow.RouteResolver.
+func (dayResolver) Path(*conntrack.Event) flow.Path {
+	return flow.Path{flow.NewHop(2, false), flow.NewHop(3, true)}
+}
+
+// Shrink implements flow.RouteResolver.
+func (dayResolver) Shrink() {}
+
+// Version implements flow.RouteResolver.
+func (dayResolver) Version() uint32 { return 1 }
+
+// Changed implements flow.RouteResolver.
+func (dayResolver) Changed(uint32, *conntrack.Event, flow.Path, flow.Path) (first, last int64) {
+	return 0, 0
+}
+
+// Local implements account.Resolver.
+func (dayResolver) Local(*conntrack.Addr) bool { return false }
+
+// MAC implements account.Resolver: hosts make up their Ethernet addresses.
+func (dayResolver) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
+	return host.MAC{2, 0, a[12], a[13], a[14], a[15]}
+}
+
 // traffic destroys the oldest connection, creates one, and counts packets of some others.
 func (d *day) traffic() {
 	if len(d.keys) == dayFlows {
@@ -126,17 +159,23 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	d := &day{kernel: k, stop: cancel, began: k.Clock()().Mono}
 	exporter := &export.Exporter{Collectors: collectors}
-	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second}
+	accounts := account.New(account.Options{Devices: true, Max: dayDevices, Resolver: dayResolver{}})
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, Routes: dayResolver{}, Meter: accounts}
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d,
-		routes: new(route.Resolver),
-		table:  flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
+		routes: new(route.Resolver), accounts: accounts,
+		questions: newQuestions(k.Clock(), k.Reader().Interrupt),
+		table:     flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
 	}
 	p.collectors.Store(&collectors)
 	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no batchWait: the clock is fake
-	d.probe, d.scrape = p, p.sources().Handler(false)
+	sources := p.sources()
+	sources.Usage = func() *monitor.Usage { // the scraper is called by the loop, which can't ask itself
+		return p.showUsage(accounts.Snapshot(k.Clock()()), true)
+	}
+	d.probe, d.scrape = p, sources.Handler(false)
 	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,8 @@
 package probe
 
 import (
-	"context"
 	"net/netip"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/conntrack"
@@ -14,18 +11,13 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// neighbours are the hosts beside the router, where anything needs them: devices, or the
-// records' MAC addresses. Without a socket for them devices are known by their addresses.
-func openNeighbours(c *config.Config, clock conntrack.Clock, log *zap.Logger) *host.Neighbours {
+// openNeighbours returns the hosts beside the router, or nil where nothing needs them:
+// neither devices nor the records' MAC addresses.
+func openNeighbours(c *config.Config, clock conntrack.Clock) (*host.Neighbours, error) {
 	if !c.Devices.Enable && !optional(c).MAC {
-		return nil
+		return nil, nil
 	}
-	hosts, err := host.OpenNeighbours(clock)
-	if err != nil {
-		log.Warn("neighbours can't be read: devices have no Ethernet addresses", zap.Error(err))
-		return nil
-	}
-	return hosts
+	return host.OpenNeighbours(clock)
 }
 
 // resolver is an account.Resolver of the network namespace.
@@ -65,10 +57,4 @@ func newNames(c *config.Config, clock conntrack.Clock) *host.Names {
 		return nil
 	}
 	return host.NewNames(host.NamesOptions{Leases: c.Devices.Leases, Clock: clock})
-}
-
-// followNames reads the names of devices again when they change, until ctx is done.
-func (p *Probe) followNames(ctx context.Context) error {
-	p.names.Follow(ctx)
-	return nil
 }

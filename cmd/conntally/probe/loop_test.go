@@ -23,6 +23,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/account"
 )
 
 // patience bounds every wait of these tests. None is expected to take this long.
@@ -74,6 +75,7 @@ func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loo
 		config: config.Default(),
 		reader: reader, exporter: new(export.Exporter), clock: clock,
 		log: zap.NewNop(), manager: new(notify.Manager),
+		accounts: account.New(account.Options{}), questions: newQuestions(clock, reader.Interrupt),
 		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),
 	}
 	l.pacer = newPacer(time.Second, 1, 1<<20, &l.Stats)

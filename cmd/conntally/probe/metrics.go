@@ -27,7 +27,6 @@ func (p *Probe) sources() *monitor.Sources {
 		Conntrack:  &p.reader.Stats,
 		Flow:       &p.table.Stats,
 		Routes:     &p.routes.Stats,
-		Neighbours: p.recordOptions.neighbours,
 		Probe:      &p.Stats,
 		Conditions: p.conditions.Snapshot,
 		Collectors: func() []*export.Collector { return *p.collectors.Load() },
@@ -36,6 +35,12 @@ func (p *Probe) sources() *monitor.Sources {
 		Began:      p.Stats.Turned.Load(),
 		Sysctl:     kernel.ReadSysctl,
 		Statistics: kernel.ReadStatistics,
+	}
+	s.Labels = p.config.Metrics.Labels
+	devices := p.config.Metrics.Devices // a reload can't change it
+	s.Usage = func() *monitor.Usage { return p.metricsUsage(devices) }
+	if p.hosts != nil {
+		s.Neighbours = &p.hosts.Stats
 	}
 	if p.printer != nil {
 		s.Print = &p.printer.Stats

@@ -17,6 +17,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/account"
 	"github.com/conntally/conntally/flow/filter"
 	"github.com/conntally/conntally/flow/route"
 )
@@ -57,14 +58,17 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
-	recordOptions, err := newRecordOptions(c, routes, clock)
+	hosts, err := openNeighbours(c, clock)
 	if err != nil {
 		return nil, errors.Join(err, routes.Close(), reader.Close())
 	}
+	recordOptions := newRecordOptions(c, routes, hosts)
 	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.RecordOptions), clock, log)
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
-	p.routes, p.exporter, p.recordOptions, p.began = routes, exporter, recordOptions, began.Wall
+	p.routes, p.hosts, p.exporter, p.recordOptions, p.began = routes, hosts, exporter, recordOptions, began.Wall
+	p.accounts, p.names = account.New(p.accountOptions()), newNames(c, clock)
+	p.questions = newQuestions(clock, reader.Interrupt)
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
 	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {
@@ -89,7 +93,7 @@ func (p *Probe) flowOptions() flow.Options {
 	c, kept := p.config, filter.New(p.config.Rules(), p.routes)
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
-		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes,
+		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes, Meter: p.accounts,
 		Exclude:   func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
 		NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/account"
+	"github.com/conntally/conntally/flow/host"
 	"github.com/conntally/conntally/flow/route"
 )
 
@@ -30,6 +32,12 @@ type Probe struct {
 
 	reader        *ctnetlink.Reader
 	routes        *route.Resolver
+	hosts         *host.Neighbours // nil: nothing needs them
+	names         *host.Names      // nil: devices are not counted
+	accounts      *account.Accounts
+	questions     *questions
+	question      *question // to be answered once counters are new enough; nil: none
+	usage         usage
 	table         *flow.Table
 	sinks         flow.Sinks
 	exporter      *export.Exporter // always one of sinks
@@ -97,8 +105,11 @@ func (p *Probe) Run(ctx context.Context) error {
 		r := p.reloader()
 		tasks.Go(func() error { r.run(ctx); return nil })
 	}
-	if p.recordOptions.follow != nil {
-		tasks.Go(func() error { p.recordOptions.follow(ctx); return nil })
+	if p.hosts != nil {
+		tasks.Go(func() error { p.hosts.Follow(ctx); return nil })
+	}
+	if p.names != nil {
+		tasks.Go(func() error { p.names.Follow(ctx); return nil })
 	}
 	err = p.loop(ctx)
 	cancel()
@@ -137,6 +148,7 @@ func (p *Probe) loop(ctx context.Context) error {
 		p.tickSinks(ctx, p.clock())
 		p.summary.tick(p)
 		p.observeCounters(p.clock())
+		p.answer(p.clock())
 		if err := p.wait(); err != nil {
 			return errors.Join(err, p.stop())
 		}
@@ -258,6 +270,7 @@ func (p *Probe) endDump(now conntrack.Timestamp, complete bool) time.Duration {
 	began := kernel.ThreadCPU()
 	if complete {
 		p.table.EndDump(now)
+		p.accounts.Refresh(now)
 	}
 	p.commit(now) // no more records of this dump will follow
 	p.checkpointer.compact()

@@ -28,6 +28,7 @@ import (
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/export/decode"
 	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/account"
 	"github.com/conntally/conntally/flow/route"
 )
 
@@ -50,8 +51,9 @@ func fakeProbe(
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
 		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m,
-		routes: new(route.Resolver),
-		table:  flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
+		routes: new(route.Resolver), accounts: account.New(account.Options{}),
+		questions: newQuestions(clock, reader.Interrupt),
+		table:     flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),
 	}
 	p.pacer = newPacer(time.Second, 1, 1<<20, &p.Stats)
 	return p

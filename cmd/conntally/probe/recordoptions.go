@@ -1,11 +1,9 @@
 package probe
 
 import (
-	"context"
 	"slices"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
-	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
@@ -15,9 +13,7 @@ import (
 // recordOptions are the options of the records. They don't change until a restart.
 type recordOptions struct {
 	export.RecordOptions
-	describe   func(*flow.Record)    // adds VLANs and MAC addresses; nil without either
-	follow     func(context.Context) // reads changes of neighbours until done; nil without MAC
-	neighbours *host.NeighbourStats  // nil without MAC
+	describe func(*flow.Record) // adds VLANs and MAC addresses; nil without either
 }
 
 // optional returns the optional fields and records that are configured.
@@ -30,32 +26,23 @@ func optional(c *config.Config) export.RecordOptions {
 	}
 }
 
-// newRecordOptions opens what the records' optional fields are read from.
+// newRecordOptions returns the options that are configured. hosts may be nil without MAC.
 func newRecordOptions(
-	c *config.Config, routes *route.Resolver, clock conntrack.Clock,
-) (recordOptions, error) {
+	c *config.Config, routes *route.Resolver, hosts *host.Neighbours,
+) recordOptions {
 	o := recordOptions{RecordOptions: optional(c)}
 	if !o.VLAN && !o.MAC {
-		return o, nil
-	}
-	var hosts *host.Neighbours
-	if o.MAC {
-		var err error
-		if hosts, err = host.OpenNeighbours(clock); err != nil {
-			return o, err
-		}
-		o.neighbours = &hosts.Stats
-		o.follow = hosts.Follow
+		return o
 	}
 	o.describe = func(r *flow.Record) {
 		if o.VLAN {
 			r.InputVLAN, r.OutputVLAN = routes.VLAN(r.Input), routes.VLAN(r.Output)
 		}
-		if hosts != nil {
+		if o.MAC {
 			// The addresses on the wire at either interface, before and after translation.
 			r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
 			r.DstMAC = hosts.MAC(&r.PostDst, r.Output, r.At.Mono)
 		}
 	}
-	return o, nil
+	return o
 }

@@ -133,6 +133,7 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 		}
 	}
 	p.observeCollectors()
+	p.accounts.Reconfigure(p.accountOptions())
 	p.table.Reconfigure(p.flowOptions())
 	p.pacer.reconfigure(c.Poll(), c.Conntrack.MaxCPU/100)
 	p.options.Level.SetLevel(c.Log.Level.Level)
