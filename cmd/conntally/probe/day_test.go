@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -166,11 +167,12 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 		config: config.Default(),
 		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d,
 		routes: new(route.Resolver), accounts: accounts,
-		questions: newQuestions(k.Clock(), k.Reader().Interrupt),
+		questions: newQuestions(k.Clock(), func() {}),
 		table:     flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),
 	}
 	p.collectors.Store(&collectors)
 	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no batchWait: the clock is fake
+	p.usage.nameOf = func(index uint32) string { return fmt.Sprintf("eth%d", index) }
 	sources := p.sources()
 	sources.Usage = func() *monitor.Usage { // the scraper is called by the loop, which can't ask itself
 		return p.showUsage(accounts.Snapshot(k.Clock()()), true)

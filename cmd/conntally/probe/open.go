@@ -68,7 +68,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	began := clock()
 	p.routes, p.hosts, p.exporter, p.recordOptions, p.began = routes, hosts, exporter, recordOptions, began.Wall
 	p.accounts, p.names = account.New(p.accountOptions()), newNames(c, clock)
-	p.questions = newQuestions(clock, reader.Interrupt)
+	p.questions, p.usage.nameOf = newQuestions(clock, reader.Interrupt), routes.Name
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
 	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {

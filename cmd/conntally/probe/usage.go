@@ -14,6 +14,8 @@ import (
 
 // usage has the loop copy what is counted, for metrics and the control socket.
 type usage struct {
+	nameOf func(index uint32) string // the present name of an interface
+
 	mu    sync.Mutex
 	last  *account.Snapshot
 	names map[uint32]string // of interfaces, those that are gone included
@@ -56,7 +58,7 @@ func (p *Probe) describeDevice(d *account.Device) (name, vendor string) {
 
 // interfaceName returns the name of an interface, or the one that it had.
 func (p *Probe) interfaceName(index uint32) string {
-	name := p.routes.Name(index)
+	name := p.usage.nameOf(index)
 	p.usage.mu.Lock()
 	defer p.usage.mu.Unlock()
 	if name == "" {
