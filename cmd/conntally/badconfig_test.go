@@ -33,7 +33,7 @@ var badFiles = []struct{ text, want string }{
 	{"[flow.timeouts]", "FILE:1: [flow] timeouts: unknown key; want one of active_timeout, idle_timeout, nat, max_flows, state_directory, route_mark, biflow, nat_events, extra_fields"},
 	{"active_timeout = \"60s\"", "FILE:1: active_timeout = \"60s\": unknown key; did you mean [flow] active_timeout? want one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
 	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n[[collector]]\nhost = \"192.0.2.1\"", "FILE:4: [[collector]] #2 host = \"192.0.2.1\": unknown key; want one of address, protocol, source, max_datagram"},
-	{"[metrics]\nListen = \"\"", "FILE:2: [metrics] Listen = \"\": unknown key; did you mean listen? want one of listen, pprof"},
+	{"[metrics]\nListen = \"\"", "FILE:2: [metrics] Listen = \"\": unknown key; did you mean listen? want one of listen, pprof, devices, labels"},
 	{"[log]\nlevel.console = \"info\"", "FILE: [log] level: want a single value"},
 	{"log = { colour = true }", "FILE:1: [log] colour = true: unknown key; want one of level, format"},
 

@@ -8,7 +8,11 @@ import (
 	"os"
 	"strings"
 
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/cmd/conntally/top"
 )
 
@@ -97,6 +101,28 @@ func openSource(ctx context.Context, socket string) (control.Source, io.Closer, 
 
 // localSource returns a source that reads the kernel itself, until it is closed. unserved
 // says why the service can't be asked.
-func localSource(_ context.Context, unserved error) (control.Source, io.Closer, error) {
-	return nil, nil, unserved
+func localSource(ctx context.Context, unserved error) (control.Source, io.Closer, error) {
+	c := config.Default()
+	c.Control.Socket = ""
+	p, err := probe.New(ctx, probe.Options{Config: c, Version: version, Log: zap.NewNop()})
+	if err != nil {
+		return nil, nil, errors.Join(unserved, fmt.Errorf("nor can the kernel be read: %w", explain(err)))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	l := &localProbe{probe: p, cancel: cancel, done: make(chan error, 1)}
+	go func() { l.done <- p.Run(ctx) }()
+	return p.Source(), l, nil
+}
+
+// localProbe is a probe in this process.
+type localProbe struct {
+	probe  *probe.Probe
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// Close ends the probe.
+func (l *localProbe) Close() error {
+	l.cancel()
+	return errors.Join(<-l.done, l.probe.Close())
 }

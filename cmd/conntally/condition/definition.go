@@ -292,8 +292,8 @@ func serviceDefinitions() []Definition {
 			Advice:  "read faster, or add a [[collector]]",
 		},
 		{
-			ID: StateFailed, Severity: Warning, Alert: "ConntallyNoExactRestart",
-			Message: "the state file can't be written: a restart would not be exact",
+			ID: StateFailed, Severity: Warning, Alert: "ConntallyNoExactRestart", Subjects: "file",
+			Message: "the state directory can't be written: a restart would not be exact",
 			Meaning: "traffic between the last record and a restart is lost",
 			Advice:  "check the free space and permissions of the state directory",
 		},

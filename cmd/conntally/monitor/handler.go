@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/pprof"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 )
@@ -17,10 +16,9 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 	mux.Handle("GET /metrics", s.metricsHandler())
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	if profiles {
-		links = append(links, "/debug/pprof/")
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		links = append(links, "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1", "/debug/pprof/profile")
+		mux.HandleFunc("GET /debug/pprof/{name}", serveProfile)
+		mux.HandleFunc("GET /debug/pprof/profile", serveCPUProfile)
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.index(w, links) })
 	return mux

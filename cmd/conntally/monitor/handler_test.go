@@ -20,7 +20,7 @@ func TestHandlerAnswersEachPath(t *testing.T) {
 		text         string // part of the body
 	}{
 		{"GET", "/", false, 200, "text/html", `<a href="/metrics">`},
-		{"GET", "/", true, 200, "text/html", `<a href="/debug/pprof/">`},
+		{"GET", "/", true, 200, "text/html", `<a href="/debug/pprof/heap">`},
 		{"HEAD", "/", false, 200, "text/html", ""},
 		{"GET", "/metrics", false, 200, "text/plain; version=0.0.4", "conntally_flows 0\n"},
 		{"GET", "/healthz", false, 200, "text/plain", "ok\n"},
@@ -29,9 +29,10 @@ func TestHandlerAnswersEachPath(t *testing.T) {
 		{"DELETE", "/healthz", false, 405, "text/plain", ""},
 		{"GET", "/debug/pprof/", false, 404, "text/plain", ""},
 		{"GET", "/debug/pprof/heap", false, 404, "text/plain", ""},
-		{"GET", "/debug/pprof/", true, 200, "text/html", "goroutine"},
+		{"GET", "/debug/pprof/heap", true, 200, "application/octet-stream", ""},
+		{"GET", "/debug/pprof/nothing", true, 404, "text/plain", "no such profile"},
 		{"GET", "/debug/pprof/goroutine?debug=1", true, 200, "text/plain", "goroutine profile"},
-		{"POST", "/debug/pprof/", true, 405, "text/plain", ""},
+		{"POST", "/debug/pprof/heap", true, 405, "text/plain", ""},
 	}
 	for _, c := range cases {
 		s := newSources()

@@ -202,7 +202,17 @@ func (p *Probe) observeBuffer(now conntrack.Timestamp, inForce int) {
 
 // stateWritten records the result of writing the state file.
 func (p *Probe) stateWritten(err error) {
-	c := condition.Condition{ID: condition.StateFailed}
+	c := condition.Condition{ID: condition.StateFailed, Subject: StateFile}
+	if err != nil {
+		p.Stats.StateErrors.Add(1)
+		c.Detail = err.Error()
+	}
+	p.setCondition(p.clock(), err != nil, c)
+}
+
+// devicesSaved records the result of writing the file of devices.
+func (p *Probe) devicesSaved(err error) {
+	c := condition.Condition{ID: condition.StateFailed, Subject: DevicesFile}
 	if err != nil {
 		p.Stats.StateErrors.Add(1)
 		c.Detail = err.Error()

@@ -38,6 +38,7 @@ type Probe struct {
 	questions     *questions
 	question      *question // to be answered once counters are new enough; nil: none
 	usage         usage
+	devicesFile   *devicesFile // nil: there is no state directory
 	table         *flow.Table
 	sinks         flow.Sinks
 	exporter      *export.Exporter // always one of sinks
@@ -101,6 +102,10 @@ func (p *Probe) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	answered := p.serveControl(ctx, p.config)
+	if p.devicesFile != nil {
+		tasks.Go(func() error { p.saveDevices(ctx); return nil })
+	}
 	if p.options.Load != nil {
 		r := p.reloader()
 		tasks.Go(func() error { r.run(ctx); return nil })
@@ -114,6 +119,7 @@ func (p *Probe) Run(ctx context.Context) error {
 	err = p.loop(ctx)
 	cancel()
 	served()
+	answered()
 	return errors.Join(err, tasks.Wait())
 }
 
@@ -347,6 +353,7 @@ func (p *Probe) stop() error {
 	now := p.clock()
 	p.table.Flush(now)
 	p.closeSinks(now)
+	p.saveLast(now)
 	p.summary.end(p)
 	if err != nil {
 		return fmt.Errorf("the last dump failed, its packets and bytes are missing: %w", err)

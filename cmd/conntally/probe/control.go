@@ -1,0 +1,42 @@
+package probe
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
+)
+
+// socketDirectoryMode is that of /run/conntally where no service manager has made it.
+const socketDirectoryMode fs.FileMode = 0o750
+
+// serveControl serves the control socket until ctx is done, if one is configured. The
+// probe works without it, so that it can't be served is a warning. wait returns once the
+// last answer is sent.
+func (p *Probe) serveControl(ctx context.Context, c *config.Config) (wait func()) {
+	path := c.Control.Socket
+	if path == "" {
+		return func() {}
+	}
+	if path == config.AutoSocket {
+		path = control.DefaultPath()
+		_ = os.Mkdir(filepath.Dir(path), socketDirectoryMode) // else listening fails
+	}
+	wait, err := control.Serve(ctx, path, p.Source(), httpserver.New(p.log), p.log)
+	if err != nil {
+		level := zapcore.WarnLevel
+		if c.Control.Socket == config.AutoSocket { // another process may serve it
+			level = zapcore.InfoLevel
+		}
+		p.log.Log(level, "status, devices, flows and top can't ask this process", zap.Error(err))
+		return func() {}
+	}
+	return wait
+}

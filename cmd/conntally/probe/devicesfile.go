@@ -1,0 +1,96 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow/account"
+	"github.com/conntally/conntally/flow/regular"
+)
+
+const (
+	// DevicesFile is the name of the file of devices in the state directory.
+	DevicesFile = "devices.json"
+	// maxDevicesFile bounds it, in bytes: that of a million devices.
+	maxDevicesFile = 1 << 29
+	// saveInterval is how often it is written: flash wears out, and after a crash that much
+	// is missing from the devices' counters.
+	saveInterval = 10 * time.Minute
+)
+
+// devicesFile keeps what devices have counted over restarts. A nil one does nothing.
+type devicesFile struct {
+	path   string
+	report func(error) // called with the result of each write; nil error: it succeeded
+}
+
+// openDevicesFile continues the accounts of the file in a directory; "" is none. The probe
+// works without it, so a file that can't be used is renamed.
+func openDevicesFile(
+	directory string, accounts *account.Accounts, report func(error), log *zap.Logger,
+) *devicesFile {
+	if directory == "" {
+		return nil
+	}
+	f := &devicesFile{path: filepath.Join(directory, DevicesFile), report: report}
+	text, err := regular.Read(f.path, maxDevicesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f
+	}
+	if err == nil {
+		err = accounts.Restore(text)
+	}
+	if err != nil {
+		_ = os.Rename(f.path, f.path+".refused")
+		log.Warn("the file of devices was rejected and renamed: devices are counted from scratch",
+			zap.String("renamed_to", f.path+".refused"), zap.Error(err))
+	}
+	return f
+}
+
+// save replaces the file, so that it is whole whenever the process or the power ends.
+func (f *devicesFile) save(s *account.Snapshot) {
+	if f == nil {
+		return
+	}
+	f.report(replaceFile(f.path, s.Encode()))
+}
+
+func replaceFile(path string, content []byte) error {
+	next := path + ".new"
+	file, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(next))
+	}
+	return os.Rename(next, path)
+}
+
+// saveDevices saves the devices again and again until ctx is done.
+func (p *Probe) saveDevices(ctx context.Context) {
+	ticks := time.NewTicker(saveInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+		if s, err := p.snapshot(ctx, 0); err == nil {
+			p.devicesFile.save(s)
+		}
+	}
+}
+
+// saveLast saves the devices at the end, when all is counted.
+func (p *Probe) saveLast(now conntrack.Timestamp) { p.devicesFile.save(p.accounts.Snapshot(now)) }
