@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestSystemClock holds the clock between two readings of the kernel's own. One life of
-// the program tells the next what it says.
+// TestSystemClock proves that the clock is between two readings of the kernel's clocks. A state file
+// carries its times from one run of the program to the next.
 func TestSystemClock(t *testing.T) {
 	clock := conntrack.SystemClock()
 	reading := func(id int32) int64 {
@@ -20,7 +20,7 @@ func TestSystemClock(t *testing.T) {
 		}
 		return at.Nano()
 	}
-	const doubt = int64(time.Second) // a machine under load stops anywhere
+	const doubt = int64(time.Second) // a loaded machine may pause anywhere
 	for range 3 {
 		mono, wall := reading(unix.CLOCK_MONOTONIC), reading(unix.CLOCK_REALTIME)
 		now := clock()

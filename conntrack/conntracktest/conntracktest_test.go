@@ -45,8 +45,8 @@ func dumped(t *testing.T, r *ctnetlink.Reader) (keys []conntrack.Key) {
 	return keys
 }
 
-// TestOrder holds that a dump has all that lives, once, in the order of its
-// creation, whatever has become of the chunks.
+// TestOrder proves that a dump has each living entry once, in the order of creation, however the
+// chunks have changed.
 func TestOrder(t *testing.T) {
 	const n = 1000
 	for _, c := range []struct {
@@ -206,7 +206,7 @@ func request(seq uint32, flags uint16) []byte {
 	return append(b, 0, 0, 0, 0, unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0)
 }
 
-// TestRefused is of requests that are not for a dump, or come during one.
+// TestRefused proves that requests for other things than a dump, and during one, are refused.
 func TestRefused(t *testing.T) {
 	get := request(5, unix.NLM_F_DUMP)
 	change := func(at int, v byte) []byte { b := slices.Clone(get); b[at] = v; return b }
@@ -244,7 +244,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestClock holds that time moves when it is told to, or waited for.
+// TestClock proves that time moves only by Advance, and by waiting.
 func TestClock(t *testing.T) {
 	k := conntracktest.New()
 	begin := k.Clock()()
@@ -268,7 +268,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestSysctls holds that what an entry has is settled when it is created.
+// TestSysctls proves that the settings count at which an entry was created.
 func TestSysctls(t *testing.T) {
 	k := conntracktest.New()
 	k.SetAcct(false)
@@ -296,7 +296,7 @@ func TestSysctls(t *testing.T) {
 	}
 }
 
-// TestReaders holds that each Reader gets every end that comes while it is open.
+// TestReaders proves that each Reader gets every end while it is open.
 func TestReaders(t *testing.T) {
 	k := conntracktest.New()
 	keys := create(k, 3)
@@ -319,7 +319,7 @@ func TestReaders(t *testing.T) {
 	}
 }
 
-// TestDumpPausesWhileEventsWait: what has ended is read before a dump makes room for more.
+// TestDumpPausesWhileEventsWait proves that events are read before a dump evicts more entries.
 func TestDumpPausesWhileEventsWait(t *testing.T) {
 	k := conntracktest.New()
 	r := k.Reader()
@@ -327,7 +327,7 @@ func TestDumpPausesWhileEventsWait(t *testing.T) {
 		k.Create(conntrack.Event{})
 	}
 	var ended []conntrack.Key
-	for range 20_000 { // more than one Wait hands on
+	for range 20_000 { // more than one Wait delivers
 		ended = append(ended, k.Create(conntrack.Event{}))
 	}
 	for _, key := range ended {

@@ -93,7 +93,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDump is of 10000 entries on the fake.
+// BenchmarkDump dumps 10000 entries of the fake kernel.
 func BenchmarkDump(b *testing.B) {
 	const n = 10000
 	f := newFixture(n)
@@ -107,7 +107,7 @@ func BenchmarkDump(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/entry")
 }
 
-// BenchmarkWait is of 100 ends on the fake.
+// BenchmarkWait reads 100 ends of the fake kernel.
 func BenchmarkWait(b *testing.B) {
 	run := waitForHundred()
 	b.ReportAllocs()

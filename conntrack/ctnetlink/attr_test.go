@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/conntrack/conntracktest"
 )
 
-// Attribute types as <linux/netfilter/nfnetlink_conntrack.h> numbers them, for
-// messages that no kernel of today sends.
+// Attribute types of <linux/netfilter/nfnetlink_conntrack.h>, for messages that no current kernel
+// sends.
 const (
 	aTupleOrig     = 1
 	aTupleReply    = 2
@@ -39,12 +39,12 @@ func attr(typ uint16, value ...byte) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
-// nest makes one of others.
+// nest makes an attribute of others.
 func nest(typ uint16, inner ...[]byte) []byte {
 	return attr(typ|nested, slices.Concat(inner...)...)
 }
 
-// lying makes one that claims a length.
+// lying makes an attribute with a false length.
 func lying(typ, length uint16, value ...byte) []byte {
 	b := attr(typ, value...)
 	binary.NativeEndian.PutUint16(b, length)
@@ -58,12 +58,12 @@ func tcpTuple() []byte {
 		nest(aTupleProto, attr(1, conntrack.ProtoTCP), attr(2, 0, 80), attr(3, 1, 0)))
 }
 
-// bothTuples makes the least that an entry has.
+// bothTuples makes the smallest valid entry.
 func bothTuples() []byte {
 	return slices.Concat(attr(aTupleOrig, tcpTuple()...), attr(aTupleReply, tcpTuple()...))
 }
 
-// appended is a good entry with more attributes.
+// appended returns a valid entry with more attributes.
 func appended(more ...[]byte) []byte {
 	e := tcpEntry()
 	return append(conntracktest.AppendAttributes(nil, &e), slices.Concat(more...)...)

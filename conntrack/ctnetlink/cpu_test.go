@@ -9,10 +9,10 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// burnt is more than dumping a few entries takes on any machine.
+// burnt is more CPU time than dumping a few entries takes on any machine.
 const burnt = 200 * time.Millisecond
 
-// burn uses that much CPU.
+// burn uses burnt of CPU time.
 func burn() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -22,7 +22,7 @@ func burn() {
 	}
 }
 
-// TestDumpCPU holds that a dump's own work counts, and nothing that is done beside it.
+// TestDumpCPU proves that a dump's own work counts, and nothing else.
 func TestDumpCPU(t *testing.T) {
 	for _, c := range []struct {
 		name   string

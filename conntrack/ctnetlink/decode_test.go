@@ -15,7 +15,7 @@ const (
 	v6b = "2001:db8:100::20"
 )
 
-// entries is one of each kind that the kernel reports.
+// entries has an entry of each kind that the kernel reports.
 var entries = []struct {
 	name  string
 	event conntrack.Event
@@ -85,7 +85,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// dirty is an Event in which an earlier message has left something everywhere.
+// dirty returns an Event with a value of an earlier message in each field.
 func dirty() conntrack.Event {
 	e := ended(tcpEntry())
 	e.Zone, e.ReplyZone, e.HasTimeout, e.Timeout, e.State = 9, 8, true, 9, 9
@@ -94,7 +94,7 @@ func dirty() conntrack.Event {
 	return e
 }
 
-// TestDecodeForms is of what a kernel may say in another way.
+// TestDecodeForms decodes forms of messages that other kernels may send.
 func TestDecodeForms(t *testing.T) {
 	plain := tcpEntry()
 	for _, c := range []struct {
@@ -223,15 +223,15 @@ func TestDecodeWidths(t *testing.T) {
 	}
 }
 
-// TestDecodeTruncated cuts every message everywhere. What is cut at the end of an
-// attribute looks whole, but has the same tuples.
+// TestDecodeTruncated cuts every message at each octet. A message that is cut at the end of an
+// attribute looks whole; its tuples are the same.
 func TestDecodeTruncated(t *testing.T) {
 	for _, c := range entries {
 		t.Run(c.name, func(t *testing.T) {
 			whole := conntracktest.AppendAttributes(nil, &c.event)
 			for n := range whole {
 				var got conntrack.Event
-				// a copy, so that a read past the end panics
+				// A copy, so that a read past the end panics.
 				err := ctnetlink.Decode(slices.Clone(whole[:n]), &got)
 				if err == nil && (got.Orig != c.event.Orig || got.Reply != c.event.Reply) {
 					t.Errorf("%d of %d bytes: %+v", n, len(whole), got)

@@ -10,8 +10,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestRealDeleted has another program delete all: the ends say what the last
-// dump said, and who did it.
+// TestRealDeleted lets another program delete all entries: their ends have the values of the last
+// dump, and the program's port id.
 func TestRealDeleted(t *testing.T) {
 	r := newReal(t)
 	r.traffic()
@@ -19,7 +19,7 @@ func TestRealDeleted(t *testing.T) {
 	last := r.dump()
 	program := r.dial()
 	for _, e := range last {
-		if e.Zone == 0 && e.ReplyZone == 0 { // the others are not named by their tuple alone
+		if e.Zone == 0 && e.ReplyZone == 0 { // others need more than their tuple
 			r.remove(program, e)
 		}
 	}
@@ -42,14 +42,14 @@ func TestRealDeleted(t *testing.T) {
 	}
 }
 
-// isEndOf compares what nothing has changed since the last dump.
+// isEndOf compares all values that have not changed since the last dump.
 func isEndOf(t *testing.T, end, before conntrack.Event) {
 	t.Helper()
 	if end.Start == 0 || end.Stop < end.Start {
 		t.Errorf("start %d, stop %d", end.Start, end.Stop)
 	}
 	want := before
-	want.TCPFlags = [2]conntrack.TCPFlags{} // an end has the state alone
+	want.TCPFlags = [2]conntrack.TCPFlags{} // an end has no flags
 	want.Type, want.Status = conntrack.Destroy, before.Status|conntrack.Dying
 	want.At, want.Stop, want.Portid = end.At, end.Stop, end.Portid
 	want.Timeout, want.HasTimeout = end.Timeout, end.HasTimeout
@@ -58,7 +58,7 @@ func isEndOf(t *testing.T, end, before conntrack.Event) {
 	}
 }
 
-// TestRealExpired waits for an entry's timeout: the dump after it evicts it.
+// TestRealExpired waits until an entry has timed out: the next dump evicts it.
 func TestRealExpired(t *testing.T) {
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
@@ -78,7 +78,7 @@ func TestRealExpired(t *testing.T) {
 	if end.HasTimeout || end.Portid != 0 {
 		t.Errorf("timeout %v, port id %d", end.HasTimeout, end.Portid)
 	}
-	// The kernel's own two stamps: its clock ticks in jiffies.
+	// Both are the kernel's time stamps, which advance by jiffies.
 	if life := time.Duration(end.Stop - end.Start); life < 980*time.Millisecond {
 		t.Errorf("lived for %v, its timeout was 1s", life)
 	}
@@ -105,8 +105,7 @@ func TestRealReplaced(t *testing.T) {
 	}
 }
 
-// TestRealGrows holds that the end's counters are the last: more than the last
-// dump's where packets followed it.
+// TestRealGrows proves that an end has the final counters, including packets after the last dump.
 func TestRealGrows(t *testing.T) {
 	r := newReal(t)
 	conn, err := r.TCP(r.ctx,

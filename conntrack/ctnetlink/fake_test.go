@@ -15,8 +15,8 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// TestRealBytes holds the fake to the kernel: what it says of an entry, living and
-// ended, is what the kernel said, attribute by attribute, in the same order.
+// TestRealBytes proves that the fake kernel encodes an entry, living and ended, as the real one
+// does: the same attributes in the same order.
 func TestRealBytes(t *testing.T) {
 	r := newReal(t)
 	program, listener := r.dial(), r.dial()
@@ -61,7 +61,7 @@ func sameBytes(t *testing.T, m netlink.Message, eventType conntrack.EventType) {
 	}
 }
 
-// list tells the attributes of a message, but for what an Event doesn't keep.
+// list returns the attributes of a message, except for those that an Event doesn't have.
 func list(b []byte) (attrs []string) {
 	for len(b) >= 4 {
 		length, typ := binary.NativeEndian.Uint16(b), binary.NativeEndian.Uint16(b[2:])
@@ -69,7 +69,7 @@ func list(b []byte) (attrs []string) {
 		b = b[min(len(b), (int(length)+3)&^3):]
 		switch typ &^ (nested | byteOrder) {
 		case 5, 6, 22, 24, 25, 26:
-			// help, NAT, labels, SYN proxy ...: of entries that a rule or a program made
+			// help, NAT, labels, SYN proxy ...: of entries that a rule or a program created
 			continue
 		case 27: // CTA_TIMESTAMP_EVENT is when it was sent
 			value = nil

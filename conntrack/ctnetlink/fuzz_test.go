@@ -10,8 +10,8 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// FuzzDecode holds that a message decodes the same whatever the Event held before,
-// and that what decodes can be told again.
+// FuzzDecode proves that decoding doesn't depend on what the Event held before, and that a decoded
+// message can be encoded again.
 func FuzzDecode(f *testing.F) {
 	for _, c := range entries {
 		f.Add(conntracktest.AppendAttributes(nil, &c.event))
@@ -31,13 +31,13 @@ func FuzzDecode(f *testing.F) {
 		case err == nil && fresh != used:
 			t.Fatalf("%+v\n%+v", fresh, used)
 		case err == nil:
-			retell(t, fresh)
+			reencode(t, fresh)
 		}
 	})
 }
 
-// retell encodes what the kernel would say of e and decodes it.
-func retell(t *testing.T, e conntrack.Event) {
+// reencode encodes e as the kernel would and decodes it.
+func reencode(t *testing.T, e conntrack.Event) {
 	e.Type = conntrack.Dump
 	var got conntrack.Event
 	if err := ctnetlink.Decode(conntracktest.AppendAttributes(nil, &e), &got); err != nil {
@@ -49,8 +49,8 @@ func retell(t *testing.T, e conntrack.Event) {
 	}
 }
 
-// FuzzReader gives a datagram to both sockets: every call returns, an event never
-// ends the reader, and what is handed out is what is counted.
+// FuzzReader feeds a datagram to both sockets: every call returns, an event never ends the reader,
+// and each event is counted.
 func FuzzReader(f *testing.F) {
 	for _, c := range entries {
 		m := conntracktest.AppendEntry(nil, &c.event)

@@ -33,7 +33,7 @@ func TestRealDump(t *testing.T) {
 	}
 }
 
-// compare allows the second dump to be a second later.
+// compare allows for a second between the two dumps.
 func compare(t *testing.T, got, want conntrack.Event) {
 	t.Helper()
 	if got.Timeout == want.Timeout+1 {
@@ -48,7 +48,7 @@ func compare(t *testing.T, got, want conntrack.Event) {
 	}
 }
 
-// eventOf says what f means as an Event.
+// eventOf converts f to an Event.
 func eventOf(f *timo.Flow) conntrack.Event {
 	e := conntrack.Event{
 		Type: conntrack.Dump, ID: f.ID, Mark: f.Mark, Status: conntrack.Status(f.Status.Value),

@@ -69,7 +69,7 @@ func TestRealPickedUp(t *testing.T) {
 	}
 }
 
-// wantPickedUp wants so many TCP connections, of which all or none are picked up.
+// wantPickedUp wants n TCP connections, of which all or none are picked up.
 func (r *realKernel) wantPickedUp(n int, want bool) {
 	r.t.Helper()
 	for _, e := range r.dump() {

@@ -24,7 +24,7 @@ func pipe(t *testing.T) (w *poller, from, to int) {
 	return w, ends[0], ends[1]
 }
 
-// wakesPoller reports whether the poller has Go's poller wake a thread now.
+// wakesPoller reports whether Go's runtime would be woken now.
 func (w *poller) wakesPoller(t *testing.T) bool {
 	t.Helper()
 	var n int
@@ -45,9 +45,9 @@ func send(t *testing.T, fd int) {
 	}
 }
 
-// TestPollerSleepsWhileNobodyWaits: what arrives while nobody waits wakes nobody, and is there when
-// somebody does.
-func TestPollerSleepsWhileNobodyWaits(t *testing.T) {
+// TestArrivalsWakeOnlyAWait proves that a datagram wakes no thread unless something waits for it, and
+// that the next wait returns it.
+func TestArrivalsWakeOnlyAWait(t *testing.T) {
 	w, from, to := pipe(t)
 	read := func(uintptr) bool { _, err := unix.Read(from, make([]byte, 1)); return err == nil }
 	for range 3 {
@@ -61,7 +61,7 @@ func TestPollerSleepsWhileNobodyWaits(t *testing.T) {
 		stirred, sent := make(chan struct{}), make(chan struct{})
 		send(t, to)
 		go func() {
-			for !w.wakesPoller(t) { // until somebody waits
+			for !w.wakesPoller(t) { // until the other goroutine waits
 				time.Sleep(time.Millisecond)
 			}
 			close(stirred)
@@ -91,7 +91,7 @@ func TestPollerAllocatesNothing(t *testing.T) {
 	w, from, to := pipe(t)
 	b := make([]byte, 1)
 	read := func(uintptr) bool { _, err := unix.Read(from, b); return err == nil }
-	sent := make([]byte, 1) // once: the race detector has it escape
+	sent := make([]byte, 1) // allocated once: with the race detector it escapes
 	if n := testing.AllocsPerRun(20, func() {
 		if _, err := unix.Write(to, sent); err != nil {
 			t.Error(err)
@@ -104,8 +104,8 @@ func TestPollerAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestSocketIsUnknownToGoPoller: that it has no deadlines says so.
-func TestSocketIsUnknownToGoPoller(t *testing.T) {
+// TestRuntimeDoesNotPollSocket relies on that only a polled file has deadlines.
+func TestRuntimeDoesNotPollSocket(t *testing.T) {
 	s, err := openSocket(0, 1, dumpBuffer, noSetup)
 	if err != nil {
 		t.Skip(err)

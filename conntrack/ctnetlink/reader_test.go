@@ -18,7 +18,7 @@ import (
 // perChunk is more entries than fit into one datagram of a dump.
 const perChunk = 32448 / 200
 
-// fixture is a Reader on a Kernel, and what it has handed out.
+// fixture is a Reader on a Kernel, and the events that it has delivered.
 type fixture struct {
 	*conntracktest.Kernel
 	reader *ctnetlink.Reader
@@ -36,7 +36,7 @@ func newFixture(n int) *fixture {
 	return f
 }
 
-// client is the i-th of 2^32 tuples.
+// client returns the i-th of 2^32 tuples.
 func client(i int) conntrack.Tuple {
 	t := tuple(conntrack.ProtoUDP, "192.0.2.1", uint16(i), "192.0.2.2", 53)
 	t.Src[12], t.Src[13] = byte(i>>24), byte(i>>16)
@@ -53,7 +53,7 @@ func (f *fixture) hand(e *conntrack.Event) {
 func (f *fixture) dump() error { return f.reader.Dump(f.hand) }
 func (f *fixture) wait() error { return f.reader.Wait(time.Second, f.hand) }
 
-// counts is all of Stats.
+// counts holds all of Stats.
 type counts struct{ entries, destroys, dumps, malformed, overruns uint64 }
 
 func (f *fixture) counts() counts {
@@ -65,14 +65,14 @@ func (f *fixture) counts() counts {
 
 func message(e conntrack.Event) []byte { return conntracktest.AppendEntry(nil, &e) }
 
-// headed makes a message of a header alone that claims a length.
+// headed makes a message of only a header, with any length in it.
 func headed(length uint32) []byte {
 	b := message(tcpEntry())[:16]
 	binary.NativeEndian.PutUint32(b, length)
 	return b
 }
 
-// torn is a message whose attributes contradict themselves.
+// torn returns a message whose attributes contradict their lengths.
 func torn(e conntrack.Event) []byte {
 	b := message(e)
 	binary.NativeEndian.PutUint16(b[20:], 1) // the first attribute's length
@@ -180,7 +180,6 @@ var readerCases = []struct {
 	}, do: (*fixture).wait, want: counts{destroys: 1}},
 	{name: "empty datagram", n: 3, setup: func(f *fixture) { f.InjectEvent(nil); endAll(f) },
 		do: (*fixture).wait, want: counts{destroys: 3}},
-	// NEW
 	{name: "events of another type", setup: func(f *fixture) { f.InjectEvent(message(tcpEntry())) },
 		do: (*fixture).wait},
 	{name: "interrupted event", n: 3,
@@ -229,7 +228,7 @@ func endAll(f *fixture) {
 	}
 }
 
-// TestReaderEvents holds what the Reader adds to a decoded message.
+// TestReaderEvents checks the values that the Reader adds to a decoded message.
 func TestReaderEvents(t *testing.T) {
 	f := newFixture(1)
 	live := f.Entry(f.keys[0])
@@ -252,8 +251,8 @@ func TestReaderEvents(t *testing.T) {
 	}
 }
 
-// TestEventsBetweenChunks ends the last entry while the first is read: its end
-// comes before the second chunk, which doesn't have it any more.
+// TestEventsBetweenChunks ends the last entry while the first is read: its end is delivered before
+// the second chunk, which doesn't have the entry any more.
 func TestEventsBetweenChunks(t *testing.T) {
 	const n = 5 * perChunk
 	f := newFixture(n)
@@ -272,8 +271,7 @@ func TestEventsBetweenChunks(t *testing.T) {
 	}
 }
 
-// TestEventsAtTheEnd holds that what the last part of a dump evicts is handed
-// out by that Dump.
+// TestEventsAtTheEnd proves that a Dump delivers the ends of entries that its last chunk evicts.
 func TestEventsAtTheEnd(t *testing.T) {
 	f := newFixture(2)
 	f.on = func(e *conntrack.Event) {
@@ -286,9 +284,9 @@ func TestEventsAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestDumpOfResizedTableIsPartial holds that a dump says so, shows what it can, and that
-// the next one is whole. Where the size isn't known at first, the module was loaded
-// meanwhile.
+// TestDumpOfResizedTableIsPartial proves that such a dump returns ErrPartial and delivers its entries,
+// and that the next one is complete. If the size isn't known at first, the module was loaded during
+// the dump.
 func TestDumpOfResizedTableIsPartial(t *testing.T) {
 	for _, c := range []struct {
 		before, after int
@@ -310,7 +308,7 @@ func TestDumpOfResizedTableIsPartial(t *testing.T) {
 	}
 }
 
-// TestWaitWaits holds that Wait gives the time that it is given, once.
+// TestWaitWaits proves that Wait waits for the whole time, once.
 func TestWaitWaits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -336,8 +334,7 @@ func TestWaitWaits(t *testing.T) {
 	}
 }
 
-// TestWaitLimit holds that a storm can't keep Wait from returning, and that
-// nothing of it is lost.
+// TestWaitLimit proves that Wait returns during a storm of events, and that no event is lost.
 func TestWaitLimit(t *testing.T) {
 	const n = 20000
 	f := newFixture(n)

@@ -18,10 +18,10 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// patience bounds what takes a moment on any machine.
+// patience bounds operations that take a moment on any machine.
 const patience = 30 * time.Second
 
-// real is a router that tracks, and readers of its conntrack: ours and ti-mo's.
+// realKernel is a router that tracks connections, and two readers of it: a Reader and ti-mo's.
 type realKernel struct {
 	*lab.Lab
 	t      *testing.T
@@ -30,8 +30,7 @@ type realKernel struct {
 	oracle *timo.Conn
 }
 
-// newReal builds a lab in which everything is counted and nothing expires of
-// itself.
+// newReal builds a lab in which every entry is counted and none expires by itself.
 func newReal(t *testing.T) *realKernel {
 	t.Helper()
 	labtest.Need(t)
@@ -75,7 +74,7 @@ func (r *realKernel) dial() *netlink.Conn {
 	return conn
 }
 
-// dump returns the living entries by what names each at one time.
+// dump returns the living entries by their identity at one time.
 func (r *realKernel) dump() map[conntrack.Key]conntrack.Event {
 	r.t.Helper()
 	living := map[conntrack.Key]conntrack.Event{}
@@ -113,8 +112,8 @@ func (r *realKernel) remove(conn *netlink.Conn, e conntrack.Event) {
 	must(r.t, err)
 }
 
-// traffic leaves entries of every kind that the lab can make, and returns once
-// they rest.
+// traffic creates entries of every kind that the lab can make, and returns once no packet is under
+// way.
 func (r *realKernel) traffic() {
 	r.t.Helper()
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
@@ -132,7 +131,7 @@ func (r *realKernel) traffic() {
 	must(r.t, err)
 }
 
-// invent creates entries that take no traffic: other protocols, zones, marks.
+// invent creates entries without traffic: other protocols, zones, marks.
 func (r *realKernel) invent() (n int) {
 	r.t.Helper()
 	v4, v6 := [2]string{"192.0.2.1", "192.0.2.2"}, [2]string{"2001:db8::1", "2001:db8::2"}

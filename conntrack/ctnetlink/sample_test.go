@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/conntrack/conntracktest"
 )
 
-// tuple makes one of two addresses of the same family.
+// tuple makes a tuple of two addresses of the same family.
 func tuple(proto uint8, src string, srcPort uint16, dst string, dstPort uint16) conntrack.Tuple {
 	a, b := netip.MustParseAddr(src), netip.MustParseAddr(dst)
 	t := conntrack.Tuple{
@@ -22,7 +22,7 @@ func tuple(proto uint8, src string, srcPort uint16, dst string, dstPort uint16) 
 	return t
 }
 
-// tcpEntry is what most entries look like: NAT, all attributes.
+// tcpEntry returns an entry like most: with NAT and all attributes.
 func tcpEntry() conntrack.Event {
 	return conntrack.Event{
 		Type: conntrack.Dump, ID: 0xdf_dc_0e_7b, Mark: 7,
@@ -39,7 +39,7 @@ func tcpEntry() conntrack.Event {
 	}
 }
 
-// plainEntry is one of any protocol, without NAT.
+// plainEntry returns an entry of any protocol, without NAT.
 func plainEntry(orig conntrack.Tuple) conntrack.Event {
 	e := tcpEntry()
 	e.Orig, e.Reply = orig, conntracktest.Inverse(orig)
@@ -53,7 +53,7 @@ func with(e conntrack.Event, change func(*conntrack.Event)) conntrack.Event {
 	return e
 }
 
-// ended is e as its end is reported.
+// ended returns e as its end is reported.
 func ended(e conntrack.Event) conntrack.Event {
 	e.Type, e.HasTimeout, e.Timeout = conntrack.Destroy, false, 0
 	e.TCPFlags = [2]conntrack.TCPFlags{}

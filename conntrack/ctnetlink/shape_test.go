@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// FuzzKnownShapes holds that what was decoded before changes nothing.
+// FuzzKnownShapes proves that decoding doesn't depend on earlier messages.
 func FuzzKnownShapes(f *testing.F) {
 	for _, c := range entries {
 		b := conntracktest.AppendAttributes(nil, &c.event)
@@ -25,8 +25,8 @@ func FuzzKnownShapes(f *testing.F) {
 	})
 }
 
-// sameAsAlone reports whether b could be read, and fails where decode disagrees with
-// a decoder that has met nothing.
+// sameAsAlone reports whether b could be decoded, and fails if decode disagrees with a decoder that
+// knows no shapes.
 func sameAsAlone(t *testing.T, decode func([]byte, *conntrack.Event) error, b []byte) bool {
 	t.Helper()
 	got, want := dirty(), dirty()

@@ -27,7 +27,7 @@ func unexpected(t *testing.T) func(*conntrack.Event) {
 	return func(e *conntrack.Event) { t.Errorf("unexpected %+v", e) }
 }
 
-// TestRealInterrupt holds for an Interrupt before the Wait and for one within it.
+// TestRealInterrupt interrupts before the Wait, and during it.
 func TestRealInterrupt(t *testing.T) {
 	r := open(t)
 	defer r.Close()
@@ -43,7 +43,7 @@ func TestRealInterrupt(t *testing.T) {
 	must(t, r.Dump(unexpected(t)))
 }
 
-// TestRealClosed closes the sockets before a Wait, or under it.
+// TestRealClosed closes the sockets before a Wait, and during it.
 func TestRealClosed(t *testing.T) {
 	r := open(t)
 	done := make(chan error)
@@ -85,7 +85,7 @@ func TestRealSignals(t *testing.T) {
 	<-stopped
 }
 
-// TestRealWaitEnds holds that a Wait for nothing is no error.
+// TestRealWaitEnds proves that a Wait without events returns no error.
 func TestRealWaitEnds(t *testing.T) {
 	r := open(t)
 	defer r.Close()

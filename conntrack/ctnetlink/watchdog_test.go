@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// entries is how many the router has, those included that wait to be reported.
+// entries returns how many entries the router has, including those that wait to be reported.
 func (r *realKernel) entries() int {
 	r.t.Helper()
 	text, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_count")
@@ -21,7 +21,7 @@ func (r *realKernel) entries() int {
 	return n
 }
 
-// untilEntries waits until the number of entries satisfies enough.
+// untilEntries waits until enough returns true for the number of entries.
 func (r *realKernel) untilEntries(enough func(int) bool) {
 	r.t.Helper()
 	for !enough(r.entries()) {
@@ -77,7 +77,7 @@ func TestWatchdogEndsReliableDeliveryOfStalledReader(t *testing.T) {
 		t.Errorf("reliable %v, stalled %d times, %d ends repeated",
 			reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load())
 	}
-	// Nothing but what the kernel counted is missing, also of what ends later.
+	// Only events that the kernel counted as dropped are missing, now and later.
 	lossless := func(flows int) {
 		t.Helper()
 		if dropped := int(stats.Drops.Load()); dropped == 0 || ended+dropped != flows {
@@ -99,7 +99,7 @@ func TestWatchdogSparesReaderThatWaitsOrWorks(t *testing.T) {
 	guarded, cancel := context.WithCancel(r.ctx)
 	guardEnds := make(chan struct{})
 	go func() { defer close(guardEnds); reader.Watchdog(guarded, time.Second) }()
-	must(t, reader.Wait(2*time.Second, unexpected(t))) // twice its patience
+	must(t, reader.Wait(2*time.Second, unexpected(t))) // twice the timeout
 	for begin := time.Now(); time.Since(begin) < 2*time.Second; {
 		must(t, reader.Dump(func(*conntrack.Event) {}))
 	}
@@ -111,8 +111,8 @@ func TestWatchdogSparesReaderThatWaitsOrWorks(t *testing.T) {
 	}
 }
 
-// TestReopenedSocketStaysUnreliable: where the socket breaks while the reader is stuck, the new one
-// is not reliable either, since nobody watches over it any more.
+// TestReopenedSocketStaysUnreliable: if the socket breaks while the reader is stuck, the new one is
+// not reliable either, since no watchdog checks it.
 func TestReopenedSocketStaysUnreliable(t *testing.T) {
 	r := newReal(t)
 	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
@@ -121,11 +121,11 @@ func TestReopenedSocketStaysUnreliable(t *testing.T) {
 	if reader.Wait(0, unexpected(t)) == nil {
 		t.Fatal("a closed socket is read")
 	}
-	reader.Watchdog(r.ctx, time.Second) // until it ends reliable delivery, for nobody reads
+	reader.Watchdog(r.ctx, time.Second) // until it ends reliable delivery, since nothing is read
 	must(t, reader.Reopen())
 	must(t, r.Flood(r.ctx, lab.FloodFlow{Flows: 2000, Size: 32}))
 	must(t, r.Router.Flush())
-	r.untilEntries(func(n int) bool { return n < 100 }) // what was not read keeps no entry
+	r.untilEntries(func(n int) bool { return n < 100 }) // unread events keep no entry
 	ended := 0
 	must(t, reader.Wait(0, func(*conntrack.Event) { ended++ }))
 	stats := &reader.Stats

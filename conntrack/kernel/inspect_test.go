@@ -17,7 +17,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// TestRealSettings begins where nothing is on, and leaves it so.
+// TestRealSettings runs where no setting is on, and changes none.
 func TestRealSettings(t *testing.T) {
 	labtest.EnterNamespace(t)
 	for value, text := range []string{"0", "1"} {
@@ -59,7 +59,7 @@ func dropNetAdmin(t *testing.T) {
 	must(t, unix.Capset(&header, &data[0]))
 }
 
-// TestSubscribersAreThisProcess finds the event sockets of this process alone.
+// TestSubscribersAreThisProcess proves that only the event sockets of this process are listed.
 func TestSubscribersAreThisProcess(t *testing.T) {
 	labtest.EnterNamespace(t)
 	if got := subscribers(t); len(got) != 0 {
@@ -96,8 +96,8 @@ func subscribers(t *testing.T) []kernel.Subscriber {
 	return got
 }
 
-// TestRealLook meets entries that are older than their counters.
-func TestRealLook(t *testing.T) {
+// TestRealCountEntries counts entries that are older than their counters.
+func TestRealCountEntries(t *testing.T) {
 	labtest.Need(t)
 	l, err := lab.New(lab.Options{
 		Sysctls: map[string]string{"net/netfilter/nf_conntrack_acct": "0"},
@@ -157,7 +157,7 @@ func TestEntryStatsOfOffloaded(t *testing.T) {
 	}
 }
 
-// client is the entry of the i-th of 65536 connections.
+// client returns the entry of the i-th of 65536 connections.
 func client(i int, status conntrack.Status) conntrack.Event {
 	return conntrack.Event{Status: status, Orig: conntrack.Tuple{
 		Src:     conntrack.AddrFrom(netip.MustParseAddr("192.0.2.1")),

@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// TestRealTrack begins where nothing asks for tracking.
+// TestRealTrack runs where no rule enables tracking.
 func TestRealTrack(t *testing.T) {
 	labtest.EnterNamespace(t)
 	for range 2 {
@@ -32,8 +32,8 @@ func TestRealTrack(t *testing.T) {
 	isTracking(t, false)
 }
 
-// TestRealTrackBesideRule: where an administrator has typed what the program says, or
-// another process tracks, Track works as well.
+// TestRealTrackBesideRule proves that Track also works where an administrator has added
+// TrackRule, or another process has called Track.
 func TestRealTrackBesideRule(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("nft is not installed: make tools")
@@ -47,7 +47,8 @@ func TestRealTrackBesideRule(t *testing.T) {
 	isTracking(t, true)
 }
 
-// TestRealReportsEnds has an end reported where events are on, and none where they are off.
+// TestRealReportsEnds proves that an end is reported where events are on, and not where they are
+// off.
 func TestRealReportsEnds(t *testing.T) {
 	labtest.EnterNamespace(t)
 	if _, err := kernel.ReportsEnds(); !errors.Is(err, kernel.ErrNotTracked) {
@@ -77,7 +78,7 @@ func isTracking(t *testing.T, want bool) {
 	}
 }
 
-// TestRealEnable begins where nothing is on.
+// TestRealEnable runs where no setting is on.
 func TestRealEnable(t *testing.T) {
 	labtest.EnterNamespace(t)
 	for _, name := range []string{"acct", "timestamp", "events"} {

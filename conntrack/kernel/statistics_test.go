@@ -15,8 +15,8 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// TestStatistics has the kernel meet packets of a connection that it has forgotten and may
-// not pick up: they are invalid. conntrack(8) must say the same in all respects.
+// TestStatistics sends packets of a connection that the kernel has forgotten and may not pick up:
+// they are invalid. conntrack(8) must show the same counters.
 func TestStatistics(t *testing.T) {
 	labtest.EnterNamespace(t)
 	track, err := kernel.Track()

@@ -159,8 +159,8 @@ func TestDecodeFlowtableMalformed(t *testing.T) {
 	}
 }
 
-// FuzzDecodeAnswers holds that no answer of the kernel's makes a command that a shell
-// could misunderstand.
+// FuzzDecodeAnswers proves that no answer of the kernel results in a command that is unsafe in a
+// shell.
 func FuzzDecodeAnswers(f *testing.F) {
 	f.Add(diagOf(7, flagsOf(0x2c)...))
 	f.Add(nfMessage(0, 0, 1, func(a *netlink.AttributeEncoder) {

@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// TestInterfacesByZone: of rules and of maps, in chains before conntrack alone.
+// TestInterfacesByZone proves that rules and maps are read, but only in chains before conntrack.
 func TestInterfacesByZone(t *testing.T) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
