@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestSystemClock proves that the clock is between two readings of the kernel's clocks. A state file
-// carries its times from one run of the program to the next.
+// TestSystemClock proves that the clock is between two readings of the kernel's clocks. A state
+// file carries its times from one run of the program to the next.
 func TestSystemClock(t *testing.T) {
 	clock := conntrack.SystemClock()
 	reading := func(id int32) int64 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestEncoderAllocates nothing, once made.
-func TestEncoderAllocates(t *testing.T) {
+// TestEncoderDoesNotAllocate once it is made.
+func TestEncoderDoesNotAllocate(t *testing.T) {
 	records := mixed(rand.New(rand.NewPCG(5, 6)), 1000, present)
 	for _, p := range protocols {
 		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
@@ -33,7 +33,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// benchmarkAdd measures a record, its share of the message included.
+// benchmarkAdd measures a record, including its share of the message.
 func benchmarkAdd(b *testing.B, p Protocol, kinds int) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})

@@ -8,7 +8,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// tool runs a program in a namespace. Where there is none such, the test is skipped.
+// tool runs a program in a namespace. If it is not installed, the test is skipped.
 func tool(t *testing.T, n *lab.Namespace, stdin, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -26,8 +26,8 @@ func tool(t *testing.T, n *lab.Namespace, stdin, name string, args ...string) {
 	}
 }
 
-// TestBurst exports at once what a dump of 20000 connections brings, by a slow link:
-// what that can't take yet waits in the socket.
+// TestBurst exports the records of a dump of 20000 connections at once over a slow link: what the
+// link can't take yet waits in the socket.
 func TestBurst(t *testing.T) {
 	l, clock := newNarrow(t), newFakeClock()
 	tool(t, l.Client, "", "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "50mbit",

@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestFirstDatagram begins with the templates, and the records follow.
+// TestFirstDatagram proves that templates come first, then the records.
 func TestFirstDatagram(t *testing.T) {
 	for _, p := range protocols {
 		for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
@@ -33,7 +33,7 @@ func TestFirstDatagram(t *testing.T) {
 	}
 }
 
-// TestMessageDelay checks that a message leaves one second after its first record.
+// TestMessageDelay proves that a message is sent one second after its first record.
 func TestMessageDelay(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -68,7 +68,8 @@ func TestMessageDelay(t *testing.T) {
 	}
 }
 
-// TestFullMessage leaves at once, and nothing is lost between two.
+// TestFullMessage proves that a full message is sent at once, and that no record is lost between
+// two.
 func TestFullMessage(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -91,7 +92,7 @@ func TestFullMessage(t *testing.T) {
 	}
 }
 
-// TestTemplatesRepeat each minute and on a new socket, whether records come or not.
+// TestTemplatesRepeat each minute and on a new socket, with and without records.
 func TestTemplatesRepeat(t *testing.T) {
 	for _, p := range protocols {
 		for _, every := range []time.Duration{
@@ -115,8 +116,8 @@ func TestTemplatesRepeat(t *testing.T) {
 	}
 }
 
-// checkIntervals wants templates each 60 s, or as soon as the message that is being
-// made has left, in messages of five minutes.
+// checkIntervals wants templates each 60 s, or as soon as the current message is sent, in messages
+// of five minutes.
 func checkIntervals(t *testing.T, p Protocol, messages [][]byte) {
 	t.Helper()
 	var at []uint32
@@ -135,8 +136,8 @@ func checkIntervals(t *testing.T, p Protocol, messages [][]byte) {
 	}
 }
 
-// TestTemplatesOnNewSocket checks that they are due at once: collectors know
-// templates by the sender's port.
+// TestTemplatesOnNewSocket proves that templates are due at once: collectors know them by the
+// sender's port.
 func TestTemplatesOnNewSocket(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -156,7 +157,7 @@ func TestTemplatesOnNewSocket(t *testing.T) {
 	}
 }
 
-// TestIdle sends the templates alone, and isn't due in between.
+// TestIdle proves that an idle collector is due only for templates.
 func TestIdle(t *testing.T) {
 	clock, l := newFakeClock(), listen4(t)
 	c := opened(t, IPFIX, l, clock)
@@ -189,13 +190,13 @@ func TestCollectorStats(t *testing.T) {
 	if s := &c.Stats; s.Records.Load() != templateCount+optionRecords ||
 		s.Flows.Load() != templateCount || s.Octets.Load() != uint64(octets) ||
 		s.Dropped.Load() != 0 {
-		t.Errorf("%d records, %d octets, %d unsent",
+		t.Errorf("%d records, %d octets, %d dropped",
 			s.Records.Load(), s.Octets.Load(), s.Dropped.Load())
 	}
 }
 
-// TestCollectorAllocates nothing, the system call included.
-func TestCollectorAllocates(t *testing.T) {
+// TestCollectorDoesNotAllocate, including the system call.
+func TestCollectorDoesNotAllocate(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
 		c := opened(t, p, l, clock)

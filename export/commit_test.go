@@ -7,8 +7,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestCommitBeforeSending holds the order that exact restarts rest on: all that leaves was
-// written down before, and what is written down leaves at all collectors at once.
+// TestCommitBeforeSending proves the order that exact restarts depend on: what is sent was in a
+// checkpoint before, and what is in a checkpoint is sent to all collectors at once.
 func TestCommitBeforeSending(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{}
@@ -29,12 +29,12 @@ func TestCommitBeforeSending(t *testing.T) {
 			drive(t, e, clock, 300*time.Millisecond)
 		}
 		for _, c := range e.Collectors {
-			// Sent are all but those that wait; at most two of these are option data.
+			// All but the waiting records are sent; at most two of those are option data.
 			if sent := exported - c.encoder.Records(); sent > written {
 				t.Fatalf("%v: %d records sent, %d written down", c.Config.Protocol, sent, written)
 			}
 			if waiting := c.encoder.Records(); waiting > exported-written+optionRecords {
-				t.Fatalf("%v: %d records wait, only %d are not written down",
+				t.Fatalf("%v: %d records wait, only %d are not in the checkpoint",
 					c.Config.Protocol, waiting, exported-written)
 			}
 		}

@@ -20,33 +20,33 @@ type value struct {
 	bytes   []byte
 }
 
-// checkDecoders gives a preamble and a message with the sample record to every
-// decoder that reads p.
-func checkDecoders(t *testing.T, p Protocol, kind int, preamble, data []byte) {
+// checkDecoders gives templates and a message with the sample record to every decoder that reads
+// p.
+func checkDecoders(t *testing.T, p Protocol, kind int, first, data []byte) {
 	t.Helper()
 	both := flow.Pair{sample(kind, present)}
-	checkOthers(t, p, &both, &templates(p, RecordOptions{})[kind], preamble, data)
-	got := decodeAll(t, [][]byte{preamble, data})[1].Flows
+	checkOthers(t, p, &both, &templates(p, RecordOptions{})[kind], first, data)
+	got := decodeAll(t, [][]byte{first, data})[1].Flows
 	if want := wantFlow(p, goldenDomain, &both[0]); len(got) != 1 || got[0] != want {
 		t.Errorf("we read\n     %+v\nwant %+v", got, want)
 	}
 }
 
-// checkOthers holds what others' decoders find against a record, or a pair.
-func checkOthers(t *testing.T, p Protocol, both *flow.Pair, of *template, preamble, data []byte) {
+// checkOthers compares what other decoders find with a pair.
+func checkOthers(t *testing.T, p Protocol, both *flow.Pair, of *template, first, data []byte) {
 	t.Helper()
 	boot := virtualBoot(t, data)
-	checkValues(t, "goflow2", goflowValues(t, preamble, data), both, boot, of)
+	checkValues(t, "goflow2", goflowValues(t, first, data), both, boot, of)
 	if p == IPFIX {
-		checkValues(t, "calmh/ipfix", calmhValues(t, preamble, data), both, boot, of)
+		checkValues(t, "calmh/ipfix", calmhValues(t, first, data), both, boot, of)
 	}
 }
 
 // goflowValues reads the one record in data with goflow2.
-func goflowValues(t *testing.T, preamble, data []byte) (found []value) {
+func goflowValues(t *testing.T, first, data []byte) (found []value) {
 	t.Helper()
 	known := netflow.CreateTemplateSystem()
-	goflowSets(t, known, preamble)
+	goflowSets(t, known, first)
 	sets := goflowSets(t, known, data)
 	set, ok := sets[0].(netflow.DataFlowSet)
 	if len(sets) != 1 || !ok || len(set.Records) != 1 {
@@ -71,10 +71,10 @@ func goflowSets(t *testing.T, known netflow.NetFlowTemplateSystem, message []byt
 	return append(v9.FlowSets, v10.FlowSets...)
 }
 
-// goflowOption reads scope and value of the option record in a preamble.
-func goflowOption(t *testing.T, preamble []byte) (scope, rate uint32) {
+// goflowOption reads scope and value of the option record among templates.
+func goflowOption(t *testing.T, first []byte) (scope, rate uint32) {
 	t.Helper()
-	for _, s := range goflowSets(t, netflow.CreateTemplateSystem(), preamble) {
+	for _, s := range goflowSets(t, netflow.CreateTemplateSystem(), first) {
 		if set, ok := s.(netflow.OptionsDataFlowSet); ok {
 			r := set.Records[0]
 			return be.Uint32(r.ScopesValues[0].Value.([]byte)),
@@ -86,10 +86,10 @@ func goflowOption(t *testing.T, preamble []byte) (scope, rate uint32) {
 }
 
 // calmhValues reads the one record in data with calmh/ipfix.
-func calmhValues(t *testing.T, preamble, data []byte) (found []value) {
+func calmhValues(t *testing.T, first, data []byte) (found []value) {
 	t.Helper()
 	s := ipfix.NewSession()
-	if _, err := s.ParseBuffer(preamble); err != nil {
+	if _, err := s.ParseBuffer(first); err != nil {
 		t.Fatalf("calmh/ipfix: %v", err)
 	}
 	m, err := s.ParseBuffer(data)
@@ -105,8 +105,7 @@ func calmhValues(t *testing.T, preamble, data []byte) (found []value) {
 
 var exporterAddress = netip.MustParseAddrPort("192.0.2.1:40000")
 
-// decodeAll reads messages with our own decoder, which must find nothing wrong or
-// missing.
+// decodeAll reads messages with package decode, which must find no error and no gap.
 func decodeAll(t testing.TB, messages [][]byte) []decode.Message {
 	t.Helper()
 	d := decode.New(decode.Options{})
@@ -133,11 +132,11 @@ func flowsIn(t testing.TB, messages [][]byte) (flows []decode.Flow) {
 
 // goflowInterface reads the one option record in data with goflow2.
 func goflowInterface(
-	t *testing.T, preamble, data []byte,
+	t *testing.T, first, data []byte,
 ) (scope, index uint32, name, description string) {
 	t.Helper()
 	known := netflow.CreateTemplateSystem()
-	goflowSets(t, known, preamble)
+	goflowSets(t, known, first)
 	set, ok := goflowSets(t, known, data)[0].(netflow.OptionsDataFlowSet)
 	if !ok || len(set.Records) != 1 || len(set.Records[0].OptionsValues) != 3 {
 		t.Fatalf("goflow2 finds %+v", set)

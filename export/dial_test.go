@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// await lets other goroutines work until done.
+// await waits until done returns true.
 func await(t testing.TB, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // only against hanging
@@ -28,8 +28,8 @@ func awaitSearch(t testing.TB, c *Collector) {
 	await(t, func() bool { return !c.redialer.dialing || len(c.redialer.results) == 1 })
 }
 
-// TestUnknownName dials in the background until the name is known. Meanwhile
-// records are counted, not kept.
+// TestUnknownName proves that a collector dials in the background until its name is known, and that
+// records are dropped and counted meanwhile.
 func TestUnknownName(t *testing.T) {
 	dns, clock, l := useFakeDNS(t), newFakeClock(), listen4(t)
 	c := NewCollector(CollectorConfig{
@@ -70,7 +70,7 @@ func TestUnknownName(t *testing.T) {
 	}
 }
 
-// TestSlowName checks that nothing waits for a name server.
+// TestSlowName proves that nothing waits for a name server.
 func TestSlowName(t *testing.T) {
 	dns, clock := useFakeDNS(t), newFakeClock()
 	dns.block = make(chan struct{})
@@ -97,7 +97,7 @@ func TestParseProtocol(t *testing.T) {
 	}
 }
 
-// TestZone: a socket stays that leads to a link-local address, whose zone it doesn't keep.
+// TestZone proves that a socket to a link-local address stays in use: its address has no zone.
 func TestZone(t *testing.T) {
 	target := CollectorConfig{Address: "[fe80::1%lo]:2055"}
 	for inUse, stays := range map[string]bool{

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// fakeDNS is a name server for every name: there is none such until it has addresses.
+// fakeDNS is a name server that gives every name the same addresses. Without addresses no name
+// exists.
 type fakeDNS struct {
 	addresses atomic.Pointer[[]netip.Addr] // of IPv4
 	block     chan struct{}                // not nil: answers wait until it is closed
 }
 
-// point makes every name lead to these addresses.
+// point gives every name these addresses.
 func (d *fakeDNS) point(to ...string) {
 	var all []netip.Addr
 	for _, a := range to {
@@ -27,7 +28,7 @@ func (d *fakeDNS) point(to ...string) {
 	d.addresses.Store(&all)
 }
 
-// useFakeDNS makes it the resolver of this process, for one test.
+// useFakeDNS makes a fakeDNS the resolver of this process, for one test.
 func useFakeDNS(t *testing.T) *fakeDNS {
 	d := &fakeDNS{}
 	old := net.DefaultResolver
@@ -42,7 +43,7 @@ func (d *fakeDNS) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// serve speaks DNS over a stream: each message has its length in front.
+// serve speaks DNS over a stream: each message follows its length.
 func (d *fakeDNS) serve(conn net.Conn) {
 	defer conn.Close()
 	if d.block != nil {

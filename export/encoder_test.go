@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestEncoderKeepsAll packs random mixes into messages of several sizes: they are
-// full, never too large, and the same records come out in the same order.
+// TestEncoderKeepsAll packs random records into messages of several sizes: they are full, never too
+// large, and hold the same records in the same order.
 func TestEncoderKeepsAll(t *testing.T) {
 	for _, p := range protocols {
 		for _, limit := range []int{minMessage, DefaultMessageSize, 8932} {
@@ -46,8 +46,8 @@ func TestEncoderFills(t *testing.T) {
 	}
 }
 
-// TestEncoderSmallLimit checks that a record of any kind has room where the limit
-// asked for is too small, and that the preamble is spread over messages.
+// TestEncoderSmallLimit proves that a record of any kind fits in spite of a limit that is too
+// small, and that templates are spread over several messages.
 func TestEncoderSmallLimit(t *testing.T) {
 	for _, p := range protocols {
 		for kind := range templateCount {
@@ -66,7 +66,7 @@ func TestEncoderSmallLimit(t *testing.T) {
 			checkSequence(t, 0, messages)
 			sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
 			if e.AddTemplates(present) || e.templateSet.done == 0 {
-				t.Errorf("%s: the next preamble doesn't begin again", p)
+				t.Errorf("%s: the next templates don't begin again", p)
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func TestEncoderEmpty(t *testing.T) {
 		records int
 	}{
 		{"new", func() {}, true, 0},
-		{"preamble", func() { e.AddTemplates(present) }, false, 2},
+		{"templates", func() { e.AddTemplates(present) }, false, 2},
 		{"record", func() { e.Add(&r, present) }, false, 3},
 		{"finished", func() { e.Finish(present) }, true, 0},
 		{"next record", func() { e.Add(&r, present) }, false, 1},
@@ -94,8 +94,8 @@ func TestEncoderEmpty(t *testing.T) {
 	}
 }
 
-// TestSequence checks what a sequence counts: v9 messages, IPFIX the data records
-// sent before, option data included. It wraps without a gap.
+// TestSequence proves what a sequence counts: messages in v9, in IPFIX the data records sent
+// before, including option data. It wraps without a gap.
 func TestSequence(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for _, p := range protocols {
@@ -104,7 +104,7 @@ func TestSequence(t *testing.T) {
 				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
 				e.sequence = first
 				var messages [][]byte
-				for range 5 { // the preamble each time
+				for range 5 { // the templates each time
 					messages = append(messages, pack(t, e, mixed(rnd, 200, present), present)...)
 				}
 				checkSequence(t, first, messages)
@@ -131,7 +131,8 @@ func checkSequence(t *testing.T, want uint32, messages [][]byte) {
 
 func TestHeader(t *testing.T) {
 	for _, p := range protocols {
-		m := walk(t, goldenPreamble(NewEncoder(p, 0xfffefdfc, DefaultMessageSize, RecordOptions{})))
+		e := NewEncoder(p, 0xfffefdfc, DefaultMessageSize, RecordOptions{})
+		m := walk(t, goldenTemplates(e))
 		want := uint32(present / 1e9)
 		if p == NetFlow9 {
 			want++ // rounded up

@@ -10,7 +10,7 @@ import (
 
 var _ flow.Sink = (*Exporter)(nil)
 
-// TestTwoCollectors get the same records, each in its own protocol.
+// TestTwoCollectors proves that both get the same records, each in its own protocol.
 func TestTwoCollectors(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{}
@@ -35,7 +35,7 @@ func TestTwoCollectors(t *testing.T) {
 	}
 }
 
-// TestClose sends the rest; after it nothing is sent any more, but counted.
+// TestClose proves that Close sends pending records, and that later ones are dropped and counted.
 func TestClose(t *testing.T) {
 	clock, l := newFakeClock(), listen4(t)
 	c := opened(t, IPFIX, l, clock)
@@ -56,7 +56,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestDueLatest checks that Due is never later than what it is given.
+// TestDueLatest proves that Due is never later than its argument.
 func TestDueLatest(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{
@@ -104,7 +104,7 @@ func TestOwns(t *testing.T) {
 	}
 }
 
-// strangers are connections that differ from own in one thing.
+// strangers returns connections that differ from own in one value.
 func strangers(own conntrack.Tuple) map[string]conntrack.Tuple {
 	change := map[string]func(*conntrack.Tuple){
 		"another source port":      func(o *conntrack.Tuple) { o.SrcPort ^= 1 },

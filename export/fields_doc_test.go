@@ -15,7 +15,7 @@ import (
 
 var fieldsDoc = filepath.Join("..", "docs", "fields.md")
 
-// TestFieldsDoc keeps docs/fields.md as the field table is.
+// TestFieldsDoc compares docs/fields.md with the fields.
 func TestFieldsDoc(t *testing.T) {
 	got := describeFields()
 	if *update {
@@ -32,7 +32,7 @@ func TestFieldsDoc(t *testing.T) {
 	}
 }
 
-// meanings say of an element what its name doesn't.
+// meanings describes what the names of elements don't.
 var meanings = map[uint16]string{
 	8: "of this direction", 12: "of this direction", 27: "of this direction",
 	28: "of this direction",
@@ -60,7 +60,7 @@ var meanings = map[uint16]string{
 	281: "as it leaves the router", 282: "as it leaves the router",
 }
 
-// optionMeanings are of the elements of option data.
+// optionMeanings describes the elements of option data.
 var optionMeanings = map[uint16]string{
 	34:  "1: every packet is counted",
 	10:  "the ifIndex that is named",
@@ -78,9 +78,9 @@ const fieldsIntro = `# What conntally exports
 
 <!-- Made from the field table by go generate ./export. Don't edit. -->
 
-A flow has two records, one for each direction, whenever it has moved something. Which template a record uses follows
-from the connection. All numbers are unsigned. Elements have the ids of the IANA registry of IPFIX information elements;
-NetFlow v9 has the same ids.
+A flow has two records, one for each direction, whenever it has moved something. Which template a
+record uses follows from the connection. All numbers are unsigned. Elements have the ids of the
+IANA registry of IPFIX information elements; NetFlow v9 has the same ids.
 
 ## Templates
 
@@ -107,9 +107,10 @@ Sent with the templates every minute; 513, one record per interface, also when i
 const fieldsTimes = `
 ## Times
 
-IPFIX has them exact to the millisecond. NetFlow v9 counts them from the exporter's start, in the header's sysUptime.
-conntally chooses a virtual start, so that no counter wraps, and moves it at times: compute it from each header, as unix
-seconds × 1000 − sysUptime. The header's seconds are rounded up.
+IPFIX has them exact to the millisecond. NetFlow v9 counts them from the exporter's start, in the
+header's sysUptime. conntally chooses a virtual start, so that no counter wraps, and moves it at
+times: compute it from each header, as unix seconds × 1000 − sysUptime. The header's seconds are
+rounded up.
 `
 
 func describeFields() string {
@@ -156,7 +157,7 @@ func ids(fields []field) string {
 	return strings.Join(all, " ")
 }
 
-// difference names what v9 has in place of IPFIX's elements.
+// difference names the elements that v9 has instead of IPFIX's.
 func difference(v9, ipfix []field) string {
 	var all []string
 	for i := range v9 {
@@ -167,7 +168,7 @@ func difference(v9, ipfix []field) string {
 	return strings.Join(all, ", ")
 }
 
-// describeElements has a row for each element of each protocol, in order of ids.
+// describeElements writes a row for each element of each protocol, in order of ids.
 func describeElements(b *strings.Builder) {
 	in := make(map[element]map[Protocol]bool)
 	for _, p := range protocols {
@@ -207,7 +208,7 @@ func scopeOf(o option) string {
 	return fmt.Sprintf("%d %s, %d octets", e.id, e.name, e.size)
 }
 
-// TestMeanings fails where an element has none, or one is left over.
+// TestMeanings proves that each element has a meaning, and each meaning an element.
 func TestMeanings(t *testing.T) {
 	used := make(map[uint16]bool)
 	for _, p := range protocols {
@@ -223,17 +224,17 @@ func TestMeanings(t *testing.T) {
 			t.Errorf("element %d isn't exported any more", id)
 		}
 	}
-	told := 0
+	described := 0
 	for _, o := range options(IPFIX) {
 		for _, f := range o.fields[1:] {
-			told++
+			described++
 			if optionMeanings[f.id] == "" {
 				t.Errorf("option element %d %s has no meaning", f.id, f.name)
 			}
 		}
 	}
-	if told != len(optionMeanings) {
-		t.Errorf("%d option elements, %d meanings", told, len(optionMeanings))
+	if described != len(optionMeanings) {
+		t.Errorf("%d option elements, %d meanings", described, len(optionMeanings))
 	}
 }
 

@@ -9,27 +9,28 @@ import (
 const fieldsOptional = `
 ## Where asked for
 
-None of this is exported unless the configuration asks for it. Extra fields stand at the end of each flow record, in this
-order:
+None of this is exported unless the configuration asks for it. Extra fields stand at the end of
+each flow record, in this order:
 
 | extra_fields | id | name | octets | IPFIX | v9 | |
 |---|---|---|---|---|---|---|
 `
 
 const fieldsBiflow = `
-With ` + "`biflow = true`" + ` an IPFIX record is of both directions (RFC 5103): its source is the host that opened the connection,
-as far as that is known, and what differs by direction follows once more, as elements of the enterprise 29305. One
-direction may have moved nothing. Interfaces, VLANs and zones of the reverse direction are the other way round. NetFlow v9
-keeps two records.
+With ` + "`biflow = true`" + ` an IPFIX record is of both directions (RFC 5103): its source is the
+host that opened the connection, as far as that is known, and what differs by direction follows
+once more, as elements of the enterprise 29305. One direction may have moved nothing. Interfaces,
+VLANs and zones of the reverse direction are the other way round. NetFlow v9 keeps two records.
 
 | template | for | octets | elements in order | reverse elements |
 |---|---|---|---|---|
 `
 
 const fieldsNAT = `
-With ` + "`nat_events = true`" + ` a record says that a translation began, another that it ended (RFC 8158). It counts nothing. The kernel
-tells conntally of ends alone, so a begin is reported when conntally first sees the connection, with the time of its start: at the
-next poll, or with its end. After a restart without a state directory, begins are reported again.
+With ` + "`nat_events = true`" + ` a record says that a translation began, another that it ended
+(RFC 8158). It counts nothing. The kernel reports ends alone to conntally, so a begin is reported
+when conntally first sees the connection, with the time of its start: at the next poll, or with its
+end. After a restart without a state directory, begins are reported again.
 
 | template | for | IPFIX octets | v9 octets | elements in order, IPFIX | NetFlow v9 |
 |---|---|---|---|---|---|
@@ -40,7 +41,7 @@ const fieldsNATElements = `
 |---|---|---|---|
 `
 
-// optionalMeanings say of an element what its name doesn't.
+// optionalMeanings describes what the names of optional elements don't.
 var optionalMeanings = map[uint16]string{
 	148: "the same in all records of a connection: conntrack's id in the upper half, part of the " +
 		"start in the lower",
@@ -50,12 +51,13 @@ var optionalMeanings = map[uint16]string{
 	57:  "of the receiver, as its packets leave the router, where it is a neighbour; else 0",
 	234: "the conntrack zone of this direction's packets; 0: none",
 	235: "the conntrack zone of what comes back",
-	239: "1: the source opened the connection; 0: not known, see [records.md](records.md#tcp-flags)",
+	239: "1: the source opened the connection; 0: not known, " +
+		"see [records.md](records.md#tcp-flags)",
 	323: "ms since 1970: when it began or ended",
 	230: "4 NAT44 session create, 5 delete; between IPv6 addresses 1 create, 2 delete",
 }
 
-// describeOptional describes what has to be asked for.
+// describeOptional describes records and fields that are exported only on request.
 func describeOptional(b *strings.Builder) {
 	b.WriteString(fieldsOptional)
 	for _, extra := range []struct {
@@ -91,13 +93,13 @@ func describeOptional(b *strings.Builder) {
 	}
 }
 
-// optionalRows are the elements of biflows and NAT events that no other record has.
+// optionalRows returns the elements of biflows and NAT events that no other record has.
 func optionalRows() []field {
 	biflow := templates(IPFIX, RecordOptions{Biflow: true})[0]
 	return append(eventFields(), biflow.fields[len(biflow.fields)-1])
 }
 
-// TestOptionalMeanings fails where an element has none.
+// TestOptionalMeanings proves that each optional element has a meaning.
 func TestOptionalMeanings(t *testing.T) {
 	all := append(optionalRows(), everything().fields()...)
 	for _, f := range all {

@@ -8,10 +8,10 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestNoneVanishes: templates, or news of interfaces, become due while a message fills
-// up. However many interfaces there are, and so however full the last message of that
-// is, each record is sent or counted as lost.
-func TestNoneVanishes(t *testing.T) {
+// TestEachRecordIsSentOrCounted: templates, or new interfaces, become due while a message fills up.
+// However many interfaces there are, and so however full their last message is, each record is sent
+// or counted as dropped.
+func TestEachRecordIsSentOrCounted(t *testing.T) {
 	ways := []struct {
 		name     string
 		protocol Protocol
@@ -40,8 +40,8 @@ func TestNoneVanishes(t *testing.T) {
 	}
 }
 
-// sentOrLost puts 201 records: templates are due behind the first, and news of n
-// interfaces behind as many as fill some messages.
+// sentOrLost exports 201 records. Templates become due after the first one, and n new interfaces
+// after some messages.
 func sentOrLost(
 	t *testing.T, target CollectorConfig, n int, put func(*Exporter, *fakeClock),
 ) uint64 {

@@ -11,8 +11,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// FuzzEncoder feeds records of any values, and a clock that is set once: whatever
-// goes in, the messages are of the right size and hold as many records.
+// FuzzEncoder encodes records of any values, with a clock that is set once: the messages have the
+// right size and hold all records.
 func FuzzEncoder(f *testing.F) {
 	var seed bytes.Buffer
 	for _, r := range samples(present) {
@@ -28,7 +28,7 @@ func FuzzEncoder(f *testing.F) {
 		half := len(records) / 2
 		for _, p := range protocols {
 			e := NewEncoder(p, goldenDomain, int(limit), RecordOptions{})
-			messages := packPreamble(e, now)
+			messages := packTemplates(e, now)
 			messages = append(messages, fuzzPack(t, e, records[:half], now)...)
 			messages = append(messages, fuzzPack(t, e, records[half:], now+step)...)
 			messages = append(messages, fuzzFinish(t, e, now+step))
@@ -37,7 +37,7 @@ func FuzzEncoder(f *testing.F) {
 	})
 }
 
-// recordsFrom reads records of any values, booleans aside, as far as data goes.
+// recordsFrom makes records of data, with any values except for booleans.
 func recordsFrom(data []byte) (records []flow.Record) {
 	for r := (flow.Record{}); ; records = append(records, r) {
 		n, err := binary.Decode(data, binary.BigEndian, &r)
@@ -48,8 +48,8 @@ func recordsFrom(data []byte) (records []flow.Record) {
 	}
 }
 
-// fuzzPack encodes records and leaves the last message open, so that the clock may
-// be set within it.
+// fuzzPack encodes records and doesn't finish the last message, so that the clock may be set while
+// it fills.
 func fuzzPack(t *testing.T, e *Encoder, records []flow.Record, now int64) (messages [][]byte) {
 	t.Helper()
 	for i := range records {
@@ -88,8 +88,8 @@ func checkFuzzed(t *testing.T, p Protocol, messages [][]byte, records []flow.Rec
 	}
 }
 
-// sameButTimes compares what any value must survive. Times need a sane clock; of an
-// address IPv4 keeps the last four octets; to our decoder no NAT leads to ::.
+// sameButTimes compares the values that any record must keep. Times need a sane clock; IPv4 keeps
+// only the last four octets of an address; package decode takes a translation to :: for none.
 func sameButTimes(t *testing.T, got, want decode.Flow) {
 	t.Helper()
 	want.Start, want.End = got.Start, got.End

@@ -14,19 +14,19 @@ var update = flag.Bool("update", false, "rewrite testdata and docs/fields.md")
 
 const goldenDomain = 7
 
-// Of a preamble without interfaces.
+// The numbers of records among templates without interfaces.
 const optionRecords, optionTemplates = 2, 3
 
-// goldenPreamble is the first message of an exporter, as far as the templates.
-func goldenPreamble(e *Encoder) []byte {
+// goldenTemplates returns the templates in the first message of an exporter.
+func goldenTemplates(e *Encoder) []byte {
 	e.AddTemplates(present)
 	return slices.Clone(e.Finish(present))
 }
 
-// goldenRecord is a message of one record that follows the preamble.
+// goldenRecord returns a message of one record that follows the templates.
 func goldenRecord(p Protocol, kind int) []byte {
 	e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
-	goldenPreamble(e)
+	goldenTemplates(e)
 	r := sample(kind, present)
 	e.Add(&r, present)
 	return slices.Clone(e.Finish(present))
@@ -52,32 +52,31 @@ func golden(t *testing.T, p Protocol, o RecordOptions, name string, got []byte) 
 	return want
 }
 
-// TestGolden holds the bytes of each template, and that the decoders of others
-// find in them what the record says.
+// TestGolden compares the bytes of each kind of record, and what other decoders find in them.
 func TestGolden(t *testing.T) {
 	for _, p := range protocols {
-		preamble := golden(t, p, RecordOptions{}, "preamble",
-			goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})))
+		first := golden(t, p, RecordOptions{}, "templates",
+			goldenTemplates(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})))
 		for kind := range templateCount {
 			name := fmt.Sprint(firstTemplate + kind)
 			t.Run(p.String()+"-"+name, func(t *testing.T) {
 				data := golden(t, p, RecordOptions{}, name, goldenRecord(p, kind))
-				checkDecoders(t, p, kind, preamble, data)
+				checkDecoders(t, p, kind, first, data)
 			})
 		}
 	}
 }
 
-// TestGoldenOption checks that goflow2 and our decoder read the sampling rate.
+// TestGoldenOption proves that goflow2 and package decode read the sampling rate.
 func TestGoldenOption(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
-			preamble := readHex(t, goldenPath(p, "preamble"))
-			scope, rate := goflowOption(t, preamble)
+			first := readHex(t, goldenPath(p, "templates"))
+			scope, rate := goflowOption(t, first)
 			if scope != goldenDomain || rate != 1 {
 				t.Errorf("goflow2 reads scope %d, interval %d", scope, rate)
 			}
-			m := decodeAll(t, [][]byte{preamble})[0]
+			m := decodeAll(t, [][]byte{first})[0]
 			if m.SamplingInterval != 1 || m.OptionRecords != optionRecords ||
 				m.Templates != templateCount+optionTemplates {
 				t.Errorf("we read interval %d, %d option records, %d templates",

@@ -27,14 +27,14 @@ func readHex(t *testing.T, path string) []byte {
 	return b
 }
 
-// hexDump writes such a file, with a line for each thing in a message.
+// hexDump writes such a file, with a line for each part of a message.
 type hexDump struct {
 	strings.Builder
 	rest  []byte
 	known map[uint16]template
 }
 
-// take writes the next n octets in words of two.
+// take writes the next n octets in pairs.
 func (d *hexDump) take(n int, format string, a ...any) []byte {
 	b := d.rest[:n]
 	d.rest = d.rest[n:]

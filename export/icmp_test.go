@@ -12,9 +12,9 @@ import (
 
 const patience = time.Minute // only against hanging
 
-// TestSilentHost is told by this machine's kernel alone: nobody answers its ARP or neighbour
-// solicitations. What was sent there is counted as lost.
-func TestSilentHost(t *testing.T) {
+// TestSilentHostIsNoticed: only this machine's kernel reports that no host answers its ARP requests
+// or neighbour solicitations. What was sent there is counted as dropped.
+func TestSilentHostIsNoticed(t *testing.T) {
 	for _, address := range []string{"192.168.77.99:2055", "[2001:db8:77::99]:2055"} {
 		for _, p := range protocols {
 			t.Run(address+" "+p.String(), func(t *testing.T) {
@@ -51,7 +51,8 @@ func TestSilentHost(t *testing.T) {
 	}
 }
 
-// TestFailureWithoutSocket is why the name can't be resolved or no socket be opened.
+// TestFailureWithoutSocket proves that Failure returns why the name can't be resolved, or no socket
+// be opened.
 func TestFailureWithoutSocket(t *testing.T) {
 	clock := newFakeClock()
 	c := NewCollector(CollectorConfig{Address: "127.0.0.1:nonsense", Protocol: IPFIX}, clock.now)
@@ -64,7 +65,7 @@ func TestFailureWithoutSocket(t *testing.T) {
 	}
 }
 
-// TestClosedWhileDialling leaves no socket open.
+// TestClosedWhileDialling proves that no socket stays open.
 func TestClosedWhileDialling(t *testing.T) {
 	clock := newFakeClock()
 	conn, err := net.ListenUDP("udp", nil)

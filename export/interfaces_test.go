@@ -23,7 +23,7 @@ func numbered(first, n int) []flow.Interface {
 	return all
 }
 
-// interfacesIn returns the interfaces that messages name.
+// interfacesIn returns the interfaces that messages describe.
 func interfacesIn(t *testing.T, messages [][]byte) (all []flow.Interface) {
 	t.Helper()
 	for _, m := range decodeAll(t, messages) {
@@ -35,7 +35,7 @@ func interfacesIn(t *testing.T, messages [][]byte) (all []flow.Interface) {
 	return all
 }
 
-// fakeInterfaces are as a test says.
+// fakeInterfaces are the interfaces of a test.
 type fakeInterfaces struct {
 	all     []flow.Interface
 	version uint32
@@ -45,8 +45,8 @@ func (f *fakeInterfaces) Interfaces() ([]flow.Interface, uint32) { return f.all,
 
 func (f *fakeInterfaces) set(all []flow.Interface) { f.all, f.version = all, f.version+1 }
 
-// TestManyInterfaces are spread over as many messages as they need, whatever these
-// may hold, one record in a set.
+// TestManyInterfaces proves that interfaces are spread over as many messages as they need, each
+// record in a set of its own.
 func TestManyInterfaces(t *testing.T) {
 	want := numbered(3, 300)
 	for _, p := range protocols {
@@ -70,7 +70,7 @@ func TestManyInterfaces(t *testing.T) {
 				}
 				checkSequence(t, 0, messages)
 				if got := interfacesIn(t, messages); !slices.Equal(got, want) {
-					t.Errorf("%d interfaces told of %d, or others", len(got), len(want))
+					t.Errorf("%d interfaces of %d, or others", len(got), len(want))
 				}
 				sameFlows(t, flowsIn(t, messages), wantFlows(p, goldenDomain, []flow.Record{r}))
 				if least := 300 * 60 / limit; len(messages) < least || len(messages) > least*5/4+4 {
@@ -81,8 +81,8 @@ func TestManyInterfaces(t *testing.T) {
 	}
 }
 
-// TestInterfaceNews: what changes is told at once and by itself, what doesn't isn't.
-func TestInterfaceNews(t *testing.T) {
+// TestOnlyChangedInterfacesAreSentAtOnce, without templates.
+func TestOnlyChangedInterfacesAreSentAtOnce(t *testing.T) {
 	lan := flow.Interface{Index: 3, Name: "lan0", Description: "LAN"}
 	wan := flow.Interface{Index: 4, Name: "wan0", Description: "WAN"}
 	again, renamed, described := wan, wan, wan
@@ -94,7 +94,7 @@ func TestInterfaceNews(t *testing.T) {
 		r := sample(0, present)
 		steps := []struct {
 			all  []flow.Interface
-			want []flow.Interface // told at once
+			want []flow.Interface // sent at once
 		}{
 			{[]flow.Interface{lan, wan}, []flow.Interface{lan, wan}},
 			{[]flow.Interface{lan, wan}, nil},
@@ -112,7 +112,7 @@ func TestInterfaceNews(t *testing.T) {
 			l.receiveAll(t, c)
 			got := interfacesIn(t, l.messages)[len(interfacesIn(t, l.messages[:before])):]
 			if !slices.Equal(got, s.want) {
-				t.Errorf("%s, step %d: named %v, want %v", p, i, got, s.want)
+				t.Errorf("%s, step %d: sent %v, want %v", p, i, got, s.want)
 			}
 			withTemplates := func(b []byte) bool { return hasTemplates(t, p, b) }
 			if i > 0 && slices.ContainsFunc(l.messages[before:], withTemplates) {
@@ -133,7 +133,7 @@ func TestInterfaceNews(t *testing.T) {
 	}
 }
 
-// TestLateCollector: one that is added later is told all.
+// TestLateCollector proves that a collector that is added later is sent all interfaces.
 func TestLateCollector(t *testing.T) {
 	clock, links := newFakeClock(), &fakeInterfaces{}
 	links.set(numbered(3, 2))
@@ -143,12 +143,12 @@ func TestLateCollector(t *testing.T) {
 	e.Collectors = append(e.Collectors, opened(t, IPFIX, l, clock))
 	e.Tick(t.Context(), clock.now())
 	if got := interfacesIn(t, l.receiveAll(t, e.Collectors[0])); len(got) != 2 {
-		t.Errorf("told %v", got)
+		t.Errorf("interfaces %v", got)
 	}
 }
 
-// TestInterfaceText: valid UTF-8 that can be printed, whole characters, and a NUL at
-// the end.
+// TestInterfaceText proves that names are printable UTF-8, are cut between characters, and end with
+// a NUL.
 func TestInterfaceText(t *testing.T) {
 	cases := map[string]string{
 		"":                 "",
@@ -173,7 +173,7 @@ func TestInterfaceText(t *testing.T) {
 	}
 }
 
-// TestStatistics tell what went out, before the message that they are in.
+// TestStatistics proves that they count what was sent before their own message.
 func TestStatistics(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -222,26 +222,26 @@ func statisticsIn(t *testing.T, b []byte) statistics {
 	return statistics{}
 }
 
-// TestGoldenInterface holds the octets of a record of template 513, and what goflow2
-// and we read in it.
+// TestGoldenInterface compares the octets of a record of template 513, and what goflow2 and package
+// decode read in it.
 func TestGoldenInterface(t *testing.T) {
 	link := flow.Interface{Index: 0x01020304, Name: "br-lan", Description: "bridge 192.168.77.1/24"}
 	for _, p := range protocols {
 		e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
-		preamble := goldenPreamble(e)
+		first := goldenTemplates(e)
 		e.SetInterfaces([]flow.Interface{link})
 		if !e.AddPending(present) {
 			t.Fatal("no room in an empty message")
 		}
 		data := golden(t, p, RecordOptions{}, "513", slices.Clone(e.Finish(present)))
-		m := decodeAll(t, [][]byte{preamble, data})[1]
+		m := decodeAll(t, [][]byte{first, data})[1]
 		if len(m.Interfaces) != 1 ||
 			m.Interfaces[0] != (decode.Interface{
 				Index: link.Index, Name: link.Name, Description: link.Description,
 			}) {
-			t.Errorf("%s: we read %+v", p, m.Interfaces)
+			t.Errorf("%s: decode reads %+v", p, m.Interfaces)
 		}
-		scope, index, name, description := goflowInterface(t, preamble, data)
+		scope, index, name, description := goflowInterface(t, first, data)
 		if scope != goldenDomain || index != link.Index || name != link.Name ||
 			description != link.Description {
 			t.Errorf("%s: goflow2 reads scope %d, %d, %q, %q", p, scope, index, name, description)

@@ -26,7 +26,7 @@ func (c *fakeClock) advance(d time.Duration) {
 	c.at.Wall += int64(d)
 }
 
-// listener is the far end of a collector.
+// listener receives what a Collector sends.
 type listener struct {
 	*net.UDPConn
 	messages [][]byte
@@ -49,7 +49,7 @@ func (l *listener) address() netip.AddrPort { return l.LocalAddr().(*net.UDPAddr
 // receive returns the next datagram and where it came from.
 func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
 	t.Helper()
-	// only against hanging
+	// Only so that a failing test doesn't hang.
 	if err := l.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,8 @@ func (l *listener) receive(t testing.TB) ([]byte, netip.AddrPort) {
 	return b[:n], from
 }
 
-// drain takes what has come so far: loopback delivers at once, and the kernel keeps
-// only so much.
+// drain reads what has arrived so far: loopback delivers at once, and the kernel's buffer is
+// limited.
 func (l *listener) drain(t testing.TB) {
 	t.Helper()
 	raw, err := l.SyscallConn()
@@ -94,7 +94,7 @@ func (l *listener) receiveAll(t testing.TB, c *Collector) [][]byte {
 	return l.messages
 }
 
-// opened is a collector that exports to l.
+// opened returns a collector that exports to l.
 func opened(t testing.TB, p Protocol, l *listener, clock *fakeClock) *Collector {
 	t.Helper()
 	c := NewCollector(CollectorConfig{Address: l.address().String(), Protocol: p}, clock.now)
@@ -105,8 +105,8 @@ func opened(t testing.TB, p Protocol, l *listener, clock *fakeClock) *Collector 
 	return c
 }
 
-// drive ticks e whenever it is due, until the clock has advanced by d. A due time
-// in the past may come once, for what the tick before has left.
+// drive calls Tick whenever it is due, until the clock has advanced by d. Due may be in the past
+// once, for work that the Tick before has left.
 func drive(t testing.TB, e *Exporter, clock *fakeClock, d time.Duration) (ticks int) {
 	t.Helper()
 	end := clock.at.Mono + int64(d)
@@ -128,7 +128,7 @@ func drive(t testing.TB, e *Exporter, clock *fakeClock, d time.Duration) (ticks 
 	}
 }
 
-// samples is a record of each kind.
+// samples returns a record of each kind.
 func samples(now int64) []flow.Record {
 	records := make([]flow.Record, templateCount)
 	for kind := range records {
@@ -146,7 +146,7 @@ func setIDs(t testing.TB, b []byte) (ids []uint16) {
 	return ids
 }
 
-// hasTemplates reports whether a message begins with the whole preamble.
+// hasTemplates reports whether a message begins with all templates.
 func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 	t.Helper()
 	ids := setIDs(t, b)
@@ -154,7 +154,7 @@ func hasTemplates(t testing.TB, p Protocol, b []byte) bool {
 		ids[2] == samplingOption
 }
 
-// exportNow exports a record that was made just now, as a table's are.
+// exportNow exports a record at the time of the clock.
 func exportNow(c *Collector, r *flow.Record) {
 	r.At = c.clock()
 	c.export(&flow.Pair{*r})

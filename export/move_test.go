@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// named is a collector whose address is a name, at the port of l.
+// named returns a collector whose address is a name, at the port of l.
 func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
 	t.Helper()
 	c := NewCollector(CollectorConfig{
@@ -24,12 +24,11 @@ func named(t *testing.T, p Protocol, l *listener, clock *fakeClock) *Collector {
 	return c
 }
 
-// perSecond is enough for messages of which some are to stay whole.
+// perSecond is enough records for messages that are put on trial.
 const perSecond = 35
 
-// driveSlowly exports so many records each second for so long, lets searches end and
-// has collectors receive. It returns how many records there were, and stops as soon as
-// stop says so.
+// driveSlowly exports perSecond records each second for d, waits for dials to end and lets
+// collectors receive. It stops as soon as stop returns true, and returns the number of records.
 func driveSlowly(t *testing.T, e *Exporter, clock *fakeClock, d time.Duration, stop func() bool,
 	far ...*listener) (records int) {
 	t.Helper()
@@ -51,15 +50,15 @@ func driveSlowly(t *testing.T, e *Exporter, clock *fakeClock, d time.Duration, s
 
 func never() bool { return false }
 
-// beside is a second address for the port of l.
+// beside returns a listener on a second address, at the port of l.
 func beside(t *testing.T, l *listener, address string) *listener {
 	t.Helper()
 	return listen(t, netip.AddrPortFrom(netip.MustParseAddr(address), l.address().Port()).String())
 }
 
-// TestMovedName: the name of a collector leads elsewhere, and the old address takes
-// all in silence. The new one can read what comes within a template interval, and
-// the collector beside it misses nothing.
+// TestMovedName: the name of a collector gets another address, and the old one accepts everything
+// silently. The new address can read the records within a template interval, and another collector
+// misses none.
 func TestMovedName(t *testing.T) {
 	for _, p := range protocols {
 		for _, old := range []string{"silent", "refusing"} {
@@ -101,8 +100,8 @@ func TestMovedName(t *testing.T) {
 	}
 }
 
-// TestNameStays checks that a socket is kept as long as its address is one of the
-// name's, and when nobody knows.
+// TestNameStays proves that a socket is kept as long as the name has its address, or can't be
+// resolved.
 func TestNameStays(t *testing.T) {
 	for name, addresses := range map[string][]string{
 		"the same": {"127.0.0.2"}, "one of two": {"127.0.0.3", "127.0.0.2"}, "nobody knows": nil,
@@ -132,7 +131,7 @@ func TestNameStays(t *testing.T) {
 	}
 }
 
-// TestLastingRefusal leaves an address that goes on refusing, if the name has another.
+// TestLastingRefusal proves that an address that keeps refusing is left, if the name has another.
 func TestLastingRefusal(t *testing.T) {
 	dns, clock := useFakeDNS(t), newFakeClock()
 	away := listen(t, "127.0.0.2:0")
@@ -159,7 +158,7 @@ func TestLastingRefusal(t *testing.T) {
 	}
 }
 
-// TestSource checks where datagrams come from.
+// TestSource proves that datagrams come from the configured source.
 func TestSource(t *testing.T) {
 	cases := []struct{ at, source, fails string }{
 		{"127.0.0.1:0", "127.0.0.9", ""},
@@ -193,8 +192,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// TestOwnsFormer checks that the connections of sockets before are still known, though
-// their collector goes: the kernel tracks them for a while.
+// TestOwnsFormer proves that the connections of closed sockets are still known: the kernel tracks
+// them for a while.
 func TestOwnsFormer(t *testing.T) {
 	clock, l := newFakeClock(), listen4(t)
 	c := opened(t, IPFIX, l, clock)
@@ -221,7 +220,7 @@ func TestOwnsFormer(t *testing.T) {
 	}
 }
 
-// tuple is the connection between e, as conntrack has it.
+// tuple returns the connection between two addresses, as conntrack has it.
 func (e *addressPair) tuple() conntrack.Tuple {
 	return conntrack.Tuple{
 		Src: conntrack.AddrFrom(e.local.Addr()), SrcPort: e.local.Port(), Proto: conntrack.ProtoUDP,
@@ -229,7 +228,7 @@ func (e *addressPair) tuple() conntrack.Tuple {
 	}
 }
 
-// TestOwnedBefore: a connection of a previous run differs in its source port alone.
+// TestOwnedBefore: a connection of a previous run differs only in its source port.
 func TestOwnedBefore(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{

@@ -8,7 +8,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// mixed is n records whose kinds come in runs and at random.
+// mixed returns n records; some neighbours are of the same kind.
 func mixed(rnd *rand.Rand, n int, now int64) []flow.Record {
 	records := make([]flow.Record, n)
 	kind := 0
@@ -21,19 +21,18 @@ func mixed(rnd *rand.Rand, n int, now int64) []flow.Record {
 	return records
 }
 
-// packPreamble begins a message with the preamble, and returns those ahead of it.
-func packPreamble(e *Encoder, now int64) (messages [][]byte) {
+// packTemplates begins a message with the templates, and returns the messages that they filled.
+func packTemplates(e *Encoder, now int64) (messages [][]byte) {
 	for !e.AddTemplates(now) {
 		messages = append(messages, slices.Clone(e.Finish(now)))
 	}
 	return messages
 }
 
-// pack encodes the preamble and records, and checks each message's size: what it
-// lacks up to the limit is less than the next record could have used.
+// pack encodes templates and records, and checks each message's size: the next record didn't fit.
 func pack(t testing.TB, e *Encoder, records []flow.Record, now int64) (messages [][]byte) {
 	t.Helper()
-	messages = packPreamble(e, now)
+	messages = packTemplates(e, now)
 	for i := range records {
 		r := &records[i]
 		if e.Add(r, now) {

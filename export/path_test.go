@@ -76,8 +76,7 @@ func (l *narrow) netlink(n *lab.Namespace, do func(*rtnetlink.Conn) error) {
 	}
 }
 
-// collector is a collector that runs in the client and exports to a listener in
-// the server.
+// collector returns a collector in the client that exports to a listener in the server.
 func (l *narrow) collector(p Protocol, server string, clock *fakeClock) (*Collector, *listener) {
 	l.t.Helper()
 	var far *listener
@@ -175,7 +174,7 @@ func testNarrowPath(t *testing.T, c narrowPath, p Protocol) {
 	}
 }
 
-// exportBurst exports as many records at once as a dump may bring.
+// exportBurst exports as many records at once as a dump may.
 func (l *narrow) exportBurst(e *Exporter, clock *fakeClock) []flow.Record {
 	records := mixed(rand.New(rand.NewPCG(uint64(clock.at.Mono), 9)), 500, clock.at.Wall)
 	for i := range records {
@@ -185,7 +184,7 @@ func (l *narrow) exportBurst(e *Exporter, clock *fakeClock) []flow.Record {
 	return records
 }
 
-// awaitMTU waits until the kernel has heard of a link's MTU.
+// awaitMTU waits until the kernel knows the path MTU.
 func (l *narrow) awaitMTU(c *Collector, mtu int) {
 	l.t.Helper()
 	await(l.t, func() bool {
@@ -218,8 +217,7 @@ func allThere(t *testing.T, messages [][]byte, want []decode.Flow) {
 	}
 }
 
-// TestPathGrows has datagrams grow again with what their route carries, and only as
-// far as was asked for.
+// TestPathGrows proves that datagrams grow again with the path MTU, up to the configured size.
 func TestPathGrows(t *testing.T) {
 	l, clock := newNarrow(t), newFakeClock()
 	to := netip.MustParseAddr(lab.ServerIPv4)

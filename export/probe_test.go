@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestProbeSendsNoRecords: a collector receives a message without records, from the address that
-// the configuration says.
+// TestProbeSendsNoRecords proves that a collector receives a message without records, from the
+// configured source.
 func TestProbeSendsNoRecords(t *testing.T) {
 	for _, protocol := range protocols {
 		for name, c := range map[string]struct {
@@ -63,7 +63,7 @@ func hasNoRecords(t *testing.T, p Protocol, b []byte) {
 		t.Errorf("%v\ngot  % x\nwant % x ...", p, b, want)
 	}
 	if m := decodeAll(t, [][]byte{b})[0]; len(m.Flows) != 0 || m.Version != uint16(p) {
-		t.Errorf("we read %+v", m)
+		t.Errorf("decode reads %+v", m)
 	}
 	sets := goflowSets(t, netflow.CreateTemplateSystem(), b)
 	if _, isTemplate := sets[0].(netflow.TemplateFlowSet); len(sets) != 1 || !isTemplate {
@@ -97,6 +97,6 @@ func TestProbeReportsErrors(t *testing.T) {
 		newFakeClock().now)
 	var unknown *net.DNSError
 	if !errors.As(err, &unknown) {
-		t.Errorf("a name that isn't known: %v", err)
+		t.Errorf("an unknown name: %v", err)
 	}
 }

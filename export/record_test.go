@@ -19,8 +19,8 @@ var protocols = []Protocol{IPFIX, NetFlow9}
 
 func address(s string) conntrack.Addr { return conntrack.AddrFrom(netip.MustParseAddr(s)) }
 
-// sample is the record that the golden datagrams hold: each field has a value of
-// its own, and counters need more than 32 bits. kind is its template's place.
+// sample returns the record of the golden datagrams: each field has a value of its own, and
+// counters need more than 32 bits. kind is the index of its template.
 func sample(kind int, now int64) flow.Record {
 	r := flow.Record{
 		Src: address("192.0.2.10"), Dst: address("198.51.100.20"), SrcPort: 40001, DstPort: 443,
@@ -48,7 +48,7 @@ func sample(kind int, now int64) flow.Record {
 	return r
 }
 
-// samplePair is the sample record and what came back meanwhile.
+// samplePair returns the sample record and one of the reply direction.
 func samplePair(kind int, now int64) flow.Pair {
 	r := sample(kind, now)
 	back := r
@@ -71,7 +71,7 @@ func samplePair(kind int, now int64) flow.Pair {
 	return flow.Pair{r, back}
 }
 
-// sampleNAT is a translation that ended, or began.
+// sampleNAT returns a translation that ended, or began.
 func sampleNAT(v6, ended bool, now int64) flow.Record {
 	kind := translatedBit
 	if v6 {
@@ -85,7 +85,7 @@ func sampleNAT(v6, ended bool, now int64) flow.Record {
 	return r
 }
 
-// makeICMP makes it an answer that a host can't be reached.
+// makeICMP makes r an ICMP error: host unreachable.
 func makeICMP(r *flow.Record) {
 	r.Proto, r.DstPort = conntrack.ProtoICMP, 3<<8|1
 	if r.Family == unix.AF_INET6 {
@@ -94,7 +94,7 @@ func makeICMP(r *flow.Record) {
 	r.TCPFlags, r.SrcPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, r.DstPort
 }
 
-// random is a record such as a flow.Table makes at now.
+// random returns a record like those that a flow.Table exports at now.
 func random(rnd *rand.Rand, kind int, now int64) flow.Record {
 	r := sample(kind, now)
 	r.Src, r.Dst = scramble(rnd, r.Src), scramble(rnd, r.Dst)

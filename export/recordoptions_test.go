@@ -12,7 +12,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// everything is all that can be asked for.
+// everything returns all options.
 func everything() RecordOptions {
 	return RecordOptions{
 		Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true,
@@ -23,11 +23,10 @@ func newFullEncoder(p Protocol) *Encoder {
 	return NewEncoder(p, goldenDomain, 8000, everything())
 }
 
-// encodeOptional is a message of one pair behind the preamble: in v9, of its first
-// direction.
+// encodeOptional returns a message of one pair after the templates; in v9, of its first direction.
 func encodeOptional(p Protocol, both *flow.Pair) []byte {
 	e := newFullEncoder(p)
-	goldenPreamble(e)
+	goldenTemplates(e)
 	if e.protocol == IPFIX && both[0].NAT == 0 {
 		addPair(e, both)
 	} else {
@@ -41,7 +40,7 @@ func addPair(e *Encoder, p *flow.Pair) bool {
 	return e.addRecord(dataRecord{&p[0], &p[1]}, present)
 }
 
-// optionalFlow is wantFlow of a record with all that can be asked for.
+// optionalFlow is wantFlow of a record with all options.
 func optionalFlow(p Protocol, r *flow.Record) decode.Flow {
 	f := wantFlow(p, goldenDomain, r)
 	f.VLAN, f.PostVLAN, f.SrcMAC, f.DstMAC = r.InputVLAN, r.OutputVLAN, r.SrcMAC, r.DstMAC
@@ -53,7 +52,7 @@ func optionalFlow(p Protocol, r *flow.Record) decode.Flow {
 	return f
 }
 
-// answering is a flow of the direction that answers who opened the connection.
+// answering returns a flow of the reply direction.
 func answering(f decode.Flow) decode.Flow {
 	if f.BiflowDirection == 1 {
 		f.BiflowDirection = 2
@@ -61,24 +60,24 @@ func answering(f decode.Flow) decode.Flow {
 	return f
 }
 
-// TestGoldenOptional holds the bytes of each template with all that can be asked for,
-// and what the decoders of others find in them.
+// TestGoldenOptional compares the bytes of each kind of record with all options, and what other
+// decoders find in them.
 func TestGoldenOptional(t *testing.T) {
 	for _, p := range protocols {
-		preamble := golden(t, p, everything(), "all-preamble", goldenPreamble(newFullEncoder(p)))
+		first := golden(t, p, everything(), "all-templates", goldenTemplates(newFullEncoder(p)))
 		for kind, of := range templates(p, everything()) {
 			t.Run(fmt.Sprint(p, "-", of.id), func(t *testing.T) {
 				both := samplePair(kind, present)
 				data := golden(t, p, everything(), fmt.Sprint("all-", of.id),
 					encodeOptional(p, &both))
-				checkOthers(t, p, &both, &of, preamble, data)
+				checkOthers(t, p, &both, &of, first, data)
 				want := []decode.Flow{
 					optionalFlow(p, &both[0]), answering(optionalFlow(p, &both[1])),
 				}
 				if p == NetFlow9 {
 					want = want[:1]
 				}
-				sameFlows(t, flowsIn(t, [][]byte{preamble, data}), want)
+				sameFlows(t, flowsIn(t, [][]byte{first, data}), want)
 			})
 		}
 		for i, of := range natTemplates(p) {
@@ -86,11 +85,11 @@ func TestGoldenOptional(t *testing.T) {
 				both := flow.Pair{sampleNAT(i == 1, i == 0, present)}
 				data := golden(t, p, everything(), fmt.Sprint("all-", of.id),
 					encodeOptional(p, &both))
-				checkOthers(t, p, &both, &of, preamble, data)
-				m := decodeAll(t, [][]byte{preamble, data})[1]
+				checkOthers(t, p, &both, &of, first, data)
+				m := decodeAll(t, [][]byte{first, data})[1]
 				if want := wantNAT(&both[0]); len(m.NATEvents) != 1 || m.NATEvents[0] != want ||
 					len(m.Flows) != 0 {
-					t.Errorf("we read %+v\nwant %+v", m, want)
+					t.Errorf("decode reads %+v\nwant %+v", m, want)
 				}
 			})
 		}
@@ -107,7 +106,7 @@ func wantNAT(r *flow.Record) decode.NATEvent {
 	}
 }
 
-// TestOptionalTemplates checks that what is asked for comes last, and alone.
+// TestOptionalTemplates proves that an option adds its fields only, after the others.
 func TestOptionalTemplates(t *testing.T) {
 	plain := func(p Protocol) string { return wantTemplates(p)[256] }
 	reverse := " 239/1 32774/1 32829/1 32769/8 32770/8" // with the enterprise bit
@@ -136,7 +135,7 @@ func TestOptionalTemplates(t *testing.T) {
 			wantNAT4 + " 22/4 21/4"},
 	}
 	for _, c := range cases {
-		sets := walk(t, goldenPreamble(NewEncoder(c.p, goldenDomain, 8000, c.o))).sets
+		sets := walk(t, goldenTemplates(NewEncoder(c.p, goldenDomain, 8000, c.o))).sets
 		found := templatesIn(sets[0])
 		if got := join(found[c.id]); got != c.want {
 			t.Errorf("%s, %+v: template %d\n is  %s\nwant %s", c.p, c.o, c.id, got, c.want)
@@ -147,7 +146,7 @@ func TestOptionalTemplates(t *testing.T) {
 	}
 }
 
-// randomPairs are pairs of which some directions moved nothing.
+// randomPairs returns pairs; some directions of them moved nothing.
 func randomPairs(rnd *rand.Rand, n int, now int64) []flow.Pair {
 	pairs := make([]flow.Pair, n)
 	for i := range pairs {
@@ -189,9 +188,9 @@ func moved(p Protocol, o RecordOptions, pairs []flow.Pair) (flows []decode.Flow)
 	return flows
 }
 
-// TestBiflowBeside has a v9 collector keep two records for what is one to the IPFIX
-// collector beside it, also while all is written down before it leaves.
-func TestBiflowBeside(t *testing.T) {
+// TestBiflowCollectorDoesNotChangeOthers: a v9 collector gets two records for a pair that is one
+// record for an IPFIX collector, also with checkpoints.
+func TestBiflowCollectorDoesNotChangeOthers(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{}
 	var listeners []*listener
@@ -240,7 +239,7 @@ func TestBiflowBeside(t *testing.T) {
 	}
 }
 
-// wholePairs reports whether so many flows are those of some pairs, from the first on.
+// wholePairs reports whether n flows are those of some pairs, from the first on.
 func wholePairs(pairs []flow.Pair, flows int) bool {
 	for i := 0; flows > 0; i++ {
 		for d := range pairs[i] {
@@ -252,7 +251,7 @@ func wholePairs(pairs []flow.Pair, flows int) bool {
 	return flows == 0
 }
 
-// TestNATEventsExported gives them to those that asked for them.
+// TestNATEventsExported proves that NAT events go only to collectors with the option.
 func TestNATEventsExported(t *testing.T) {
 	clock := newFakeClock()
 	for _, asked := range []bool{true, false} {
@@ -280,8 +279,8 @@ func TestNATEventsExported(t *testing.T) {
 	}
 }
 
-// TestOptionalAllocates nothing.
-func TestOptionalAllocates(t *testing.T) {
+// TestOptionsDoNotAllocate once the Encoder is made.
+func TestOptionsDoNotAllocate(t *testing.T) {
 	pairs := randomPairs(rand.New(rand.NewPCG(5, 6)), 1000, present)
 	e := NewEncoder(IPFIX, goldenDomain, DefaultMessageSize, everything())
 	nat := sampleNAT(true, true, present)
@@ -302,7 +301,7 @@ func TestOptionalAllocates(t *testing.T) {
 	}
 }
 
-// TestLargestRecord checks that any record fits into the smallest message.
+// TestLargestRecord proves that any record fits into the smallest message.
 func TestLargestRecord(t *testing.T) {
 	for _, p := range protocols {
 		e := newFullEncoder(p)

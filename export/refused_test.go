@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deserted is an address that nobody listens at.
+// deserted returns an address where nothing listens.
 func deserted(t *testing.T) *listener {
 	t.Helper()
 	l := listen4(t)
@@ -17,7 +17,7 @@ func deserted(t *testing.T) *listener {
 	return l
 }
 
-// sendUntilRefused sends records until the kernel has told that nobody listens.
+// sendUntilRefused sends records until the kernel has reported that nothing listens.
 func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 	t.Helper()
 	for c.Stats.Refused.Load() == 0 {
@@ -31,8 +31,8 @@ func sendUntilRefused(t *testing.T, c *Collector, clock *fakeClock) (sent int) {
 	return sent
 }
 
-// TestRefused counts the answers and what was lost with them, and goes on: the first datagram
-// behind the collector's return arrives.
+// TestRefused proves that refused datagrams and their records are counted, and that the first
+// datagram after the collector's return arrives.
 func TestRefused(t *testing.T) {
 	for _, p := range protocols {
 		clock, away := newFakeClock(), deserted(t)
@@ -66,8 +66,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestTemplatesAfterRefusal checks that a collector that returns can read what
-// comes soon.
+// TestTemplatesAfterRefusal proves that a collector that returns gets templates soon.
 func TestTemplatesAfterRefusal(t *testing.T) {
 	for _, p := range protocols {
 		clock, away := newFakeClock(), deserted(t)
@@ -85,7 +84,7 @@ func TestTemplatesAfterRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusedIdle checks that silence isn't answered with a storm of templates.
+// TestRefusedIdle proves that templates don't flood a collector that refuses them.
 func TestRefusedIdle(t *testing.T) {
 	clock := newFakeClock()
 	c := opened(t, IPFIX, deserted(t), clock)
@@ -98,8 +97,8 @@ func TestRefusedIdle(t *testing.T) {
 	}
 }
 
-// TestBrokenSocket replaces a socket that can't send any more: such is the fate of
-// one whose own address is gone.
+// TestBrokenSocket proves that a socket that can't send any more is replaced, as after its own
+// address is gone.
 func TestBrokenSocket(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -122,8 +121,8 @@ func TestBrokenSocket(t *testing.T) {
 	}
 }
 
-// TestPendingOnNewSocket checks that what waits for company leaves by the old
-// socket: on a new one, the templates are first.
+// TestPendingOnNewSocket proves that pending records leave by the old socket: on a new one,
+// templates come first.
 func TestPendingOnNewSocket(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// TestReject exports through a firewall that rejects it: the answer to a datagram is
-// the error of the next, which leaves all the same, by the same socket.
+// TestReject exports through a firewall that rejects datagrams: the ICMP error of one is the error
+// of the next send, which is repeated on the same socket.
 func TestReject(t *testing.T) {
 	cases := []struct{ server, with string }{
 		{lab.ServerIPv4, "icmp type port-unreachable"},
@@ -48,8 +48,8 @@ func TestReject(t *testing.T) {
 	}
 }
 
-// TestNoRoute: an error that comes again at once is no answer, and another socket may
-// do better.
+// TestNoRoute proves that an error that comes again at once counts as one of this machine, and that
+// another socket is opened.
 func TestNoRoute(t *testing.T) {
 	for name, route := range map[string]string{
 		"none":        "route delete default",

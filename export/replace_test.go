@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestReplace: of two collectors one stays and one goes, and one comes, while records
-// wait. Each gets what is exported during its time, the one that stays in one go.
+// TestReplace: one of two collectors stays, one goes and one comes, while records wait. Each gets
+// the records of its time; the one that stays without a gap.
 func TestReplace(t *testing.T) {
 	for _, p := range protocols {
 		clock := newFakeClock()
@@ -43,13 +43,13 @@ func TestReplace(t *testing.T) {
 			"goes": before, "stays": append(before, after...), "comes": after,
 		} {
 			messages := at[name].receiveAll(t, c[name])
-			// no gap in the sequence, either
+			// There is no gap in the sequence, either.
 			sameFlows(t, flowsIn(t, messages), wantFlows(p, uint32(p), want))
 		}
 	}
 }
 
-// exportSamples exports records and has them sent but for the last ones.
+// exportSamples exports records; the last ones still wait.
 func exportSamples(t *testing.T, e *Exporter, clock *fakeClock, records []flow.Record) {
 	t.Helper()
 	for i := range records {
@@ -60,8 +60,8 @@ func exportSamples(t *testing.T, e *Exporter, clock *fakeClock, records []flow.R
 	}
 }
 
-// conntrack knows a connection for a while after its socket is closed: it still is
-// our own.
+// TestReplaceOwns proves that the connection of a closed socket still counts as the export's own:
+// conntrack has it for a while.
 func TestReplaceOwns(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{}
@@ -84,7 +84,7 @@ func TestReplaceOwns(t *testing.T) {
 	}
 }
 
-// A collector without a socket can go as well.
+// TestReplaceUnopened replaces a collector without a socket.
 func TestReplaceUnopened(t *testing.T) {
 	clock := newFakeClock()
 	e := &Exporter{Collectors: []*Collector{NewCollector(CollectorConfig{

@@ -7,8 +7,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// readerAt decodes what a collector receives that knows nothing before the first of
-// these datagrams, and returns how many flows it can read.
+// readerAt decodes datagrams as a collector that starts with the first of them, and returns how
+// many flows it can read.
 func readerAt(t *testing.T, messages [][]byte) (flows, unknown int) {
 	t.Helper()
 	d := decode.New(decode.Options{})
@@ -20,8 +20,8 @@ func readerAt(t *testing.T, messages [][]byte) (flows, unknown int) {
 	return flows, unknown
 }
 
-// TestLateStart starts a collector some time after the exporter, which is told by
-// refusals: it can read what comes ten seconds later.
+// TestLateStart starts a collector after the exporter, which notices by refusals: the collector can
+// read the records ten seconds later.
 func TestLateStart(t *testing.T) {
 	for _, p := range protocols {
 		for _, late := range []time.Duration{7 * time.Second, 137 * time.Second} {
@@ -42,8 +42,8 @@ func TestLateStart(t *testing.T) {
 	}
 }
 
-// TestRestart restarts a collector at any time, which nothing tells the
-// exporter: it can read what comes a template interval later.
+// TestRestart restarts a collector at any time, which the exporter can't notice: the collector can
+// read the records a template interval later.
 func TestRestart(t *testing.T) {
 	for _, p := range protocols {
 		clock, l := newFakeClock(), listen4(t)
@@ -64,9 +64,9 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestDeadBeside has two collectors miss nothing and wait for nothing while a third
-// refuses, a fourth has no address and a fifth's name isn't answered.
-func TestDeadBeside(t *testing.T) {
+// TestDeadCollectorsDoNotDelayOthers: two collectors miss nothing and wait for nothing while a
+// third refuses, a fourth has no address and the name of a fifth gets no answer.
+func TestDeadCollectorsDoNotDelayOthers(t *testing.T) {
 	dns, clock := useFakeDNS(t), newFakeClock()
 	dns.block = make(chan struct{})
 	t.Cleanup(func() { close(dns.block) })

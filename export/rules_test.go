@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What goflow2, nfdump, pmacct and Akvorado all read, as element/octets.
+// The fields that goflow2, nfdump, pmacct and Akvorado all read, as element/octets.
 const (
 	want4     = "8/4 12/4 "
 	want6     = "27/16 28/16 "
@@ -36,7 +36,7 @@ func wantTemplates(p Protocol) map[uint16]string {
 	}
 }
 
-// forbidden elements make one of the collectors lose or double what we tell.
+// forbidden elements make one of the collectors lose or double traffic.
 var forbidden = []uint16{
 	23, 24, 35, 85, 86, 148, 150, 151, 154, 155, 156, 157, 230, 231, 232, 233, 323,
 }
@@ -50,7 +50,7 @@ func join(all []specifier) string {
 func preambleSets(t *testing.T, p Protocol) []rawSet {
 	t.Helper()
 	return walk(t,
-		goldenPreamble(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{}))).sets
+		goldenTemplates(NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{}))).sets
 }
 
 func TestTemplates(t *testing.T) {
@@ -85,7 +85,7 @@ func TestForbiddenElements(t *testing.T) {
 	}
 }
 
-// wantOptions are the options templates, the scope first.
+// wantOptions returns the options templates, the scope first.
 func wantOptions(p Protocol) map[uint16]string {
 	system, process := "149/4 ", "144/4 "
 	if p == NetFlow9 {
@@ -98,9 +98,9 @@ func wantOptions(p Protocol) map[uint16]string {
 	}
 }
 
-// TestPreambleSets checks the order of sets, and the options templates, of which
-// nfdump reads but one in a set.
-func TestPreambleSets(t *testing.T) {
+// TestTemplateSets checks the order of sets, and that each options template has a set of its own:
+// nfdump reads only one in a set.
+func TestTemplateSets(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p.String(), func(t *testing.T) {
 			sets := preambleSets(t, p)
@@ -124,8 +124,7 @@ func TestPreambleSets(t *testing.T) {
 	}
 }
 
-// checkOptionsTemplate wants one template with one scope, and less than a word of
-// padding.
+// checkOptionsTemplate wants one template with one scope, and less than four octets of padding.
 func checkOptionsTemplate(t *testing.T, p Protocol, b []byte) {
 	t.Helper()
 	id := be.Uint16(b)
@@ -188,7 +187,7 @@ func checkSets(t *testing.T, m rawMessage) {
 	}
 }
 
-// dataRecords counts what the IPFIX sequence counts.
+// dataRecords counts the records that the IPFIX sequence counts.
 func dataRecords(m rawMessage) (n uint32) {
 	for _, s := range m.sets {
 		if s.id >= firstTemplate {

@@ -9,13 +9,13 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// uplinks is a router with two uplinks, and beyond both of them a collector.
+// uplinks is a router with two uplinks; the collector is beyond both.
 type uplinks struct {
 	router, beyond *lab.Namespace
 	t              *testing.T
 }
 
-// family is where an uplinks' hosts are.
+// family holds the addresses of the hosts.
 type family struct{ collector, own0, via0, own1, via1 string }
 
 var (
@@ -95,17 +95,16 @@ func (u *uplinks) do(n *lab.Namespace, f func() error) {
 	}
 }
 
-// preamble sends one, and reports whether the collector wants another socket then.
-func (u *uplinks) preamble(c *Collector, clock *fakeClock) bool {
+// sendTemplates sends templates, and reports whether the collector then needs another socket.
+func (u *uplinks) sendTemplates(c *Collector, clock *fakeClock) bool {
 	u.t.Helper()
 	clock.advance(templateInterval)
 	u.do(u.router, func() error { c.beginMessage(clock.now()); c.send(clock.now()); return nil })
 	return c.broken
 }
 
-// TestFailover: the default route moves to another uplink, and the first one keeps its
-// address. What is sent comes from the address of the uplink in use, or else from the
-// one that the configuration says.
+// TestFailover moves the default route to another uplink, while the first one keeps its address.
+// Datagrams come from the address of the uplink in use, or from the configured source.
 func TestFailover(t *testing.T) {
 	for name, f := range map[string]family{"IPv4": family4, "IPv6": family6} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +113,7 @@ func TestFailover(t *testing.T) {
 			u.ip(u.router, "route add default via "+f.via0)
 			c, far := u.collector(f, netip.Addr{}, clock)
 			pinned, _ := u.collector(f, own0, clock)
-			if u.preamble(c, clock) || u.preamble(pinned, clock) {
+			if u.sendTemplates(c, clock) || u.sendTemplates(pinned, clock) {
 				t.Error("another socket is wanted, though nothing has changed")
 			}
 			if _, from := far.receive(t); from.Addr() != own0 {
@@ -129,7 +128,7 @@ func TestFailover(t *testing.T) {
 				return nil
 			})
 			u.ip(u.router, "route add default via "+f.via1)
-			if !u.preamble(c, clock) || u.preamble(pinned, clock) {
+			if !u.sendTemplates(c, clock) || u.sendTemplates(pinned, clock) {
 				t.Fatalf("another socket is wanted: %v, with a source %v", c.broken, pinned.broken)
 			}
 			u.do(u.router, func() error { // nobody else may send from there
@@ -146,7 +145,7 @@ func TestFailover(t *testing.T) {
 			})
 			far.receive(t)
 			u.do(u.router, func() error { return c.Open(t.Context()) })
-			if u.preamble(c, clock) {
+			if u.sendTemplates(c, clock) {
 				t.Error("another socket is wanted again")
 			}
 			if b, from := far.receive(t); from.Addr() != own1 || !hasTemplates(t, IPFIX, b) {
@@ -156,8 +155,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestTwoRoutes: where datagrams take one of two uplinks by their ports, a socket stays
-// with what it has.
+// TestTwoRoutes: where ports decide between two uplinks, a socket keeps its source.
 func TestTwoRoutes(t *testing.T) {
 	u, clock := newUplinks(t), newFakeClock()
 	u.sysctl(u.router, "net/ipv4/fib_multipath_hash_policy", "1")
@@ -168,7 +166,7 @@ func TestTwoRoutes(t *testing.T) {
 		for range 16 {
 			c, _ := u.collector(f, netip.Addr{}, clock)
 			for range 3 {
-				if u.preamble(c, clock) {
+				if u.sendTemplates(c, clock) {
 					t.Errorf("%v wants another socket", c.socket.local)
 				}
 			}

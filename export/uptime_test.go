@@ -13,7 +13,7 @@ const day = 24 * time.Hour
 // uptimeWrap is how long 32 bits of milliseconds last: 49.7 days.
 const uptimeWrap = time.Duration(1<<32) * time.Millisecond
 
-// clocks are system clocks that one exporter sees one after the other.
+// clocks are system times that one exporter sees one after the other.
 var clocks = []struct {
 	name  string
 	walls []int64
@@ -58,14 +58,14 @@ func aged(now int64) []flow.Record {
 	return records
 }
 
-// TestTimes checks the times that a collector computes, for a message that is
-// finished 400 ms after its records came.
+// TestTimes checks the times that a collector computes, for a message that is finished 400 ms after
+// its records were added.
 func TestTimes(t *testing.T) {
 	for _, p := range protocols {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
 				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
-				messages := [][]byte{goldenPreamble(e)}
+				messages := [][]byte{goldenTemplates(e)}
 				var want []flow.Record
 				for _, wall := range c.walls {
 					records := aged(wall)
@@ -86,7 +86,7 @@ func TestTimesAcrossStep(t *testing.T) {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
 				e := NewEncoder(p, goldenDomain, 65000, RecordOptions{})
-				messages := [][]byte{goldenPreamble(e)}
+				messages := [][]byte{goldenTemplates(e)}
 				var want []flow.Record
 				for _, wall := range c.walls {
 					for _, r := range aged(wall) {
@@ -111,7 +111,7 @@ func TestTimesStepBeforeFinish(t *testing.T) {
 		for _, c := range clocks {
 			t.Run(p.String()+"/"+c.name, func(t *testing.T) {
 				e := NewEncoder(p, goldenDomain, DefaultMessageSize, RecordOptions{})
-				messages := [][]byte{goldenPreamble(e)}
+				messages := [][]byte{goldenTemplates(e)}
 				records := aged(c.walls[0])
 				addAll(t, e, records, c.walls[0])
 				messages = append(messages, slices.Clone(e.Finish(c.walls[len(c.walls)-1])))
@@ -131,8 +131,8 @@ func addAll(t *testing.T, e *Encoder, records []flow.Record, wall int64) {
 	}
 }
 
-// checkUptimes wants FIRST <= LAST <= sysUptime: pmacct and nfdump make a jump of
-// 49.7 days else.
+// checkUptimes wants FIRST <= LAST <= sysUptime: otherwise pmacct and nfdump would jump by 49.7
+// days.
 func checkUptimes(t *testing.T, messages [][]byte) {
 	t.Helper()
 	for _, b := range messages {

@@ -2,7 +2,7 @@ package export
 
 import "testing"
 
-// rawMessage is a message taken apart without the code that made it.
+// rawMessage is a message that was parsed without the code that made it.
 type rawMessage struct {
 	protocol         Protocol
 	count            int // v9
@@ -20,7 +20,7 @@ type rawSet struct {
 // specifier is an element and its length in a template.
 type specifier struct{ id, size uint16 }
 
-// walk reads a message whose lengths must add up.
+// walk parses a message and checks its lengths.
 func walk(t testing.TB, b []byte) rawMessage {
 	t.Helper()
 	m := rawMessage{protocol: Protocol(be.Uint16(b))}
@@ -52,7 +52,7 @@ func walkSets(t testing.TB, b []byte) (sets []rawSet) {
 	return sets
 }
 
-// templatesIn reads a set of templates. At most three octets may follow the last.
+// templatesIn parses a set of templates. At most three octets may follow the last.
 func templatesIn(s rawSet) map[uint16][]specifier {
 	all := make(map[uint16][]specifier)
 	for b := s.content; len(b) >= 4; {
@@ -62,7 +62,7 @@ func templatesIn(s rawSet) map[uint16][]specifier {
 	return all
 }
 
-// specifiers reads n of them, of which that of an enterprise is longer.
+// specifiers parses n field specifiers. That of an enterprise is longer.
 func specifiers(b []byte, n int) (all []specifier, rest []byte) {
 	for range n {
 		s := specifier{be.Uint16(b), be.Uint16(b[2:])}

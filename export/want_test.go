@@ -14,8 +14,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// wantValue is what element id is to hold for r, written down apart from the field
-// table that it tests. boot is the v9 exporter's, ms since 1970.
+// wantValue returns the value of element id for r, independently of the fields that it tests. boot
+// is the v9 exporter's boot time, ms since 1970.
 func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 	switch id {
 	case 8, 12, 225, 226, 27, 28, 281, 282:
@@ -84,7 +84,7 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 	}[id]
 }
 
-// wantNATEvent follows the registry: 4 and 5 are of NAT44, 1 and 2 of any translation.
+// wantNATEvent follows the IANA registry: 4 and 5 are for NAT44, 1 and 2 for any translation.
 func wantNATEvent(r *flow.Record) uint8 {
 	switch {
 	case r.Family == unix.AF_INET && r.NAT == flow.NATCreate:
@@ -97,7 +97,7 @@ func wantNATEvent(r *flow.Record) uint8 {
 	return 2
 }
 
-// checkValues compares what a decoder found with r, and its names with ours.
+// checkValues compares the values that a decoder found with those of a pair.
 func checkValues(
 	t *testing.T, decoder string, found []value, both *flow.Pair, boot int64, of *template,
 ) {
@@ -127,8 +127,8 @@ func checkValues(
 	}
 }
 
-// virtualBoot is the boot time that a collector takes out of a v9 header, ms since
-// 1970; 0 for IPFIX.
+// virtualBoot returns the boot time that a collector computes from a v9 header, ms since 1970; 0
+// for IPFIX.
 func virtualBoot(t *testing.T, message []byte) int64 {
 	t.Helper()
 	m := walk(t, message)
@@ -138,7 +138,7 @@ func virtualBoot(t *testing.T, message []byte) int64 {
 	return int64(m.seconds)*1000 - int64(m.uptime)
 }
 
-// wantFlow is what our decoder is to make of r.
+// wantFlow returns r as package decode must read it.
 func wantFlow(p Protocol, domain uint32, r *flow.Record) decode.Flow {
 	f := decode.Flow{
 		Exporter: exporterAddress, Version: uint16(p), Domain: domain, Template: wantTemplate(r),

@@ -45,8 +45,8 @@ func send(t *testing.T, fd int) {
 	}
 }
 
-// TestArrivalsWakeOnlyAWait proves that a datagram wakes no thread unless something waits for it, and
-// that the next wait returns it.
+// TestArrivalsWakeOnlyAWait proves that a datagram wakes no thread unless something waits for it,
+// and that the next wait returns it.
 func TestArrivalsWakeOnlyAWait(t *testing.T) {
 	w, from, to := pipe(t)
 	read := func(uintptr) bool { _, err := unix.Read(from, make([]byte, 1)); return err == nil }

@@ -284,9 +284,9 @@ func TestEventsAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestDumpOfResizedTableIsPartial proves that such a dump returns ErrPartial and delivers its entries,
-// and that the next one is complete. If the size isn't known at first, the module was loaded during
-// the dump.
+// TestDumpOfResizedTableIsPartial proves that such a dump returns ErrPartial and delivers its
+// entries, and that the next one is complete. If the size isn't known at first, the module was
+// loaded during the dump.
 func TestDumpOfResizedTableIsPartial(t *testing.T) {
 	for _, c := range []struct {
 		before, after int
