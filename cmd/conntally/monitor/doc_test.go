@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
@@ -103,85 +101,4 @@ func names() map[string]bool {
 		all[string(match[1])] = true
 	}
 	return all
-}
-
-// known fails unless all metrics of a PromQL expression exist.
-func known(t *testing.T, where, expression string) {
-	t.Helper()
-	found := regexp.MustCompile(`\b(conntally|process|go)_[a-z_]+`).FindAllString(expression, -1)
-	if len(found) == 0 && !strings.Contains(expression, "up{") {
-		t.Errorf("%s queries no metric of conntally: %s", where, expression)
-	}
-	for _, name := range found {
-		if !names()[name] {
-			t.Errorf("%s queries %s, which doesn't exist", where, name)
-		}
-	}
-}
-
-// TestAlertsUseExistingMetrics parses the alert rules and looks up the metrics of their
-// expressions.
-func TestAlertsUseExistingMetrics(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "alerts.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Groups []struct {
-			Name  string
-			Rules []struct {
-				Alert, Expr, For    string
-				Labels, Annotations map[string]string
-			}
-		}
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		t.Fatal(err)
-	}
-	if len(file.Groups) == 0 || len(file.Groups[0].Rules) == 0 {
-		t.Fatal("no rules")
-	}
-	for _, r := range file.Groups[0].Rules {
-		known(t, r.Alert, r.Expr)
-		if r.Annotations["summary"] == "" || r.Labels["severity"] == "" {
-			t.Errorf("%s lacks a summary or a severity", r.Alert)
-		}
-	}
-}
-
-// TestDashboardUsesExistingMetrics parses the dashboard and looks up the metrics of its
-// panels.
-func TestDashboardUsesExistingMetrics(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(docs, "monitoring", "dashboard.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var board struct {
-		Title  string
-		UID    string
-		Panels []struct {
-			ID      int
-			Title   string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal(text, &board); err != nil {
-		t.Fatal(err)
-	}
-	ids := map[int]bool{}
-	for _, p := range board.Panels {
-		if ids[p.ID] || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 {
-			t.Errorf("panel %d %q: a duplicate, without a place or without a query", p.ID, p.Title)
-		}
-		ids[p.ID] = true
-		for _, target := range p.Targets {
-			known(t, p.Title, target.Expr)
-		}
-	}
-	if board.Title == "" || board.UID == "" || len(ids) < 6 {
-		t.Errorf("%q has %d panels", board.Title, len(ids))
-	}
 }
