@@ -12,6 +12,9 @@
 
   StateDirectory = "conntally";
   StateDirectoryMode = "0700";
+  # For the control socket, which root and the service's group may use.
+  RuntimeDirectory = "conntally";
+  RuntimeDirectoryMode = "0750";
   UMask = "0077";
 
   DynamicUser = true;
