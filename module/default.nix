@@ -33,7 +33,8 @@ let
       "poll_interval"
       "max_cpu"
     ];
-    inherit (settings) metrics;
+    devices = { inherit (settings.devices) enable leases; };
+    inherit (settings) control metrics;
     log = removeAttrs settings.log [ "level" ];
   };
 
@@ -86,6 +87,8 @@ in
 {
   imports = [
     ./options.nix
+    ./devices.nix
+    ./alerts.nix
     ./kernel.nix
   ];
 

@@ -69,19 +69,25 @@ func TestEvaluation(t *testing.T) {
 // What is wrong is refused, by the name of the option.
 func TestWrongIsRefused(t *testing.T) {
 	for name, want := range map[string]string{
-		"noCollector":     `services.conntally.collector = "192.0.2.10:2055"`,
-		"noPort":          "option `services.conntally.collector' is not of type",
-		"badPort":         "option `services.conntally.collector' is not of type",
-		"badElement":      `services.conntally.settings.collector."[definition `,
-		"unknownKey":      "option `services.conntally.settings.flow.activ_timeout' does not exist",
-		"unknownTable":    "option `services.conntally.settings.flows' does not exist",
-		"badWord":         "option `services.conntally.settings.log.level' is not of type",
-		"badDuration":     "option `services.conntally.settings.flow.idle_timeout' is not of type",
-		"badNumber":       "option `services.conntally.settings.conntrack.max_cpu' is not of type",
-		"noAction":        `.action' was accessed but has no value`,
-		"emptyCondition":  ".ports' is not of type",
-		"fileAndSettings": "services.conntally.configFile takes the place",
-		"openNothing":     "services.conntally.metrics.enable = true",
+		"noCollector":           `services.conntally.collector = "192.0.2.10:2055"`,
+		"noPort":                "option `services.conntally.collector' is not of type",
+		"badPort":               "option `services.conntally.collector' is not of type",
+		"badElement":            `services.conntally.settings.collector."[definition `,
+		"unknownKey":            "option `services.conntally.settings.flow.activ_timeout' does not exist",
+		"unknownTable":          "option `services.conntally.settings.flows' does not exist",
+		"badWord":               "option `services.conntally.settings.log.level' is not of type",
+		"badDuration":           "option `services.conntally.settings.flow.idle_timeout' is not of type",
+		"badNumber":             "option `services.conntally.settings.conntrack.max_cpu' is not of type",
+		"noAction":              `.action' was accessed but has no value`,
+		"emptyCondition":        ".ports' is not of type",
+		"fileAndSettings":       "services.conntally.configFile takes the place",
+		"alertOnNothing":        "services.conntally.alerts are on metrics",
+		"devicesWithoutMetrics": "services.conntally.metrics.devices adds to metrics, which are off",
+		"devicesNotCounted":     "services.conntally.metrics.devices shows devices, which are not",
+		"badMAC":                `services.conntally.devices.named."[definition `,
+		"noName":                ".name' was accessed but has no value",
+		"twice":                 "option `services.conntally.settings.devices.max' has conflicting",
+		"openNothing":           "services.conntally.metrics.enable = true",
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, complaints, err := nix(t, "wrong."+name)

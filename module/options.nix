@@ -1,4 +1,5 @@
-# What can be said of services.conntally; enableTracking is in kernel.nix.
+# What can be said of services.conntally; devices.nix, alerts.nix and kernel.nix have the
+# options of what each of them does.
 { lib, pkgs, ... }:
 let
   values = import ./types.nix { inherit lib; };

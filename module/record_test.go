@@ -41,6 +41,7 @@ type outcome struct {
 	IptablesStop  []string
 	Ports         []int
 	Warnings      []string
+	Alerts        []json.RawMessage // rules, or the names of files that have them
 }
 
 func readRecord(t *testing.T) *record {

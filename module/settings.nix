@@ -101,12 +101,48 @@ in
       interfaces = condition values.interface "The way in or out.";
     };
 
+    devices = {
+      enable = setting types.bool true "Count what each device on the router's own networks moves.";
+      max = setting (types.ints.between 1 1000000) 4096 ''
+        Devices; what finds no room is counted as "other".
+      '';
+      networks = setting (types.listOf values.network) [ ] ''
+        Networks whose hosts are devices, too, such as VPN clients behind another router.
+      '';
+      exclude = setting (types.listOf values.network) [ ] ''
+        Addresses and networks to count as "other".
+      '';
+      leases = setting (types.listOf values.lease) [ "auto" ] ''
+        Where names of devices are read: `"auto"`, or paths of DHCP servers' files.
+      '';
+      offline_after = setting values.duration "5m" ''
+        A device that has sent nothing for so long is offline.
+      '';
+    };
+
+    device = tables "Devices with names of their own. What one lists is counted as one device." {
+      name = mkOption {
+        type = values.deviceName;
+        example = "smart-tv";
+        description = "Letters, digits, spaces and any of `- _ .`";
+      };
+      mac = setting (types.listOf values.mac) [ ] "Ethernet addresses.";
+      address = setting (types.listOf values.ip) [ ] "Addresses, of what is no neighbour.";
+    };
+
     metrics = {
       listen = setting values.listen "" ''
         Where Prometheus finds metrics; {option}`services.conntally.metrics` sets it.
       '';
       pprof = flag "Serve profiles as well, at /debug/pprof/.";
+      devices = flag "Metrics of each device.";
+      labels = setting (types.attrsOf types.str) { } "Labels of all metrics.";
     };
+
+    control.socket = setting values.socket "auto" ''
+      Where `conntally status`, `devices`, `flows` and `top` ask; `"auto"` is
+      /run/conntally/control.sock, `""` is nowhere.
+    '';
 
     log = {
       level = setting (types.enum [

@@ -49,6 +49,10 @@ func reference(t *testing.T) map[string]any {
 
 func flatten(values map[string]any, prefix string, table map[string]any) {
 	for key, value := range table {
+		if prefix+key == "metrics.labels" { // whose keys are values
+			values[prefix+key] = value
+			continue
+		}
 		switch v := value.(type) {
 		case map[string]any:
 			flatten(values, prefix+key+".", v)
@@ -70,18 +74,21 @@ func flatten(values map[string]any, prefix string, table map[string]any) {
 func TestSettingsAreTheKeys(t *testing.T) {
 	settings, defaults := readRecord(t).Settings, reference(t)
 	delete(settings, "collector")
+	delete(settings, "device")
 	delete(settings, "filter")
 	keys("", reflect.TypeFor[config.Config](), func(name string, _ reflect.StructTag) {
 		want := literal(t, defaults[name])
 		switch {
-		case name == "collector.*.address" || name == "filter.*.action":
+		case slices.Contains([]string{"collector.*.address", "device.*.name", "filter.*.action"}, name):
 			want = "none"
+		case strings.HasPrefix(name, "device."):
+			want = "[]"
 		case strings.HasPrefix(name, "filter."):
 			want = "null" // no condition
 		}
 		if got, is := settings[name]; !is {
 			t.Errorf("no option services.conntally.settings.%s: add it to settings.nix, then %s", name, renew)
-		} else if strings.ReplaceAll(got, " ", "") != want {
+		} else if strings.Join(strings.Fields(got), "") != want {
 			t.Errorf("services.conntally.settings.%s is %s by default, of the program it is %s", name, got, want)
 		}
 		delete(settings, name)
@@ -229,6 +236,7 @@ func TestFilesAreChecked(t *testing.T) {
 // The system with everything has each key, none of them as by default.
 func TestEverythingIsTried(t *testing.T) {
 	everything, defaults := map[string]any{}, reference(t)
+	delete(defaults, "devices.enable") // is off in a system of its own: metrics need it
 	file := readRecord(t).system(t, "everything").File.(map[string]any)
 	list := file["collector"].([]any)
 	file["collector"] = list[len(list)-1:]

@@ -26,6 +26,8 @@ let
     in
     parts != null && isPort least (lib.last parts);
 
+  isPath = matches "/[^[:cntrl:]]*";
+
   duration = "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+";
   name = "[0-9A-Za-z._-]+";
   ipv6 = "[[][0-9A-Fa-f:.]+(%[0-9A-Za-z._-]+)?[]]";
@@ -36,6 +38,20 @@ in
   listen = text ''HOST:PORT, such as "127.0.0.1:9469", or ""'' (
     value: value == "" || hostAndPort "(${name}|${ipv6})?" 0 value
   );
+
+  lease = text ''"auto" or the path of a file of leases'' (value: value == "auto" || isPath value);
+
+  socket = text ''"auto", the path of a socket, or "" for none'' (
+    value: value == "auto" || value == "" || isPath value
+  );
+
+  deviceName = text "a name of at most 63 bytes" (matches "[^-[:space:]][^[:cntrl:]]{0,62}");
+
+  mac = text ''an Ethernet address, such as "02:00:00:00:00:01"'' (
+    matches "[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}"
+  );
+
+  ip = text ''an address, such as "192.0.2.10"'' (matches "[0-9A-Fa-f:.]+");
 
   # What can be told of an IP address without a parser.
   source = text ''an address of this host, or ""'' (matches "[0-9A-Fa-f:.]*(%[0-9A-Za-z._-]+)?");

@@ -14,8 +14,51 @@
       enable = true;
       listenAddress = "::";
       port = 9999;
+      devices = true;
+      labels.site = "home";
+    };
+    devices = {
+      max = 1000;
+      networks = [ "10.8.0.0/24" ];
+      exclude = [ "192.0.2.128/25" ];
+      leases = [
+        "auto"
+        "/var/lib/kea/dhcp4.leases"
+      ];
+      offlineAfter = "10m";
+      named = [
+        {
+          name = "server";
+          mac = [
+            "02:00:00:00:00:02"
+            "02-00-00-00-00-03"
+          ];
+          address = [
+            "192.0.2.123"
+            "2001:db8::123"
+          ];
+        }
+        {
+          name = "tv in the living room";
+          mac = "02:00:00:00:00:04";
+        }
+      ];
+      readPrivateLeases = true;
+    };
+    control.group = "wheel";
+    alerts = {
+      enable = true;
+      uploadBitsPerSecond = 10000000;
+      downloadBitsPerSecond = 50000000;
+      alwaysOn = [
+        "nas"
+        "printer"
+      ];
+      quotaBytes = 1000000000000;
+      deviceQuotaBytes = 200000000000;
     };
     settings = {
+      control.socket = "/run/conntally/socket";
       collector = [
         {
           address = "192.0.2.11:4739";

@@ -21,6 +21,7 @@
   router = evaluate ../examples/router.nix;
   everything = extend ./everything.nix;
   collectors = extend ../examples/collectors.nix;
+  monitoring = evaluate ../examples/monitoring.nix;
 
   container =
     (extend {
@@ -50,6 +51,21 @@
     nixpkgs.buildPlatform = "x86_64-linux";
     nixpkgs.hostPlatform = lib.mkForce "aarch64-linux";
   };
+
+  # Alerts on what conntally itself says, and on the uplink.
+  alerts = extend {
+    services.conntally.metrics.enable = true;
+    services.conntally.alerts.enable = true;
+    services.conntally.alerts.quotaBytes = 1000000000000;
+  };
+
+  private = extend {
+    services.conntally.devices.leases = [ "/var/lib/kea/dhcp4.leases" ];
+    services.conntally.devices.readPrivateLeases = true;
+  };
+
+  withoutDevices = extend { services.conntally.devices.enable = false; };
+  withoutControl = extend { services.conntally.control.enable = false; };
 
   loopback = extend {
     services.conntally.openFirewall = true;

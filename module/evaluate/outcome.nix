@@ -41,6 +41,10 @@ in
       );
       iptables = ours firewall.extraCommands;
       iptablesStop = ours firewall.extraStopCommands;
+      # The program's own rules, and those that the options make.
+      alerts = map (
+        rules: if rules ? text then builtins.fromJSON rules.text else baseNameOf rules
+      ) config.services.prometheus.ruleFiles;
       ports = firewall.allowedTCPPorts;
       warnings = lib.filter (lib.hasInfix "conntally") config.warnings;
     };

@@ -28,5 +28,25 @@ in
     ];
   };
   fileAndSettings = extend { services.conntally.configFile = "/run/secrets/conntally.toml"; };
+  alertOnNothing = extend { services.conntally.alerts.enable = true; };
+  devicesWithoutMetrics = extend { services.conntally.metrics.devices = true; };
+  devicesNotCounted = extend {
+    services.conntally.metrics.enable = true;
+    services.conntally.metrics.devices = true;
+    services.conntally.devices.enable = false;
+  };
+  badMAC = extend {
+    services.conntally.devices.named = [
+      {
+        name = "tv";
+        mac = "02:00:00:00:01";
+      }
+    ];
+  };
+  noName = extend { services.conntally.devices.named = [ { mac = "02:00:00:00:00:01"; } ]; };
+  twice = extend {
+    services.conntally.devices.max = 10;
+    services.conntally.settings.devices.max = 20;
+  };
   openNothing = extend { services.conntally.openFirewall = true; };
 }
