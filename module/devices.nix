@@ -70,8 +70,7 @@ in
         default = false;
         description = ''
           Let the service read any file (CAP_DAC_READ_SEARCH), for leases that only the DHCP
-          server may read. NixOS' Kea is one: add its file to
-          {option}`services.conntally.devices.leases`, such as `"/var/lib/kea/dhcp4.leases"`.
+          server may read, as those of Kea.
         '';
       };
     };

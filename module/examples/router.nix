@@ -4,6 +4,7 @@
     enable = true;
     collector = "192.168.1.2:2055";
     metrics.enable = true; # at 127.0.0.1:9469
+    devices.readPrivateLeases = true; # Kea's, for the names of devices
     # What the LAN's hosts say to each other through the router is of no interest.
     settings.filter = [
       {
