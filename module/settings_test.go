@@ -24,7 +24,7 @@ func keys(prefix string, table reflect.Type, found func(name string, tag reflect
 	for f := range table.Fields() {
 		name := prefix + f.Tag.Get("toml")
 		switch {
-		case f.Type.Kind() == reflect.Struct && f.Type.NumField() > 1:
+		case isTable(f.Type):
 			keys(name+".", f.Type, found)
 		case f.Type.Kind() == reflect.Slice && prefix == "":
 			keys(name+".*.", f.Type.Elem(), found)
@@ -32,6 +32,11 @@ func keys(prefix string, table reflect.Type, found func(name string, tag reflect
 			found(name, f.Tag)
 		}
 	}
+}
+
+// isTable reports whether a type has keys of its own; others wrap a value.
+func isTable(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() > 0 && t.Field(0).Tag.Get("toml") != ""
 }
 
 // reference is the reference configuration with its examples, by option.
