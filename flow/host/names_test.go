@@ -31,14 +31,18 @@ func TestAutoFindsEachServer(t *testing.T) {
 	const kea4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n"
 	const kea6 = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state\n"
 	files := map[string]string{
-		dnsmasqFile:                                       lent(macA, "192.0.2.10", "box"),
-		"/var/lib/dnsmasq/lan.leases":                     lent(macA, "192.0.2.10", "box"),
-		"/etc/pihole/dhcp.leases":                         lent(macA, "192.0.2.10", "box"),
-		"/tmp/dhcp.leases":                                lent(macA, "192.0.2.10", "box"),
-		"/var/lib/kea/kea-leases4.csv":                    kea4 + "192.0.2.10," + macA + ",,3600,2000000000,1,0,0,box,0,,0\n",
-		"/var/lib/kea/dhcp4.leases":                       kea4 + "192.0.2.10," + macA + ",,3600,2000000000,1,0,0,box,0,,0\n",
-		"/var/lib/kea/kea-leases4.csv.2":                  kea4 + "192.0.2.10," + macA + ",,3600,2000000000,1,0,0,box,0,,0\n",
-		"/var/lib/kea/kea-leases6.csv":                    kea6 + "2001:db8::10,00:01,3600,2000000000,1,1800,0,1,128,0,0,box," + macA + ",0\n",
+		dnsmasqFile:                   lent(macA, "192.0.2.10", "box"),
+		"/var/lib/dnsmasq/lan.leases": lent(macA, "192.0.2.10", "box"),
+		"/etc/pihole/dhcp.leases":     lent(macA, "192.0.2.10", "box"),
+		"/tmp/dhcp.leases":            lent(macA, "192.0.2.10", "box"),
+		"/var/lib/kea/kea-leases4.csv": kea4 + "192.0.2.10," + macA +
+			",,3600,2000000000,1,0,0,box,0,,0\n",
+		"/var/lib/kea/dhcp4.leases": kea4 + "192.0.2.10," + macA +
+			",,3600,2000000000,1,0,0,box,0,,0\n",
+		"/var/lib/kea/kea-leases4.csv.2": kea4 + "192.0.2.10," + macA +
+			",,3600,2000000000,1,0,0,box,0,,0\n",
+		"/var/lib/kea/kea-leases6.csv": kea6 +
+			"2001:db8::10,00:01,3600,2000000000,1,1800,0,1,128,0,0,box," + macA + ",0\n",
 		"/var/lib/dhcp/dhcpd.leases":                      "lease 192.0.2.10 {\n hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
 		"/var/lib/dhcp/dhcpd6.leases":                     "ia-na \"x\" {\n iaaddr 2001:db8::10 {\n set ddns-fwd-name = \"box.lan\";\n }\n}\n",
 		"/var/lib/dhcpd/dhcpd.leases":                     "lease 192.0.2.10 {\n hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
@@ -76,7 +80,8 @@ func TestNobodyElseNamesDevices(t *testing.T) {
 
 func TestBestNameWins(t *testing.T) {
 	b := newBox(t, "auto")
-	b.write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n0.0.0.0 ads.example\n192.0.2.10 by-hosts.lan # here\n192.0.2.11 other\n192.0.2.12 pi\n")
+	b.write("/etc/hosts",
+		"127.0.0.1 localhost\n::1 localhost\n0.0.0.0 ads.example\n192.0.2.10 by-hosts.lan # here\n192.0.2.11 other\n192.0.2.12 pi\n")
 	b.read()
 	b.want(macA+" 192.0.2.10", "by-hosts")
 	b.want("192.0.2.10", "by-hosts")
@@ -96,11 +101,13 @@ func TestBestNameWins(t *testing.T) {
 	b.wantProblems()
 }
 
-// TestNamesOutliveTheirLeases: a device that sleeps keeps its name; an address that is lent to another
+// TestNamesOutliveTheirLeases: a device that sleeps keeps its name; an address that is lent to
+// another
 // device has that one's.
 func TestNamesOutliveTheirLeases(t *testing.T) {
 	b := newBox(t, "auto")
-	b.write(dnsmasqFile, lent(macA, "192.0.2.10", "laptop")+"2000000000 1 2001:db8::10 laptop 00:01\n")
+	b.write(dnsmasqFile, lent(macA, "192.0.2.10",
+		"laptop")+"2000000000 1 2001:db8::10 laptop 00:01\n")
 	b.read()
 	b.write(dnsmasqFile, "")
 	b.read()
@@ -137,7 +144,8 @@ func TestPresentLeasesCountMore(t *testing.T) {
 	}
 }
 
-// TestHalfWrittenFilesLoseNothing: whatever a file looks like while it is written, names stay, and nothing
+// TestHalfWrittenFilesLoseNothing: whatever a file looks like while it is written, names stay,
+// and nothing
 // is reported before it has looked so for long.
 func TestHalfWrittenFilesLoseNothing(t *testing.T) {
 	b := newBox(t, "auto")
@@ -159,7 +167,8 @@ func TestHalfWrittenFilesLoseNothing(t *testing.T) {
 	b.wantProblems()
 }
 
-// TestReplacedStaticFilesLoseNothing: /etc/hosts and /etc/ethers may be empty or missing for a moment.
+// TestReplacedStaticFilesLoseNothing: /etc/hosts and /etc/ethers may be empty or missing for a
+// moment.
 func TestReplacedStaticFilesLoseNothing(t *testing.T) {
 	b := newBox(t)
 	lines := map[string]string{"/etc/ethers": macA + " laptop\n", "/etc/hosts": "192.0.2.11 tv\n"}
@@ -184,7 +193,8 @@ func TestReplacedStaticFilesLoseNothing(t *testing.T) {
 	b.want("192.0.2.11", "")
 }
 
-// TestHiddenStateIsAProblem: systemd hides the state of another service with a user of its own, as Kea has
+// TestHiddenStateIsAProblem: systemd hides the state of another service with a user of its own,
+// as Kea has
 // on NixOS.
 func TestHiddenStateIsAProblem(t *testing.T) {
 	b := newBox(t, "auto")
@@ -243,7 +253,8 @@ func TestKeaCleanUpLosesNothing(t *testing.T) {
 		func() { b.write(file, "") },
 		func() { b.write(file, header) },
 		func() {
-			b.write(file+".completed", header+row(macA, "192.0.2.10", "laptop")+row(macB, "192.0.2.11", "tv"))
+			b.write(file+".completed", header+row(macA, "192.0.2.10", "laptop")+row(macB,
+				"192.0.2.11", "tv"))
 		},
 		func() { b.remove(file + ".1") },
 		func() { b.remove(file + ".2") },
@@ -287,17 +298,21 @@ func TestWhatIsNoFileIsAProblem(t *testing.T) {
 	b.write("/etc/ethers", "x\ny\n")
 	b.write("/etc/hosts", strings.Repeat("\n", largest+1))
 	b.read()
-	b.wantProblems("/dev/zero is a device, not a regular file", dnsmasqFile+": it is of no DHCP server that is known here",
-		"/etc/hosts is larger than 16384 KiB", "/etc/ethers: line 1 begins with no Ethernet address and a name; there are 2 of that kind")
+	b.wantProblems("/dev/zero is a device, not a regular file",
+		dnsmasqFile+": it is of no DHCP server that is known here",
+		"/etc/hosts is larger than 16384 KiB",
+		"/etc/ethers: line 1 begins with no Ethernet address and a name; there are 2 of that kind")
 }
 
-// TestForbiddenFilesHaveAFix: those that another user alone may read, themselves or by their directory,
+// TestForbiddenFilesHaveAFix: those that another user alone may read, themselves or by their
+// directory,
 // take a capability. What was read before stays, and a file is read as soon as that is allowed.
 func TestForbiddenFilesHaveAFix(t *testing.T) {
 	b := newBox(t, "auto")
 	b.write("/etc/ethers", macB+" tv\n")
 	b.write("/run/systemd/netif/dhcp-server-lease/lan0", `{"Leases":[]}`)
-	b.write("/var/lib/kea/kea-leases4.csv", "address,hwaddr,expire,hostname\n192.0.2.10,"+macA+",2000000000,laptop\n")
+	b.write("/var/lib/kea/kea-leases4.csv",
+		"address,hwaddr,expire,hostname\n192.0.2.10,"+macA+",2000000000,laptop\n")
 	b.read()
 	chmod := func(path string, mode os.FileMode) {
 		if err := os.Chmod(b.root+path, mode); err != nil {
@@ -311,7 +326,8 @@ func TestForbiddenFilesHaveAFix(t *testing.T) {
 	withoutRights(t, b.read)
 	b.want(macA, "laptop")
 	b.want(macB, "tv")
-	b.wantProblems("/var/lib/kea: permission denied", "/run/systemd/netif/dhcp-server-lease: permission denied", "/etc/ethers: permission denied")
+	b.wantProblems("/var/lib/kea: permission denied",
+		"/run/systemd/netif/dhcp-server-lease: permission denied", "/etc/ethers: permission denied")
 	for _, p := range b.names.Problems() {
 		if !strings.Contains(p.Fix, "CAP_DAC_READ_SEARCH") || !errors.Is(p.Err, fs.ErrPermission) {
 			t.Errorf("%+v", p)
@@ -324,7 +340,8 @@ func TestForbiddenFilesHaveAFix(t *testing.T) {
 	b.wantProblems()
 }
 
-// TestInventedDevicesAreBounded: neither a file of invented leases nor ever new ones take up more than is
+// TestInventedDevicesAreBounded: neither a file of invented leases nor ever new ones take up
+// more than is
 // provided for, and a device that is there keeps its name.
 func TestInventedDevicesAreBounded(t *testing.T) {
 	b := newBox(t, "auto")
@@ -333,7 +350,8 @@ func TestInventedDevicesAreBounded(t *testing.T) {
 		var s strings.Builder
 		for range n {
 			invented++
-			fmt.Fprintf(&s, "2000000000 02:00:01:%02x:%02x:%02x 10.%d.%d.%d %s-%d *\n", invented>>16, invented>>8&255, invented&255,
+			fmt.Fprintf(&s, "2000000000 02:00:01:%02x:%02x:%02x 10.%d.%d.%d %s-%d *\n",
+				invented>>16, invented>>8&255, invented&255,
 				invented>>16, invented>>8&255, invented&255, strings.Repeat("x", 60), invented)
 		}
 		return s.String()
@@ -342,14 +360,16 @@ func TestInventedDevicesAreBounded(t *testing.T) {
 	b.write(dnsmasqFile, laptop+generation(100_000))
 	b.read()
 	b.want(macA, "laptop")
-	if macs, addrs := len(b.names.book.byMAC), len(b.names.book.byAddr); macs > lease.Most || addrs > lease.Most {
+	if macs, addrs := len(b.names.book.byMAC), len(b.names.book.byAddr); macs > lease.Most ||
+		addrs > lease.Most {
 		t.Errorf("%d MACs, %d addresses", macs, addrs)
 	}
 	for range 20 {
 		b.write(dnsmasqFile, laptop+generation(5000))
 		b.read()
 	}
-	if macs, addrs := len(b.names.book.byMAC), len(b.names.book.byAddr); macs > 5001+mostPast || addrs > 5001+mostPast {
+	if macs, addrs := len(b.names.book.byMAC), len(b.names.book.byAddr); macs > 5001+mostPast ||
+		addrs > 5001+mostPast {
 		t.Errorf("%d MACs, %d addresses", macs, addrs)
 	}
 	b.want(macA, "laptop")
@@ -368,15 +388,5 @@ func TestLookUpOfNamesAllocatesNothing(t *testing.T) {
 	addrs := []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.10")}
 	if n := testing.AllocsPerRun(100, func() { b.names.Name(MAC{}, addrs) }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func TestMAC(t *testing.T) {
-	mac, err := ParseMAC("DE-AD-be-ef-0-1")
-	if err != nil || mac.String() != "de:ad:be:ef:00:01" || !mac.IsLocal() {
-		t.Error(mac, err)
-	}
-	if (MAC{0, 0, 0xc}).IsLocal() {
-		t.Error("00:00:0c is Cisco's")
 	}
 }

@@ -97,7 +97,8 @@ func (c *cable) command(line string) *exec.Cmd {
 	cmd := exec.Command(own, args[1:]...)
 	cmd.Dir = c.dir
 	cmd.Env = []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "KEA_PIDFILE_DIR=" + c.dir, "KEA_LOCKFILE_DIR=" + c.dir,
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "KEA_PIDFILE_DIR=" + c.dir, "KEA_LOCKFILE_DIR=" +
+			c.dir,
 		"KEA_DHCP_DATA_DIR=" + c.dir, "KEA_LOG_FILE_DIR=" + c.dir,
 	}
 	return cmd
@@ -124,7 +125,8 @@ func (c *cable) start(ns *lab.Namespace, line string) {
 // ask has a client get a lease of IPv4, by the name given.
 func (c *cable) ask(name string) {
 	c.t.Helper()
-	line := fmt.Sprintf("busybox udhcpc -i eth0 -f -q -n -t 30 -T 1 -A 1 -s /bin/true -x 0x0c:%x", name)
+	line := fmt.Sprintf("busybox udhcpc -i eth0 -f -q -n -t 30 -T 1 -A 1 -s /bin/true -x 0x0c:%x",
+		name)
 	c.run(c.client, line)
 }
 
@@ -144,7 +146,8 @@ func (c *cable) ask6(name string) string {
 		})
 		return err == nil && len(addrs) > 0
 	})
-	c.start(c.client, "dhclient -6 -v -d -sf /bin/true -cf DIR/dhclient.conf -lf DIR/dhclient.leases -pf DIR/dhclient.pid eth0")
+	c.start(c.client,
+		"dhclient -6 -v -d -sf /bin/true -cf DIR/dhclient.conf -lf DIR/dhclient.leases -pf DIR/dhclient.pid eth0")
 	var addr string
 	c.await("the client has no lease", func() bool {
 		b, err := os.ReadFile(leases)
@@ -168,10 +171,12 @@ func (c *cable) run(ns *lab.Namespace, line string) {
 // named returns a device's name once a server has written its lease, which holds a text.
 func (c *cable) named(n *Names, file, text, device string) (name string) {
 	c.t.Helper()
-	short := strings.NewReplacer("02:", "2:", "00:", "0:", "0a", "a", "0b", "b").Replace(text) // as odhcpd writes it
+	short := strings.NewReplacer("02:", "2:", "00:", "0:", "0a", "a", "0b",
+		"b").Replace(text) // as odhcpd writes it
 	c.await(text+" isn't in "+file, func() bool {
 		b, err := os.ReadFile(filepath.Join(c.dir, file))
-		return err == nil && (strings.Contains(string(b), text) || strings.Contains(string(b), short))
+		return err == nil && (strings.Contains(string(b), text) || strings.Contains(string(b),
+			short))
 	})
 	n.Read()
 	if a, err := netip.ParseAddr(device); err == nil {
@@ -204,7 +209,8 @@ func TestNamesOfRealServers(t *testing.T) {
 		hostile string // what becomes of hostileName
 	}{
 		{server{
-			"dnsmasq", "", "dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
+			"dnsmasq", "",
+			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
 				"--dhcp-authoritative --dhcp-range=192.0.2.10,192.0.2.20,1h --dhcp-leasefile=DIR/leases", "leases",
 		}, ""},
 		{server{
@@ -214,11 +220,13 @@ func TestNamesOfRealServers(t *testing.T) {
 			"kea-dhcp4 -c DIR/config", "leases",
 		}, "bonclickxtv"},
 		{server{
-			"ISC dhcpd", "authoritative;\nsubnet 192.0.2.0 netmask 255.255.255.0 {\n  range 192.0.2.10 192.0.2.20;\n}\n",
+			"ISC dhcpd",
+			"authoritative;\nsubnet 192.0.2.0 netmask 255.255.255.0 {\n  range 192.0.2.10 192.0.2.20;\n}\n",
 			"dhcpd -4 -f -cf DIR/config -lf DIR/leases -pf DIR/pid lan0", "leases",
 		}, "" /* it refuses such names */},
 		{server{ // which Debian has no package of
-			"odhcpd", "config odhcpd 'odhcpd'\n option maindhcp '1'\n option leasefile 'DIR/leases'\n option hostsdir 'DIR/hosts'\n" +
+			"odhcpd",
+			"config odhcpd 'odhcpd'\n option maindhcp '1'\n option leasefile 'DIR/leases'\n option hostsdir 'DIR/hosts'\n" +
 				"config dhcp 'lan'\n option ifname 'lan0'\n option dhcpv4 'server'\n option start '10'\n option limit '10'\n",
 			"odhcpd -f -c DIR", "leases",
 		}, ""},
@@ -234,7 +242,8 @@ func TestNamesOfRealServers(t *testing.T) {
 			if got := c.named(n, s.leases, clientMAC, clientMAC); got != "laptop" {
 				t.Errorf("%s is %q", clientMAC, got)
 			}
-			c.ip(c.client, "link set eth0 down\nlink set eth0 address "+hostileMAC+"\nlink set eth0 up")
+			c.ip(c.client,
+				"link set eth0 down\nlink set eth0 address "+hostileMAC+"\nlink set eth0 up")
 			c.ask(hostileName)
 			if got := c.named(n, s.leases, hostileMAC, hostileMAC); got != s.hostile {
 				t.Errorf("%s is %q, want %q", hostileMAC, got, s.hostile)
@@ -265,7 +274,8 @@ func TestNamesOutliveKeasCleanUp(t *testing.T) {
 		t.Fatalf("%v: the lease is still in the main file: %s", err, b)
 	}
 	n := NewNames(NamesOptions{Leases: []string{leases}})
-	if got := c.named(n, "leases.2", clientMAC, clientMAC); got != "laptop" || len(n.Problems()) > 0 {
+	if got := c.named(n, "leases.2", clientMAC, clientMAC); got != "laptop" ||
+		len(n.Problems()) > 0 {
 		t.Errorf("%s is %q, %v", clientMAC, got, n.Problems())
 	}
 }
@@ -274,17 +284,20 @@ func TestNamesOutliveKeasCleanUp(t *testing.T) {
 func TestNamesOfRealServers6(t *testing.T) {
 	for _, s := range []server{
 		{
-			"dnsmasq", "", "dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
+			"dnsmasq", "",
+			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
 				"--dhcp-authoritative --dhcp-range=2001:db8::10,2001:db8::20,1h --dhcp-leasefile=DIR/leases", "leases",
 		},
 		{
-			"Kea", `{"Dhcp6":{"server-id":{"type":"EN","persist":false},"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
+			"Kea",
+			`{"Dhcp6":{"server-id":{"type":"EN","persist":false},"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
 				`"lease-database":{"type":"memfile","name":"DIR/leases"},` +
 				`"subnet6":[{"id":1,"interface":"lan0","subnet":"2001:db8::/64","pools":[{"pool":"2001:db8::10-2001:db8::20"}]}]}}`,
 			"kea-dhcp6 -c DIR/config", "leases",
 		},
 		{
-			"ISC dhcpd", "on commit { set ddns-fwd-name = option fqdn.fqdn; }\nsubnet6 2001:db8::/64 {\n  range6 2001:db8::10 2001:db8::20;\n}\n",
+			"ISC dhcpd",
+			"on commit { set ddns-fwd-name = option fqdn.fqdn; }\nsubnet6 2001:db8::/64 {\n  range6 2001:db8::10 2001:db8::20;\n}\n",
 			"dhcpd -6 -f -cf DIR/config -lf DIR/leases -pf DIR/pid lan0", "leases",
 		},
 		{

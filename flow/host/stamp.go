@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,8 +28,9 @@ func stampOf(path string) stamp {
 		err = unix.Stat(path, &s)
 	}
 	if err != nil {
-		errno, _ := err.(unix.Errno) // always one
-		return stamp{path: path, err: errno}
+		s := stamp{path: path}
+		errors.As(err, &s.err) // it is always one
+		return s
 	}
 	return stamp{
 		path: path, node: s.Ino, size: s.Size,

@@ -17,7 +17,8 @@ const (
 )
 
 func TestVendorsOfEachList(t *testing.T) {
-	cisco, small, other := MAC{0, 0, 0xc, 1, 2, 3}, MAC{0x70, 0xb3, 0xd5, 0x12, 0x3f, 0xff}, MAC{0x70, 0xb3, 0xd5, 0x55, 0, 0}
+	cisco, small, other := MAC{0, 0, 0xc, 1, 2, 3}, MAC{0x70, 0xb3, 0xd5, 0x12, 0x3f, 0xff},
+		MAC{0x70, 0xb3, 0xd5, 0x55, 0, 0}
 	for _, c := range []struct{ path, list, cisco, small string }{
 		{"/usr/share/ieee-data/oui.txt", ieeeList, "Cisco Systems Inc", ""},
 		{"/usr/share/hwdata/oui.txt", ieeeList, "Cisco Systems Inc", ""},
@@ -45,7 +46,8 @@ func TestVendorsOfEachList(t *testing.T) {
 	}
 }
 
-// TestVendorsAreReadOnceAMinute: while somebody follows, Vendor itself reads nothing, and whoever invents
+// TestVendorsAreReadOnceAMinute: while somebody follows, Vendor itself reads nothing, and
+// whoever invents
 // prefixes has the list read no more often, and fills no memory.
 func TestVendorsAreReadOnceAMinute(t *testing.T) {
 	b := newBox(t)
@@ -75,7 +77,8 @@ func TestVendorsAreReadOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestFollowReadsAtOnce: whoever follows has names without waiting, and Follow ends with its context.
+// TestFollowReadsAtOnce: whoever follows has names without waiting, and Follow ends with its
+// context.
 func TestFollowReadsAtOnce(t *testing.T) {
 	b := newBox(t, "auto")
 	b.write(dnsmasqFile, lent(macA, "192.0.2.10", "laptop"))
@@ -114,8 +117,10 @@ func TestAnyGoroutineMayAskForNames(t *testing.T) {
 
 func TestOversizedVendorLists(t *testing.T) {
 	wanted := map[block]bool{blockOf(MAC{0, 0, 0xc}): true}
-	list := strings.Repeat("x", 1<<20) + "\n" + nmapList + "00000C" + strings.Repeat(" ", 1<<20) + "x"
-	if got := searchVendors(strings.NewReader(list), wanted)[blockOf(MAC{0, 0, 0xc})]; got != "Cisco Systems" {
+	list := strings.Repeat("x", 1<<20) + "\n" + nmapList + "00000C" + strings.Repeat(" ", 1<<20) +
+		"x"
+	if got := searchVendors(strings.NewReader(list), wanted)[blockOf(MAC{0, 0,
+		0xc})]; got != "Cisco Systems" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -124,7 +129,8 @@ func FuzzVendors(f *testing.F) {
 	for _, list := range []string{ieeeList, nmapList, manufList, systemdList} {
 		f.Add(list)
 	}
-	wanted := map[block]bool{blockOf(MAC{0, 0, 0xc, 1, 2, 3}): true, blockOf(MAC{0x70, 0xb3, 0xd5, 0x12, 0x3f, 0xff}): true}
+	wanted := map[block]bool{blockOf(MAC{0, 0, 0xc, 1, 2, 3}): true, blockOf(MAC{0x70, 0xb3, 0xd5,
+		0x12, 0x3f, 0xff}): true}
 	f.Fuzz(func(t *testing.T, list string) {
 		for b := range searchVendors(strings.NewReader(list), wanted) {
 			if !wanted[b] {
@@ -162,7 +168,8 @@ func FuzzEthers(f *testing.F) {
 func BenchmarkVendors(b *testing.B) {
 	var list strings.Builder
 	for i := range 38_000 {
-		fmt.Fprintf(&list, "%02X-%02X-%02X   (hex)\t\tVendor %d\n%06X     (base 16)\t\tVendor %d\n\t\t\t\tStreet\n\t\t\t\tCity\n\n", i>>16, i>>8&255, i&255, i, i, i)
+		fmt.Fprintf(&list,
+			"%02X-%02X-%02X   (hex)\t\tVendor %d\n%06X     (base 16)\t\tVendor %d\n\t\t\t\tStreet\n\t\t\t\tCity\n\n", i>>16, i>>8&255, i&255, i, i, i)
 	}
 	b.SetBytes(int64(list.Len()))
 	for b.Loop() {
