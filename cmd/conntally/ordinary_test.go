@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -180,12 +181,13 @@ type ordinaryProbe struct {
 	rig     *rig
 	nat     string
 	metrics string // where they are served
+	state   string // directory
 	sinks   map[string]*sink
 }
 
 func (r *ordinaryRig) ordinaryProbe(nat string) *ordinaryProbe {
 	r.t.Helper()
-	p := &ordinaryProbe{rig: r.rig, nat: nat, metrics: faultMetrics, sinks: map[string]*sink{}}
+	p := &ordinaryProbe{rig: r.rig, nat: nat, metrics: faultMetrics, state: r.t.TempDir(), sinks: map[string]*sink{}}
 	if nat == "wire" {
 		p.metrics = "127.0.0.1:9470"
 	}
@@ -200,14 +202,17 @@ func (r *ordinaryRig) ordinaryProbe(nat string) *ordinaryProbe {
 active_timeout = "2s"
 idle_timeout = "1s"
 nat = %q
+state_directory = %q
 [conntrack]
 poll_interval = "250ms"
 max_cpu = 100.0
+[control]
+socket = %q
 [metrics]
 listen = %q
 [log]
 format = "json"
-`, nat, p.metrics)
+`, nat, p.state, filepath.Join(p.state, "control.sock"), p.metrics)
 	p.process = r.probe("--config", configFile(r.t, b.String()))
 	return p
 }
@@ -273,6 +278,7 @@ func (r *ordinaryRig) compare(probes []*ordinaryProbe) {
 	}
 	r.t.Logf("%d ways: %v", len(want), want.totals())
 	for _, p := range probes {
+		compareDevices(r.t, "nat "+p.nat, p.state, passed)
 		for protocol, s := range p.sinks {
 			who := fmt.Sprintf("nat %s by %s", p.nat, protocol)
 			got := ways{}

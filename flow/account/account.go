@@ -55,7 +55,8 @@ func (s Scope) String() string { return [...]string{"wan", "lan"}[s] }
 // Usage is what a device has sent (Up) and received (Down).
 type Usage struct{ Up, Down conntrack.Counters }
 
-func (u *Usage) add(v *Usage) {
+// Add adds what another has counted.
+func (u *Usage) Add(v *Usage) {
 	add(&u.Up, &v.Up)
 	add(&u.Down, &v.Down)
 }

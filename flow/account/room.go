@@ -126,8 +126,8 @@ func (a *Accounts) merge(from, to int32) {
 func (a *Accounts) mergeUsage(from, to int32) {
 	f, t := &a.devices[from], &a.devices[to]
 	for s := range f.usage {
-		t.usage[s].add(&f.usage[s])
-		t.restored[s].add(&f.restored[s])
+		t.usage[s].Add(&f.usage[s])
+		t.restored[s].Add(&f.restored[s])
 	}
 	f.usage, f.restored = [scopes]Usage{}, [scopes]Usage{}
 	if f.first != 0 && (t.first == 0 || f.first < t.first) {

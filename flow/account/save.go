@@ -91,8 +91,8 @@ func (a *Accounts) restore(d *device) {
 	}
 	to := &a.devices[i]
 	for s := range d.usage {
-		to.usage[s].add(&d.usage[s])
-		to.restored[s].add(&d.usage[s])
+		to.usage[s].Add(&d.usage[s])
+		to.restored[s].Add(&d.usage[s])
 	}
 	to.seen(d.last)
 	if d.first != 0 {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/probe"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow/account"
+)
+
+// savedDevices returns the devices that a probe has saved in its state directory.
+func savedDevices(t *testing.T, directory string) *account.Snapshot {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(directory, probe.DevicesFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := account.New(account.Options{Devices: true, Max: 1 << 20})
+	if err := all.Restore(text); err != nil {
+		t.Fatal(err)
+	}
+	return all.Snapshot(conntrack.Timestamp{Wall: time.Now().UnixNano()})
+}
+
+// household groups devices that have had the same address one after another: the noise's
+// hosts come back with another Ethernet address, of which the end stays.
+func household(id account.ID) string {
+	if id.Kind == account.ByMAC {
+		return id.String()[len("02:00:00:00:"):]
+	}
+	return id.String()
+}
+
+// deviceLedger is what each device must have moved, as the router's rules saw it.
+type deviceLedger struct {
+	wan    int // ifIndex
+	owners map[netip.Addr]string
+	usage  map[string]*[2]account.Usage
+	total  uint64
+}
+
+func newDeviceLedger(s *account.Snapshot, wan int) *deviceLedger {
+	l := &deviceLedger{wan: wan, owners: map[netip.Addr]string{}, usage: map[string]*[2]account.Usage{}}
+	for i := range s.Devices {
+		for _, a := range s.Devices[i].Addresses {
+			l.owners[a] = household(s.Devices[i].ID)
+		}
+	}
+	for _, a := range []string{
+		lab.RouterLANIPv4, lab.RouterLANIPv6, lab.RouterWANIPv4, lab.RouterWANIPv6,
+		lab.RouterGuestIPv4, lab.RouterGuestIPv6,
+	} {
+		l.owners[netip.MustParseAddr(a)] = "router"
+	}
+	return l
+}
+
+// add adds what passed one way.
+func (l *deviceLedger) add(p lab.Passage, c lab.Count) {
+	l.total += c.Bytes
+	if (way{p.Proto, p.From, p.To, p.Input, p.Output}).unknowable() {
+		return
+	}
+	moved := conntrack.Counters{Packets: c.Packets, Bytes: c.Bytes}
+	scope := account.LAN
+	if int(p.Input) == l.wan || int(p.Output) == l.wan {
+		scope = account.WAN
+	}
+	if u := l.of(p.From.Addr(), p.Input); u != nil {
+		u[scope].Up.Packets += moved.Packets
+		u[scope].Up.Bytes += moved.Bytes
+	}
+	if u := l.of(p.To.Addr(), p.Output); u != nil {
+		u[scope].Down.Packets += moved.Packets
+		u[scope].Down.Bytes += moved.Bytes
+	}
+}
+
+// of returns the usage of the device that an address belongs to, nil where it is no device's.
+func (l *deviceLedger) of(a netip.Addr, index uint32) *[2]account.Usage {
+	owner := l.owners[a]
+	if owner == "" || owner != "router" && int(index) == l.wan {
+		return nil
+	}
+	if l.usage[owner] == nil {
+		l.usage[owner] = new([2]account.Usage)
+	}
+	return l.usage[owner]
+}
+
+// compareDevices compares what a probe has counted by device with what passed the router:
+// by an uplink to the byte, between devices at least what is certain, and in all to the
+// byte.
+func compareDevices(t *testing.T, who, directory string, passed map[lab.Passage]lab.Count) {
+	t.Helper()
+	saved := savedDevices(t, directory)
+	want := newDeviceLedger(saved, ordinaryWAN)
+	for p, c := range passed {
+		want.add(p, c)
+	}
+	total, got := uint64(0), map[string]*[2]account.Usage{}
+	for i := range saved.Devices {
+		d := &saved.Devices[i]
+		u := &d.Usage
+		total += u[account.WAN].Up.Bytes + u[account.WAN].Down.Bytes + u[account.LAN].Up.Bytes
+		if d.ID.Kind == account.Other {
+			continue
+		}
+		name := household(d.ID)
+		if got[name] == nil {
+			got[name] = new([2]account.Usage)
+		}
+		for scope := range u {
+			got[name][scope].Add(&u[scope])
+		}
+	}
+	for name, u := range got {
+		must := want.usage[name]
+		if must == nil {
+			must = new([2]account.Usage)
+		}
+		if u[account.WAN] != must[account.WAN] {
+			t.Errorf("%s: %s by an uplink: %+v, want %+v", who, name, u[account.WAN], must[account.WAN])
+		}
+		lan, least := &u[account.LAN], &must[account.LAN]
+		if lan.Up.Bytes < least.Up.Bytes || lan.Down.Bytes < least.Down.Bytes {
+			t.Errorf("%s: %s between devices: %+v, want at least %+v", who, name, *lan, *least)
+		}
+	}
+	if total != want.total {
+		t.Errorf("%s: all devices have moved %d B, the router %d B", who, total, want.total)
+	}
+	if len(got) < 3 {
+		t.Errorf("%s: %d devices", who, len(got))
+	}
+	t.Logf("%s: %d devices, %d B", who, len(got), total)
+}
