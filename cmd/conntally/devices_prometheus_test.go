@@ -99,18 +99,18 @@ func (r *devicesRig) traffic(size int) {
 	}
 }
 
-// account is a counter of a device: its address or Ethernet address, and what it counts.
-type account struct{ device, scope, way string }
+// deviceSeries is a counter of a device: its address or Ethernet address, and what it counts.
+type deviceSeries struct{ device, scope, way string }
 
 // counted returns what nftables counted by host, in bytes. owner has the device of each
 // address.
-func (r *devicesRig) counted(owner map[string]string) map[account]float64 {
+func (r *devicesRig) counted(owner map[string]string) map[deviceSeries]float64 {
 	r.t.Helper()
 	passages, err := r.Observed()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	all := map[account]float64{}
+	all := map[deviceSeries]float64{}
 	for p, n := range passages {
 		from, to := owner[p.From.Addr().String()], owner[p.To.Addr().String()]
 		scope := "wan"
@@ -118,10 +118,10 @@ func (r *devicesRig) counted(owner map[string]string) map[account]float64 {
 			scope = "lan"
 		}
 		if from != "" {
-			all[account{from, scope, "transmit"}] += float64(n.Bytes)
+			all[deviceSeries{from, scope, "transmit"}] += float64(n.Bytes)
 		}
 		if to != "" {
-			all[account{to, scope, "receive"}] += float64(n.Bytes)
+			all[deviceSeries{to, scope, "receive"}] += float64(n.Bytes)
 		}
 	}
 	return all
@@ -141,14 +141,14 @@ func (p *prometheus) owners() map[string]string {
 
 // accounts evaluates an expression, in which %s stands for the way, for all devices. What is
 // zero is left out.
-func (p *prometheus) accounts(expression string, at time.Time) map[account]float64 {
+func (p *prometheus) accounts(expression string, at time.Time) map[deviceSeries]float64 {
 	p.t.Helper()
-	all := map[account]float64{}
+	all := map[deviceSeries]float64{}
 	for _, way := range []string{"receive", "transmit"} {
 		metric := "conntally_device_" + way + "_bytes_total"
 		for _, s := range p.query(fmt.Sprintf(expression, metric), at) {
 			if v := s.Value.value(p.t); v != 0 {
-				all[account{s.Metric["device"], s.Metric["scope"], way}] = v
+				all[deviceSeries{s.Metric["device"], s.Metric["scope"], way}] = v
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func (p *prometheus) accounts(expression string, at time.Time) map[account]float
 
 // settle waits until Prometheus has, for each device, what nftables counted, and returns
 // that.
-func (r *devicesRig) settle(p *prometheus) map[account]float64 {
+func (r *devicesRig) settle(p *prometheus) map[deviceSeries]float64 {
 	r.t.Helper()
 	for {
 		owners := p.owners()
