@@ -109,7 +109,7 @@ vendor-hash: ## the hash of the dependencies, into module/package.nix
 	.ci/vendor-hash write
 
 tools: $(TOOLS)/goflow2
-	.ci/need nfcapd:nfdump nfacctd:pmacct promtool:prometheus tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
+	.ci/need nfcapd:nfdump nfacctd:pmacct promtool:prometheus jq:jq tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
 		conntrack:conntrack sysctl:procps busybox:busybox dhclient:isc-dhcp-client
 	.ci/peers dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server dhcpd:isc-dhcp-server
 

@@ -63,7 +63,8 @@ func TestRulesAreValid(t *testing.T) {
 		if err := os.WriteFile(path, rules(t, options), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command(promtool, "check", "rules", path).CombinedOutput(); err != nil {
+		out, err := exec.Command(promtool, "check", "rules", path).CombinedOutput()
+		if err != nil {
 			t.Errorf("%s: %v\n%s", options, err, out)
 		}
 	}
@@ -91,7 +92,8 @@ evaluation_interval: 1h
 tests:
 - interval: 30m # from 1 January on
   input_series:
-  - {series: 'conntally_traffic_bytes_total{instance="router", direction="download"}', values: '0+%sx2400'}
+  - series: 'conntally_traffic_bytes_total{instance="router", direction="download"}'
+    values: '0+%sx2400'
   alert_rule_test:
   - {eval_time: 14d, alertname: ConntallyUplinkQuota} # 672 GB
   - {eval_time: 31d, alertname: ConntallyUplinkQuota} # 816 GB since the 15th
@@ -113,8 +115,8 @@ func TestRulesReachPrometheus(t *testing.T) {
 	for name, want := range map[string][]string{
 		"minimal": nil,
 		"alerts":  {"conntally:uplink_bytes:increase1h", "ConntallyUplinkQuota"},
-		"monitoring": {"ConntallyBandwidthHog", "ConntallyNewDevice", "ConntallyDeviceOffline",
-			"ConntallyDeviceMissing", "conntally:uplink_bytes:increase1h",
+		"monitoring": {"ConntallyBandwidthHog", "ConntallyNewDevice",
+			"ConntallyDeviceOffline", "ConntallyDeviceMissing", "conntally:uplink_bytes:increase1h",
 			"conntally:device_wan_bytes:increase1h", "ConntallyUplinkQuota", "ConntallyDeviceQuota"},
 	} {
 		if got := r.system(t, name).rules(t); !slices.Equal(got, want) {
@@ -160,8 +162,9 @@ func TestPrivateLeases(t *testing.T) {
 		delete(private, key)
 		delete(minimal, key)
 	}
-	if got := private["[Service]BindReadOnlyPaths"]; !slices.Equal(got, []string{"-/var/lib/private/kea"}) {
-		t.Errorf("it sees %q", got)
+	sees := private["[Service]BindReadOnlyPaths"]
+	if !slices.Equal(sees, []string{"-/var/lib/private/kea"}) {
+		t.Errorf("it sees %q", sees)
 	}
 	delete(private, "[Service]BindReadOnlyPaths")
 	if !reflect.DeepEqual(private, minimal) {

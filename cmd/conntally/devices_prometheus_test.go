@@ -93,7 +93,8 @@ func (r *devicesRig) traffic(size int) {
 			family = unix.AF_INET6
 		}
 		ends := &lab.Ends{Host: f.host, From: from, To: f.to}
-		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: family, Up: f.up, Down: f.down, Ends: ends}); err != nil {
+		_, err := r.TCP(r.ctx, lab.TCPFlow{Family: family, Up: f.up, Down: f.down, Ends: ends})
+		if err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -211,7 +212,8 @@ func TestPrometheusCountsDevices(t *testing.T) {
 			t.Errorf("%v: increase is %v, nftables counted %v", key, increase[key], want)
 		}
 	}
-	t.Logf("%d counters in %v: last - first %v, increase %v", len(after), ended.Sub(began), raw, increase)
+	t.Logf("%d counters in %v: last - first %v, increase %v",
+		len(after), ended.Sub(began), raw, increase)
 	p.showPanels(window[1 : len(window)-1])
 	if broken, all := p.brokenRules(); len(broken) > 0 || all < 30 {
 		t.Errorf("of %d rules: %q", all, broken)

@@ -76,7 +76,9 @@ func TestDeviceAlertsFire(t *testing.T) {
 		t.Fatalf("%d tests of rules: %v", len(tests), err)
 	}
 	rules := filepath.Join(docs, "monitoring", "alerts-devices.yml")
-	for _, args := range [][]string{{"check", "rules", rules}, append([]string{"test", "rules"}, tests...)} {
+	for _, args := range [][]string{
+		{"check", "rules", rules}, append([]string{"test", "rules"}, tests...),
+	} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
@@ -115,8 +117,9 @@ func TestDashboardsUseExistingMetrics(t *testing.T) {
 	for _, name := range []string{"dashboard.json", "dashboard-devices.json"} {
 		board, ids := readDashboard(t, name), map[int]bool{}
 		for _, p := range board.Panels {
-			if ids[p.ID] || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 {
-				t.Errorf("panel %d %q: a duplicate, without a place or without a query", p.ID, p.Title)
+			at := p.GridPos
+			if ids[p.ID] || at.W == 0 || at.X+at.W > 24 || len(p.Targets) == 0 {
+				t.Errorf("panel %d %q: a duplicate, without a place or a query", p.ID, p.Title)
 			}
 			ids[p.ID] = true
 			for _, target := range p.Targets {
