@@ -1,5 +1,5 @@
-// Command bench measures what it costs to watch a router's traffic, and what is wrong
-// in what one gets: conntally beside softflowd and others. See README.md.
+// Command bench measures what it costs to watch a router's traffic, and how exact the records are:
+// conntally beside softflowd and others. See README.md.
 package main
 
 import (
@@ -122,7 +122,7 @@ func save(s *result.Suite, dir string, count bool, stdout io.Writer) error {
 		report.WriteInstructions(s, dir))
 }
 
-// defaultDir names a machine by what it is like: its name is nobody's business.
+// defaultDir names the directory after the kind of machine; its host name stays private.
 func defaultDir(s *result.Suite, quick bool) string {
 	if quick {
 		return filepath.Join("bench", "results", "quick")

@@ -263,7 +263,7 @@ func TestReportsAreCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range all {
-		if filepath.Base(filepath.Dir(file)) == "quick" { // nobody keeps it
+		if filepath.Base(filepath.Dir(file)) == "quick" { // not kept
 			continue
 		}
 		s, err := result.Load(file)

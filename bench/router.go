@@ -150,9 +150,9 @@ func cores() []int {
 	return all
 }
 
-// chase sends packets of no account behind those that count. libpcap hands over whole
-// blocks of its ring, softflowd's last one when the next is begun; ulogd2 keeps records
-// until a message is full. On a router there is always a next one.
+// chase sends packets that aren't counted after those that are. libpcap delivers whole blocks of
+// its ring, softflowd the last one when the next begins; ulogd2 keeps records until a message is
+// full. On a router there is always a next one.
 func (r *router) chase(ctx context.Context) error {
 	const length = 200 * time.Millisecond
 	src := &traffic.Steady{

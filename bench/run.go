@@ -156,7 +156,7 @@ func (r *runner) window(ctx context.Context, warm, length time.Duration) error {
 	return nil
 }
 
-// sight is what can be seen at an instant.
+// sight is what is measured at an instant.
 type sight struct {
 	system    measure.System
 	process   measure.Process
@@ -176,7 +176,7 @@ func (r *runner) look() (s sight, err error) {
 	return s, err
 }
 
-// finish has the program export all and end, and holds that against the traffic.
+// finish makes the program export everything and exit, and compares that with the traffic.
 func (r *runner) finish(ctx context.Context) error {
 	running := r.program
 	answer, err := running.Ask(ctx)
@@ -205,8 +205,8 @@ func (r *runner) finish(ctx context.Context) error {
 	return r.collect()
 }
 
-// drive brings out what a program holds only because the traffic stops here, and on a
-// router never does: see chase. Who reports connections at their ends is shown these.
+// drive makes a program export what it would hold only because the traffic stops, which on a router
+// it never does: see chase. For programs that report connections at their ends, it ends them.
 func (r *runner) drive(ctx context.Context, a *agent.Agent) error {
 	if !a.Captures && !a.NeedsEnds {
 		return nil

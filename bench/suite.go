@@ -38,7 +38,7 @@ func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite 
 	return s
 }
 
-// describe asks the programs who they are.
+// describe asks the programs for their versions.
 func (s *suite) describe(ctx context.Context) error {
 	for i := range s.programs {
 		p, err := s.programs[i].Describe(ctx)
@@ -51,8 +51,8 @@ func (s *suite) describe(ctx context.Context) error {
 }
 
 // run measures all. The programs take turns, point by point, and all of that is
-// repeated, so that whatever changes on the machine meanwhile meets all alike. A run
-// that fails is noted, and the others go on.
+// repeated, so that changes of the machine affect all alike. A run that fails is recorded, and the
+// others go on.
 func (s *suite) run(ctx context.Context) error {
 	done, all := 0, s.runs()
 	for repeat := 1; done < all; repeat++ {
@@ -85,7 +85,7 @@ func (s *suite) one(
 	return nil
 }
 
-// On a virtual machine others take CPU time at will. A run that they disturb by more
+// On a virtual machine other guests take CPU time. A run that they disturb by more
 // than this, in percent of one core, is made again.
 const (
 	tolerated = 1

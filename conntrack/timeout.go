@@ -13,9 +13,8 @@ type Timeouts struct {
 	TCPUnacked, TCPRetrans time.Duration
 }
 
-// Of returns the timeouts that may be in force for e, the likeliest first, 0 for
-// those that are not: TCP shortens its own while data is unacknowledged or
-// retransmitted, which a DESTROY event doesn't report.
+// Of returns the timeouts that e may have, the most likely first; unused ones are 0. TCP has
+// shorter ones while data is unacknowledged or retransmitted, which a DESTROY event doesn't report.
 func (t *Timeouts) Of(e *Event) [3]time.Duration {
 	stream := e.Status&Assured != 0
 	switch e.Orig.Proto {
@@ -38,12 +37,11 @@ func (t *Timeouts) Of(e *Event) [3]time.Duration {
 	}
 }
 
-// LastPacket returns when e's last packet passed, in nanoseconds of the monotonic
-// clock, as far as the entry's timer tells. The kernel gives what is left of the timer
-// in whole seconds rounded down: the answer is the middle of the second that is
-// possible, so that it is off by half of one at most. A timer set by a rule of the
-// administrator's misleads: so an answer outside of (after, e.At] is passed over, and
-// ok is false when none is left.
+// LastPacket returns when e's last packet passed, in nanoseconds of the monotonic clock, computed
+// from the entry's timer. The kernel reports the rest of the timer in whole seconds rounded down,
+// so the result is the middle of the possible second, and at most half a second off. A rule of the
+// administrator may have set another timer: a result outside of (after, e.At] is discarded, and ok
+// is false if none is left.
 func (t *Timeouts) LastPacket(e *Event, after int64) (at int64, ok bool) {
 	if !e.HasTimeout {
 		return 0, false
@@ -62,7 +60,7 @@ func (t *Timeouts) LastPacket(e *Event, after int64) (at int64, ok bool) {
 	return 0, false
 }
 
-// at indexes by a state that came from outside.
+// at returns the timeout of a state, which may be out of range.
 func at(timeouts []time.Duration, state uint8) time.Duration {
 	if int(state) >= len(timeouts) {
 		return 0

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timestamp is one moment, read off two clocks at once, in nanoseconds.
+// Timestamp is one moment on two clocks, in nanoseconds.
 type Timestamp struct {
 	Mono int64 // since an arbitrary moment, the same for all of a boot; never steps: for durations
 	Wall int64 // since 1970; steps with the system clock, as the kernel's time stamps do
 }
 
-// Clock tells the present moment.
+// Clock returns the current time.
 type Clock func() Timestamp
 
 // SystemClock returns the machine's clock. Its Mono is CLOCK_MONOTONIC, which goes on

@@ -15,10 +15,10 @@ type Agent struct {
 	Name    string
 	Program string // looked up in PATH, also in /usr/sbin
 	Package string // Debian's
-	Export  string // what it speaks
+	Export  string // the protocol of its records
 	Why     string // why it is configured as it is
 
-	// Captures reports whether it captures packets; else it reads conntrack.
+	// Captures reports whether it captures packets; otherwise it reads conntrack.
 	Captures bool
 	// NeedsEnds reports whether it exports connections only when they end.
 	NeedsEnds bool
@@ -47,7 +47,7 @@ type Setting struct {
 	Collector netip.AddrPort // to which it exports
 	Interface string         // that of the LAN
 	MaxFlows  int            // that it must be able to hold
-	AllCPU    bool           // polls aren't stretched, whatever they take
+	AllCPU    bool           // polls aren't stretched, however much they take
 }
 
 func (s Setting) path(name string) string { return filepath.Join(s.Dir, name) }

@@ -27,7 +27,7 @@ func (a *Agent) Describe(ctx context.Context) (result.Program, error) {
 	words := append([]string{filepath.Base(a.Program)}, a.Args(s)...)
 	for i, word := range words {
 		if word != "" && word == a.counted {
-			words[i] = filepath.Base(word) // where it lies here is of no interest
+			words[i] = filepath.Base(word) // its directory doesn't matter
 		}
 	}
 	return result.Program{

@@ -15,7 +15,7 @@ import (
 const HoldCommand = "hold-agent"
 
 // Hold is the first process of a PID namespace: it runs the command args and ends
-// when all of its processes have. Whatever ends Hold ends them too, also those that
+// when all of its processes have. They end with Hold, including those that
 // went into the background or changed their user. SIGTERM is passed on. The
 // CPU time of all in ns is written to report at the end.
 func Hold(args []string, report io.Writer) error {

@@ -18,10 +18,10 @@ import (
 	"github.com/conntally/conntally/bench/measure"
 )
 
-// stopTime is what a program has to export what it still holds.
+// stopTime is how long a program may take to export its last records.
 const stopTime = 20 * time.Second
 
-// Running is a program at work in a router.
+// Running is a program that runs in a router.
 type Running struct {
 	Agent   *Agent
 	Setting Setting
@@ -94,7 +94,7 @@ func (a *Agent) Path() (string, error) {
 	return path, nil
 }
 
-// Usage reads what the program has taken so far.
+// Usage returns the resources that the program has used so far.
 func (r *Running) Usage() (measure.Process, error) {
 	pids, err := measure.Family(r.holder.Process.Pid)
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *Running) gone() error {
 
 var errEarly = errors.New("before it was stopped")
 
-// Stop lets the program export what it holds, waits until all its processes have exited,
+// Stop lets the program export its last records, waits until all its processes have exited,
 // and returns their total CPU time. It kills a program that doesn't exit and returns an
 // error.
 func (r *Running) Stop(ctx context.Context) (time.Duration, error) {

@@ -64,7 +64,7 @@ func await(t *testing.T, otherwise string, is func() bool) {
 	}
 }
 
-// TestStop: all processes end and their CPU time is known, whatever way a program
+// TestStop: all processes end and their CPU time is known, in whatever way a program
 // has of being several.
 func TestStop(t *testing.T) {
 	const busy = `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; `

@@ -1,4 +1,4 @@
-// Package collect receives what a program exports, and afterwards holds it against
+// Package collect receives what a program exports, and afterwards compares it with
 // the traffic that there was. While it receives it hardly works, so that it takes
 // little of the machine that is being measured.
 package collect

@@ -8,7 +8,7 @@ import (
 	"github.com/conntally/conntally/bench/traffic"
 )
 
-// Compare holds what was received against what was sent from begin on. It returns
+// Compare compares what was received with what was sent from begin on. It returns
 // also how many flows were sent, and the delay of those whose records were complete
 // before the program was stopped; nil if there are none.
 func Compare(

@@ -15,7 +15,7 @@ import (
 // IPPROTO_UDP, IPPROTO_ICMP or IPPROTO_ICMPV6. ICMP is echo requests and replies.
 type Class struct{ Family, Proto uint8 }
 
-// Count is of packets and of bytes of the network layer, IP headers included. As
+// Count counts packets, and bytes of the network layer, IP headers included. As
 // in conntrack, a packet is what the kernel handles as one: before segmentation
 // and after reassembly.
 type Count struct{ Packets, Bytes uint64 }
@@ -63,7 +63,7 @@ func (l *Lab) Sent() (map[Class]Count, error) {
 }
 
 // Stray returns what the router has forwarded beside Forwarded: related ICMP
-// errors, packets that conntrack holds to be invalid, other protocols. The lab's
+// errors, packets that are invalid to conntrack, other protocols. The lab's
 // own traffic has none.
 func (l *Lab) Stray() (Count, error) {
 	counts, err := readCounters(l.Router, labTable())

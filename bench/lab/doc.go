@@ -20,5 +20,5 @@
 // router where conntrack counts it too (Forwarded). All bytes are those of the
 // network layer, IP header included.
 //
-// The namespaces have no names: whatever ends the process ends them.
+// The namespaces have no names: they end with the process.
 package lab

@@ -13,7 +13,7 @@ import (
 var ErrNoDevice = errors.New("the kernel has no such devices")
 
 // IP runs ip(8) in the namespace with each of the lines, which hold its arguments.
-// What a namespace has beside a lab's own network is made so.
+// Tests use it to add to the lab's own network.
 func (n *Namespace) IP(lines string) error {
 	for line := range strings.Lines(lines) {
 		if args := strings.Fields(line); len(args) > 0 {
@@ -28,7 +28,7 @@ func (n *Namespace) IP(lines string) error {
 func (n *Namespace) ip(args []string) error {
 	path, err := exec.LookPath("ip")
 	if err != nil {
-		path = "/usr/sbin/ip" // not in everybody's PATH
+		path = "/usr/sbin/ip" // not in every PATH
 	}
 	cmd := exec.Command(path, args...)
 	var out bytes.Buffer

@@ -83,7 +83,7 @@ func (s *servers) serveAll(n *Namespace, addr netip.Addr) error {
 }
 
 func (s *servers) serveTCP(n *Namespace, addr netip.Addr) error {
-	// Plain TCP without keep-alives: no packet that nobody asked for.
+	// Plain TCP without keep-alives: no packets but those of the test.
 	config := net.ListenConfig{KeepAlive: -1}
 	config.SetMultipathTCP(false)
 	var listener net.Listener
@@ -122,7 +122,7 @@ func (s *servers) attend(conn *net.TCPConn) {
 		if peer == nil {
 			peer = s.sessions.take(h.session)
 		}
-		peer.tell(answer(s.ctx, conn, h))
+		peer.report(answer(s.ctx, conn, h))
 	}
 	if s.sockets.remove(conn) {
 		_ = conn.SetLinger(closeTime) // Close waits for the last acknowledgement

@@ -38,9 +38,8 @@ func readHeader(r io.Reader) (header, error) {
 	return header{session: field(0), up: field(1), down: field(2), rate: field(3)}, nil
 }
 
-// session tells the opener of a connection, past the network, what its server
-// has seen: one result per exchange; closed when the server is through with
-// the connection.
+// session passes the opener of a connection what its server has seen, without the network: one
+// result per exchange. It is closed when the server has ended the connection.
 type session chan error
 
 var errEnded = errors.New("the server has ended the connection")
@@ -69,8 +68,8 @@ func (s session) end(ctx context.Context) error {
 	}
 }
 
-// tell never blocks: an opener that has given up doesn't take its result.
-func (s session) tell(err error) {
+// report never blocks: an opener that has given up doesn't take its result.
+func (s session) report(err error) {
 	select {
 	case s <- err:
 	default:

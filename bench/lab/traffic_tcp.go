@@ -96,7 +96,7 @@ func (l *Lab) tcp(ctx context.Context, ends Ends, f TCPFlow) (*Conn, error) {
 	return c, nil
 }
 
-// dialTCP opens plain TCP without keep-alives: no packet that nobody asked for.
+// dialTCP opens plain TCP without keep-alives: no packets but those of the test.
 func dialTCP(ctx context.Context, n *Namespace, from, to netip.AddrPort) (*net.TCPConn, error) {
 	dialer := net.Dialer{KeepAlive: -1}
 	dialer.SetMultipathTCP(false)

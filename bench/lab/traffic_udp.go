@@ -63,7 +63,7 @@ func (l *Lab) dialUDP(f *UDPFlow) (conn *net.UDPConn, err error) {
 	if f.Answered {
 		port = PortAnswer
 	} else if f.Ends != nil {
-		return nil, errors.New("nobody but the server tells what of silent datagrams arrives")
+		return nil, errors.New("only the lab's server counts silent datagrams")
 	}
 	ends, err := l.ends(f.Ends, f.Family, port)
 	if err != nil {

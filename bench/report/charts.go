@@ -20,7 +20,7 @@ func pictures() []picture {
 			y: "% of a core", logX: true,
 		}, (*result.Suite).Extra},
 		{"bulk-lost.svg", result.Bulk, chart{
-			title: "Packets that nobody was told of", x: "packets per second", y: "of a million",
+			title: "Packets missing at the collector", x: "packets per second", y: "of a million",
 			logX: true, logY: true,
 		}, lostSpread},
 		{"packets-per-flow.svg", result.PerFlow, chart{
@@ -45,7 +45,7 @@ func lostSpread(s *result.Suite, scenario string, x int, program string) result.
 	})
 }
 
-// draw adds the lines of all programs; ok is false where there is nothing to be drawn.
+// draw adds the lines of all programs; ok is false if there are none.
 func (p *picture) draw(s *result.Suite) (c chart, ok bool) {
 	c = p.chart
 	xs := s.Points(p.scenario)

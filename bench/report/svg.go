@@ -29,8 +29,8 @@ const (
 	top, bottom   = 64, 52
 )
 
-// palette has colours that can be told on white and on black, also by who confuses
-// red and green; markers differ too.
+// palette has colours that differ on white and on black, also for people who confuse red and green.
+// Markers differ, too.
 var palette = [...]struct{ colour, marker string }{
 	{"#e8590c", "M-4,-4h8v8h-8z"},
 	{"#4c8dd6", "M0,-5L5,4H-5z"},

@@ -26,7 +26,7 @@ func summary(w io.Writer, s *result.Suite) {
 	}
 }
 
-// breakEvens says from where on conntally costs no more than softflowd.
+// breakEvens writes from where on conntally costs no more than softflowd.
 func breakEvens(w io.Writer, s *result.Suite) {
 	fmt.Fprintf(w,
 		"conntally costs no more than softflowd from so many packets per flow on: %s (the "+
@@ -112,8 +112,8 @@ func programs(w io.Writer, s *result.Suite) {
 	}
 }
 
-// faults says what was wrong with what a program exported. At saturation it may well
-// lack time, so that is told apart.
+// faults describes what was wrong with a program's records. Saturation is left out, since a program
+// may lack time there.
 func faults(s *result.Suite, program string) string {
 	runs, exact, merged := 0, 0, false
 	for i := range s.Runs {
@@ -131,7 +131,7 @@ func faults(s *result.Suite, program string) string {
 		"saturation left out.", exact, runs)
 	if merged {
 		text += " It adds both directions of a flow up in one record, so that what came and what " +
-			"went can't be told."
+			"went can't be distinguished."
 	}
 	return text
 }

@@ -65,7 +65,7 @@ func (s *Suite) run(scenario string, x int, program string, repeat int) *Run {
 }
 
 // Noise is how much two repetitions of the router without a program differ at most,
-// in percent of one core: what is less can't be told.
+// in percent of one core. A smaller difference can't be measured.
 func (s *Suite) Noise(scenario string, x int) float64 {
 	n := s.Of(scenario, x, None, BusyPercent)
 	return n.Most - n.Least
@@ -83,8 +83,8 @@ func StolenPercent(r *Run) float64 { return percent(r.Stolen.Seconds(), r.Window
 // Rate is packets forwarded per second.
 func Rate(r *Run) float64 { return float64(r.Forwarded.Packets) / r.Window.Seconds() }
 
-// PacketsFound and BytesFound are the shares of what was forwarded that the
-// collector was told of, in percent.
+// PacketsFound and BytesFound are the shares of the forwarded traffic in the collector's records,
+// in percent.
 func PacketsFound(r *Run) float64 {
 	return percent(float64(r.Collected.Sum.Packets), float64(r.Router.Packets))
 }
@@ -103,7 +103,7 @@ func Peak(r *Run) float64 { return float64(r.Peak) / 1e6 }
 // Exported is the UDP payload that was sent, in kB.
 func Exported(r *Run) float64 { return float64(r.Collected.Octets) / 1e3 }
 
-// DelayMedian is in seconds, NaN where nothing came by itself.
+// DelayMedian is in seconds; NaN if no record came before the program was stopped.
 func DelayMedian(r *Run) float64 {
 	return r.delay(func(d *Delay) time.Duration {
 		return d.Median

@@ -65,7 +65,7 @@ func (b *builder) run(scenario string, x int, program string, repeat int, cpu, b
 	return &b.Runs[len(b.Runs)-1]
 }
 
-// share is of 10 s.
+// share is a share of 10 s.
 func share(percent float64) time.Duration {
 	return time.Duration(percent / 100 * float64(10*time.Second))
 }
@@ -135,10 +135,10 @@ func verdictCases() map[string]verdictCase {
 		"within noise": {func(b *builder) {
 			b.each(Bulk, Ours, func(r *Run) { r.Busy = share(20.15) })
 		}, [4]bool{true, true, false, true},
-			[4]string{"", "within that, so that all one can tell is 1/50", "", ""}},
+			[4]string{"", "within that, so that one can only say 1/50", "", ""}},
 		"hidden by noise": {func(b *builder) {
 			b.each(Bulk, None, func(r *Run) { r.Busy = share(20 + 2*float64(r.Repeat)) })
-		}, [4]bool{true, false, false, true}, [4]string{"", "it can't be told", "", ""}},
+		}, [4]bool{true, false, false, true}, [4]string{"", "it is not measurable", "", ""}},
 		"torn": {func(b *builder) {
 			b.each(PerFlow, Ours, func(r *Run) { r.Busy = share(23.5 + float64(r.Repeat%2)) })
 		}, [4]bool{true, true, true, true},
@@ -177,7 +177,7 @@ func TestVerdicts(t *testing.T) {
 		b := verdictSuite()
 		test.change(b)
 		for i, v := range b.Verdicts() {
-			if v.Hidden != strings.Contains(v.Found, "can't be told") || v.Held != test.held[i] ||
+			if v.Hidden != strings.Contains(v.Found, "not measurable") || v.Held != test.held[i] ||
 				!strings.Contains(v.Found, test.found[i]) {
 				t.Errorf("%s: %+v, want %v, %q", name, v, test.held[i], test.found[i])
 			}

@@ -30,7 +30,7 @@ const (
 // NotMeasured is found where nothing was.
 const NotMeasured = "not measured"
 
-// Verdict is whether a claim holds.
+// Verdict is the result for a claim.
 type Verdict struct {
 	Claim  string
 	Held   bool
@@ -38,7 +38,7 @@ type Verdict struct {
 	Found  string
 }
 
-// Verdicts holds the four claims against what was measured.
+// Verdicts compares the four claims with the measurements.
 func (s *Suite) Verdicts() []Verdict {
 	return []Verdict{s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict(), s.exactVerdict()}
 }
@@ -68,8 +68,8 @@ func (s *Suite) processes(scenario string, x int) (ours, rival float64) {
 	return s.Of(scenario, x, Ours, CPUPercent).Median, s.Of(scenario, x, Rival, CPUPercent).Median
 }
 
-// systemVerdict allows for noise: what can't be told from none is not held against
-// us, but it is no more than noise allows to say.
+// systemVerdict allows for noise: a cost within the noise doesn't refute the claim, but the verdict
+// claims no more than the noise allows.
 func (s *Suite) systemVerdict() Verdict {
 	v := Verdict{
 		Claim: "In bulk at 50,000 packets/s the whole machine works at most 1/20 as much more " +
@@ -83,7 +83,7 @@ func (s *Suite) systemVerdict() Verdict {
 	v.Held = ours*20 <= rival
 	v.Found = fmt.Sprintf("%.2f %% of a core against %.2f %%", ours, rival)
 	if s.Of(Bulk, ClaimRate, None, BusyPercent).N < 2 {
-		v.Found += ", once: without repetitions nobody knows how much of that is noise"
+		v.Found += ", once: without repetitions it is unknown how much of that is noise"
 		return v
 	}
 	v.Found += fmt.Sprintf(", where repetitions without a program differ by %.2f %%", noise)
@@ -91,12 +91,12 @@ func (s *Suite) systemVerdict() Verdict {
 	case ours > noise:
 		v.Found += fmt.Sprintf(": 1/%.0f", rival/ours)
 	case noise*20 <= rival:
-		v.Found += fmt.Sprintf("; conntally's part is within that, so that all one can tell is "+
+		v.Found += fmt.Sprintf("; conntally's part is within that, so that one can only say "+
 			"1/%.0f or less", rival/noise)
 	default:
 		v.Held, v.Hidden = false, true
-		v.Found += "; conntally's part is within that, but so is 1/20 of softflowd's: it can't " +
-			"be told"
+		v.Found += "; conntally's part is within that, but so is 1/20 of softflowd's: it is " +
+			"not measurable"
 	}
 	return v
 }

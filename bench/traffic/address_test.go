@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNumber: each flow has ends of its own, which tell its number.
+// TestNumber proves that the number of a flow follows from its addresses and ports.
 func TestNumber(t *testing.T) {
 	type outside struct {
 		port   uint16

@@ -2,10 +2,10 @@ package traffic
 
 import "time"
 
-// Sum is of one direction of one flow.
+// Sum counts one direction of one flow.
 type Sum struct{ Packets, Bytes uint64 }
 
-// Account is of one flow, upwards and downwards.
+// Account counts one flow, upwards and downwards.
 type Account struct {
 	Up, Down Sum
 	Last     time.Duration // of its last packet, since the traffic began

@@ -13,8 +13,8 @@ type Packet struct {
 	Flow     int
 	Size     uint16 // bytes, IP header included; at least MinSize
 	Port     uint16 // of the remote end
-	TCP      bool   // else UDP
-	Down     bool   // from the remote end, else from the client
+	TCP      bool   // otherwise UDP
+	Down     bool   // from the remote end, otherwise from the client
 	Flags    uint8  // of TCP, as are
 	Seq, Ack uint32
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFrame holds frames byte by byte. The second replaces a packet that left its
+// TestFrame compares frames byte by byte. The second replaces a packet that left its
 // bytes behind.
 func TestFrame(t *testing.T) {
 	var f frame

@@ -7,12 +7,12 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// The clocks begin at moments that can't be mistaken for "none".
+// The clocks begin at times other than 0, which means "none".
 const firstMono = int64(time.Hour)
 
 var firstWall = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 
-// clock has a lock of its own: what a Reader calls back may hold the Kernel's.
+// clock has a lock of its own, since a Reader's callbacks may hold the Kernel's.
 type clock struct {
 	mu  sync.Mutex
 	now conntrack.Timestamp
@@ -38,5 +38,5 @@ func (k *Kernel) Clock() conntrack.Clock { return k.clock.read }
 // Advance lets time pass.
 func (k *Kernel) Advance(d time.Duration) { k.clock.advance(d, d) }
 
-// StepWall steps the wall clock alone, as settimeofday does.
+// StepWall steps only the wall clock, as settimeofday does.
 func (k *Kernel) StepWall(d time.Duration) { k.clock.advance(0, d) }

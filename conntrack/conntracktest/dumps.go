@@ -17,7 +17,7 @@ type dumps struct {
 	k        *Kernel
 	closed   bool
 	injected []injection
-	refusal  []byte // the answer to a request that was refused
+	refusal  []byte // the answer to a refused request
 
 	running bool
 	seq     uint32
@@ -43,7 +43,7 @@ func (s *dumps) Send(b []byte) error {
 		return unix.EINVAL
 	}
 	seq := binary.NativeEndian.Uint32(b[8:])
-	if errno := s.judge(b); errno != 0 {
+	if errno := s.refusalOf(b); errno != 0 {
 		s.refusal = AppendError(s.refusal[:0], seq, errno, b)
 		return nil
 	}
@@ -53,8 +53,8 @@ func (s *dumps) Send(b []byte) error {
 	return nil
 }
 
-// judge returns why a request is refused, or 0.
-func (s *dumps) judge(b []byte) (errno unix.Errno) {
+// refusalOf returns why a request is refused, or 0.
+func (s *dumps) refusalOf(b []byte) (errno unix.Errno) {
 	const dump = unix.NLM_F_REQUEST | unix.NLM_F_DUMP
 	typ, flags := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:])
 	refused := s.k.refused
@@ -73,7 +73,7 @@ func (s *dumps) judge(b []byte) (errno unix.Errno) {
 	return 0
 }
 
-// pack tidies the table, but not under a dump.
+// pack joins small chunks, but not during a dump.
 func (k *Kernel) pack() {
 	if !slices.ContainsFunc(k.dumps, func(s *dumps) bool { return s.running }) {
 		k.table.pack()

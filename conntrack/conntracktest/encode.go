@@ -84,8 +84,7 @@ func AppendEntry(b []byte, e *conntrack.Event) []byte {
 	return finish(AppendAttributes(b, e), begin)
 }
 
-// AppendAttributes appends what conntrack.Event.Decode reads: the part of e's
-// message after its headers.
+// AppendAttributes appends what ctnetlink.Decode reads: the part of e's message after its headers.
 func AppendAttributes(b []byte, e *conntrack.Event) []byte {
 	w := writer{b}
 	both := e.Zone == e.ReplyZone
@@ -102,7 +101,7 @@ func AppendAttributes(b []byte, e *conntrack.Event) []byte {
 	return w.b
 }
 
-// oneWay returns the zone that a tuple has of its own: 0 where both directions share it.
+// oneWay returns the zone of a tuple alone: 0 if both directions share it.
 func oneWay(zone uint16, both bool) uint16 {
 	if both {
 		return 0
@@ -118,8 +117,8 @@ func AppendDone(b []byte, seq uint32, errno unix.Errno) []byte {
 	return finish(b, begin)
 }
 
-// AppendError appends the kernel's answer to a request that it refuses
-// (NLMSG_ERROR), with the request as it was.
+// AppendError appends the kernel's answer to a request that it refuses (NLMSG_ERROR), with the
+// request.
 func AppendError(b []byte, seq uint32, errno unix.Errno, request []byte) []byte {
 	begin := len(b)
 	b = appendHeader(b, unix.NLMSG_ERROR, 0, seq, dumpPortid)

@@ -8,9 +8,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// events is a socket in the DESTROY group: a queue of datagrams and errors. The
-// datagrams lie one behind the other in one buffer, which is used again once
-// all are read.
+// events is a socket in the DESTROY group: a queue of datagrams and errors. The datagrams share one
+// buffer, which is reused once all are read.
 type events struct {
 	k           *Kernel
 	closed      bool
@@ -65,7 +64,7 @@ func (s *events) Interrupt() {
 	s.interrupted = true
 }
 
-// Send implements ctnetlink.Socket; nothing listens to it.
+// Send implements ctnetlink.Socket; it always fails.
 func (s *events) Send([]byte) error { return os.ErrInvalid }
 
 // Close implements ctnetlink.Socket.

@@ -22,8 +22,8 @@ type Kernel struct {
 	events          []*events
 	dumps           []*dumps
 
-	refused unix.Errno // what the next request for a dump is answered
-	broken  unix.Errno // what the next dump ends with
+	refused unix.Errno // the answer to the next request for a dump
+	broken  unix.Errno // the end of the next dump
 }
 
 const firstBuckets = 65536
@@ -59,9 +59,8 @@ func (k *Kernel) SetTimestamp(on bool) {
 }
 
 // Create adds an entry like e and returns its key. It fills in an ID, a Start and
-// a Reply tuple that e leaves empty, sets Confirmed, and gives a Timeout of 0 30
-// seconds. Counted follows nf_conntrack_acct. Type, At, Stop and Portid are
-// passed over.
+// a Reply tuple if e has none, sets Confirmed, and makes a Timeout of 0 30 seconds. Counted
+// follows nf_conntrack_acct. Type, At, Stop and Portid are ignored.
 func (k *Kernel) Create(e conntrack.Event) conntrack.Key {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,12 +92,13 @@ func (k *Kernel) fill(e *conntrack.Event) {
 	}
 	e.Type, e.At, e.Stop, e.Portid = conntrack.Dump, conntrack.Timestamp{}, 0, 0
 	e.Status |= conntrack.Confirmed
-	e.HasTimeout = tellsTimeout(e)
+	e.HasTimeout = hasTimeout(e)
 	e.Counted = k.acct
 }
 
-// tellsTimeout: a dump leaves out the timeout of an offloaded entry, and its state.
-func tellsTimeout(e *conntrack.Event) bool { return e.Status&conntrack.Offload == 0 }
+// hasTimeout reports whether a dump has an entry's timeout: it leaves out that of an offloaded one,
+// as well as its state.
+func hasTimeout(e *conntrack.Event) bool { return e.Status&conntrack.Offload == 0 }
 
 // Inverse returns the tuple of the replies where there is no NAT
 // (nf_ct_invert_tuple).
@@ -170,7 +170,7 @@ func (k *Kernel) Update(key conntrack.Key, change func(*conntrack.Event)) {
 	if n.event.Key() != key {
 		panic("conntracktest: Update changed the key")
 	}
-	n.event.HasTimeout = tellsTimeout(&n.event)
+	n.event.HasTimeout = hasTimeout(&n.event)
 	k.table.changed(n)
 }
 
@@ -180,19 +180,19 @@ func (k *Kernel) Destroy(key conntrack.Key) {
 	k.end(key, func(e *conntrack.Event) { k.queue(e) })
 }
 
-// DestroyTwice is Destroy with the event sent twice, as it comes when another
-// program's reliable listener stalls.
+// DestroyTwice is Destroy with the event sent twice, as happens when another program's reliable
+// socket stalls.
 func (k *Kernel) DestroyTwice(key conntrack.Key) {
 	k.end(key, func(e *conntrack.Event) { k.queue(e); k.queue(e) })
 }
 
-// LoseDestroy is Destroy with an event that nobody receives.
+// LoseDestroy is Destroy with an event that is lost.
 func (k *Kernel) LoseDestroy(key conntrack.Key) {
 	k.end(key, func(*conntrack.Event) {})
 }
 
-// Delete removes an entry before its time: its event has a timeout. portid names
-// the program that did it, 0 the kernel itself.
+// Delete removes an entry before it expires: its event has a timeout. portid is that of the program
+// that deleted it, or 0 for the kernel.
 func (k *Kernel) Delete(key conntrack.Key, portid uint32) {
 	k.end(key, func(e *conntrack.Event) {
 		e.HasTimeout, e.Portid = e.Timeout > 0, portid
@@ -217,7 +217,7 @@ func (k *Kernel) end(key conntrack.Key, send func(*conntrack.Event)) {
 	send(e)
 }
 
-// queue sends an event to all who listen.
+// queue sends an event to all sockets.
 func (k *Kernel) queue(e *conntrack.Event) {
 	for _, s := range k.events {
 		s.push(e)

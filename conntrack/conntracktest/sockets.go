@@ -95,8 +95,7 @@ func (k *Kernel) FailChunk(err error) {
 	}
 }
 
-// InjectChunk has a datagram, which may be anything, come before all else that
-// the dump sockets would return.
+// InjectChunk makes the dump sockets return a datagram, which may hold anything, before all others.
 func (k *Kernel) InjectChunk(datagram []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -90,7 +90,7 @@ func (t *table) chunk(i int) []byte {
 	return t.chunks[i].bytes
 }
 
-// encode renews a chunk. What has grown out of it moves to a chunk of its own.
+// encode encodes a chunk again. Entries that don't fit any more move to a chunk of their own.
 func (t *table) encode(i int) {
 	c := t.chunks[i]
 	c.bytes, c.stale = c.bytes[:0], false
@@ -117,7 +117,7 @@ func (t *table) split(i, j int) {
 	t.chunks = slices.Insert(t.chunks, i+1, rest)
 }
 
-// pack joins chunks that have become small. It is for between dumps.
+// pack joins chunks that have become small. There must be no dump in progress.
 func (t *table) pack() {
 	for i := 0; i < len(t.chunks); i++ {
 		t.chunk(i)

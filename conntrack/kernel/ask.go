@@ -14,9 +14,8 @@ import (
 // ErrNotLoaded says that the kernel lacks the module nf_conntrack_netlink.
 var ErrNotLoaded = errors.New("nf_conntrack_netlink is not loaded")
 
-// Available asks the kernel for the least that it tells of conntrack. The error
-// is unix.EPERM without CAP_NET_ADMIN, ErrNotLoaded without the module, which the
-// kernel loads for this where it may.
+// Available makes the smallest request of conntrack. The error is unix.EPERM without CAP_NET_ADMIN,
+// and ErrNotLoaded without the module, which the kernel loads on demand if it can.
 func Available() error {
 	err := ask(nfMessage(msgGetStats, 0, unix.AF_UNSPEC, func(*netlink.AttributeEncoder) {}))
 	// Answers of nfnetlink (nfnetlink_rcv_msg), and where even that is missing.
@@ -26,7 +25,7 @@ func Available() error {
 	return err
 }
 
-// ask sends a request and returns the error that it is answered, if any.
+// ask sends a request and returns the error in the answer, if any.
 func ask(request netlink.Message) error {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -39,8 +38,8 @@ func ask(request netlink.Message) error {
 	return answer(conn)
 }
 
-// answer reads one message. Answers of ctnetlink claim to be one of many (NLM_F_MULTI)
-// and nothing follows them, for which conn.Receive would wait.
+// answer reads one message. Answers of ctnetlink are marked as one of many (NLM_F_MULTI) although
+// no other follows; conn.Receive would wait for it.
 func answer(conn *netlink.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		return err

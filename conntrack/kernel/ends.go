@@ -16,9 +16,9 @@ const (
 	endPatience  = time.Second
 )
 
-// ReportsEnds reports whether the kernel reports the end of a connection: it subscribes,
-// sends a datagram to itself on loopback, deletes the entry of that and waits for the event.
-// The error is ErrNotTracked where loopback isn't tracked, and this can't be tried.
+// ReportsEnds reports whether the kernel sends an event when a connection ends: it subscribes,
+// sends a datagram to itself on loopback, deletes its entry and waits for the event. The error is
+// ErrNotTracked if loopback isn't tracked, so that this can't be tried.
 func ReportsEnds() (bool, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func ends(conn *netlink.Conn, self netip.AddrPort) (bool, error) {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return false, nil
-		case errors.Is(err, unix.ENOBUFS): // many others end
+		case errors.Is(err, unix.ENOBUFS): // many other connections end
 			continue
 		case err != nil:
 			return false, err
@@ -68,8 +68,8 @@ func ends(conn *netlink.Conn, self netip.AddrPort) (bool, error) {
 	}
 }
 
-// isOf reports whether a message tells of the datagram from self to self: its first
-// attribute is the original tuple, encoded as encodeUDP does.
+// isOf reports whether a message is about the datagram from self to self: its first attribute is
+// the original tuple, encoded as encodeUDP does.
 func isOf(m *netlink.Message, self netip.AddrPort) bool {
 	if len(m.Data) < nfgenmsgLen {
 		return false

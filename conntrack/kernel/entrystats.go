@@ -4,13 +4,13 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// watched bounds how many offloaded entries an EntryStats keeps counters of.
+// watched bounds the offloaded entries whose counters an EntryStats keeps.
 const watched = 1000
 
 // EntryStats counts the entries of a table by how they are accounted.
 type EntryStats struct {
 	Entries   int // that live
-	Uncounted int // older than nf_conntrack_acct=1, but for loopback's
+	Uncounted int // without counters: older than nf_conntrack_acct=1; without loopback
 	Offloaded int // that a flowtable forwards
 
 	counters map[conntrack.Key][2]conntrack.Counters // of offloaded ones, up to watched
@@ -35,7 +35,7 @@ func (s *EntryStats) Count(e *conntrack.Event) {
 	}
 	s.Entries++
 	if !e.Counted {
-		if !e.Orig.Src.IsLoopback() { // they are not exported
+		if !e.Orig.Src.IsLoopback() { // which is not exported
 			s.Uncounted++
 		}
 		return
@@ -52,16 +52,16 @@ func (s *EntryStats) Count(e *conntrack.Event) {
 	}
 }
 
-// Moved returns how many offloaded entries are in both dumps (met), and how many of these
-// have counted packets in between (moved).
-func (s *EntryStats) Moved(before *EntryStats) (moved, met int) {
+// Moved returns how many offloaded entries are in both dumps, and how many of these have counted
+// packets in between.
+func (s *EntryStats) Moved(before *EntryStats) (moved, inBoth int) {
 	for key, was := range before.counters {
 		if now, ok := s.counters[key]; ok {
-			met++
+			inBoth++
 			if now != was {
 				moved++
 			}
 		}
 	}
-	return moved, met
+	return moved, inBoth
 }

@@ -24,13 +24,13 @@ const (
 type Flowtable struct {
 	Family      uint8 // NFPROTO_INET, _IPV4 or _IPV6
 	Table, Name string
-	Hardware    bool // it has the hardware forward
-	Counter     bool // what it forwards is counted
+	Hardware    bool // offloaded to hardware
+	Counter     bool // forwarded packets are counted
 	Priority    int  // of its hook, ingress
 }
 
-// Command returns what an administrator types to have it count, or "" for names
-// that a shell or nft(8) would not take as they are.
+// Command returns the command that makes the flowtable count, or "" if a name would need quoting in
+// a shell or nft(8).
 func (f Flowtable) Command() string {
 	families := map[uint8]string{
 		unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6",
@@ -39,10 +39,10 @@ func (f Flowtable) Command() string {
 		return ""
 	}
 	flags := "counter;"
-	if f.Hardware { // the kernel refuses to change it
+	if f.Hardware { // which the kernel refuses to change
 		flags = "flags offload; " + flags
 	}
-	// nft 1.1 wants the hook, and the kernel the table's own priority.
+	// nft 1.1 requires the hook, and the kernel the table's own priority.
 	return fmt.Sprintf(`nft add flowtable %s %s %s "{ hook ingress priority %d; %s }"`,
 		families[f.Family], f.Table, f.Name, f.Priority, flags)
 }

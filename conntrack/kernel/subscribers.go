@@ -21,7 +21,7 @@ type Subscriber struct {
 	Inode    uint64
 	PID      int    // of a process that holds it, 0 where that can't be seen
 	Program  string // its name, at most 15 bytes; "" likewise
-	Reliable bool   // the kernel keeps ended entries until this socket took them
+	Reliable bool   // the kernel keeps ended entries until this socket has read them
 }
 
 // Subscribers lists those of the calling thread's network namespace.
@@ -39,7 +39,7 @@ func Subscribers() ([]Subscriber, error) {
 	if len(subscribers) == 0 {
 		return nil, nil
 	}
-	reliable, _ := reliableSockets() // a kernel without netlink_diag doesn't tell
+	reliable, _ := reliableSockets() // unknown to a kernel without netlink_diag
 	holders := socketHolders()
 	for i := range subscribers {
 		l := &subscribers[i]

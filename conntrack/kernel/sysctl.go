@@ -13,8 +13,8 @@ import (
 // for _max and _buckets, which are the machine's.
 const sysctlDir = "/proc/sys/net/netfilter/nf_conntrack_"
 
-// ReadSysctl reads net.netfilter.nf_conntrack_NAME. Each dump reads some 30 of them,
-// and an os.File would leave 2 KB behind for each.
+// ReadSysctl reads net.netfilter.nf_conntrack_NAME. Each dump reads some 30 settings, and
+// os.ReadFile would allocate 2 KB for each.
 func ReadSysctl(name string) (int, error) {
 	path := sysctlDir + name
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -35,7 +35,7 @@ type Setting struct {
 	Name string // full, as sysctl(8) takes it
 	Want int
 	Was  int
-	Err  error // why it is not as wanted
+	Err  error // why it doesn't have the wanted value
 }
 
 // Changed reports whether Enable had to turn the setting on.
@@ -57,8 +57,8 @@ func Settings() []Setting {
 	return settings
 }
 
-// Enable turns them on, and reports each. They take effect for connections that
-// begin later.
+// Enable turns the Settings on, and returns them. They take effect for connections that begin
+// later.
 func Enable() []Setting {
 	settings := Settings()
 	for i := range settings {

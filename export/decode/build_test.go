@@ -73,7 +73,7 @@ func ipfixMessage(sequence uint32, sets ...[]byte) []byte {
 	return cat(words(10, uint16(16+len(body))), u32(exported), u32(sequence), u32(domain), body)
 }
 
-// netflow9Message has a header count of 1, which nobody trusts.
+// netflow9Message returns a message whose header counts one record, which a decoder must not trust.
 func netflow9Message(sequence uint32, sets ...[]byte) []byte {
 	return cat(words(9, 1), u32(uptime), u32(exported), u32(sequence), u32(domain), cat(sets...))
 }

@@ -15,7 +15,7 @@ import (
 	"sync"
 )
 
-// ErrUnknownTemplate says that a datagram held data whose template has not arrived yet, and nothing
+// ErrUnknownTemplate means that a datagram had data whose template has not arrived yet, and nothing
 // else was wrong with it. It is normal until the exporter repeats its templates: count it and go
 // on.
 var ErrUnknownTemplate = errors.New("template not seen yet")
@@ -49,7 +49,7 @@ func New(o Options) *Decoder {
 
 // Decode reads one UDP datagram that came from an exporter's address and port.
 //
-// The Message holds all that could be read, even where err is not nil: a bad set costs that set
+// The Message has everything that could be read, even if err is not nil: a bad set costs that set
 // alone, unless its length is wrong, which ends the datagram. The first fault is the one reported.
 // ErrUnknownTemplate (errors.Is) is returned when data without a template was the only fault. The
 // Message doesn't refer to the datagram's memory.
@@ -94,7 +94,7 @@ func (d *Decoder) remember(s *source) {
 	d.sources[s.key] = s
 }
 
-// silent is the source that was seen least recently.
+// silent returns the source that was seen least recently.
 func (d *Decoder) silent() (oldest sourceKey) {
 	seen := ^uint64(0)
 	for k, s := range d.sources {

@@ -96,8 +96,8 @@ func (e elements) uint(ids ...uint16) uint64 {
 	return n
 }
 
-// address reads the first of the elements that holds an address other than 0.0.0.0 or ::, else the
-// first that is there: some templates carry both families.
+// address reads the first of the elements that holds an address other than 0.0.0.0 or ::, or else
+// the first that is there: some templates carry both families.
 func (e elements) address(ids ...uint16) (found netip.Addr) {
 	for _, id := range ids {
 		a, ok := netip.AddrFromSlice(e.value(id))

@@ -5,7 +5,7 @@ const (
 	protocolICMPv6 = 58
 )
 
-// newFlow reads a data record by its information elements, whatever the template's id and order.
+// newFlow reads a data record by its information elements, in any template and order.
 func newFlow(e elements, c clock) Flow {
 	f := Flow{
 		Src:       e.address(sourceIPv4Address, sourceIPv6Address),

@@ -97,8 +97,8 @@ type set struct {
 
 func (s set) body() []byte { return s.bytes[setHeaderSize:] }
 
-// nextSet cuts the first set off b, which is not empty. After an error nothing tells where the next
-// set begins.
+// nextSet cuts the first set off b, which is not empty. After an error it isn't known where the
+// next set begins.
 func nextSet(b []byte) (s set, rest []byte, err error) {
 	if len(b) < setHeaderSize {
 		return set{}, nil, fmt.Errorf("%d bytes left: no set header", len(b))

@@ -51,11 +51,11 @@ type Flow struct {
 
 	Protocol           uint8 // 4
 	TCPFlags           uint8 // 6, the low eight bits
-	ICMPType, ICMPCode uint8 // 32, 139, else from the destination port
+	ICMPType, ICMPCode uint8 // 32, 139, or from the destination port
 	Direction          uint8 // 61: 0 ingress, 1 egress
 
 	Input, Output  uint32 // ifIndex (10, 14)
-	Packets, Bytes uint64 // 2 and 1, else the totals 86 and 85
+	Packets, Bytes uint64 // 2 and 1, or the totals 86 and 85
 
 	Start, End time.Time // UTC, to the millisecond; zero = not said, or past the year 9999
 	// 136: 1 idle, 2 active timeout, 3 end detected, 4 forced, 5 lack of resources

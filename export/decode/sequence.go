@@ -11,7 +11,7 @@ type sequence struct {
 	resuming bool   // resume is valid
 }
 
-// advance takes a message's number and how many units it holds, and returns how many are missing
+// advance takes a message's number and how many units it has, and returns how many are missing
 // before it. One from behind is late, or the first of an exporter that was restarted: the second
 // message in a row that continues there decides. exact is false where units is not the whole
 // count: then a gap before the next message isn't known.

@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// A step is one message: its number, how many data records it holds, and what is to be said of it.
+// A step is one message: its number, how many data records it has, and the expected result.
 type step struct {
 	sequence uint32
 	records  int

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A sourceKey tells sources apart: template ids are local to it (RFC 7011, 3.4.1 and 8.4).
+// A sourceKey identifies a source: template ids are local to it (RFC 7011, 3.4.1 and 8.4).
 type sourceKey struct {
 	exporter netip.AddrPort
 	domain   uint32
 	version  uint16
 }
 
-// A source is what is remembered of one observation domain of one exporter.
+// A source is the state of one observation domain of one exporter.
 type source struct {
 	key          sourceKey
 	seen         uint64 // the Decoder's count of datagrams when the last one came

@@ -67,7 +67,8 @@ func parseTemplates(version uint16, s set) (all []template, err error) {
 	return all, nil
 }
 
-// withdraws tells an IPFIX template withdrawal, which is to be ignored over UDP (RFC 7011, 8.4).
+// withdraws reports whether h is an IPFIX template withdrawal, which is ignored over UDP (RFC 7011,
+// 8.4).
 func (h templateHeader) withdraws(version uint16) bool {
 	return version == versionIPFIX && h.fields == 0
 }

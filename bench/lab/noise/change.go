@@ -7,8 +7,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// spareSetup gives the router a link that nobody is behind, and a network that it says
-// to be unreachable.
+// spareSetup gives the router a link without a host, and an unreachable network.
 const spareSetup = `link add spare0 type veth peer name spare1
 address add 192.168.90.1/24 dev spare0
 link set spare0 up

@@ -7,7 +7,7 @@ import (
 )
 
 // population is how many hosts the LAN has beside the client. They are addresses in
-// frames: nobody hears what is sent to them.
+// frames: what is sent to them is lost.
 const population = 20
 
 // Addresses that hosts speak to.

@@ -60,12 +60,12 @@ const dhcp = 300
 // question is a payload that a service answers.
 func question(size int) []byte { return append([]byte{asking}, make([]byte, size-1)...) }
 
-// says has a host of the LAN send packets.
+// says makes a host of the LAN send packets.
 func (s *Source) says(h host, packets ...packet) action {
 	return func(context.Context) error { return s.lan.send(h.mac, packets...) }
 }
 
-// dhcpDiscover is of a client without an address.
+// dhcpDiscover comes from a client without an address.
 func (s *Source) dhcpDiscover() action {
 	return s.says(s.host(), udp(at(nobody, 68), at(everybody, 67), question(dhcp)))
 }
@@ -116,8 +116,8 @@ func (s *Source) groups() action {
 	return s.says(h, mld(h.linkLocal, mdns6.Addr()))
 }
 
-// arrival is what a host sends that has just come: it looks for the router, and tells
-// that it is there.
+// arrival is what a host sends when it joins the network: it looks for the router, and announces
+// itself.
 func (s *Source) arrival() action { return s.announce(s.host()) }
 
 func (s *Source) announce(h host) action {
@@ -162,8 +162,7 @@ func (s *Source) broadcastPing() action {
 	return s.says(h, echo(h.ipv4, lanBroadcast, s.port()))
 }
 
-// closedPort sends datagrams to a port that nobody listens on, at the server or the
-// router: ICMP errors come back.
+// closedPort sends datagrams to a closed port of the server or the router: ICMP errors come back.
 func (s *Source) closedPort() action {
 	h := s.host()
 	switch s.rand.IntN(3) {
@@ -211,8 +210,8 @@ func (s *Source) refused() action {
 	}
 }
 
-// otherProtocols are GRE, ESP and one for experiments. The client alone sends them: NAT
-// can't tell two senders apart.
+// otherProtocols are GRE, ESP and one for experiments. Only the client sends them, since NAT can't
+// distinguish two senders.
 func (s *Source) otherProtocols() action {
 	proto := []uint8{unix.IPPROTO_GRE, unix.IPPROTO_ESP, 253}[s.rand.IntN(3)]
 	payload := append([]byte{0, 0, 0x08, 0}, make([]byte, 20)...)
@@ -220,7 +219,7 @@ func (s *Source) otherProtocols() action {
 	return s.says(host{mac: s.lan.own}, p)
 }
 
-// scan is of the Internet, of closed ports of the router.
+// scan comes from the Internet, and tries closed ports of the router.
 func (s *Source) scan() action {
 	from := at(netip.AddrFrom4([4]byte{203, 0, 113, byte(200 + s.rand.IntN(50))}), s.port())
 	to := at(routerWAN, uint16(1+s.rand.IntN(1000)))
@@ -231,7 +230,7 @@ func (s *Source) scan() action {
 	return func(context.Context) error { return s.wan.send(s.wan.own, p) }
 }
 
-// uplinkBroadcast is of a neighbour on the WAN.
+// uplinkBroadcast comes from a neighbour on the WAN.
 func (s *Source) uplinkBroadcast() action {
 	p := udp(at(serverIPv4, 138), at(wanBroadcast, 138), s.question())
 	if s.chance(2) {

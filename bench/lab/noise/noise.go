@@ -1,7 +1,7 @@
-// Package noise is what a router hears all day beside the traffic that its owner thinks
-// of: DHCP, NetBIOS, mDNS, SSDP, LLMNR, IGMP and MLD, hosts that come, go and change
-// their addresses, what is refused, unreachable or scanned, other IP protocols, routes,
-// rules and links that change without a bearing on any connection.
+// Package noise makes the background traffic of a LAN and its router: DHCP, NetBIOS, mDNS, SSDP,
+// LLMNR, IGMP and MLD, hosts that come, go and change their addresses, refused connections,
+// unreachable hosts, port scans, other IP protocols, and routes, rules and links that change
+// without affecting any connection.
 //
 //	seed -> Source.Next -> Event.Make -> frames of some twenty hosts on the LAN, and of the WAN
 //	                                  -> the router's own services, which answer

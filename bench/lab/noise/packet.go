@@ -99,7 +99,7 @@ func mld(from, group netip.Addr) packet {
 }
 
 // neighbour is a message of neighbour discovery on target, with the sender's MAC: 135
-// asks with it, 136 tells it.
+// is a solicitation, 136 an advertisement.
 func neighbour(typ uint8, from, to, target netip.Addr, sender mac) packet {
 	flags, option := byte(0), byte(1)
 	if typ == 136 {

@@ -41,7 +41,7 @@ func toGroup(group netip.AddrPort) func(netip.AddrPort) netip.AddrPort {
 	return func(netip.AddrPort) netip.AddrPort { return group }
 }
 
-// toClient answers DHCP: who has no address is reached by a broadcast.
+// toClient answers DHCP: a client without an address is reached by a broadcast.
 func toClient(from netip.AddrPort) netip.AddrPort {
 	if from.Addr().IsUnspecified() {
 		return at(everybody, 68)
