@@ -45,8 +45,9 @@ func (p answers) Status(ctx context.Context) (control.Status, error) {
 			Records: c.Stats.Records.Load(), Datagrams: c.Stats.Messages.Load(), Dropped: c.Stats.Dropped.Load(),
 		}
 		for i := range s.Conditions {
-			if held := &s.Conditions[i]; held.ID == condition.CollectorFails && held.Subject == one.Address {
-				one.Error = held.Message
+			held := &s.Conditions[i]
+			if held.ID == condition.CollectorFails && held.Subject == collectorSubject(c) {
+				one.Error = held.Detail
 			}
 		}
 		s.Collectors = append(s.Collectors, one)

@@ -11,6 +11,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/kernel"
+	"github.com/conntally/conntally/export"
 )
 
 const (
@@ -81,12 +82,17 @@ func (p *Probe) observeFailures(now conntrack.Timestamp) {
 	for _, c := range p.exporter.Collectors {
 		if err := c.Failure(now); err != nil {
 			list = append(list, condition.Condition{
-				ID: condition.CollectorFails, Subject: fmt.Sprintf("%s, %s", c.Config.Address, c.Config.Protocol),
+				ID: condition.CollectorFails, Subject: collectorSubject(c),
 				Detail: fmt.Sprintf("%v; %d flows with %d bytes lost so far", err, c.Stats.LostFlows.Load(), c.Stats.LostOctets.Load()),
 			})
 		}
 	}
 	p.conditions.Observe(now, list, condition.CollectorFails)
+}
+
+// collectorSubject names a collector: two may have one address.
+func collectorSubject(c *export.Collector) string {
+	return fmt.Sprintf("%s, %s", c.Config.Address, c.Config.Protocol)
 }
 
 // happened raises the condition of an event that happened n times, unless n is 0.

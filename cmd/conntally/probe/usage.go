@@ -18,11 +18,15 @@ type usage struct {
 
 	mu    sync.Mutex
 	last  *account.Snapshot
+	taken int64             // when the last one was, monotonic
 	names map[uint32]string // of interfaces, those that are gone included
 }
 
 // snapshot returns what is counted by now. While the loop is busy it is the one before.
 func (p *Probe) snapshot(ctx context.Context, maxAge time.Duration) (*account.Snapshot, error) {
+	if s := p.recentSnapshot(maxAge); s != nil {
+		return s, nil
+	}
 	answer := make(chan *account.Snapshot, 1)
 	err := p.questions.ask(ctx, maxAge, func(conntrack.Timestamp) {
 		read, _ := p.table.LastDump()
@@ -36,8 +40,26 @@ func (p *Probe) snapshot(ctx context.Context, maxAge time.Duration) (*account.Sn
 		}
 		return nil, err
 	}
-	p.usage.last = <-answer
+	p.usage.last, p.usage.taken = <-answer, p.clock().Mono
 	return p.usage.last, nil
+}
+
+// snapshotLasts is how long a snapshot serves others who ask: devices, flows and status are
+// asked for in a row.
+const snapshotLasts = 500 * time.Millisecond
+
+// recentSnapshot returns the last snapshot if it has just been taken and its counters are new
+// enough, else nil.
+func (p *Probe) recentSnapshot(maxAge time.Duration) *account.Snapshot {
+	now := p.clock().Mono
+	p.usage.mu.Lock()
+	defer p.usage.mu.Unlock()
+	last := p.usage.last
+	if last == nil || now-p.usage.taken >= int64(snapshotLasts) ||
+		maxAge > 0 && now-last.Read.Mono > int64(maxAge) {
+		return nil
+	}
+	return last
 }
 
 // describeDevice returns a device's name and the vendor of its Ethernet address, "" where

@@ -43,10 +43,10 @@ func columnsOf(view View, one bool) []text.Column {
 	case Connections:
 		name.Comfort = 8
 		columns := []text.Column{
-			name, {Head: "PROTO", Least: 5}, {Head: "", Least: 1},
-			{Head: "OTHER END", Flexible: true, Middle: true, Comfort: 12}, up, down,
-			{Head: "BYTES", Right: true, Least: 8, Optional: 1},
-			{Head: "INTERFACES", Least: 11, Optional: 2},
+			name, {Head: "PROTO", Least: 5, Optional: 1}, {Head: "", Least: 1},
+			{Head: "OTHER END", Flexible: true, Middle: true, Comfort: 16}, up, down,
+			{Head: "BYTES", Right: true, Least: 8, Optional: 2},
+			{Head: "INTERFACES", Least: 11, Optional: 3},
 		}
 		if one {
 			return columns[1:]
@@ -54,6 +54,9 @@ func columnsOf(view View, one bool) []text.Column {
 		return columns
 	default:
 		top.Head = "TOP DESTINATION"
+	}
+	if one {
+		return []text.Column{name, up, down, count}
 	}
 	return []text.Column{name, up, down, count, top}
 }
@@ -69,7 +72,8 @@ func table(view View, rows []Row, names map[string]string, one, measured bool) *
 			up, down = "-", "-"
 		}
 		if view != Connections {
-			t.Add(r.Name, up, down, strconv.Itoa(r.Connections), cmp.Or(r.Other, "-"))
+			values := []string{r.Name, up, down, strconv.Itoa(r.Connections), cmp.Or(r.Other, "-")}
+			t.Add(values[:len(t.Columns)]...)
 			continue
 		}
 		address, port := r.Flow.Remote()

@@ -181,6 +181,7 @@ type loop struct {
 	quit     bool
 	err      error
 
+	asked   time.Time
 	escape  <-chan time.Time // when a sequence has taken too long
 	due     <-chan time.Time // when to ask again
 	answers chan answer
@@ -199,7 +200,7 @@ func (l *loop) ask(ctx context.Context) {
 		l.again = true
 		return
 	}
-	l.asking, l.again, l.due = true, false, nil
+	l.asking, l.again, l.due, l.asked = true, false, nil, time.Now()
 	device := l.screen.Device()
 	go func() {
 		var a answer
@@ -222,7 +223,7 @@ func (l *loop) take(ctx context.Context, a answer) {
 	} else {
 		l.screen.Take(a.sample)
 	}
-	l.asking, l.due = false, time.After(refresh)
+	l.asking, l.due = false, time.After(refresh-time.Since(l.asked))
 	if l.again {
 		l.ask(ctx)
 	}
