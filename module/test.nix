@@ -44,12 +44,16 @@ in
       networking.useDHCP = false;
       networking.interfaces.eth1.ipv4 = at "192.168.1.1";
       networking.interfaces.eth2.ipv4 = at "192.0.2.1";
+      networking.defaultGateway = "192.0.2.20"; # makes eth2 an uplink
       networking.nat = {
         enable = true;
         internalInterfaces = [ "eth1" ];
         externalInterface = "eth2";
       };
-      environment.systemPackages = [ pkgs.conntrack-tools ];
+      environment.systemPackages = [
+        pkgs.conntrack-tools
+        pkgs.jq
+      ];
 
       specialisation = {
         # A reload can change the one and not the other.

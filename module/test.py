@@ -73,6 +73,10 @@ with subtest("A restart loses nothing"):
     client.wait_until_succeeds("systemctl show --property SubState download | grep exited")
     arrived(40002, counted(40002))
 
+with subtest("The client's two downloads are counted, over the restart"):
+    client_down = f"jq -e '.[] | select(.addresses | index(\"{LAN}\")) | .wan.down_bytes >= 8000000'"
+    router.wait_until_succeeds(f"conntally devices --json | {client_down}", timeout=60)
+
 with subtest("A new configuration is read again, or begins anew where it has to"):
     system = router.succeed("readlink -f /run/current-system").strip()
     router.succeed(f"{system}/specialisation/verbose/bin/switch-to-configuration test")
