@@ -38,7 +38,8 @@ func TestServiceAnswersCommands(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	directory := t.TempDir()
-	config := configFile(t, fmt.Sprintf("[control]\nsocket = %q\n", filepath.Join(directory, "control.sock"))+
+	socket := filepath.Join(directory, "control.sock")
+	config := configFile(t, fmt.Sprintf("[control]\nsocket = %q\n", socket)+
 		collectorSection("127.0.0.1:9")+
 		fmt.Sprintf("[[device]]\nname = \"smart-tv\"\naddress = [%q]\n", lab.ClientIPv4))
 	r.probe("--config", config, "--poll-interval", "1s", "--active-timeout", "1s")
@@ -69,8 +70,11 @@ func TestServiceAnswersCommands(t *testing.T) {
 	if !found {
 		t.Errorf("devices %+v", devices)
 	}
-	for status := (control.Status{}); len(status.Collectors) == 0 || status.Collectors[0].Error == ""; {
+	refused := false
+	for !refused {
+		var status control.Status
 		r.output(&status, runtime, "status", "--json")
+		refused = len(status.Collectors) == 1 && status.Collectors[0].Error != ""
 		if r.ctx.Err() != nil {
 			t.Fatalf("the collector never fails: %+v", status)
 		}
@@ -93,7 +97,8 @@ func TestTopWithoutService(t *testing.T) {
 	r.output(&rows, runtime, args...) // turns counting on
 	r.udp()
 	r.output(&rows, runtime, args...)
-	if rows.Interval <= 0 || len(rows.Rows) != 1 || !strings.Contains(rows.Rows[0].Connection, lab.ClientIPv4) {
+	if rows.Interval <= 0 || len(rows.Rows) != 1 ||
+		!strings.Contains(rows.Rows[0].Connection, lab.ClientIPv4) {
 		t.Errorf("%+v", rows)
 	}
 }
