@@ -38,10 +38,8 @@ SOAK = 10m
 soak: tools ## five collectors and a LAN's noise for SOAK; every byte is to arrive at each
 	CONNTALLY_SOAK=$(SOAK) $(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -v -timeout 0 -run '^TestEachCollectorGetsEveryByteOnce$$' ./cmd/conntally
 
-# The detector takes a C compiler, and five times the time.
-race: tools ## all tests under the race detector; half an hour
-	.ci/need gcc:build-essential
-	CGO_ENABLED=1 $(GO) test -race -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 30m ./...
+race: tools ## the tests under the race detector, without the longest
+	.ci/race
 
 unit: ## the tests that need no root
 	$(GO) test ./...
