@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/probe"
@@ -139,4 +144,110 @@ func compareDevices(t *testing.T, who, directory string, passed map[lab.Passage]
 		t.Errorf("%s: %d devices", who, len(got))
 	}
 	t.Logf("%s: %d devices, %d B", who, len(got), total)
+}
+
+// TestDevicesAreExactOverChanges: between rounds of a LAN's ordinary traffic and noise the
+// probe is restarted, devices get names and lose them by reloads, and a host gets another
+// IPv6 address for each round. Each device's counters are those of the router's rules.
+func TestDevicesAreExactOverChanges(t *testing.T) {
+	t.Parallel()
+	r := newOrdinaryRig(t, 77)
+	sink, state := r.sink(), t.TempDir()
+	enlarge(t, sink.conn)
+	config := func(named string) string {
+		return fmt.Sprintf("%s[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n"+
+			"[conntrack]\npoll_interval = \"250ms\"\nmax_cpu = 100.0\n"+
+			"[control]\nsocket = %q\n[metrics]\nlisten = %q\n%s",
+			collectorSection(sink.Address()), state, filepath.Join(state, "control.sock"), faultMetrics, named)
+	}
+	file := configFile(t, config(""))
+	p := &ordinaryProbe{rig: r.rig, metrics: faultMetrics}
+	p.process = r.probe("--config", file)
+	r.begin()
+	changes := []func(){
+		func() { // a restart
+			r.stop(p.process)
+			p.process = r.probe("--config", file)
+		},
+		func() { // names
+			named := "[[device]]\nname = \"the client\"\nmac = [\"" + r.macOf(r.Client) + "\"]\naddress = [\"192.0.2.77\"]\n"
+			p.reload(file, config(named))
+		},
+		func() { // another name
+			named := "[[device]]\nname = \"laptop\"\nmac = [\"" + r.macOf(r.Client) + "\"]\n"
+			p.reload(file, config(named))
+		},
+		func() { p.reload(file, config("")) },
+		func() { // a restart
+			r.stop(p.process)
+			p.process = r.probe("--config", file)
+		},
+	}
+	for i, change := range changes {
+		r.round()
+		r.privacyAddress(i + 1)
+		change()
+	}
+	r.round()
+	p.untilDumped()
+	if err := r.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(p.process)
+	passed, err := r.Observed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareDevices(t, "over changes", state, passed)
+}
+
+// macOf returns a host's Ethernet address.
+func (r *rig) macOf(host *lab.Namespace) (mac string) {
+	r.t.Helper()
+	err := host.Do(func() error {
+		i, err := net.InterfaceByName(lab.HostInterface)
+		if err == nil {
+			mac = i.HardwareAddr.String()
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return mac
+}
+
+// privacyAddress gives the client its n-th address of IPv6, and has it use that.
+func (r *ordinaryRig) privacyAddress(n int) {
+	r.t.Helper()
+	from := netip.MustParseAddr(fmt.Sprintf("2001:db8:77::a:%d", n))
+	if err := r.Client.IP(fmt.Sprintf("addr add %s/64 dev %s nodad", from, lab.HostInterface)); err != nil {
+		r.t.Fatal(err)
+	}
+	// Not TCP: conntrack doesn't count the repetition of a SYN, which may come before the
+	// router has found the new neighbour.
+	to := netip.AddrPortFrom(netip.MustParseAddr(lab.ServerIPv6), lab.PortAnswer)
+	f := lab.UDPFlow{Family: unix.AF_INET6, Packets: 10 * n, Size: 100 * n, Answered: true}
+	f.Ends = &lab.Ends{Host: r.Client, From: from, To: to}
+	if err := r.UDP(r.ctx, f); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// reload replaces the configuration and waits until that is in force.
+func (p *ordinaryProbe) reload(file, text string) {
+	p.t.Helper()
+	const reloads = "config_reloads_total"
+	before := p.rig.scrapeAt(p.metrics)[reloads]
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+	for p.rig.scrapeAt(p.metrics)[reloads] == before {
+		if p.rig.ctx.Err() != nil {
+			p.t.Fatalf("no reload:\n%s", p)
+		}
+	}
 }
