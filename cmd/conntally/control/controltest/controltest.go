@@ -134,7 +134,7 @@ func (s *Source) Flows(
 	if s.err != nil {
 		return nil, s.err
 	}
-	wanted := func(f *control.Flow) bool { return true }
+	wanted := func(*control.Flow) bool { return true }
 	if device != "" {
 		i := slices.IndexFunc(s.homes, func(d control.Device) bool { return d.Is(device) })
 		if i < 0 {
