@@ -23,11 +23,15 @@ type entry struct {
 	beginExported bool // its beginning is exported, or was before the first run
 	midstream     bool // TCP whose SYN is not known to have passed
 
+	// What one is added to where packets have moved comes next: another line.
 	pending [2]conntrack.Counters // moved since the last record
+	slot    uint32                // of the Meter
+	movedIn uint32                // the number of the dump interval in which moved was read
+	moved   [2]uint64             // bytes, at the last reading that found any
+
 	reply   conntrack.Tuple
 	path    Path
 	version uint32 // of the RouteResolver that path is from
-	slot    uint32 // of the Meter
 }
 
 // isOf reports whether en is the flow of e's entry: its key is e.Key().

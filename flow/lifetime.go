@@ -42,6 +42,7 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 			}
 		}
 		if moved = en.add(&e.Counters, &t.moved); moved && t.options.Meter != nil {
+			en.movedIn, en.moved = t.dump, [2]uint64{t.moved[0].Bytes, t.moved[1].Bytes}
 			t.options.Meter.Count(en.slot, &t.moved, e.At)
 		}
 	}

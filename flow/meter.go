@@ -38,7 +38,8 @@ type Connection struct {
 	Start       int64                 // ns since 1970
 	State       uint8                 // of TCP
 	Path        Path
-	Slot        uint32 // of the Meter
+	Slot        uint32    // of the Meter
+	Moved       [2]uint64 // bytes, between the last two complete dumps; 0 without a Meter
 }
 
 // Connections calls fn with each flow's connection, which is valid until fn returns. now
@@ -49,6 +50,9 @@ func (t *Table) Connections(now conntrack.Timestamp, fn func(*Connection)) {
 		c = Connection{
 			ID: en.id(), Orig: en.key.Orig, Reply: en.reply, Zone: en.key.Zone,
 			Counters: en.last, Start: en.key.Start, State: en.state, Path: en.path, Slot: en.slot,
+		}
+		if en.movedIn+1 >= t.dump {
+			c.Moved = en.moved
 		}
 		if c.Start == 0 {
 			c.Start = toWall(en.start, now)

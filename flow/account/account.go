@@ -92,14 +92,21 @@ const (
 	router  int32 = 1
 )
 
-// connection is what is known of an open connection.
-type connection struct {
-	ends       [2]int32 // of the one that opened it and the one that answers: places of devices
+// route is what open connections between the same devices by the same interfaces have in
+// common. There are far fewer of them than connections, so they stay in the CPU's caches.
+type route struct {
+	key         routeKey
+	ends        [2]int32   // as in key, but for devices that were merged into others since
+	traffic     [2]Traffic // of each direction
+	scope       Scope
+	keyed       bool // it is in Accounts.byRoute
+	connections int32
+	next        int32 // the next free route, where connections is 0
+}
+
+type routeKey struct {
+	ends       [2]int32 // of the one that opened a connection and the one that answers
 	interfaces [2]uint16
-	traffic    [2]Traffic // of each direction
-	scope      Scope
-	moved      [2]uint64 // bytes, at the last reading that found any
-	readAt     int64     // when that was, monotonic; of a free slot, the next free one
 }
 
 // Accounts is a flow.Meter that counts by device, interface and kind of traffic. Its
@@ -108,9 +115,10 @@ type Accounts struct {
 	options Options
 	aliases map[ID]int // places in Options.Aliases
 
-	connections []connection
-	free        int64 // the first free slot, or none
-	open        int   // connections
+	routes  []route
+	byRoute map[routeKey]int32
+	free    int32 // the first free route, or none
+	open    int   // connections
 
 	devices   []device
 	freed     []int32 // places in devices
@@ -122,14 +130,14 @@ type Accounts struct {
 	traffic    [traffics]uint64 // bytes
 }
 
-const none = -1 // no slot
+const none int32 = -1 // no place
 
 var _ flow.Meter = (*Accounts)(nil)
 
 // New returns Accounts that have counted nothing.
 func New(o Options) *Accounts {
 	a := &Accounts{
-		free: none, byID: map[ID]int32{}, byAddress: map[address]int32{},
+		free: none, byRoute: map[routeKey]int32{}, byID: map[ID]int32{}, byAddress: map[address]int32{},
 		interfaces: newInterfaces(),
 	}
 	a.add(ID{Kind: Other})
@@ -145,19 +153,19 @@ func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
 	a.connected(ends[0], 1) // so that the other end's device doesn't take its place
 	ends[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
 	a.connected(ends[0], -1)
-	c := connection{ends: ends, traffic: trafficOf(ends), scope: LAN}
-	for d := range p {
-		c.interfaces[d] = a.interfaces.place(p[d].Index())
-	}
+	traffic := trafficOf(ends)
 	if ends[0] == outside || ends[1] == outside {
-		c.scope = WAN
-		c.standIn()
+		standIn(&ends)
 	}
-	for _, end := range c.ends {
+	key := routeKey{ends: ends}
+	for d := range p {
+		key.interfaces[d] = a.interfaces.place(p[d].Index())
+	}
+	for _, end := range ends {
 		a.connected(end, 1)
 	}
 	a.open++
-	return a.store(&c)
+	return uint32(a.route(key, traffic))
 }
 
 // connected adds n to the connections of a device, if an end is one.
@@ -185,71 +193,79 @@ func trafficOf(ends [2]int32) [2]Traffic {
 
 // standIn has the device "other" stand for an end of a connection by an uplink that no
 // device is known for: each such connection counts for one device.
-func (c *connection) standIn() {
-	for d, end := range c.ends {
+func standIn(ends *[2]int32) {
+	for d, end := range ends {
 		if end == nobody {
-			c.ends[d] = other
+			ends[d] = other
 		}
 	}
-	if c.ends == [2]int32{outside, outside} {
-		c.ends[0] = other
+	if *ends == [2]int32{outside, outside} {
+		ends[0] = other
 	}
 }
 
-// store puts a connection into a free slot.
-func (a *Accounts) store(c *connection) uint32 {
-	if a.free == none {
-		a.connections = append(a.connections, *c)
-		return uint32(len(a.connections) - 1)
+// route returns the place of a connection's route, and counts the connection.
+func (a *Accounts) route(key routeKey, traffic [2]Traffic) int32 {
+	i, known := a.byRoute[key]
+	if !known {
+		r := route{key: key, ends: key.ends, traffic: traffic, scope: LAN, keyed: true}
+		if key.ends[0] == outside || key.ends[1] == outside {
+			r.scope = WAN
+		}
+		i = a.addRoute(&r)
+		a.byRoute[key] = i
 	}
-	slot := a.free
-	a.free = a.connections[slot].readAt
-	a.connections[slot] = *c
-	return uint32(slot)
+	a.routes[i].connections++
+	return i
+}
+
+func (a *Accounts) addRoute(r *route) int32 {
+	i := a.free
+	if i == none {
+		a.routes = append(a.routes, *r)
+		return int32(len(a.routes) - 1)
+	}
+	a.free = a.routes[i].next
+	a.routes[i] = *r
+	return i
 }
 
 // Close implements flow.Meter.
 func (a *Accounts) Close(slot uint32) {
-	c := &a.connections[slot]
-	for d, end := range c.ends {
-		if end < 0 {
-			continue
+	r := &a.routes[slot]
+	for d, end := range r.ends {
+		if end >= 0 {
+			a.devices[a.resolve(r, d)].connections--
 		}
-		a.devices[a.resolve(&c.ends[d])].connections--
 	}
-	*c = connection{readAt: a.free}
-	a.free = int64(slot)
 	a.open--
+	if r.connections--; r.connections > 0 {
+		return
+	}
+	if r.keyed {
+		delete(a.byRoute, r.key)
+	}
+	*r = route{next: a.free}
+	a.free = int32(slot)
 }
 
 // Count implements flow.Meter.
 func (a *Accounts) Count(slot uint32, moved *[2]conntrack.Counters, at conntrack.Timestamp) {
-	c := &a.connections[slot]
+	r := &a.routes[slot]
 	for d := range moved {
-		a.traffic[c.traffic[d]] += moved[d].Bytes
-		c.moved[d] = moved[d].Bytes
-		switch end := c.ends[d]; {
+		a.traffic[r.traffic[d]] += moved[d].Bytes
+		switch end := r.ends[d]; {
 		case end >= 0:
-			dev := &a.devices[a.resolve(&c.ends[d])]
-			u := &dev.usage[c.scope]
+			dev := &a.devices[a.resolve(r, d)]
+			u := &dev.usage[r.scope]
 			add(&u.Up, &moved[d])
 			add(&u.Down, &moved[1-d])
 			if moved[d].Packets > 0 {
 				dev.seen(at.Wall)
 			}
 		case end == nobody && moved[d].Bytes > 0:
-			add(&a.devices[other].usage[c.scope].Up, &moved[d])
+			add(&a.devices[other].usage[r.scope].Up, &moved[d])
 		}
 	}
-	c.readAt = at.Mono
-	a.interfaces.count(c.interfaces, moved)
-}
-
-// Moved returns what a connection moved at its last reading, in bytes, or nothing where
-// that was before since, of the monotonic clock.
-func (a *Accounts) Moved(slot uint32, since int64) (bytes [2]uint64) {
-	if c := &a.connections[slot]; c.readAt >= since {
-		bytes = c.moved
-	}
-	return bytes
+	a.interfaces.count(r.key.interfaces, moved)
 }

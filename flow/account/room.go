@@ -136,19 +136,25 @@ func (a *Accounts) mergeUsage(from, to int32) {
 	t.last = max(t.last, f.last)
 }
 
-// resolve returns the device at a place, or the one that it was merged into, whose place
-// it stores instead.
-func (a *Accounts) resolve(place *int32) int32 {
-	i := *place
+// resolve returns the device of one end of a route, or the one that it was merged into.
+func (a *Accounts) resolve(r *route, d int) int32 {
+	i := r.ends[d]
+	if a.devices[i].forward == none {
+		return i
+	}
+	if r.keyed { // the place that the key names may soon be another device's
+		delete(a.byRoute, r.key)
+		r.keyed = false
+	}
 	for a.devices[i].forward != none { // it counts those that still lead to it
-		d := &a.devices[i]
-		next := d.forward
-		if d.connections--; d.connections == 0 {
+		from := &a.devices[i]
+		next := from.forward
+		if from.connections -= r.connections; from.connections == 0 {
 			a.release(i)
 		}
 		i = next
 	}
-	*place = i
+	r.ends[d] = i
 	return i
 }
 

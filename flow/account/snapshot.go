@@ -91,12 +91,11 @@ func wall(ns int64) (t time.Time) {
 // DeviceOf returns the device of a connection's end, if it is one: that of who opened it,
 // or else of who answers.
 func (a *Accounts) DeviceOf(slot uint32) (ids [2]ID, isDevice [2]bool, scope Scope) {
-	c := &a.connections[slot]
-	for d, end := range c.ends {
+	r := &a.routes[slot]
+	for d, end := range r.ends {
 		if end >= 0 {
-			at := a.resolve(&c.ends[d])
-			ids[d], isDevice[d] = a.devices[at].id, true
+			ids[d], isDevice[d] = a.devices[a.resolve(r, d)].id, true
 		}
 	}
-	return ids, isDevice, c.scope
+	return ids, isDevice, r.scope
 }

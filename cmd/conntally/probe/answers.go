@@ -97,7 +97,6 @@ type living struct {
 	ids      [2]account.ID
 	isDevice [2]bool
 	scope    account.Scope
-	moved    [2]uint64 // bytes, by the last dump
 }
 
 func (l *living) total() uint64 { return l.Counters[0].Bytes + l.Counters[1].Bytes }
@@ -105,7 +104,7 @@ func (l *living) total() uint64 { return l.Counters[0].Bytes + l.Counters[1].Byt
 // byRate orders the fastest first, then the largest.
 func byRate(a, b living) int {
 	return cmp.Or(
-		cmp.Compare(b.moved[0]+b.moved[1], a.moved[0]+a.moved[1]),
+		cmp.Compare(b.Moved[0]+b.Moved[1], a.Moved[0]+a.Moved[1]),
 		cmp.Compare(b.total(), a.total()), cmp.Compare(a.ID, b.ID))
 }
 
@@ -166,7 +165,6 @@ func (p *Probe) connections(now conntrack.Timestamp, wanted map[string]bool, lim
 		if len(wanted) > 0 && l.side(wanted) < 0 {
 			return
 		}
-		l.moved = p.accounts.Moved(one.Slot, read.Mono-interval)
 		total++
 		if c.all = append(c.all, l); len(c.all) >= 2*limit {
 			slices.SortFunc(c.all, byRate)
@@ -220,8 +218,8 @@ func (p answers) controlFlow(
 		UpBytes: up.Bytes, DownBytes: down.Bytes, UpPackets: up.Packets, DownPackets: down.Packets,
 	}
 	if interval > 0 {
-		f.UpBitsPerSecond = 8 * float64(l.moved[side]) / interval.Seconds()
-		f.DownBitsPerSecond = 8 * float64(l.moved[1-side]) / interval.Seconds()
+		f.UpBitsPerSecond = 8 * float64(l.Moved[side]) / interval.Seconds()
+		f.DownBitsPerSecond = 8 * float64(l.Moved[1-side]) / interval.Seconds()
 	}
 	return f
 }
