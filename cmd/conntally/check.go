@@ -51,6 +51,9 @@ func requirements(c *config.Config, file string) check.Requirements {
 	if strings.Trim(file, shellBytes) == "" && file != "" {
 		w.Command += " --config " + file
 	}
+	if c.Devices.Enable {
+		w.Leases = c.Devices.Leases
+	}
 	w.Collectors = probe.Targets(c)
 	return w
 }

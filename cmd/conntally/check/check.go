@@ -55,6 +55,7 @@ func lines() []line {
 		{"buffer", buffer},
 		{"listeners", listeners},
 		{"clock", clock},
+		{"names", names},
 		{"collector", noCollector},
 	}
 }

@@ -24,7 +24,10 @@ func good() *State {
 		return kernel.Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1, Was: 1}
 	}
 	return &State{
-		Requirements: Requirements{ReceiveBuffer: 16 << 20, Command: "conntally check --config /etc/conntally.toml"},
+		Requirements: Requirements{
+			ReceiveBuffer: 16 << 20, Leases: []string{"auto"},
+			Command: "conntally check --config /etc/conntally.toml",
+		},
 		Kernel: &condition.Kernel{
 			Settings: []kernel.Setting{setting("acct"), setting("timestamp"), setting("events")},
 			Entries:  1000, Max: 262144, Tracked: condition.TrackingOn,

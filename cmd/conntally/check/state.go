@@ -14,15 +14,17 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
+	"github.com/conntally/conntally/flow/host"
 )
 
 // Requirements is what the configuration asks of the machine.
 type Requirements struct {
 	File          bool // there is a configuration file
 	Collectors    []export.CollectorConfig
-	ReceiveBuffer int    // bytes
-	Track         bool   // `conntally run` has connections tracked by a rule of its own
-	Command       string // repeats the check
+	ReceiveBuffer int      // bytes
+	Track         bool     // `conntally run` has connections tracked by a rule of its own
+	Leases        []string // files with names of devices; nil: names are not needed
+	Command       string   // repeats the check
 }
 
 // State is the state of the machine. A pointer is nil where nothing was examined.
@@ -39,6 +41,7 @@ type State struct {
 	Statistics *kernel.Statistics
 	Listeners  []kernel.Subscriber
 	Zeroing    []string // running programs that are known to reset counters
+	Names      []host.Problem
 
 	Collectors []CollectorResult
 }
@@ -83,6 +86,11 @@ func ReadState(ctx context.Context, r Requirements) *State {
 	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true, Flowtables: true})
 	if s.Loaded == nil { // otherwise reading would load the module
 		s.readConntrack(ctx)
+	}
+	if r.Leases != nil {
+		n := host.NewNames(host.NamesOptions{Leases: r.Leases})
+		n.Read()
+		s.Names = n.Problems()
 	}
 	s.Collectors = probeCollectors(ctx, r.Collectors)
 	return s

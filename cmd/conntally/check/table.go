@@ -27,6 +27,7 @@ func (s *State) readingConditions() (list []condition.Condition) {
 		add(e.Err == nil && !e.Reported && s.isOn("events"), condition.EndsMissing,
 			"a test connection was ended, and its end was not reported")
 	}
+	list = append(list, condition.OfNames(s.Names)...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")
 	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
@@ -123,6 +124,13 @@ func size(n int) string {
 		}
 	}
 	return fmt.Sprintf("%d B", n)
+}
+
+func names(s *State) Result {
+	if s.Requirements.Leases == nil {
+		return Result{}
+	}
+	return ok("the files with names of devices can be read")
 }
 
 // noCollector returns nothing: each configured collector has a line of its own.

@@ -39,6 +39,7 @@ const (
 	NotPrinted       ID = "not_printed"
 	StateFailed      ID = "state_file_failed"
 	ConfigRefused    ID = "config_refused"
+	NamesUnreadable  ID = "names_unreadable"
 )
 
 // Definitions returns the list, in the order of the documentation.
@@ -302,6 +303,13 @@ func serviceDefinitions() []Definition {
 			Message: "the new configuration was refused; the old one remains in force",
 			Meaning: "changes to the file have no effect",
 			Advice:  "run conntally run --check-config --config FILE",
+		},
+		{
+			ID: NamesUnreadable, Severity: Warning, Alert: "ConntallyNamesUnreadable",
+			Check: "names", Subjects: "file", Once: true,
+			Message: "a file with names of devices can't be read",
+			Meaning: "devices that only this file names have no name; their traffic is counted",
+			Advice:  "docs/devices.md, Names, lists what each file needs",
 		},
 	}
 }

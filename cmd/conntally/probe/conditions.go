@@ -71,6 +71,7 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters decreased")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
 	p.observeFailures(now)
+	p.observeNames(now)
 	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
 	p.happened(now, condition.TableResized, is.resized-was.resized, "dumps")
 	p.conditions.Tick(now)
@@ -88,6 +89,13 @@ func (p *Probe) observeFailures(now conntrack.Timestamp) {
 		}
 	}
 	p.conditions.Observe(now, list, condition.CollectorFails)
+}
+
+// observeNames raises a condition for each file of names that can't be read.
+func (p *Probe) observeNames(now conntrack.Timestamp) {
+	if p.names != nil {
+		p.conditions.Observe(now, condition.OfNames(p.names.Problems()), condition.NamesUnreadable)
+	}
 }
 
 // collectorSubject names a collector: two may have one address.

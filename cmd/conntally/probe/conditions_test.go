@@ -12,6 +12,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/kernel"
+	"github.com/conntally/conntally/flow/host"
 )
 
 // observer is a probe that a test drives step by step.
@@ -109,6 +110,14 @@ func clearingInjections() map[condition.ID]func(*observer) {
 			o.stateWritten(unix.ENOSPC)
 			defer o.stateWritten(nil)
 			o.expect(condition.StateFailed)
+		},
+		condition.NamesUnreadable: func(o *observer) {
+			o.names = host.NewNames(host.NamesOptions{Leases: []string{"/proc/self/nothing"}})
+			o.names.Read()
+			o.observeNames(o.clock())
+			o.expect(condition.NamesUnreadable)
+			o.names = host.NewNames(host.NamesOptions{})
+			o.observeNames(o.clock())
 		},
 		condition.BufferSmall: func(o *observer) {
 			o.observeBuffer(o.clock(), 1000)
