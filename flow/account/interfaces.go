@@ -1,9 +1,18 @@
 package account
 
-import "github.com/conntally/conntally/conntrack"
+import (
+	"math"
 
-// maxInterfaces bounds the interfaces that are counted: those of containers come and go.
-const maxInterfaces = 4096
+	"github.com/conntally/conntally/conntrack"
+)
+
+const (
+	// maxInterfaces bounds the interfaces that are counted: those of containers come and
+	// go.
+	maxInterfaces = 4096
+	// OtherInterfaces is the index of all that find no room.
+	OtherInterfaces = math.MaxUint32
+)
 
 // InterfaceUsage is what passed by an interface, in bytes.
 type InterfaceUsage struct {
@@ -11,24 +20,32 @@ type InterfaceUsage struct {
 	Received, Sent uint64
 }
 
-// interfaces counts by ifIndex. The first place is for what has no interface.
+// interfaces counts by ifIndex. The first place is for what has no interface, the second
+// for OtherInterfaces.
 type interfaces struct {
 	all   []InterfaceUsage
 	index map[uint32]uint16
 }
 
 func newInterfaces() interfaces {
-	return interfaces{all: make([]InterfaceUsage, 1), index: map[uint32]uint16{0: 0}}
+	return interfaces{
+		all:   []InterfaceUsage{{}, {Index: OtherInterfaces}},
+		index: map[uint32]uint16{0: 0, OtherInterfaces: 1},
+	}
 }
 
-// place returns the place of an interface; 0 where there are too many.
+// place returns the place of an interface.
 func (t *interfaces) place(index uint32) uint16 {
 	at, known := t.index[index]
-	if !known && len(t.all) < maxInterfaces {
-		at = uint16(len(t.all))
-		t.all = append(t.all, InterfaceUsage{Index: index})
-		t.index[index] = at
+	switch {
+	case known:
+		return at
+	case len(t.all) >= maxInterfaces:
+		return t.index[OtherInterfaces]
 	}
+	at = uint16(len(t.all))
+	t.all = append(t.all, InterfaceUsage{Index: index})
+	t.index[index] = at
 	return at
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,8 +19,8 @@ import (
 const (
 	// DevicesFile is the name of the file of devices in the state directory.
 	DevicesFile = "devices.json"
-	// maxDevicesFile bounds it, in bytes: that of a million devices.
-	maxDevicesFile = 1 << 29
+	// deviceSize bounds what the file may have for each device, in bytes.
+	deviceSize = 4 << 10
 	// saveInterval is how often it is written: flash wears out, and after a crash that much
 	// is missing from the devices' counters.
 	saveInterval = 10 * time.Minute
@@ -29,18 +30,20 @@ const (
 type devicesFile struct {
 	path   string
 	report func(error) // called with the result of each write; nil error: it succeeded
+	mu     sync.Mutex  // held while it is written
 }
 
-// openDevicesFile continues the accounts of the file in a directory; "" is none. The probe
-// works without it, so a file that can't be used is renamed.
+// openDevicesFile continues the accounts of the file in a directory; "" is none. most is
+// how many devices it may have. The probe works without it, so a file that can't be used
+// is renamed.
 func openDevicesFile(
-	directory string, accounts *account.Accounts, report func(error), log *zap.Logger,
+	directory string, most int, accounts *account.Accounts, report func(error), log *zap.Logger,
 ) *devicesFile {
 	if directory == "" {
 		return nil
 	}
 	f := &devicesFile{path: filepath.Join(directory, DevicesFile), report: report}
-	text, err := regular.Read(f.path, maxDevicesFile)
+	text, err := regular.Read(f.path, int64(most+1)*deviceSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f
 	}
@@ -60,6 +63,8 @@ func (f *devicesFile) save(s *account.Snapshot) {
 	if f == nil {
 		return
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.report(replaceFile(f.path, s.Encode()))
 }
 

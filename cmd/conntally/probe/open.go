@@ -74,7 +74,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {
 		exporter.Commit = p.commit
 	}
-	p.devicesFile = openDevicesFile(o.State, p.accounts, p.devicesSaved, log)
+	p.devicesFile = openDevicesFile(o.State, c.Devices.Max, p.accounts, p.devicesSaved, log)
 	p.manager = notify.New(func(err error) { log.Warn("can't notify the service manager", zap.Error(err)) })
 	p.collectors.Store(&collectors)
 	buffer := reader.ReceiveBuffer()

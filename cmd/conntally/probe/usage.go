@@ -12,6 +12,9 @@ import (
 	"github.com/conntally/conntally/flow/account"
 )
 
+// maxNames bounds the names of interfaces that are remembered.
+const maxNames = 8192
+
 // usage has the loop copy what is counted, for metrics and the control socket.
 type usage struct {
 	nameOf func(index uint32) string // the present name of an interface
@@ -86,7 +89,7 @@ func (p *Probe) interfaceName(index uint32) string {
 	if name == "" {
 		return p.usage.names[index]
 	}
-	if p.usage.names == nil {
+	if p.usage.names == nil || len(p.usage.names) >= maxNames {
 		p.usage.names = map[uint32]string{}
 	}
 	p.usage.names[index] = name
@@ -112,7 +115,10 @@ func (p *Probe) showUsage(s *account.Snapshot, devices bool) *monitor.Usage {
 	places := map[string]int{}
 	for _, one := range s.Interfaces {
 		name := p.interfaceName(one.Index)
-		if name == "" {
+		switch {
+		case one.Index == account.OtherInterfaces && one.Received+one.Sent > 0:
+			name = "other"
+		case name == "":
 			continue
 		}
 		at, known := places[name]
