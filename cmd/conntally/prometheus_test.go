@@ -78,8 +78,6 @@ func (p *prometheus) get(path string, query url.Values, data any) {
 // point is a sample: seconds since 1970, and a number in a string.
 type point [2]any
 
-func (p point) at() float64 { return p[0].(float64) }
-
 func (p point) value(t *testing.T) float64 {
 	t.Helper()
 	v, err := strconv.ParseFloat(p[1].(string), 64)
