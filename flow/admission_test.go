@@ -83,7 +83,8 @@ func TestOwnExportAndLoopbackAreExcluded(t *testing.T) {
 		h := running(t, o)
 		e := h.entry(conntrack.ProtoUDP)
 		e.Orig, e.Reply = orig, orig
-		e.Reply.Src, e.Reply.SrcPort, e.Reply.Dst, e.Reply.DstPort = orig.Dst, orig.DstPort, orig.Src, orig.SrcPort
+		e.Reply.Src, e.Reply.SrcPort, e.Reply.Dst, e.Reply.DstPort = orig.Dst, orig.DstPort,
+			orig.Src, orig.SrcPort
 		moves(e)
 		h.dump(e)
 		h.expire(e, h.now.Wall)

@@ -102,8 +102,10 @@ func TestMemoryPerFlow(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	table := NewTable(testOptions(), testTimeouts(), discard{}, conntrack.Timestamp{Mono: 1, Wall: epoch})
-	e := conntrack.Event{Type: conntrack.Dump, Counted: true, Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
+	table := NewTable(testOptions(), testTimeouts(), discard{},
+		conntrack.Timestamp{Mono: 1, Wall: epoch})
+	e := conntrack.Event{Type: conntrack.Dump, Counted: true,
+		Orig: tuple(conntrack.ProtoUDP, "192.0.2.1:1", "192.0.2.2:2")}
 	for i := range flows {
 		e.ID = uint32(i)
 		table.Apply(&e)

@@ -42,7 +42,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 	o := Options{Active: 20 * time.Second, Idle: 5 * time.Second, NAT: View(seed % 2)}
 	o.NATEvents = seed%3 == 0
 	o.MaxFlows = int(seed % 5 * 3) // 0 is no bound
-	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)), saved: map[conntrack.Key]Checkpoint{}}
+	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)),
+		saved: map[conntrack.Key]Checkpoint{}}
 	w.begin(o)
 	w.dump()
 	return w

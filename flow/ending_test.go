@@ -23,19 +23,27 @@ func endCases() map[string]endCase {
 		s, last        = second, 40 * second // the last packet, since the start
 	)
 	return map[string]endCase{
-		"UDP":                      {udp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
-		"UDP stream":               {udp, 0, conntrack.Assured, last + 120*s, 0, 0, last, EndIdle},
-		"timer ticks early":        {udp, 0, 0, last + 30*s - s/100, 0, 0, last - s/100, EndIdle},
-		"ICMP":                     {icmp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
-		"unknown protocol":         {99, 0, 0, last + 600*s, 0, 0, last, EndIdle},
-		"TCP closed by FIN":        {tcp, conntrack.TCPTimeWait, 0, last + 120*s, 0, 0, last, EndDetected},
-		"TCP closed by RST":        {tcp, conntrack.TCPClose, 0, last + 10*s, 0, 0, last, EndDetected},
-		"TCP half closed":          {tcp, conntrack.TCPCloseWait, 0, last + 60*s, 0, 0, last, EndDetected},
-		"TCP idle for days":        {tcp, conntrack.TCPEstablished, 0, last + 432000*s, 0, 0, last, EndIdle},
-		"TCP unacknowledged":       {tcp, conntrack.TCPEstablished, 0, last + 300*s, 0, 0, last, EndIdle},
-		"TCP never answered":       {tcp, conntrack.TCPSynSent, 0, last + 120*s, 0, 0, last, EndIdle},
-		"deleted by hand":          {tcp, conntrack.TCPEstablished, 0, 55 * s, 431985, 99, 55 * s, EndForced},
-		"replaced while TIME_WAIT": {tcp, conntrack.TCPTimeWait, 0, 60 * s, 100, 0, 40*s + s/2, EndDetected},
+		"UDP":               {udp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
+		"UDP stream":        {udp, 0, conntrack.Assured, last + 120*s, 0, 0, last, EndIdle},
+		"timer ticks early": {udp, 0, 0, last + 30*s - s/100, 0, 0, last - s/100, EndIdle},
+		"ICMP":              {icmp, 0, 0, last + 30*s, 0, 0, last, EndIdle},
+		"unknown protocol":  {99, 0, 0, last + 600*s, 0, 0, last, EndIdle},
+		"TCP closed by FIN": {tcp, conntrack.TCPTimeWait, 0, last + 120*s, 0, 0, last,
+			EndDetected},
+		"TCP closed by RST": {tcp, conntrack.TCPClose, 0, last + 10*s, 0, 0, last,
+			EndDetected},
+		"TCP half closed": {tcp, conntrack.TCPCloseWait, 0, last + 60*s, 0, 0, last,
+			EndDetected},
+		"TCP idle for days": {tcp, conntrack.TCPEstablished, 0, last + 432000*s, 0, 0, last,
+			EndIdle},
+		"TCP unacknowledged": {tcp, conntrack.TCPEstablished, 0, last + 300*s, 0, 0, last,
+			EndIdle},
+		"TCP never answered": {tcp, conntrack.TCPSynSent, 0, last + 120*s, 0, 0, last,
+			EndIdle},
+		"deleted by hand": {tcp, conntrack.TCPEstablished, 0, 55 * s, 431985, 99, 55 * s,
+			EndForced},
+		"replaced while TIME_WAIT": {tcp, conntrack.TCPTimeWait, 0, 60 * s, 100, 0, 40*s + s/2,
+			EndDetected},
 		"removed to make room":     {udp, 0, 0, 60 * s, 9, 0, 39*s + s/2, EndForced},
 		"a timer not ours to know": {udp, 0, 0, last + 7777*s, 0, 0, 50 * s, EndIdle},
 		"no time stamps":           {udp, 0, 0, 0, 0, 0, 50 * s, EndIdle},
@@ -96,13 +104,20 @@ func TestRecordEndsWithinItsReadings(t *testing.T) {
 		portid     uint32
 		want       int64
 	}{
-		"timer ticks late":          {conntrack.ProtoUDP, true, false, 80*second + second/100, 90 * second, 0, false, 0, 50 * second},
-		"before it moved":           {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, time.Hour, false, 0, 50 * second},
-		"after it was read":         {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, -time.Hour, false, 0, 60 * second},
-		"deleted before it moved":   {conntrack.ProtoUDP, false, true, 58 * second, 60 * second, time.Hour, true, 99, 50 * second},
-		"removed, and read late":    {conntrack.ProtoUDP, false, true, 60 * second, 65 * second, 0, true, 0, 60 * second},
-		"moved, no time stamps":     {conntrack.ProtoUDP, true, true, 0, 60 * second, 0, false, 0, 50 * second},
-		"a timer from before moved": {conntrack.ProtoTCP, false, true, 40*second + long, 60*second + long, 0, false, 0, 40*second + long - 300*second},
+		"timer ticks late": {conntrack.ProtoUDP, true, false, 80*second + second/100,
+			90 * second, 0, false, 0, 50 * second},
+		"before it moved": {conntrack.ProtoUDP, false, true, 58 * second, 60 * second,
+			time.Hour, false, 0, 50 * second},
+		"after it was read": {conntrack.ProtoUDP, false, true, 58 * second, 60 * second,
+			-time.Hour, false, 0, 60 * second},
+		"deleted before it moved": {conntrack.ProtoUDP, false, true, 58 * second, 60 * second,
+			time.Hour, true, 99, 50 * second},
+		"removed, and read late": {conntrack.ProtoUDP, false, true, 60 * second, 65 * second, 0,
+			true, 0, 60 * second},
+		"moved, no time stamps": {conntrack.ProtoUDP, true, true, 0, 60 * second, 0, false, 0,
+			50 * second},
+		"a timer from before moved": {conntrack.ProtoTCP, false, true, 40*second + long,
+			60*second + long, 0, false, 0, 40*second + long - 300*second},
 	}
 	for name, c := range cases {
 		o := testOptions()
@@ -153,7 +168,8 @@ func TestStartIsWithinDumpInterval(t *testing.T) {
 // Why an entry ended: it expired, it was removed before its time, or a program, of
 // number 99, deleted it.
 func TestEndReasons(t *testing.T) {
-	const sctp, dccp, tcp, udp = conntrack.ProtoSCTP, conntrack.ProtoDCCP, conntrack.ProtoTCP, conntrack.ProtoUDP
+	const sctp, dccp, tcp, udp = conntrack.ProtoSCTP, conntrack.ProtoDCCP, conntrack.ProtoTCP,
+		conntrack.ProtoUDP
 	cases := []struct {
 		name                     string
 		proto                    uint8
@@ -161,9 +177,12 @@ func TestEndReasons(t *testing.T) {
 		expired, removed, killed EndReason
 	}{
 		{"UDP", udp, 0, 0, EndIdle, EndForced, EndForced},
-		{"TCP refused", tcp, conntrack.TCPSynSent, conntrack.TCPSynSent, EndIdle, EndDetected, EndForced},
-		{"TCP open", tcp, conntrack.TCPSynRecv, conntrack.TCPEstablished, EndIdle, EndForced, EndForced},
-		{"TCP closed", tcp, conntrack.TCPFinWait, conntrack.TCPClose, EndDetected, EndDetected, EndForced},
+		{"TCP refused", tcp, conntrack.TCPSynSent, conntrack.TCPSynSent, EndIdle, EndDetected,
+			EndForced},
+		{"TCP open", tcp, conntrack.TCPSynRecv, conntrack.TCPEstablished, EndIdle, EndForced,
+			EndForced},
+		{"TCP closed", tcp, conntrack.TCPFinWait, conntrack.TCPClose, EndDetected, EndDetected,
+			EndForced},
 		{"SCTP closed", sctp, 1, 1, EndDetected, EndDetected, EndForced},
 		{"SCTP open", sctp, 2, 4, EndIdle, EndForced, EndForced},
 		{"SCTP shut down", sctp, 5, 7, EndDetected, EndDetected, EndForced},
@@ -179,7 +198,8 @@ func TestEndReasons(t *testing.T) {
 			removed.HasTimeout = true
 			killed.HasTimeout, killed.Portid = true, 99
 			silent.Portid = 99 // Linux 5.10 reports no timeout
-			got := [...]EndReason{reasonOf(&e), reasonOf(&removed), reasonOf(&killed), reasonOf(&silent)}
+			got := [...]EndReason{reasonOf(&e), reasonOf(&removed), reasonOf(&killed),
+				reasonOf(&silent)}
 			if want := [...]EndReason{c.expired, c.removed, c.killed, c.killed}; got != want {
 				t.Errorf("%s, state %d: %v, want %v", c.name, state, got, want)
 			}
@@ -190,7 +210,8 @@ func TestEndReasons(t *testing.T) {
 // A reset is the only answer that a refused connection has; without one it had to make
 // room.
 func TestUnansweredIsNotRefused(t *testing.T) {
-	e := conntrack.Event{State: conntrack.TCPSynSent, HasTimeout: true, Orig: conntrack.Tuple{Proto: conntrack.ProtoTCP}}
+	e := conntrack.Event{State: conntrack.TCPSynSent, HasTimeout: true,
+		Orig: conntrack.Tuple{Proto: conntrack.ProtoTCP}}
 	if got := reasonOf(&e); got != EndForced {
 		t.Errorf("reason %d, want %d", got, EndForced)
 	}
@@ -246,7 +267,8 @@ func TestClockStepsDoNotMoveRecords(t *testing.T) {
 			e.ID = id
 			return e
 		}
-		met, shown, ended := entry(1), entry(2), entry(3) // when the clock is set, after it, at its end
+		// when the clock is set, after it, at its end
+		met, shown, ended := entry(1), entry(2), entry(3)
 		h.pass(time.Second)
 		h.dump(met)
 		h.take()
@@ -272,9 +294,11 @@ func TestClockStepsDoNotMoveRecords(t *testing.T) {
 			} else if r.ID>>32 == uint64(young.ID) {
 				want = 35 * second
 			}
-			if start := toMono(r.Start, h.now) - began; start != want || r.End < r.Start || r.End > h.now.Wall {
+			if start := toMono(r.Start, h.now) - began; start != want || r.End < r.Start ||
+				r.End > h.now.Wall {
 				t.Errorf("%s: connection %d, NAT event %d: starts at %v, want %v, and lasts %v",
-					name, r.ID>>32, r.NAT, time.Duration(start), time.Duration(want), time.Duration(r.End-r.Start))
+					name, r.ID>>32, r.NAT, time.Duration(start), time.Duration(want),
+					time.Duration(r.End-r.Start))
 			}
 		}
 	}

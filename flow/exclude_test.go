@@ -50,7 +50,8 @@ func TestShortLivedIsExcluded(t *testing.T) {
 		e.Mark = mark
 		moves(e)
 		h.expire(e, h.now.Wall)
-		if got := bytesOf(h.take()); got != 1100*uint64(1-mark) || h.table.Stats.Excluded.Load() != uint64(mark) {
+		if got := bytesOf(h.take()); got != 1100*uint64(1-mark) ||
+			h.table.Stats.Excluded.Load() != uint64(mark) {
 			t.Errorf("mark %d: %d bytes, ignored %d", mark, got, h.table.Stats.Excluded.Load())
 		}
 	}
@@ -229,26 +230,35 @@ func TestReconfigureChangesTimeouts(t *testing.T) {
 	}
 }
 
-// TestLoopbackIsExcludedUnlessTranslatedAway judges by both tuples: what is translated away from loopback leaves the
-// host.
+// TestLoopbackIsExcludedUnlessTranslatedAway judges by both tuples: what is translated away
+// from loopback leaves the host.
 func TestLoopbackIsExcludedUnlessTranslatedAway(t *testing.T) {
-	const lo, lan, other, box, out = "127.0.0.1:1000", "192.0.2.1:80", "192.0.2.9:80", "172.17.0.2:80", "172.17.0.1:2000"
+	const lo, lan, other, box, out = "127.0.0.1:1000", "192.0.2.1:80", "192.0.2.9:80",
+		"172.17.0.2:80", "172.17.0.1:2000"
 	for _, c := range []struct {
 		name        string
 		orig, reply [2]string // from, to
 		counts      bool
 	}{
 		{"loopback", [2]string{lo, "127.0.0.1:80"}, [2]string{"127.0.0.1:80", lo}, false},
-		{"IPv6 loopback", [2]string{"[::1]:1000", "[::1]:80"}, [2]string{"[::1]:80", "[::1]:1000"}, false},
+		{"IPv6 loopback", [2]string{"[::1]:1000", "[::1]:80"}, [2]string{"[::1]:80", "[::1]:1000"},
+			false},
 		{"loopback to an own address", [2]string{lo, lan}, [2]string{lan, lo}, false},
-		{"an own address to itself", [2]string{lan, "192.0.2.1:443"}, [2]string{"192.0.2.1:443", lan}, false},
-		{"redirected within loopback", [2]string{lo, "127.0.0.1:80"}, [2]string{"127.0.0.53:8080", lo}, false},
-		{"an own address, redirected to loopback", [2]string{lan, "192.0.2.1:443"}, [2]string{"127.0.0.1:8443", lan}, false},
-		{"loopback, both ends translated to one address", [2]string{lo, "127.0.0.1:80"}, [2]string{lan, "192.0.2.1:2000"}, false},
-		{"a container's published port", [2]string{lo, "127.0.0.1:8080"}, [2]string{box, out}, true},
-		{"the same without masquerading", [2]string{lo, "127.0.0.1:8080"}, [2]string{box, lo}, true},
+		{"an own address to itself", [2]string{lan, "192.0.2.1:443"},
+			[2]string{"192.0.2.1:443", lan}, false},
+		{"redirected within loopback", [2]string{lo, "127.0.0.1:80"},
+			[2]string{"127.0.0.53:8080", lo}, false},
+		{"an own address, redirected to loopback", [2]string{lan, "192.0.2.1:443"},
+			[2]string{"127.0.0.1:8443", lan}, false},
+		{"loopback, both ends translated to one address", [2]string{lo, "127.0.0.1:80"},
+			[2]string{lan, "192.0.2.1:2000"}, false},
+		{"a container's published port", [2]string{lo, "127.0.0.1:8080"}, [2]string{box, out},
+			true},
+		{"the same without masquerading", [2]string{lo, "127.0.0.1:8080"}, [2]string{box, lo},
+			true},
 		{"by the own address", [2]string{lan, "192.0.2.1:8080"}, [2]string{box, out}, true},
-		{"by IPv6", [2]string{"[::1]:1000", "[::1]:8080"}, [2]string{"[fd00::2]:80", "[fd00::1]:2000"}, true},
+		{"by IPv6", [2]string{"[::1]:1000", "[::1]:8080"},
+			[2]string{"[fd00::2]:80", "[fd00::1]:2000"}, true},
 		{"from loopback to another host", [2]string{lo, other}, [2]string{other, lan}, true},
 		{"another host, redirected to loopback", [2]string{other, lan}, [2]string{lo, other}, true},
 		{"a host to itself through the router", [2]string{other, lan}, [2]string{other, lan}, true},
@@ -256,7 +266,8 @@ func TestLoopbackIsExcludedUnlessTranslatedAway(t *testing.T) {
 		for _, short := range []bool{false, true} {
 			h := running(t, testOptions())
 			e := h.entry(conntrack.ProtoUDP)
-			e.Orig, e.Reply = tuple(conntrack.ProtoUDP, c.orig[0], c.orig[1]), tuple(conntrack.ProtoUDP, c.reply[0], c.reply[1])
+			e.Orig, e.Reply = tuple(conntrack.ProtoUDP, c.orig[0], c.orig[1]),
+				tuple(conntrack.ProtoUDP, c.reply[0], c.reply[1])
 			moves(e)
 			if !short {
 				h.dump(e)

@@ -37,21 +37,24 @@ const client, server, router = "192.168.77.10", "198.51.100.20", "198.51.100.1"
 func viewCases() map[string]viewCase {
 	return map[string]viewCase{
 		"no NAT": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1024"},
+			[2]string{client + ":1024", server + ":443"},
+			[2]string{server + ":443", client + ":1024"},
 			Endpoints,
 			half{client + ":1024", server + ":443", client + ":1024", server + ":443"},
 			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},
 			false, false,
 		},
 		"SNAT, endpoints": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"},
+			[2]string{client + ":1024", server + ":443"},
+			[2]string{server + ":443", router + ":60000"},
 			Endpoints,
 			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
 			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},
 			true, false,
 		},
 		"SNAT, wire": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", router + ":60000"},
+			[2]string{client + ":1024", server + ":443"},
+			[2]string{server + ":443", router + ":60000"},
 			Wire,
 			half{client + ":1024", server + ":443", router + ":60000", server + ":443"},
 			half{server + ":443", router + ":60000", server + ":443", client + ":1024"},
@@ -63,28 +66,32 @@ func viewCases() map[string]viewCase {
 func dnatViewCases() map[string]viewCase {
 	return map[string]viewCase{
 		"DNAT, endpoints": {
-			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"},
+			[2]string{server + ":1024", router + ":8443"},
+			[2]string{client + ":443", server + ":1024"},
 			Endpoints,
 			half{server + ":1024", client + ":443", server + ":1024", client + ":443"},
 			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"},
 			false, true,
 		},
 		"DNAT, wire": {
-			[2]string{server + ":1024", router + ":8443"}, [2]string{client + ":443", server + ":1024"},
+			[2]string{server + ":1024", router + ":8443"},
+			[2]string{client + ":443", server + ":1024"},
 			Wire,
 			half{server + ":1024", router + ":8443", server + ":1024", client + ":443"},
 			half{client + ":443", server + ":1024", router + ":8443", server + ":1024"},
 			true, true,
 		},
 		"both, endpoints": {
-			[2]string{client + ":1024", router + ":8443"}, [2]string{"192.168.77.20:443", "192.168.77.1:60000"},
+			[2]string{client + ":1024", router + ":8443"},
+			[2]string{"192.168.77.20:443", "192.168.77.1:60000"},
 			Endpoints,
 			half{client + ":1024", "192.168.77.20:443", "192.168.77.1:60000", "192.168.77.20:443"},
 			half{"192.168.77.20:443", client + ":1024", router + ":8443", client + ":1024"},
 			true, true,
 		},
 		"port only": {
-			[2]string{client + ":1024", server + ":443"}, [2]string{server + ":443", client + ":1025"},
+			[2]string{client + ":1024", server + ":443"},
+			[2]string{server + ":443", client + ":1025"},
 			Endpoints,
 			half{client + ":1024", server + ":443", client + ":1025", server + ":443"},
 			half{server + ":443", client + ":1024", server + ":443", client + ":1024"},

@@ -43,9 +43,12 @@ func testTimeouts() *conntrack.Timeouts {
 	return &conntrack.Timeouts{
 		Generic: 600 * s, ICMP: 30 * s, ICMPv6: 30 * s, UDP: 30 * s, UDPStream: 120 * s,
 		TCP: [10]time.Duration{
-			conntrack.TCPSynSent: 120 * s, conntrack.TCPSynRecv: 60 * s, conntrack.TCPEstablished: 432000 * s,
-			conntrack.TCPFinWait: 120 * s, conntrack.TCPCloseWait: 60 * s, conntrack.TCPLastAck: 30 * s,
-			conntrack.TCPTimeWait: 120 * s, conntrack.TCPClose: 10 * s, conntrack.TCPSynSent2: 120 * s,
+			conntrack.TCPSynSent: 120 * s, conntrack.TCPSynRecv: 60 * s,
+			conntrack.TCPEstablished: 432000 * s,
+			conntrack.TCPFinWait:     120 * s, conntrack.TCPCloseWait: 60 * s,
+			conntrack.TCPLastAck:  30 * s,
+			conntrack.TCPTimeWait: 120 * s, conntrack.TCPClose: 10 * s,
+			conntrack.TCPSynSent2: 120 * s,
 		},
 		TCPUnacked: 300 * s, TCPRetrans: 300 * s,
 	}

@@ -41,13 +41,15 @@ func TestLateEndsAreExported(t *testing.T) {
 	h.expire(met, stop)
 	h.expire(unmet, stop)
 	s := &h.table.Stats
-	if got := bytesOf(h.take()); got != 3300 || s.MissedDestroys.Load() != 0 || s.Duplicates.Load() != 4 || s.Flows.Load() != 0 {
-		t.Errorf("%d bytes, %d vanished, %d duplicates, %d flows", got, s.MissedDestroys.Load(), s.Duplicates.Load(), s.Flows.Load())
+	if got := bytesOf(h.take()); got != 3300 || s.MissedDestroys.Load() != 0 ||
+		s.Duplicates.Load() != 4 || s.Flows.Load() != 0 {
+		t.Errorf("%d bytes, %d vanished, %d duplicates, %d flows", got, s.MissedDestroys.Load(),
+			s.Duplicates.Load(), s.Flows.Load())
 	}
 }
 
-// TestEntryMissedByDumpsThenEndedCountsOnce: an entry that dumps failed to show, for the kernel resized its
-// table, ends as any other.
+// TestEntryMissedByDumpsThenEndedCountsOnce: an entry that dumps failed to show, for the
+// kernel resized its table, ends as any other.
 func TestEntryMissedByDumpsThenEndedCountsOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)

@@ -28,7 +28,8 @@ func TestActiveRecordsFollowEachOther(t *testing.T) {
 	}
 	for i, r := range up {
 		wantStart := epoch + int64(i)*60*second
-		if r.EndReason != EndActive || r.Start != wantStart || r.End != wantStart+60*second || r.Bytes != 600 {
+		if r.EndReason != EndActive || r.Start != wantStart || r.End != wantStart+60*second ||
+			r.Bytes != 600 {
 			t.Errorf("record %d: %+v", i, r)
 		}
 	}
@@ -77,7 +78,8 @@ func TestIdleFlowMovesAgain(t *testing.T) {
 	h.dump(e)
 	second := h.take()
 	if len(second) != 2 || bytesOf(second) != 1100 || second[0].Start != looked {
-		t.Errorf("the new record starts at %d, want %d, when the flow was last seen at rest: %+v", second[0].Start, looked, second)
+		t.Errorf("the new record starts at %d, want %d, when the flow was last seen at rest: %+v",
+			second[0].Start, looked, second)
 	}
 }
 
@@ -196,7 +198,8 @@ func TestMissingEntryThatComesBackInNextDumpCountsOnce(t *testing.T) {
 	h.dump(e)
 	h.table.Flush(h.now)
 	if got := bytesOf(h.take()); got != 1100 || h.table.Stats.MissedDestroys.Load() != 1 {
-		t.Errorf("exported %d bytes, want 1100; %d vanished", got, h.table.Stats.MissedDestroys.Load())
+		t.Errorf("exported %d bytes, want 1100; %d vanished", got,
+			h.table.Stats.MissedDestroys.Load())
 	}
 }
 

@@ -20,7 +20,8 @@ func shownAs(e *conntrack.Event, how int) {
 	e.State, e.Status = conntrack.TCPEstablished, 0
 	switch how {
 	case opened:
-		e.TCPFlags = [2]conntrack.TCPFlags{conntrack.TCPWindowScale | sack, conntrack.TCPWindowScale | sack}
+		e.TCPFlags = [2]conntrack.TCPFlags{conntrack.TCPWindowScale | sack,
+			conntrack.TCPWindowScale | sack}
 	case pickedUp:
 		e.TCPFlags = [2]conntrack.TCPFlags{sack | liberal, sack | liberal}
 	case offloaded:
@@ -41,7 +42,8 @@ func TestMidstreamHasNoSYN(t *testing.T) {
 		{"seen only at its end", nil, true, []bool{false}},
 		{"picked up", []int{pickedUp, pickedUp}, false, []bool{true, true, true}},
 		{"offloaded when first seen", []int{offloaded, offloaded}, false, []bool{true, true, true}},
-		{"offloaded when first seen, then not", []int{offloaded, opened}, false, []bool{true, false, false}},
+		{"offloaded when first seen, then not", []int{offloaded, opened}, false,
+			[]bool{true, false, false}},
 		{"opened, then offloaded", []int{opened, offloaded}, true, []bool{false, false, false}},
 		{"picked up, then offloaded", []int{pickedUp, offloaded}, false, []bool{true, true, true}},
 	} {
@@ -55,7 +57,8 @@ func TestMidstreamHasNoSYN(t *testing.T) {
 				t.Errorf("%s: %d records after step %d", c.name, len(records), i)
 			}
 			for _, r := range records {
-				if syn := r.TCPFlags&tcpSYN != 0; syn != (c.syn && i == 0) || r.Midstream != c.midstream[i] {
+				if syn := r.TCPFlags&tcpSYN != 0; syn != (c.syn && i == 0) ||
+					r.Midstream != c.midstream[i] {
 					t.Errorf("%s: step %d: SYN %t, midstream %t", c.name, i, syn, r.Midstream)
 				}
 			}

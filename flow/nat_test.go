@@ -29,8 +29,10 @@ func natEvents(records []Record) (all []string) {
 			continue
 		}
 		what := map[NATEvent]string{NATCreate: "began", NATDelete: "ended"}[r.NAT]
-		all = append(all, fmt.Sprintf("%s %v %v:%d->%v:%d as %v:%d->%v:%d", what, time.Duration(r.Start-epoch),
-			r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, r.PostSrc.Netip(), r.PostSrcPort, r.PostDst.Netip(), r.PostDstPort))
+		all = append(all, fmt.Sprintf("%s %v %v:%d->%v:%d as %v:%d->%v:%d", what,
+			time.Duration(r.Start-epoch),
+			r.Src.Netip(), r.SrcPort, r.Dst.Netip(), r.DstPort, r.PostSrc.Netip(), r.PostSrcPort,
+			r.PostDst.Netip(), r.PostDstPort))
 	}
 	return all
 }
@@ -87,12 +89,15 @@ func natCases() []natCase {
 			e.Orig = tuple(conntrack.ProtoTCP, "198.51.100.20:1024", "198.51.100.1:8443")
 			e.Reply = tuple(conntrack.ProtoTCP, "192.168.77.10:443", "198.51.100.20:1024")
 			h.dump(e)
-		}, []string{"began 0s 198.51.100.20:1024->198.51.100.1:8443 as 198.51.100.20:1024->192.168.77.10:443"}},
+		}, []string{
+			"began 0s 198.51.100.20:1024->198.51.100.1:8443 as " +
+				"198.51.100.20:1024->192.168.77.10:443"}},
 		{"an echo", func(h *harness) {
 			e := h.masqueraded(conntrack.ProtoICMP)
 			e.Orig.SrcPort, e.Orig.DstPort, e.Reply.SrcPort, e.Reply.DstPort = 77, 8<<8, 99, 0
 			h.dump(e)
-		}, []string{"began 0s 192.168.77.10:77->198.51.100.20:0 as 198.51.100.1:99->198.51.100.20:0"}},
+		}, []string{
+			"began 0s 192.168.77.10:77->198.51.100.20:0 as 198.51.100.1:99->198.51.100.20:0"}},
 	}
 }
 
@@ -122,7 +127,8 @@ func TestNATEventsOfOlderConnectionsAreExportedOnce(t *testing.T) {
 		h.table = NewTable(o, testTimeouts(), h, h.now)
 		want := 1
 		if restored {
-			h.table.Restore(h.now.Wall, map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
+			h.table.Restore(h.now.Wall,
+				map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
 			want = 0
 		}
 		h.dump(e)

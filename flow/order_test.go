@@ -61,7 +61,8 @@ func TestSortKeepsAllEntries(t *testing.T) {
 			}
 		}
 		if x.len() != len(model) || x.places != len(model) {
-			t.Fatalf("round %d: %d entries in %d places, want %d", round, x.len(), x.places, len(model))
+			t.Fatalf("round %d: %d entries in %d places, want %d", round, x.len(), x.places,
+				len(model))
 		}
 	}
 }
@@ -69,7 +70,9 @@ func TestSortKeepsAllEntries(t *testing.T) {
 func TestSortsOnlyWhereItPays(t *testing.T) {
 	x := newIndex()
 	const n = 2 * sortFrom
-	key := func(id uint32) *conntrack.Key { return &conntrack.Key{ID: id, Orig: conntrack.Tuple{Family: 2}} }
+	key := func(id uint32) *conntrack.Key {
+		return &conntrack.Key{ID: id, Orig: conntrack.Tuple{Family: 2}}
+	}
 	for id := range uint32(n) {
 		x.insert(entry{key: *key(id)}, uint64(id))
 	}

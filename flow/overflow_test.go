@@ -45,7 +45,8 @@ func TestFullTableDoesNotCountOlderEntriesWhole(t *testing.T) {
 			}
 			return e
 		}
-		a, b := stamp(h.entry(conntrack.ProtoUDP), epoch-second), stamp(h.entry(conntrack.ProtoUDP), epoch-second)
+		a, b := stamp(h.entry(conntrack.ProtoUDP), epoch-second),
+			stamp(h.entry(conntrack.ProtoUDP), epoch-second)
 		b.ID = 8
 		h.dump(a, b)
 		h.now.Wall += int64(c.step)

@@ -52,12 +52,15 @@ func TestPairHasBothDirections(t *testing.T) {
 func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrack.Timestamp) {
 	t.Helper()
 	for d := range p {
-		if r := &p[d]; r.Packets != moved[d].Packets || r.Bytes != moved[d].Bytes || r.Moved() != (moved[d].Packets > 0) {
-			t.Errorf("direction %d has %d packets, %d bytes, want %+v", d, r.Packets, r.Bytes, moved[d])
+		if r := &p[d]; r.Packets != moved[d].Packets || r.Bytes != moved[d].Bytes ||
+			r.Moved() != (moved[d].Packets > 0) {
+			t.Errorf("direction %d has %d packets, %d bytes, want %+v", d, r.Packets, r.Bytes,
+				moved[d])
 		}
 	}
 	orig, reply := &p[conntrack.Original], &p[conntrack.Reply]
-	if orig.Src != reply.Dst || orig.SrcPort != reply.DstPort || orig.ID != reply.ID || orig.ID == 0 {
+	if orig.Src != reply.Dst || orig.SrcPort != reply.DstPort || orig.ID != reply.ID ||
+		orig.ID == 0 {
 		t.Errorf("not two directions of one connection: %+v", p)
 	}
 	if p.At() != now || reply.At != now || p.IsNATEvent() {
@@ -91,7 +94,8 @@ func TestSinksReceiveTheSameInOrder(t *testing.T) {
 	all := Sinks{note("a"), note("b")}
 	all.Export(new(Pair))
 	all.Flush(conntrack.Timestamp{})
-	if want := []string{"a takes", "b takes", "a flushes", "b flushes"}; !slices.Equal(order, want) {
+	if want := []string{"a takes", "b takes", "a flushes", "b flushes"}; !slices.Equal(order,
+		want) {
 		t.Errorf("%q, want %q", order, want)
 	}
 }

@@ -65,10 +65,13 @@ func TestInterfacesByDirection(t *testing.T) {
 		path          Path
 		forward, back side
 	}{
-		"out":         {outward(), side{lan, wan, true}, side{wan, lan, false}},
-		"in":          {Path{NewHop(wan, true), NewHop(lan, false)}, side{wan, lan, false}, side{lan, wan, true}},
-		"inside":      {Path{NewHop(lan, false), NewHop(lan, false)}, side{lan, lan, false}, side{lan, lan, false}},
-		"transit":     {Path{NewHop(wan, true), NewHop(wan2, true)}, side{wan, wan2, true}, side{wan2, wan, true}},
+		"out": {outward(), side{lan, wan, true}, side{wan, lan, false}},
+		"in": {Path{NewHop(wan, true), NewHop(lan, false)}, side{wan, lan, false},
+			side{lan, wan, true}},
+		"inside": {Path{NewHop(lan, false), NewHop(lan, false)}, side{lan, lan, false},
+			side{lan, lan, false}},
+		"transit": {Path{NewHop(wan, true), NewHop(wan2, true)}, side{wan, wan2, true},
+			side{wan2, wan, true}},
 		"to us":       {Path{NewHop(lan, false), host}, side{lan, 0, false}, side{0, lan, false}},
 		"from us out": {Path{host, NewHop(wan, true)}, side{0, wan, true}, side{wan, 0, false}},
 	}
@@ -168,8 +171,9 @@ func TestNextRecordTakesNewPath(t *testing.T) {
 	h.leaves("moved since the change", wan2)
 }
 
-// TestOtherRouteChangesDoNotHideOwnChange: routes that go on changing don't keep a flow that lives from its own
-// change at its next record, nor give one that ends what came behind its last packet.
+// TestOtherRouteChangesDoNotHideOwnChange: routes that go on changing don't keep a flow that
+// lives from its own change at its next record, nor give one that ends what came behind its
+// last packet.
 func TestOtherRouteChangesDoNotHideOwnChange(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
@@ -189,8 +193,8 @@ func TestOtherRouteChangesDoNotHideOwnChange(t *testing.T) {
 	h.leaves("end", wan2)
 }
 
-// TestConnectionEndedByRouteChangeKeepsItsPath: an interface that goes away ends connections, whose bytes
-// went by it all the same.
+// TestConnectionEndedByRouteChangeKeepsItsPath: an interface that goes away ends connections,
+// whose bytes went by it all the same.
 func TestConnectionEndedByRouteChangeKeepsItsPath(t *testing.T) {
 	h, l := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
@@ -200,15 +204,17 @@ func TestConnectionEndedByRouteChangeKeepsItsPath(t *testing.T) {
 	moves(e)
 	l.change(Path{}, h.now)
 	h.pass(time.Millisecond)
-	e.HasTimeout, e.Timeout, e.Stop = true, uint32(432000-1), h.now.Wall // the last packet came 1 to 2 s ago
+	// the last packet came 1 to 2 s ago
+	e.HasTimeout, e.Timeout, e.Stop = true, uint32(432000-1), h.now.Wall
 	h.end(e)
 	h.leaves("ended with its interface", wan)
 }
 
-// TestRouteChangeNearPacketWaitsForNextRecord: to within half a second nobody knows which of the two was
-// first, and what a change of routes ends went the old way.
+// TestRouteChangeNearPacketWaitsForNextRecord: to within half a second nobody knows which of
+// the two was first, and what a change of routes ends went the old way.
 func TestRouteChangeNearPacketWaitsForNextRecord(t *testing.T) {
-	for after, want := range map[time.Duration]uint32{400 * time.Millisecond: wan, 600 * time.Millisecond: wan2} {
+	for after, want := range map[time.Duration]uint32{400 * time.Millisecond: wan,
+		600 * time.Millisecond: wan2} {
 		h, l := linked(t, Endpoints)
 		e := h.entry(conntrack.ProtoTCP)
 		h.dump(e)
@@ -248,7 +254,8 @@ func TestRestoredFlowHasPath(t *testing.T) {
 	h, _ := linked(t, Endpoints)
 	e := h.entry(conntrack.ProtoTCP)
 	moves(e)
-	h.table.Restore(h.now.Wall, map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
+	h.table.Restore(h.now.Wall,
+		map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Until: h.now.Mono}})
 	h.expire(e, h.now.Wall)
 	h.leaves("restored", wan)
 }

@@ -37,8 +37,10 @@ func TestRepeatedEndIsExportedOnce(t *testing.T) {
 			h.dump()
 		}
 		s := &h.table.Stats
-		if got := bytesOf(h.take()); got != 3300 || s.Duplicates.Load() != 9 || s.MissedDestroys.Load() != 1 {
-			t.Errorf("%s: %d bytes, want 3300, %d duplicates, %d vanished", name, got, s.Duplicates.Load(), s.MissedDestroys.Load())
+		if got := bytesOf(h.take()); got != 3300 || s.Duplicates.Load() != 9 ||
+			s.MissedDestroys.Load() != 1 {
+			t.Errorf("%s: %d bytes, want 3300, %d duplicates, %d vanished", name, got,
+				s.Duplicates.Load(), s.MissedDestroys.Load())
 		}
 	}
 }

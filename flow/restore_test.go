@@ -34,7 +34,8 @@ func TestRestartCountsEachByteOnce(t *testing.T) {
 			o.Active = 20 * time.Second
 			h := newHarness(t, o)
 			h.table.Restore(epoch, nil)
-			old, long, fresh := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoUDP)
+			old, long, fresh := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP),
+				h.entry(conntrack.ProtoUDP)
 			old.ID, long.ID, fresh.ID = 1, 2, 3
 			old.Start = epoch - second
 			moves(old) // not ours to count
@@ -71,7 +72,8 @@ func TestRestartCountsEachByteOnce(t *testing.T) {
 			}
 			second := next.take()
 
-			if got, moved := bytesOf(first)+bytesOf(second), counted(old, long, fresh)-1100; got != moved {
+			got, moved := bytesOf(first)+bytesOf(second), counted(old, long, fresh)-1100
+			if got != moved {
 				t.Errorf("both runs exported %d bytes of %d (%d, then %d)",
 					got, moved, bytesOf(first), bytesOf(second))
 			}
@@ -101,7 +103,8 @@ func TestRestoredRecordStartsWhereTheLastEnded(t *testing.T) {
 		"SIGKILL, clock set ahead":   {true, 2, 0, 56 * 365 * 24 * time.Hour, 20 * second},
 		"SIGKILL, clock set back":    {true, 2, 0, -time.Hour, 20 * second},
 		"SIGTERM after an idle hour": {false, 1, 360, 0, 3610 * second},
-		"SIGKILL after an idle hour": {true, 1, 360, 0, 30 * second}, // when it was exported as idle
+		// when it was exported as idle
+		"SIGKILL after an idle hour": {true, 1, 360, 0, 30 * second},
 	}
 	for name, c := range cases {
 		o := testOptions()
@@ -131,7 +134,8 @@ func TestRestoredRecordStartsWhereTheLastEnded(t *testing.T) {
 		next.table.Flush(next.now)
 		got := next.take()
 		if start := toMono(got[0].Start, next.now) - began; len(got) != 2 || start != c.want {
-			t.Errorf("%s: %d records, start at %v, want %v", name, len(got), time.Duration(start), time.Duration(c.want))
+			t.Errorf("%s: %d records, start at %v, want %v", name, len(got), time.Duration(start),
+				time.Duration(c.want))
 		}
 	}
 }
@@ -163,17 +167,20 @@ func TestRestoredRecord(t *testing.T) {
 	met.ID = 8
 	moves(exported)
 	h.pass(100 * time.Second)
-	next := h.again(kept(Checkpoint{Key: exported.Key(), Sent: exported.Counters, Until: h.now.Mono}, Checkpoint{Key: met.Key(), Until: h.now.Mono}))
+	next := h.again(kept(Checkpoint{Key: exported.Key(), Sent: exported.Counters,
+		Until: h.now.Mono}, Checkpoint{Key: met.Key(), Until: h.now.Mono}))
 	next.pass(10 * time.Second)
 	for _, e := range []*conntrack.Event{exported, met} {
 		moves(e)
-		e.Timeout, e.HasTimeout = 432000-60, true // another program's: a packet 50 s before the restart
+		// another program's: a packet 50 s before the restart
+		e.Timeout, e.HasTimeout = 432000-60, true
 		next.live(e)
 	}
 	next.table.Flush(next.now)
 	for _, r := range next.take() {
 		if syn := r.TCPFlags&tcpSYN != 0; syn != (r.ID>>32 == 8) || r.End != next.now.Wall {
-			t.Errorf("connection %d: flags %#x, from %d to %d", r.ID>>32, r.TCPFlags, r.Start, r.End)
+			t.Errorf("connection %d: flags %#x, from %d to %d", r.ID>>32, r.TCPFlags, r.Start,
+				r.End)
 		}
 	}
 }
@@ -196,7 +203,8 @@ func TestCheckpointOfTheFutureIsLimitedToNow(t *testing.T) {
 	moves(e)
 	next.dump(e)
 	next.table.Flush(next.now)
-	if got := next.take(); len(got) != 2 || got[0].Start != next.now.Wall || got[0].End != next.now.Wall {
+	if got := next.take(); len(got) != 2 || got[0].Start != next.now.Wall ||
+		got[0].End != next.now.Wall {
 		t.Errorf("%+v", got)
 	}
 }
@@ -209,7 +217,8 @@ func TestRestartedEntryEndsBeforeItsDump(t *testing.T) {
 	moves(e)
 	sent := e.Counters
 	moves(e)
-	next := h.again(map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Sent: sent, Until: h.now.Mono}})
+	next := h.again(map[conntrack.Key]Checkpoint{e.Key(): {Key: e.Key(), Sent: sent,
+		Until: h.now.Mono}})
 	next.expire(e, next.now.Wall)
 	next.exported(1100)
 }
@@ -282,7 +291,8 @@ func TestRestoredEntriesWithoutRoomCountOnce(t *testing.T) {
 		moves(b)
 		h.pass(time.Second)
 		h.expire(b, h.now.Wall)
-		if got, want := bytesOf(h.take()), b.Counters[0].Bytes+b.Counters[1].Bytes-1100; got != want {
+		got, want := bytesOf(h.take()), b.Counters[0].Bytes+b.Counters[1].Bytes-1100
+		if got != want {
 			t.Errorf("exported %d bytes, want the %d since the first run", got, want)
 		}
 	}
@@ -295,7 +305,8 @@ func TestRestartBeforeFirstDumpLosesNothing(t *testing.T) {
 	unseen.ID = 8
 	moves(shown)
 	moves(unseen)
-	second := h.again(kept(Checkpoint{Key: shown.Key(), Sent: shown.Counters}, Checkpoint{Key: unseen.Key(), Sent: unseen.Counters}))
+	second := h.again(kept(Checkpoint{Key: shown.Key(), Sent: shown.Counters},
+		Checkpoint{Key: unseen.Key(), Sent: unseen.Counters}))
 	second.live(shown)
 	third := second.again(kept(slices.Collect(second.table.Checkpoints())...))
 	moves(shown)
@@ -358,6 +369,7 @@ func TestNewConnectionWithRestoredKeyCountsWhole(t *testing.T) {
 		t.Errorf("exported %d bytes, want 6600", bytesOf(got))
 	}
 	if n := len(natEvents(got)); n != 2 {
-		t.Errorf("got %q, want the end of the first and the beginning of the second", natEvents(got))
+		t.Errorf("got %q, want the end of the first and the beginning of the second",
+			natEvents(got))
 	}
 }

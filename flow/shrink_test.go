@@ -36,7 +36,8 @@ func newCrowd() *crowd {
 // entry is number i of the crowd; what has a mark is left out.
 func (c *crowd) entry(i int, mark uint32) *conntrack.Event {
 	c.e = conntrack.Event{
-		Type: conntrack.Dump, At: c.now, ID: uint32(i), Mark: mark, Counted: true, Start: epoch + int64(i),
+		Type: conntrack.Dump, At: c.now, ID: uint32(i), Mark: mark, Counted: true,
+		Start:    epoch + int64(i),
 		Orig:     tuple(conntrack.ProtoUDP, "192.0.2.1:1", "198.51.100.1:1"),
 		Reply:    tuple(conntrack.ProtoUDP, "198.51.100.1:1", "192.0.2.1:1"),
 		Counters: [2]conntrack.Counters{{Packets: uint64(c.now.Mono), Bytes: uint64(c.now.Mono)}},
@@ -93,12 +94,14 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			c.dump(few, few)
 		}
 		after := heap() - before
-		t.Logf("events lost %t: %d kB at the start, %d kB full, %d kB after", lost, start>>10, full>>10, after>>10)
+		t.Logf("events lost %t: %d kB at the start, %d kB full, %d kB after", lost, start>>10,
+			full>>10, after>>10)
 		if n := c.table.Stats.Flows.Load(); n != few {
 			t.Errorf("%d flows", n)
 		}
 		if full < 20*start || after > start*3/2 {
-			t.Errorf("events lost %t: %d B at the start, %d B full, %d B after", lost, start, full, after)
+			t.Errorf("events lost %t: %d B at the start, %d B full, %d B after", lost, start, full,
+				after)
 		}
 		if n := testing.AllocsPerRun(100, func() { c.dump(few, few) }); n != 0 {
 			t.Errorf("%v allocations per dump", n)
@@ -122,7 +125,8 @@ func TestTableInUseKeepsItsMemory(t *testing.T) {
 	}
 }
 
-// TestCompactKeepsEntriesAndOrder keeps every entry, its place in the order of dumps and nothing else.
+// TestCompactKeepsEntriesAndOrder keeps every entry, its place in the order of dumps and
+// nothing else.
 func TestCompactKeepsEntriesAndOrder(t *testing.T) {
 	c := newCrowd()
 	for range 3 {
@@ -132,7 +136,8 @@ func TestCompactKeepsEntriesAndOrder(t *testing.T) {
 	c.table.index.compact()
 	x := &c.table.index
 	if x.len() != 1000 || len(x.chunks) != 2 || len(x.slots) != 2048 || len(x.free) != 0 {
-		t.Errorf("%d entries, %d chunks, %d slots, %d free", x.len(), len(x.chunks), len(x.slots), len(x.free))
+		t.Errorf("%d entries, %d chunks, %d slots, %d free", x.len(), len(x.chunks), len(x.slots),
+			len(x.free))
 	}
 	for i := 4000; i < 5000; i++ {
 		key := c.entry(i, 0).Key()

@@ -6,8 +6,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestZonesAreSeparateFlows has one tuple live in every combination of zones at once: each is a flow of its
-// own, with its zones in its records, those of the reply direction the other way round.
+// TestZonesAreSeparateFlows has one tuple live in every combination of zones at once: each is
+// a flow of its own, with its zones in its records, those of the reply direction the other way
+// round.
 func TestZonesAreSeparateFlows(t *testing.T) {
 	for _, view := range []View{Endpoints, Wire} {
 		o := testOptions()

@@ -33,19 +33,21 @@ max_cpu = 100.0
 `, s.Address(), s.Address(), flow)))
 }
 
-// TestPickedUpConnectionHasNoSYN flushes the kernel's table under an open connection: from then on no
-// record has a SYN, and the biflow's source is not said to have opened it.
+// TestPickedUpConnectionHasNoSYN flushes the kernel's table under an open connection: from
+// then on no record has a SYN, and the biflow's source is not said to have opened it.
 func TestPickedUpConnectionHasNoSYN(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	s := r.sink()
 	p := r.attributed(s, `biflow = true
 extra_fields = ["flow_id"]`)
-	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET6, Up: 1000, Down: 1000, End: lab.Open})
+	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET6, Up: 1000, Down: 1000,
+		End: lab.Open})
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := ofTCP(s.until("the opened connection", func(flows []decode.Flow) bool { return len(ofTCP(flows, 10)) >= 2 }), 10)
+	before := ofTCP(s.until("the opened connection",
+		func(flows []decode.Flow) bool { return len(ofTCP(flows, 10)) >= 2 }), 10)
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,17 +110,20 @@ func TestZonesAreExported(t *testing.T) {
 }`)
 	s := r.sink()
 	p := r.attributed(s, `extra_fields = ["zone"]`)
-	if err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 2, Size: 100, Answered: true}); err != nil {
+	err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 2, Size: 100, Answered: true})
+	if err != nil {
 		t.Fatal(err)
 	}
 	r.stop(p)
 	seen := map[[2]uint32]int{}
 	for _, f := range s.all() {
-		if f.Protocol != conntrack.ProtoUDP || f.SrcPort != lab.PortAnswer && f.DstPort != lab.PortAnswer {
+		if f.Protocol != conntrack.ProtoUDP || f.SrcPort != lab.PortAnswer &&
+			f.DstPort != lab.PortAnswer {
 			continue
 		}
 		seen[[2]uint32{f.InputZone, f.OutputZone}]++
-		if out := f.DstPort == lab.PortAnswer; out != (f.InputZone == 7) || out != (f.OutputZone == 0) {
+		if out := f.DstPort == lab.PortAnswer; out != (f.InputZone == 7) ||
+			out != (f.OutputZone == 0) {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -127,8 +132,8 @@ func TestZonesAreExported(t *testing.T) {
 	}
 }
 
-// TestConnectionOfPublishedPortLeavesByLAN has the router talk to a LAN host by a port of 127.0.0.1, as a
-// container's is published: it counts, and leaves by the LAN.
+// TestConnectionOfPublishedPortLeavesByLAN has the router talk to a LAN host by a port of
+// 127.0.0.1, as a container's is published: it counts, and leaves by the LAN.
 func TestConnectionOfPublishedPortLeavesByLAN(t *testing.T) {
 	t.Parallel()
 	need(t, "nft")

@@ -49,7 +49,8 @@ func BenchmarkPollWithDevices(b *testing.B) {
 	for i := range pollers {
 		options := flow.Options{Active: time.Hour, Idle: time.Hour, Routes: manyDevices{}}
 		if i == with {
-			options.Meter = account.New(account.Options{Devices: true, Max: 4096, Resolver: manyDevices{}})
+			options.Meter = account.New(account.Options{Devices: true, Max: 4096,
+				Resolver: manyDevices{}})
 		}
 		p := &poller{reader: f.open(b), clock: f.clock}
 		defer p.reader.Close()
@@ -67,7 +68,8 @@ func BenchmarkPollWithDevices(b *testing.B) {
 		p.clock = func() conntrack.Timestamp { rounds++; return end() } // read after each dump
 		pollers[i] = p
 	}
-	c := newContest(work{run: func() { pollers[with].poll(b) }}, work{run: func() { pollers[without].poll(b) }})
+	c := newContest(work{run: func() { pollers[with].poll(b) }},
+		work{run: func() { pollers[without].poll(b) }})
 	c.warm(2)
 	for b.Loop() {
 		c.round()

@@ -45,7 +45,8 @@ func (e *encoding) Flush(conntrack.Timestamp) {}
 func BenchmarkEventPath(b *testing.B) {
 	for _, protocol := range [...]export.Protocol{export.IPFIX, export.NetFlow9} {
 		for _, met := range [...]bool{false, true} {
-			b.Run(protocol.String()+"/"+metName(met), func(b *testing.B) { benchmarkEventPath(b, protocol, met) })
+			b.Run(protocol.String()+"/"+metName(met),
+				func(b *testing.B) { benchmarkEventPath(b, protocol, met) })
 		}
 	}
 }
@@ -100,7 +101,9 @@ func newPath(b *testing.B, protocol export.Protocol) *path {
 	routes, err := route.Open(route.Options{Clock: p.clock})
 	must(b, err)
 	b.Cleanup(func() { must(b, routes.Close()) })
-	p.table = newTable(b, routes, &encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.RecordOptions{}), p.clock}, p.clock)
+	p.table = newTable(b, routes,
+		&encoding{export.NewEncoder(protocol, 1, export.DefaultMessageSize, export.RecordOptions{}),
+			p.clock}, p.clock)
 	p.apply = p.table.Apply
 	p.table.EndDump(p.clock())
 	return p
@@ -118,10 +121,12 @@ func ends() []conntrack.Event {
 // connection is one of a LAN whose source is translated.
 func connection(n int) conntrack.Event {
 	var local, remote, router conntrack.Addr
-	local, remote, router = v4(192, 168, 77, byte(n)), v4(198, 18, byte(n>>8), byte(n)), v4(198, 51, 100, 1)
+	local, remote, router = v4(192, 168, 77, byte(n)), v4(198, 18, byte(n>>8), byte(n)),
+		v4(198, 51, 100, 1)
 	port := 1024 + uint16(n)
 	e := conntrack.Event{
-		ID: uint32(n), Counted: true, Status: conntrack.SeenReply | conntrack.Assured | conntrack.SrcNAT,
+		ID: uint32(n), Counted: true,
+		Status:   conntrack.SeenReply | conntrack.Assured | conntrack.SrcNAT,
 		Orig:     conntrack.Tuple{Src: local, Dst: remote, SrcPort: port, DstPort: 443},
 		Reply:    conntrack.Tuple{Src: remote, Dst: router, SrcPort: 443, DstPort: port},
 		Counters: [2]conntrack.Counters{{Packets: 10, Bytes: 1500}, {Packets: 20, Bytes: 25000}},
@@ -148,7 +153,8 @@ func (p *path) fresh(met bool) {
 		e.At, e.Start, e.Stop = now, now.Wall, 0
 		if met {
 			live := *e
-			live.Type, live.State, live.Counters = conntrack.Dump, conntrack.TCPEstablished, [2]conntrack.Counters{}
+			live.Type, live.State, live.Counters = conntrack.Dump, conntrack.TCPEstablished,
+				[2]conntrack.Counters{}
 			p.table.Apply(&live)
 		}
 		e.Type, e.Stop = conntrack.Destroy, now.Wall

@@ -52,11 +52,13 @@ func (f *filled) null(b *testing.B) *nullReader {
 		n.headers[i].header.SetIovlen(1)
 	}
 	must(b, f.Do(func() (err error) {
-		n.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+		n.fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC,
+			unix.NETLINK_NETFILTER)
 		return err
 	}))
 	must(b, unix.Bind(n.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
-	must(b, unix.SetsockoptTimeval(n.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: nullPatience}))
+	must(b, unix.SetsockoptTimeval(n.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO,
+		&unix.Timeval{Sec: nullPatience}))
 	return n
 }
 

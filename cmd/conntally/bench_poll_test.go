@@ -26,7 +26,8 @@ type poller struct {
 
 func (f *filled) poller(b *testing.B) *poller {
 	b.Helper()
-	p := &poller{reader: f.open(b), table: newTable(b, nil, new(export.Exporter), f.clock), clock: f.clock}
+	p := &poller{reader: f.open(b), table: newTable(b, nil, new(export.Exporter), f.clock),
+		clock: f.clock}
 	p.apply = p.table.Apply
 	return p
 }

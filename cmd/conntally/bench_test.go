@@ -107,13 +107,15 @@ func (c *contest) run(w *work) cost {
 
 // cpu returns the median of work w in ns, per one of n.
 func (c *contest) cpu(w, n int) float64 {
-	return median(c.costs[w], func(i int) float64 { return float64(c.costs[w][i].cpu) }) / float64(n)
+	cost := median(c.costs[w], func(i int) float64 { return float64(c.costs[w][i].cpu) })
+	return cost / float64(n)
 }
 
 // ratio returns the median of how much more CPU time work a took than work b in
 // the same round.
 func (c *contest) ratio(a, b int) float64 {
-	return median(c.costs[a], func(i int) float64 { return float64(c.costs[a][i].cpu) / float64(c.costs[b][i].cpu) })
+	return median(c.costs[a],
+		func(i int) float64 { return float64(c.costs[a][i].cpu) / float64(c.costs[b][i].cpu) })
 }
 
 // user returns the mean user time of work w in ns, per one of n. A single round is
@@ -205,13 +207,16 @@ func (f *filled) open(b *testing.B) *ctnetlink.Reader {
 }
 
 // newTable returns a table as `conntally run` makes it, which exports to sink.
-func newTable(b *testing.B, routes flow.RouteResolver, sink flow.Sink, clock conntrack.Clock) *flow.Table {
+func newTable(
+	b *testing.B, routes flow.RouteResolver, sink flow.Sink, clock conntrack.Clock,
+) *flow.Table {
 	b.Helper()
 	c := export.NewCollector(export.CollectorConfig{Address: "127.0.0.1:9"}, clock)
 	must(b, c.Open(b.Context()))
 	exporter := &export.Exporter{Collectors: []*export.Collector{c}} // never sends
 	b.Cleanup(func() { exporter.Close(clock()) })
-	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18, Routes: routes, Exclude: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, MaxFlows: 1 << 18,
+		Routes: routes, Exclude: func(e *conntrack.Event) bool { return exporter.Owns(&e.Orig) }}
 	return flow.NewTable(options, kernel.ReadTimeouts(), sink, clock())
 }
 

@@ -116,11 +116,14 @@ func keyOf(b []byte) (k flowKey, ok bool) {
 	rest := b[20:]
 	switch b[0] >> 4 {
 	case 4:
-		k.proto, k.src, k.dst = b[9], netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
+		k.proto, k.src, k.dst = b[9], netip.AddrFrom4([4]byte(b[12:])),
+			netip.AddrFrom4([4]byte(b[16:]))
 	case 6:
-		k.proto, k.src, k.dst, rest = b[6], netip.AddrFrom16([16]byte(b[8:])), netip.AddrFrom16([16]byte(b[24:])), b[40:]
+		k.proto, k.src, k.dst, rest = b[6], netip.AddrFrom16([16]byte(b[8:])),
+			netip.AddrFrom16([16]byte(b[24:])), b[40:]
 	}
-	if k.proto != unix.IPPROTO_TCP && k.proto != unix.IPPROTO_UDP { // such as the hosts' multicast reports
+	// such as the hosts' multicast reports
+	if k.proto != unix.IPPROTO_TCP && k.proto != unix.IPPROTO_UDP {
 		return k, false
 	}
 	k.srcPort, k.dstPort = binary.BigEndian.Uint16(rest), binary.BigEndian.Uint16(rest[2:])
@@ -134,7 +137,8 @@ func stampOf(control []byte) time.Time {
 		return time.Time{}
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS &&
+			len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
 			at := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
 			return time.Unix(at.Unix())
 		}

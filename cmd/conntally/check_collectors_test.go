@@ -18,8 +18,10 @@ import (
 // in an error.
 func TestCheckUnreachable(t *testing.T) {
 	r := newCheckedRig(t)
-	const reject = "nft 'table inet t { chain c { type filter hook forward priority 0; udp dport 7777 reject with icmpx type admin-prohibited; }; }'"
-	const drop = "nft 'table inet t { chain c { type filter hook output priority 0; udp dport 8888 drop; }; }'"
+	const reject = "nft 'table inet t { chain c { type filter hook forward priority 0; udp dport " +
+		"7777 reject with icmpx type admin-prohibited; }; }'"
+	const drop = "nft 'table inet t { chain c { type filter hook output priority 0; udp dport " +
+		"8888 drop; }; }'"
 	for _, c := range []struct {
 		from    *lab.Namespace
 		damage  string
@@ -30,10 +32,12 @@ func TestCheckUnreachable(t *testing.T) {
 		{r.Router, "", "nosuch.invalid:2055", "", "the name can't be resolved"},
 		{r.Server, "", "203.0.113.1:2055", "", "there is no route to it"},
 		{r.Server, "", "[2001:db8:ffff::1]:2055", "", "there is no route to it"},
-		{r.Router, "", "198.51.100.20:2055", "source = \"192.0.2.99\"", "its source is not an address of this machine"},
+		{r.Router, "", "198.51.100.20:2055", "source = \"192.0.2.99\"",
+			"its source is not an address of this machine"},
 		{r.Router, "", "127.0.0.1:2055", "", "nothing listens there"},
 		{r.Client, "", "198.51.100.20:2055", "", "nothing listens there"}, // through the NAT
-		{r.Client, "", "[2001:db8:100::20]:2055", "protocol = \"netflow9\"", "nothing listens there"},
+		{r.Client, "", "[2001:db8:100::20]:2055", "protocol = \"netflow9\"",
+			"nothing listens there"},
 		{r.Client, "", "203.0.113.1:2055", "", "broken or blocked"}, // the router has no route
 		{r.Client, "", "[2001:db8:ffff::1]:2055", "", "broken or blocked"},
 		{r.Client, reject, "198.51.100.20:7777", "", "broken or blocked"},
@@ -68,9 +72,12 @@ address = "[2001:db8:100::20]:53"
 protocol = "netflow9"
 source = "2001:db8:100::1"
 `)
-	output, complaint, _ := r.run(r.Router, exec.Command(filepath.Join(r.bin, "conntally"), "check", "--config", path))
+	output, complaint,
+		_ := r.run(r.Router, exec.Command(filepath.Join(r.bin, "conntally"), "check", "--config",
+		path))
 	for line := range strings.Lines(output.String()) {
-		sound := strings.HasPrefix(line, "ok") || strings.Contains(line, "clock") || strings.HasPrefix(line, "     ") || strings.Contains(line, "eady")
+		sound := strings.HasPrefix(line, "ok") || strings.Contains(line, "clock") ||
+			strings.HasPrefix(line, "     ") || strings.Contains(line, "eady")
 		if !sound || len(strings.TrimSuffix(line, "\n")) > 80 {
 			t.Errorf("%s", line)
 		}
@@ -98,7 +105,9 @@ func TestCheckIsHarmless(t *testing.T) {
 	}
 	p := r.probe("--config", path)
 	for range 20 {
-		if err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 100, Answered: true}); err != nil {
+		err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 100,
+			Answered: true})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -73,9 +73,11 @@ func TestCheckBridge(t *testing.T) {
 	}
 	look := func() check.Result {
 		script := "mount -t sysfs sysfs /sys && exec conntally check --json"
-		return r.result("bridge", r.Router, exec.Command(need(t, "unshare"), "--mount", "sh", "-c", script))
+		return r.result("bridge", r.Router, exec.Command(need(t, "unshare"), "--mount", "sh", "-c",
+			script))
 	}
-	r.shell(r.Router, "sysctl -qw net.bridge.bridge-nf-call-iptables=1; ip link add name b type bridge")
+	r.shell(r.Router,
+		"sysctl -qw net.bridge.bridge-nf-call-iptables=1; ip link add name b type bridge")
 	for _, port := range []string{"p", "q"} {
 		r.want(look(), check.OK, "")
 		r.shell(r.Router, "ip link add name "+port+" master b type veth peer name "+port+"2")
@@ -97,13 +99,15 @@ func TestCheckZeroing(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := r.start(filepath.Join(r.bin, "nlbwmon"), "60")
-	r.want(r.check(r.Router, "listeners"), check.Fail, fmt.Sprintf("traffic since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
+	r.want(r.check(r.Router, "listeners"), check.Fail,
+		fmt.Sprintf("traffic since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
 }
 
 // TestCheckNoCollector looks at a file that has none.
 func TestCheckNoCollector(t *testing.T) {
 	r := newCheckedRig(t)
-	r.want(r.check(r.Router, "collector", "--config", r.config("")), check.Warn, "no collector is configured")
+	r.want(r.check(r.Router, "collector", "--config", r.config("")), check.Warn,
+		"no collector is configured")
 	r.want(r.check(r.Router, "collector"), "", "")
 }
 
@@ -113,10 +117,12 @@ func TestCheckBuffer(t *testing.T) {
 	was := keepSysctl(t, "/proc/sys/net/core/rmem_max")
 	config := r.config(fmt.Sprintf("[conntrack]\nreceive_buffer = \"%d\"\n", 2*was))
 	look := func() check.Result {
-		cmd := exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json", "--config", config)
+		cmd := exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json", "--config",
+			config)
 		cmd.SysProcAttr = &syscall.SysProcAttr{
 			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-			UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+			UidMappings: []syscall.SysProcIDMap{{Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{Size: 1}},
 		}
 		return r.result("buffer", nil, cmd)
 	}
@@ -157,7 +163,8 @@ func TestCheckListeners(t *testing.T) {
 		return p
 	}
 	first := start()
-	r.want(r.check(r.Router, "listeners"), check.OK, fmt.Sprintf("conntally runs (pid %d)", first.cmd.Process.Pid))
+	r.want(r.check(r.Router, "listeners"), check.OK,
+		fmt.Sprintf("conntally runs (pid %d)", first.cmd.Process.Pid))
 	second := start()
 	found := r.check(r.Router, "listeners")
 	r.want(found, check.Warn, "2 times")
@@ -171,12 +178,14 @@ func TestCheckListeners(t *testing.T) {
 	}
 	r.want(r.check(r.Router, "listeners"), check.OK, "conntally runs")
 
-	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: r.Router.FD(), ReceiveBuffer: 1 << 16, Reliable: true}, conntrack.SystemClock())
+	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: r.Router.FD(), ReceiveBuffer: 1 << 16,
+		Reliable: true}, conntrack.SystemClock())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	r.want(r.check(r.Router, "listeners"), check.Warn, fmt.Sprintf("(pid %d) uses reliable delivery", os.Getpid()))
+	r.want(r.check(r.Router, "listeners"), check.Warn,
+		fmt.Sprintf("(pid %d) uses reliable delivery", os.Getpid()))
 }
 
 // TestCheckChangesNothing compares settings and rules before and after.
@@ -198,7 +207,8 @@ func TestCheckChangesNothing(t *testing.T) {
 
 // state is what a check could change, but for counters.
 func (r *checkedRig) state(ns *lab.Namespace) string {
-	const command = "nft -s list ruleset; grep -r . /proc/sys/net/netfilter /proc/sys/net/core | grep -v _count:; grep -c . /proc/net/netlink"
+	const command = "nft -s list ruleset; grep -r . /proc/sys/net/netfilter /proc/sys/net/core | " +
+		"grep -v _count:; grep -c . /proc/net/netlink"
 	output, complaint, code := r.run(ns, exec.Command("sh", "-c", command))
 	if code != 0 || output.Len() < 1000 {
 		r.t.Fatalf("exit code %d: %s%s", code, &output, &complaint)

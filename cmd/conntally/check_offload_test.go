@@ -46,5 +46,6 @@ func TestCheckFlowtable(t *testing.T) {
 	if err := traffic.Wait(); err != nil {
 		t.Error(err)
 	}
-	r.want(r.check(r.Router, "offload"), check.Warn, "the counters of offloaded connections don't change")
+	r.want(r.check(r.Router, "offload"), check.Warn,
+		"the counters of offloaded connections don't change")
 }

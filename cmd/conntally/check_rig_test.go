@@ -19,7 +19,8 @@ const sysctlPrefix = "net/netfilter/nf_conntrack_"
 
 // ready are the settings of a router that lacks nothing.
 func ready() map[string]string {
-	return map[string]string{sysctlPrefix + "acct": "1", sysctlPrefix + "timestamp": "1", sysctlPrefix + "events": "1"}
+	return map[string]string{sysctlPrefix + "acct": "1", sysctlPrefix + "timestamp": "1",
+		sysctlPrefix + "events": "1"}
 }
 
 // checkedRig is a rig with conntally and sudo as commands.
@@ -65,7 +66,8 @@ func readable(t *testing.T) string {
 func (r *checkedRig) run(in *lab.Namespace, cmd *exec.Cmd) (stdout, stderr bytes.Buffer, code int) {
 	r.t.Helper()
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(os.Environ(), asProgram+"=1", "PATH="+r.bin+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	cmd.Env = append(os.Environ(), asProgram+"=1",
+		"PATH="+r.bin+":"+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	start := cmd.Start
 	if in != nil {
 		start = func() error { return in.Start(cmd) }
@@ -84,7 +86,8 @@ func (r *checkedRig) run(in *lab.Namespace, cmd *exec.Cmd) (stdout, stderr bytes
 // check runs `conntally check --json` and returns one of its results.
 func (r *checkedRig) check(in *lab.Namespace, name string, args ...string) check.Result {
 	r.t.Helper()
-	return r.result(name, in, exec.Command(filepath.Join(r.bin, "conntally"), append([]string{"check", "--json"}, args...)...))
+	return r.result(name, in, exec.Command(filepath.Join(r.bin, "conntally"),
+		append([]string{"check", "--json"}, args...)...))
 }
 
 // result runs a command that prints results, and returns one. Its exit code must
@@ -168,6 +171,8 @@ func (r *checkedRig) shell(in *lab.Namespace, command string) {
 // checkAll returns what `conntally check` prints in the router.
 func (r *checkedRig) checkAll(config string) string {
 	r.t.Helper()
-	output, _, _ := r.run(r.Router, exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json", "--config", config))
+	output, _,
+		_ := r.run(r.Router, exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json",
+		"--config", config))
 	return output.String()
 }

@@ -46,15 +46,20 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"collector-config elastic", exitUsage, "", `"elastic"`},
 		{"collector-config goflow2", exitUsage, "", "which collector?"},
 		{"collector-config goflow2 --collector 127.0.0.1:2055", exitDone, "netflow://:2055", ""},
-		{"run --collector nonsense", exitUsage, "", `run: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
-		{"collector-config akvorado --collector nonsense", exitUsage, "", `collector-config: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
+		{"run --collector nonsense", exitUsage, "",
+			`run: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
+		{"collector-config akvorado --collector nonsense", exitUsage, "",
+			`collector-config: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
 		{"top --help", exitDone, "--by KIND", ""},
-		{"top --by devices", exitUsage, "", `--by: want one of device, destination, connection, port`},
+		{"top --by devices", exitUsage, "",
+			`--by: want one of device, destination, connection, port`},
 		{"top --sort size", exitUsage, "", `--sort: want one of total, up, down, connections`},
 		{"top --n -1", exitUsage, "", "want a number of rows"},
 		{"top --onc", exitUsage, "", "did you mean --once?"},
-		{"top --socket cli_test.sock", exitFail, "", "conntally isn't running, or [control] is off: cli_test.sock: no such file"},
-		{"status --socket cli_test.sock", exitFail, "", "conntally: status: conntally isn't running"},
+		{"top --socket cli_test.sock", exitFail, "",
+			"conntally isn't running, or [control] is off: cli_test.sock: no such file"},
+		{"status --socket cli_test.sock", exitFail, "",
+			"conntally: status: conntally isn't running"},
 		{"devices --socket cli_test.sock", exitFail, "", "no such file"},
 		{"device", exitUsage, "", "did you mean devices?"},
 		{"flows --socket cli_test.sock --device tv", exitFail, "", "no such file"},
@@ -65,16 +70,20 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"run now", exitUsage, "", `unexpected argument "now"`},
 		{"run --check-config", exitDone, "flags: ok\n", ""},
 		{"run --check-config --json", exitDone, "flags: ok\n", ""},
-		{"run --json --collector 127.0.0.1:9", exitUsage, "", "--json: flows are printed only without a collector"},
-		{"run --check-config --config config/reference.toml", exitDone, "config/reference.toml: ok\n", ""},
+		{"run --json --collector 127.0.0.1:9", exitUsage, "",
+			"--json: flows are printed only without a collector"},
+		{"run --check-config --config config/reference.toml", exitDone,
+			"config/reference.toml: ok\n", ""},
 		{"demo --protocol sflow", exitUsage, "", `"ipfix" or "netflow9"`},
 		{"listen --address nowhere", exitFail, "", "listen"},
 	}
 	for _, c := range cases {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), strings.Fields(c.args), &stdout, &stderr)
-		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
-			t.Errorf("conntally %s: exit %d, want %d\nstdout: %s\nstderr: %s", c.args, code, c.code, &stdout, &stderr)
+		if code != c.code || !strings.Contains(stdout.String(), c.stdout) ||
+			!strings.Contains(stderr.String(), c.stderr) {
+			t.Errorf("conntally %s: exit %d, want %d\nstdout: %s\nstderr: %s", c.args, code, c.code,
+				&stdout, &stderr)
 		}
 		if strings.Contains(stderr.String(), "usage") {
 			t.Errorf("conntally %s: the mark of usage errors shows: %s", c.args, &stderr)
@@ -98,14 +107,17 @@ func TestReadmeConfigIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Collectors) != 2 || c.Collectors[1].Protocol.Value() != export.NetFlow9 || c.Poll() != 10*time.Second {
+	if len(c.Collectors) != 2 || c.Collectors[1].Protocol.Value() != export.NetFlow9 ||
+		c.Poll() != 10*time.Second {
 		t.Errorf("got %+v", c)
 	}
-	c, _, err = loadConfig([]string{"--collector", "192.0.2.1:1", "--config", path, "--protocol", "netflow9", "--nat", "wire"}, os.Stdout)
+	c, _, err = loadConfig([]string{"--collector", "192.0.2.1:1", "--config", path, "--protocol",
+		"netflow9", "--nat", "wire"}, os.Stdout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Collectors) != 1 || c.Collectors[0].Protocol.Value() != export.NetFlow9 || c.Flow.NAT.View != flow.Wire {
+	if len(c.Collectors) != 1 || c.Collectors[0].Protocol.Value() != export.NetFlow9 ||
+		c.Flow.NAT.View != flow.Wire {
 		t.Errorf("flags over the file: %+v", c)
 	}
 }

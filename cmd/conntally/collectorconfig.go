@@ -19,7 +19,8 @@ import (
 
 // runCollectorConfig is `conntally collector-config`.
 func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	about := "print what a collector's configuration needs; KIND is " + strings.Join(snippet.Kinds(), ", ")
+	about := "print what a collector's configuration needs; KIND is " +
+		strings.Join(snippet.Kinds(), ", ")
 	fs := newFlags("collector-config", about, stdout)
 	file := fs.String("config", "", "take the first collector of this TOML `FILE`")
 	var address config.Address

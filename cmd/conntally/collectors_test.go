@@ -55,7 +55,8 @@ func TestEachCollectorGetsEveryByteOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The name of a collector is looked up before all is counted.
-	r.nft("table inet nameless {\nchain output {\ntype filter hook output priority raw\nudp dport 53 drop\n}\n}\n")
+	r.nft("table inet nameless {\nchain output {\ntype filter hook output priority raw\n" +
+		"udp dport 53 drop\n}\n}\n")
 	watch := r.oracle()
 	s := r.sink()
 	collectors := []collector{
@@ -72,7 +73,8 @@ func TestEachCollectorGetsEveryByteOnce(t *testing.T) {
 	r.stop(p)
 	want, passed := r.tallies()
 	records := s.all()
-	t.Logf("%d connections, %d events of noise, %d records: %v", flows, events, len(records), passed)
+	t.Logf("%d connections, %d events of noise, %d records: %v", flows, events, len(records),
+		passed)
 
 	if flows < 200 {
 		t.Errorf("%d flows", flows)
@@ -85,7 +87,9 @@ func TestEachCollectorGetsEveryByteOnce(t *testing.T) {
 
 // allArrived compares records with the last counters of all entries, flow by flow, and
 // with the router's nftables counters, by protocol.
-func allArrived(t *testing.T, who string, records []record, want tally, forwarded map[lab.Class]lab.Count) {
+func allArrived(
+	t *testing.T, who string, records []record, want tally, forwarded map[lab.Class]lab.Count,
+) {
 	t.Helper()
 	got, sums := tally{}, map[lab.Class]lab.Count{}
 	for _, r := range records {
@@ -130,17 +134,23 @@ func (r *rig) mixedTraffic() (flows, left int) {
 		for i := range 25 {
 			tcp(lab.TCPFlow{Family: family, Up: 100 * i, Down: 3000 * i, End: lab.FIN})
 			do(func() error {
-				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1 + i%4, Size: 40 + i, Answered: true})
+				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1 + i%4, Size: 40 + i,
+					Answered: true})
 			})
-			do(func() error { return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1 + i%3, Size: 30 + i}) })
+			do(func() error {
+				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1 + i%3, Size: 30 + i})
+			})
 		}
 		for i := range 12 {
 			tcp(lab.TCPFlow{Family: family, Up: 50 * i, Down: 700 * i, End: lab.RST})
 			tcp(lab.TCPFlow{Family: family, Up: 70 * i, Down: 900 * i, End: lab.Open})
 			left++
-			do(func() error { return r.Echo(ctx, lab.EchoFlow{Family: family, Packets: 1 + i%5, Size: 50 + i}) })
 			do(func() error {
-				_, err := r.Forward(ctx, lab.TCPFlow{Family: family, Up: 80 * i, Down: 1100 * i, End: lab.FIN})
+				return r.Echo(ctx, lab.EchoFlow{Family: family, Packets: 1 + i%5, Size: 50 + i})
+			})
+			do(func() error {
+				_, err := r.Forward(ctx, lab.TCPFlow{Family: family, Up: 80 * i, Down: 1100 * i,
+					End: lab.FIN})
 				return err
 			})
 		}
@@ -163,7 +173,8 @@ func (r *rig) config(s *sink, collectors []collector) string {
 	}
 	fmt.Fprintf(&b, "[[collector]]\naddress = %q\n", address(2009))
 	fmt.Fprint(&b, "[[collector]]\naddress = \"nobody.invalid:2055\"\n")
-	fmt.Fprint(&b, "[flow]\nactive_timeout = \"5s\"\nidle_timeout = \"4s\"\n[conntrack]\npoll_interval = \"1s\"\n")
+	fmt.Fprint(&b, "[flow]\nactive_timeout = \"5s\"\nidle_timeout = \"4s\"\n[conntrack]\n"+
+		"poll_interval = \"1s\"\n")
 	return configFile(r.t, b.String())
 }
 
@@ -171,7 +182,8 @@ func (r *rig) config(s *sink, collectors []collector) string {
 func (r *rig) nfcapd(protocol string, port int) collector {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600")
+	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
+		"3600")
 	r.untilListening(port)
 	return collector{"nfdump", address(port), protocol, func(int) []record {
 		r.untilRead(port)
@@ -205,7 +217,8 @@ func fromNfdump(t *testing.T, out []byte) (records []record) {
 		if row.Src6.IsValid() {
 			src, dst = row.Src6, row.Dst6
 		}
-		records = append(records, record{flowKey{row.Proto, src, dst, row.SrcPort, row.DstPort}, row.Packets, row.Bytes})
+		records = append(records, record{flowKey{row.Proto, src, dst, row.SrcPort, row.DstPort},
+			row.Packets, row.Bytes})
 	}
 	return records
 }
@@ -214,7 +227,8 @@ func fromNfdump(t *testing.T, out []byte) (records []record) {
 func (r *rig) goflow2(protocol string, port int) collector {
 	r.t.Helper()
 	file := filepath.Join(r.t.TempDir(), "flows.json")
-	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr", address(port+1000),
+	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr",
+		address(port+1000),
 		"-format", "json", "-transport", "file", "-transport.file", file)
 	r.untilListening(port)
 	return collector{"goflow2", address(port), protocol, func(n int) []record {
@@ -240,7 +254,8 @@ func fromGoflow2(t *testing.T, file string) (records []record) {
 	protocols := map[string]uint8{
 		"TCP": unix.IPPROTO_TCP, "UDP": unix.IPPROTO_UDP,
 		"ICMP": unix.IPPROTO_ICMP, "IPv6-ICMP": unix.IPPROTO_ICMPV6,
-		"IGMP": unix.IPPROTO_IGMP, "GRE": unix.IPPROTO_GRE, "ESP": unix.IPPROTO_ESP, "experimental": experimental,
+		"IGMP": unix.IPPROTO_IGMP, "GRE": unix.IPPROTO_GRE, "ESP": unix.IPPROTO_ESP,
+		"experimental": experimental,
 	}
 	for objects := json.NewDecoder(f); ; {
 		var o struct {
@@ -264,7 +279,8 @@ func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 func fromDecode(flows []decode.Flow) (records []record) {
 	for _, f := range flows {
-		records = append(records, record{flowKey{f.Protocol, f.Src, f.Dst, f.SrcPort, f.DstPort}, f.Packets, f.Bytes})
+		records = append(records, record{flowKey{f.Protocol, f.Src, f.Dst, f.SrcPort, f.DstPort},
+			f.Packets, f.Bytes})
 	}
 	return records
 }

@@ -26,8 +26,10 @@ func (f *describedFlag) repeats() bool { return strings.Contains(f.usage, "may b
 func (d *described) words() []string {
 	return each(d.flags, func(f describedFlag) string { return f.name })
 }
-func names(all []described) []string { return each(all, func(d described) string { return d.name }) }
-func quoted(s string) string         { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+func names(all []described) []string {
+	return each(all, func(d described) string { return d.name })
+}
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 const made = "Made by go generate ./cmd/conntally from what --help says.\n"
 
@@ -35,24 +37,29 @@ const made = "Made by go generate ./cmd/conntally from what --help says.\n"
 func bashCompletion(all []described) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n_conntally() {\n\tlocal words= value=\n", made)
-	fmt.Fprint(&b, "\t[ \"$COMP_CWORD\" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}\n\tcase $value in\n")
+	fmt.Fprint(&b, "\t[ \"$COMP_CWORD\" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}\n"+
+		"\tcase $value in\n")
 	var free []string
 	for _, f := range valued(all) {
 		switch {
 		case f.isFile():
 			fmt.Fprintf(&b, "\t%s)\n\t\tcompopt -o default\n\t\treturn\n\t\t;;\n", f.name)
 		case choices[f.name] != nil:
-			fmt.Fprintf(&b, "\t%s) words=%s ;;\n", f.name, quoted(strings.Join(choices[f.name], " ")))
+			fmt.Fprintf(&b, "\t%s) words=%s ;;\n", f.name,
+				quoted(strings.Join(choices[f.name], " ")))
 		default:
 			free = append(free, f.name)
 		}
 	}
 	fmt.Fprintf(&b, "\t%s) ;;\n", strings.Join(free, " | "))
-	fmt.Fprintf(&b, "\t*)\n\t\tcase $COMP_CWORD,${COMP_WORDS[1]} in\n\t\t1,*) words=%s ;;\n", quoted(strings.Join(names(all), " ")))
+	fmt.Fprintf(&b, "\t*)\n\t\tcase $COMP_CWORD,${COMP_WORDS[1]} in\n\t\t1,*) words=%s ;;\n",
+		quoted(strings.Join(names(all), " ")))
 	for _, d := range all {
 		fmt.Fprintf(&b, "\t\t*,%s) words=%s ;;\n", d.name, quoted(strings.Join(d.words(), " ")))
 	}
-	fmt.Fprint(&b, "\t\tesac\n\t\t;;\n\tesac\n\tCOMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n")
+	fmt.Fprint(&b,
+		"\t\tesac\n\t\t;;\n\tesac\n"+
+			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n")
 	fmt.Fprint(&b, "complete -F _conntally conntally\n")
 	return b.String()
 }
@@ -61,7 +68,8 @@ func bashCompletion(all []described) string {
 func valued(all []described) (flags []describedFlag) {
 	for _, d := range all {
 		for _, f := range d.flags {
-			if f.value != "" && !slices.ContainsFunc(flags, func(g describedFlag) bool { return g.name == f.name }) {
+			if f.value != "" && !slices.ContainsFunc(flags,
+				func(g describedFlag) bool { return g.name == f.name }) {
 				flags = append(flags, f)
 			}
 		}
@@ -102,7 +110,8 @@ func (f *describedFlag) zsh() string {
 	case f.isFile():
 		return spec + ":" + f.value + ":_files"
 	}
-	return fmt.Sprintf("%s:%s:(%s)", spec, escape.Replace(f.value), strings.Join(choices[f.name], " "))
+	return fmt.Sprintf("%s:%s:(%s)", spec, escape.Replace(f.value),
+		strings.Join(choices[f.name], " "))
 }
 
 // fishCompletion is a file of vendor_completions.d.
@@ -110,7 +119,8 @@ func fishCompletion(all []described) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\ncomplete -c conntally -f\n", made)
 	for _, d := range all {
-		fmt.Fprintf(&b, "complete -c conntally -n __fish_use_subcommand -a %s -d %s\n", d.name, quoted(d.about))
+		fmt.Fprintf(&b, "complete -c conntally -n __fish_use_subcommand -a %s -d %s\n", d.name,
+			quoted(d.about))
 	}
 	for _, d := range all {
 		for _, f := range d.flags {
@@ -123,7 +133,8 @@ func fishCompletion(all []described) string {
 			case f.value != "":
 				kind = " -x"
 			}
-			fmt.Fprintf(&b, "complete -c conntally -n '__fish_seen_subcommand_from %s' -l %s%s -d %s\n",
+			fmt.Fprintf(&b,
+				"complete -c conntally -n '__fish_seen_subcommand_from %s' -l %s%s -d %s\n",
 				d.name, strings.TrimPrefix(f.name, "--"), kind, quoted(f.usage))
 		}
 	}
@@ -175,8 +186,10 @@ var completions = []struct {
 func TestBashCompletes(t *testing.T) {
 	complete(t, need(t, "bash"), func(line string) string {
 		words := strings.Split(line, " ")
-		return fmt.Sprintf(". ../../module/completions/conntally.bash; COMP_WORDS=(%s) COMP_CWORD=%d; "+
-			"_conntally; printf '%%s\\n' \"${COMPREPLY[@]}\"", strings.Join(each(words, quoted), " "), len(words)-1)
+		return fmt.Sprintf(
+			". ../../module/completions/conntally.bash; COMP_WORDS=(%s) COMP_CWORD=%d; "+
+				"_conntally; printf '%%s\\n' \"${COMPREPLY[@]}\"",
+			strings.Join(each(words, quoted), " "), len(words)-1)
 	})
 }
 
@@ -190,7 +203,8 @@ func TestFishCompletes(t *testing.T) {
 func TestShellsParseCompletions(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		t.Run(shell, func(t *testing.T) {
-			output, err := exec.Command(need(t, shell), "-n", "../../module/completions/conntally."+shell).CombinedOutput()
+			output, err := exec.Command(need(t, shell), "-n",
+				"../../module/completions/conntally."+shell).CombinedOutput()
 			if err != nil || len(output) > 0 {
 				t.Errorf("%v: %s", err, output)
 			}

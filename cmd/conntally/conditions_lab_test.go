@@ -47,7 +47,8 @@ func (r *checkedRig) conditioned(more ...string) *conditioned {
 
 // conditionedFlags has a collector that refuses what it is sent.
 func conditionedFlags() []string {
-	return []string{"--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics", conditionedMetrics}
+	return []string{"--collector", "127.0.0.1:9", "--poll-interval", "100ms", "--metrics",
+		conditionedMetrics}
 }
 
 // conditionedBy starts the program by a shell script, whose "$@" is its command line.
@@ -120,7 +121,8 @@ func (c *conditioned) judged(id condition.ID) {
 		}
 	}
 	code, body := c.get("/healthz")
-	if named := strings.Contains(body, d.Message); named != (d.Severity == condition.Failing) || named && code != 503 {
+	if named := strings.Contains(body, d.Message); named != (d.Severity == condition.Failing) ||
+		named && code != 503 {
 		c.t.Errorf("%s: %d %s", id, code, body)
 	}
 }
@@ -198,7 +200,8 @@ func TestServiceWithoutCollectorWarns(t *testing.T) {
 		cmd.Env = append(os.Environ(), asProgram+"=1", "NOTIFY_SOCKET="+socket)
 		p := r.rig.run(cmd)
 		p.says("reading conntrack")
-		if told := strings.Contains(p.String(), `"condition": "no_collector"`); told != (socket != "") {
+		told := strings.Contains(p.String(), `"condition": "no_collector"`)
+		if told != (socket != "") {
 			t.Errorf("NOTIFY_SOCKET=%s:\n%s", socket, p)
 		}
 		r.stop(p)
@@ -207,7 +210,8 @@ func TestServiceWithoutCollectorWarns(t *testing.T) {
 
 // TestWithoutNfnetlinkErrorNamesModule: one sentence says what is missing, and the command.
 func TestWithoutNfnetlinkErrorNamesModule(t *testing.T) {
-	err := explain(fmt.Errorf("conntrack events: %w", os.NewSyscallError("socket", unix.EPROTONOSUPPORT)))
+	err := explain(fmt.Errorf("conntrack events: %w",
+		os.NewSyscallError("socket", unix.EPROTONOSUPPORT)))
 	if want := "nfnetlink is not loaded: modprobe nf_conntrack_netlink"; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
@@ -218,7 +222,8 @@ func fixOf(id condition.ID) string { return condition.Complete(condition.Conditi
 // TestSettingsThatStayOffRaiseConditions: each that can't be turned on, as long as it is off.
 func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	for id, name := range map[condition.ID]string{
-		condition.AcctOff: "acct", condition.TimestampOff: "timestamp", condition.EventsOff: "events", condition.EventsAuto: "events",
+		condition.AcctOff: "acct", condition.TimestampOff: "timestamp",
+		condition.EventsOff: "events", condition.EventsAuto: "events",
 	} {
 		t.Run(string(id), func(t *testing.T) {
 			r := newCheckedRig(t)
@@ -236,7 +241,9 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 				t.Errorf("doesn't say why it stays off:\n%s", c.p)
 			}
 			pid := fmt.Sprint(c.p.cmd.Process.Pid)
-			if out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount", "/proc/sys/"+sysctlPrefix+name).CombinedOutput(); err != nil {
+			out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount",
+				"/proc/sys/"+sysctlPrefix+name).CombinedOutput()
+			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			c.ends(id)

@@ -133,7 +133,8 @@ func TestBridgeNetfilterIsReported(t *testing.T) {
 	addPort := func(name string) {
 		r.shell(r.Router, "ip link add name "+name+" master b type veth peer name "+name+"2")
 	}
-	r.shell(r.Router, "sysctl -qw net.bridge.bridge-nf-call-iptables=1; ip link add name b type bridge")
+	r.shell(r.Router,
+		"sysctl -qw net.bridge.bridge-nf-call-iptables=1; ip link add name b type bridge")
 	addPort("p")
 	c := r.conditionedBy(`mount -t sysfs sysfs /sys && exec "$@"`)
 	c.holds(condition.BridgeNetfilter, 0)
@@ -162,7 +163,8 @@ func TestSmallReceiveBufferIsReported(t *testing.T) {
 		c.holds(condition.BufferSmall, want)
 		if want == 1 {
 			c.judged(condition.BufferSmall)
-			if fix := fmt.Sprintf("net.core.rmem_max=%d", size); !strings.Contains(c.p.String(), fix) {
+			if fix := fmt.Sprintf("net.core.rmem_max=%d", size); !strings.Contains(c.p.String(),
+				fix) {
 				t.Errorf("the log has no fix:\n%s", c.p)
 			}
 		}
@@ -179,7 +181,8 @@ func (r *checkedRig) conditionedInUserNamespace(receiveBuffer int) *conditioned 
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+		UidMappings: []syscall.SysProcIDMap{{Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{Size: 1}},
 	}
 	p := r.rig.run(cmd)
 	p.says("reading conntrack")

@@ -172,9 +172,12 @@ func (d *demo) traffic(ctx context.Context) error {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		tcp(lab.TCPFlow{Family: family, Up: 2000, Down: 1 << 20, End: lab.FIN})
 		g.Go(func() error {
-			return d.lab.UDP(gctx, lab.UDPFlow{Family: family, Packets: 5, Size: 60, Answered: true})
+			return d.lab.UDP(gctx, lab.UDPFlow{Family: family, Packets: 5, Size: 60,
+				Answered: true})
 		})
-		g.Go(func() error { return d.lab.Echo(gctx, lab.EchoFlow{Family: family, Packets: 4, Size: 56}) })
+		g.Go(func() error {
+			return d.lab.Echo(gctx, lab.EchoFlow{Family: family, Packets: 4, Size: 56})
+		})
 	}
 	g.Go(func() error {
 		return d.lab.UDP(gctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 1, Size: 100})
@@ -182,11 +185,13 @@ func (d *demo) traffic(ctx context.Context) error {
 	tcp(lab.TCPFlow{Family: unix.AF_INET, Up: 300, Down: 5000, End: lab.RST})
 	tcp(lab.TCPFlow{Family: unix.AF_INET, Down: 700_000, Rate: 100_000, End: lab.FIN})
 	g.Go(func() error {
-		_, err := d.lab.Forward(gctx, lab.TCPFlow{Family: unix.AF_INET, Up: 500, Down: 40_000, End: lab.FIN})
+		_, err := d.lab.Forward(gctx, lab.TCPFlow{Family: unix.AF_INET, Up: 500, Down: 40_000,
+			End: lab.FIN})
 		return err
 	})
 	g.Go(func() (err error) {
-		open, err = d.lab.TCP(gctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open})
+		open, err = d.lab.TCP(gctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000,
+			End: lab.Open})
 		return err
 	})
 	if err := g.Wait(); err != nil {

@@ -66,7 +66,8 @@ func runFault(t *testing.T, what fault, section string) {
 	f.traffic(&traffic)
 	for range faultRounds {
 		dumps := f.scrape()["conntrack_dumps_total"]
-		f.untilMetrics(p, "another dump", func(m metrics) bool { return m["conntrack_dumps_total"] > dumps })
+		f.untilMetrics(p, "another dump",
+			func(m metrics) bool { return m["conntrack_dumps_total"] > dumps })
 		what.do(f)
 	}
 	if err := traffic.Wait(); err != nil {
@@ -74,7 +75,8 @@ func runFault(t *testing.T, what fault, section string) {
 	}
 	want := f.settled()
 	dumps := f.scrape()["conntrack_dumps_total"]
-	f.m = f.untilMetrics(p, "a dump after all traffic", func(m metrics) bool { return m["conntrack_dumps_total"] > dumps+1 })
+	f.m = f.untilMetrics(p, "a dump after all traffic",
+		func(m metrics) bool { return m["conntrack_dumps_total"] > dumps+1 })
 	f.stop(p)
 	f.compare(s.all(), want, what)
 }
@@ -84,14 +86,17 @@ func runFault(t *testing.T, what fault, section string) {
 func (f *faulted) traffic(g *errgroup.Group) {
 	for i := range 6 {
 		g.Go(func() error {
-			_, err := f.TCP(f.ctx, lab.TCPFlow{Family: unix.AF_INET6, Up: 40_000 * i, Down: 1_000_000, Rate: 200_000, End: lab.FIN})
+			_, err := f.TCP(f.ctx, lab.TCPFlow{Family: unix.AF_INET6, Up: 40_000 * i,
+				Down: 1_000_000, Rate: 200_000, End: lab.FIN})
 			return err
 		})
 		g.Go(func() error {
-			return f.UDP(f.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 500, Size: 100 + i, Interval: 10 * time.Millisecond})
+			return f.UDP(f.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 500, Size: 100 + i,
+				Interval: 10 * time.Millisecond})
 		})
 		g.Go(func() error {
-			return f.UDP(f.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 250, Size: 200 + i, Answered: true, Interval: 20 * time.Millisecond})
+			return f.UDP(f.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 250, Size: 200 + i,
+				Answered: true, Interval: 20 * time.Millisecond})
 		})
 	}
 }
@@ -154,8 +159,10 @@ func (f *faulted) compare(flows []decode.Flow, want map[lab.Class]lab.Count, wha
 			f.t.Errorf("a record of more than was ever sent: %+v", flows[i])
 		}
 	}
-	f.t.Logf("forwarded %v, missing %v, of which zeroed %v and uncounted %v: %v", want, f.lost, f.zeroed, f.unseen, f.m)
-	if f.m["conntrack_dropped_events_total"] != 0 || f.m["conntrack_malformed_total"] != 0 || f.m["conntrack_failed_dumps_total"] != 0 {
+	f.t.Logf("forwarded %v, missing %v, of which zeroed %v and uncounted %v: %v", want, f.lost,
+		f.zeroed, f.unseen, f.m)
+	if f.m["conntrack_dropped_events_total"] != 0 || f.m["conntrack_malformed_total"] != 0 ||
+		f.m["conntrack_failed_dumps_total"] != 0 {
 		f.t.Error("the probe lost events or dumps")
 	}
 	if what.check != nil {
@@ -276,7 +283,8 @@ func TestResizedTableLosesNothing(t *testing.T) {
 				f.t.Fatal(err)
 			}
 			entries := f.scrape()["conntrack_dump_entries_total"]
-			for f.scrape()["conntrack_dump_entries_total"] == entries && f.ctx.Err() == nil { //nolint:revive // a dump goes on
+			for f.scrape()["conntrack_dump_entries_total"] == entries &&
+				f.ctx.Err() == nil { //nolint:revive // a dump goes on
 			}
 		}
 	}, check: func(f *faulted) {

@@ -36,7 +36,8 @@ func stall(t *testing.T, section string) (r *faultRig, m metrics, missing int) {
 	t.Helper()
 	r = newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "1"})
 	s := r.bigSink()
-	p := r.faultProbe(s, "max_cpu = 100.0\npoll_interval = \"1s\"\nreceive_buffer = \"256KiB\"\n"+section)
+	p := r.faultProbe(s, "max_cpu = 100.0\npoll_interval = \"1s\"\nreceive_buffer = \"256KiB\"\n"+
+		section)
 	other := r.other()
 	r.flood(5000, 5000)
 	r.pause(p)
@@ -57,7 +58,8 @@ func stall(t *testing.T, section string) (r *faultRig, m metrics, missing int) {
 	t.Logf("%d flows, %d missing: %v", r.sent, missing, m)
 	r.reached(m, flows)
 	got := sumFlows(flows)[udp4()]
-	if want.Packets-got.Packets != uint64(missing) || want.Bytes-got.Bytes != uint64(missing*faultBytes) {
+	if want.Packets-got.Packets != uint64(missing) ||
+		want.Bytes-got.Bytes != uint64(missing*faultBytes) {
 		t.Errorf("collected %v, nftables counted %v, %d flows are missing", got, want, missing)
 	}
 	return r, m, missing
@@ -73,7 +75,8 @@ func TestStoppedProcessLosesOnlyWhatIsCounted(t *testing.T) {
 		t.Errorf("the fault did not happen: %v", m)
 	}
 	if missing != dropped-vanished {
-		t.Errorf("%d missing, %d events dropped, %d of them of flows that were known", missing, dropped, vanished)
+		t.Errorf("%d missing, %d events dropped, %d of them of flows that were known", missing,
+			dropped, vanished)
 	}
 	if m.events() != r.sent {
 		t.Errorf("%d events read or dropped of %d flows", m.events(), r.sent)

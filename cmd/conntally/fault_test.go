@@ -84,7 +84,8 @@ func enlarge(t *testing.T, conn *net.UDPConn) {
 // faultProbe starts conntally with a section [conntrack] of the configuration.
 func (r *faultRig) faultProbe(s *sink, section string) *process {
 	r.t.Helper()
-	text := fmt.Sprintf("[[collector]]\naddress = %q\n[metrics]\nlisten = %q\n[conntrack]\n%s", s.Address(), faultMetrics, section)
+	text := fmt.Sprintf("[[collector]]\naddress = %q\n[metrics]\nlisten = %q\n[conntrack]\n%s",
+		s.Address(), faultMetrics, section)
 	path := configFile(r.t, text)
 	return r.probe("--config", path)
 }
@@ -120,11 +121,15 @@ func (r *rig) pageAt(address string) []byte {
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(_ context.Context, network, address string) (conn net.Conn, err error) {
-			err = r.Router.Do(func() (err error) { conn, err = net.Dial(network, address); return err })
+			err = r.Router.Do(func() (err error) {
+				conn, err = net.Dial(network, address)
+				return err
+			})
 			return conn, err
 		},
 	}}
-	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://"+address+"/metrics",
+		nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -143,20 +148,27 @@ func (r *rig) pageAt(address string) []byte {
 func (m metrics) String() string {
 	var b strings.Builder
 	for _, name := range []string{
-		"conntrack_destroys_total", "conntrack_dropped_events_total", "conntrack_repeated_events_total", "conntrack_dumps_total", "conntrack_failed_dumps_total",
-		"conntrack_discarded_dumps_total", "conntrack_reopened_total", "conntrack_malformed_total", "conntrack_overruns_total",
-		"flows", "flows_vanished_total", "flows_duplicate_total", "flows_stale_total", "flows_rewound_total", "flows_ignored_total",
-		"flows_uncounted_total", "flows_full_total", "flows_baselined_total", "records_total", "export_records_total",
-		"export_unsent_records_total", "conntrack_receive_buffer_bytes", "conntrack_poll_interval_seconds",
+		"conntrack_destroys_total", "conntrack_dropped_events_total",
+		"conntrack_repeated_events_total", "conntrack_dumps_total",
+		"conntrack_failed_dumps_total",
+		"conntrack_discarded_dumps_total", "conntrack_reopened_total", "conntrack_malformed_total",
+		"conntrack_overruns_total",
+		"flows", "flows_vanished_total", "flows_duplicate_total", "flows_stale_total",
+		"flows_rewound_total", "flows_ignored_total",
+		"flows_uncounted_total", "flows_full_total", "flows_baselined_total", "records_total",
+		"export_records_total",
+		"export_unsent_records_total", "conntrack_receive_buffer_bytes",
+		"conntrack_poll_interval_seconds",
 	} {
 		fmt.Fprintf(&b, "%s %v, ", name, m[name])
 	}
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-// events is how many ends the kernel has told, or tried to.
+// events is how many ends the kernel has reported, lost ones included.
 func (m metrics) events() int {
-	return int(m["conntrack_destroys_total"] + m["conntrack_dropped_events_total"] + m["conntrack_repeated_events_total"])
+	return int(m["conntrack_destroys_total"] + m["conntrack_dropped_events_total"] +
+		m["conntrack_repeated_events_total"])
 }
 
 // untilMetrics waits until the metrics satisfy enough, and returns them.
@@ -171,7 +183,8 @@ func (r *faultRig) untilMetrics(p *process, what string, enough func(metrics) bo
 		case err := <-p.exited:
 			r.t.Fatalf("the probe ended (%v) before %s:\n%s", err, what, p)
 		case <-r.ctx.Done():
-			r.t.Fatalf("waited in vain for %s: %v\nof %d flows; entries left: %d\n%s", what, m, r.sent, r.entries(), p)
+			r.t.Fatalf("waited in vain for %s: %v\nof %d flows; entries left: %d\n%s", what, m,
+				r.sent, r.entries(), p)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -194,7 +207,8 @@ func (r *faultRig) entries() int {
 // flood sends new flows of one packet each.
 func (r *faultRig) flood(flows, rate int) {
 	r.t.Helper()
-	if err := r.Flood(r.ctx, lab.FloodFlow{Flows: flows, Rate: rate, Size: faultSize, First: r.sent}); err != nil {
+	err := r.Flood(r.ctx, lab.FloodFlow{Flows: flows, Rate: rate, Size: faultSize, First: r.sent})
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.sent += flows
@@ -273,7 +287,8 @@ func (r *faultRig) arrivals(flows []decode.Flow) (missing int) {
 		delete(count, lab.FloodSource(i))
 	}
 	if wrong+twice+len(count) > 0 {
-		r.t.Errorf("%d records that are not of one packet, %d flows came again, %d never were", wrong, twice, len(count))
+		r.t.Errorf("%d records that are not of one packet, %d flows came again, %d never were",
+			wrong, twice, len(count))
 	}
 	return missing
 }
@@ -283,6 +298,7 @@ func (r *faultRig) arrivals(flows []decode.Flow) (missing int) {
 func (r *faultRig) reached(m metrics, flows []decode.Flow) {
 	r.t.Helper()
 	if m["export_unsent_records_total"] != 0 || int(m["records_total"]) != len(flows) {
-		r.t.Errorf("%v records made, %v not sent, %d arrived", m["records_total"], m["export_unsent_records_total"], len(flows))
+		r.t.Errorf("%v records made, %v not sent, %d arrived", m["records_total"],
+			m["export_unsent_records_total"], len(flows))
 	}
 }

@@ -24,21 +24,30 @@ var filterCases = []struct{ name, filters, kinds string }{
 	{"none", "", "web4 web6 forwarded dns zoned marked ping own"},
 	{"network", exclude(`networks = ["192.168.77.10"]`), "web6 marked own"},
 	{"network of IPv6", include(`networks = ["2001:db8:77::/48"]`) + exclude(""), "web6 marked"},
-	{"source network", include(`source_networks = ["192.168.77.0/24"]`) + exclude(""), "web4 dns zoned ping"},
-	{"destination network", include(`destination_networks = ["192.168.77.0/24"]`) + exclude(""), "forwarded"},
-	{"the router's address", exclude(`networks = ["198.51.100.1"]`), "web4 web6 forwarded dns zoned marked ping"},
+	{"source network", include(`source_networks = ["192.168.77.0/24"]`) + exclude(""),
+		"web4 dns zoned ping"},
+	{"destination network", include(`destination_networks = ["192.168.77.0/24"]`) + exclude(""),
+		"forwarded"},
+	{"the router's address", exclude(`networks = ["198.51.100.1"]`),
+		"web4 web6 forwarded dns zoned marked ping"},
 	{"protocol", exclude(`protocols = ["udp", 1]`), "web4 web6 forwarded"},
 	{"port", exclude(`ports = [443]`), "dns zoned marked ping own"},
-	{"range of ports", include(`destination_ports = ["9-53"]`) + exclude(""), "dns zoned marked own"},
-	{"port before translation", exclude(fmt.Sprintf("ports = [%d]", lab.PortForward)), "web4 web6 forwarded dns zoned marked ping own"},
+	{"range of ports", include(`destination_ports = ["9-53"]`) + exclude(""),
+		"dns zoned marked own"},
+	{"port before translation", exclude(fmt.Sprintf("ports = [%d]", lab.PortForward)),
+		"web4 web6 forwarded dns zoned marked ping own"},
 	{"zone", include(`zones = [7]`) + exclude(""), "zoned"},
 	{"no zone", exclude(`zones = [7]`), "web4 web6 forwarded dns marked ping own"},
 	{"mark", include(`marks = ["0x10/0xf0"]`) + exclude(""), "marked"},
 	{"no mark", include(`marks = [0]`) + exclude(""), "web4 web6 forwarded dns zoned ping own"},
 	{"interface of the LAN", exclude(fmt.Sprintf("interfaces = [%q]", lab.LAN)), "own"},
-	{"uplink", include(fmt.Sprintf("interfaces = [%q]", lab.WAN)) + exclude(""), "web4 web6 forwarded dns zoned marked ping own"},
-	{"all at once", exclude(`protocols = ["tcp"]`+"\n"+`source_networks = ["192.168.77.0/24"]`+"\n"+`destination_ports = [443]`) +
-		include(`protocols = ["tcp"]`) + exclude(`interfaces = ["lan0"]`), "web6 forwarded own"},
+	{"uplink", include(fmt.Sprintf("interfaces = [%q]", lab.WAN)) + exclude(""),
+		"web4 web6 forwarded dns zoned marked ping own"},
+	{"all at once",
+		exclude(`protocols = ["tcp"]`+"\n"+`source_networks = ["192.168.77.0/24"]`+"\n"+
+			`destination_ports = [443]`) +
+			include(`protocols = ["tcp"]`) + exclude(`interfaces = ["lan0"]`),
+		"web6 forwarded own"},
 }
 
 func include(conditions string) string {
@@ -53,8 +62,10 @@ func TestFiltersSelectFlows(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.nft(`table inet meddle {
-		chain pre { type filter hook prerouting priority raw; meta nfproto ipv4 udp dport 9 ct zone set 7; udp sport 9 ct zone set 7; }
-		chain marks { type filter hook forward priority mangle; meta nfproto ipv6 udp dport 53 ct mark set 0x12; }
+		chain pre { type filter hook prerouting priority raw;
+			meta nfproto ipv4 udp dport 9 ct zone set 7; udp sport 9 ct zone set 7; }
+		chain marks { type filter hook forward priority mangle;
+			meta nfproto ipv6 udp dport 53 ct mark set 0x12; }
 	}`)
 	type probing struct {
 		sink *sink
@@ -64,7 +75,8 @@ func TestFiltersSelectFlows(t *testing.T) {
 	for i, c := range filterCases {
 		s := r.sink()
 		path := filepath.Join(t.TempDir(), fmt.Sprintf("%d.toml", i))
-		if err := os.WriteFile(path, []byte(collectorSection(s.Address())+c.filters), 0o600); err != nil {
+		err := os.WriteFile(path, []byte(collectorSection(s.Address())+c.filters), 0o600)
+		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, probing{s, r.probe("--config", path, "--poll-interval", "500ms")})
@@ -78,7 +90,11 @@ func TestFiltersSelectFlows(t *testing.T) {
 			whole = got
 		}
 		want := maps.Clone(whole)
-		maps.DeleteFunc(want, func(kind string, _ lab.Count) bool { return !slices.Contains(strings.Fields(c.kinds), kind) })
+		maps.DeleteFunc(want,
+			func(kind string, _ lab.Count) bool {
+				return !slices.Contains(strings.Fields(c.kinds),
+					kind)
+			})
 		if !maps.Equal(got, want) || len(want) != len(strings.Fields(c.kinds)) {
 			t.Errorf("%s: got\n%v, want\n%v", c.name, got, want)
 		}
@@ -111,12 +127,17 @@ func (r *rig) mixed() {
 			return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 3, Size: 100, Answered: true})
 		})
 	}
-	g.Go(func() error { return r.UDP(ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 2, Size: 200}) })
 	g.Go(func() error {
-		_, err := r.Forward(ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 300, Down: 4000, End: lab.FIN})
+		return r.UDP(ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 2, Size: 200})
+	})
+	g.Go(func() error {
+		_, err := r.Forward(ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 300, Down: 4000,
+			End: lab.FIN})
 		return err
 	})
-	g.Go(func() error { return r.Echo(ctx, lab.EchoFlow{Family: unix.AF_INET, Packets: 2, Size: 56}) })
+	g.Go(func() error {
+		return r.Echo(ctx, lab.EchoFlow{Family: unix.AF_INET, Packets: 2, Size: 56})
+	})
 	g.Go(func() error { return r.ask(ctx) })
 	if err := g.Wait(); err != nil {
 		r.t.Fatal(err)
@@ -127,7 +148,8 @@ func (r *rig) mixed() {
 func (r *rig) ask(ctx context.Context) error {
 	var conn net.Conn
 	err := r.Router.Do(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, "udp", fmt.Sprintf("%s:%d", lab.ServerIPv4, lab.PortAnswer))
+		conn, err = new(net.Dialer).DialContext(ctx, "udp",
+			fmt.Sprintf("%s:%d", lab.ServerIPv4, lab.PortAnswer))
 		return err
 	})
 	if err != nil {
@@ -156,7 +178,8 @@ func byKind(flows []decode.Flow) map[string]lab.Count {
 // kindOf tells by the ends of a record, in either direction, what mixed has sent.
 func kindOf(f *decode.Flow) string {
 	between := func(address string, port uint16) bool {
-		return f.Src.String() == address && f.SrcPort == port || f.Dst.String() == address && f.DstPort == port
+		return f.Src.String() == address && f.SrcPort == port || f.Dst.String() == address &&
+			f.DstPort == port
 	}
 	switch {
 	case f.Protocol == unix.IPPROTO_ICMP:

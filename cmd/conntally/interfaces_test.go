@@ -48,7 +48,8 @@ func (r *rig) wan1(index int) {
 	r.ip(r.Router, fmt.Sprintf(`link add wan1 index %d type veth peer name eth1 netns %s
 address add 203.0.113.1/24 dev wan1
 link set wan1 up`, index, r.Server.Path()))
-	r.ip(r.Server, "address add 203.0.113.20/24 dev eth1\nlink set eth1 up\nroute add 192.168.77.0/24 via 203.0.113.1")
+	r.ip(r.Server, "address add 203.0.113.20/24 dev eth1\nlink set eth1 up\n"+
+		"route add 192.168.77.0/24 via 203.0.113.1")
 	r.ip(r.Router, "route add default via 203.0.113.20 table 2")
 }
 
@@ -68,7 +69,10 @@ func (r *rig) echo(port uint16) {
 func (r *rig) answer(n *lab.Namespace, at netip.AddrPort) {
 	r.t.Helper()
 	var conn *net.UDPConn
-	err := n.Do(func() (err error) { conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at)); return err })
+	err := n.Do(func() (err error) {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		return err
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -143,14 +147,16 @@ func (r *rig) sentBy() map[string]int {
 // quick lets connections end soon.
 func quick() map[string]string {
 	return map[string]string{
-		"net/netfilter/nf_conntrack_udp_timeout": "1", "net/netfilter/nf_conntrack_udp_timeout_stream": "1",
+		"net/netfilter/nf_conntrack_udp_timeout":        "1",
+		"net/netfilter/nf_conntrack_udp_timeout_stream": "1",
 	}
 }
 
 // marking is a configuration with marks that count.
 func (r *rig) marking(s *sink) string {
 	r.t.Helper()
-	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nroute_mark = true\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address())
+	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nroute_mark = true\n[conntrack]\n"+
+		"poll_interval = \"500ms\"\n", s.Address())
 	return configFile(r.t, text)
 }
 
@@ -164,7 +170,8 @@ func TestRecordHasInterfacesOfPackets(t *testing.T) {
 	p := r.probe("--config", r.marking(s))
 	const lan, wan0 = 3, 4
 
-	plain, marked := fmt.Sprint(internetHost, ":", plainPort), fmt.Sprint(internetHost, ":", markedPort)
+	plain, marked := fmt.Sprint(internetHost, ":", plainPort),
+		fmt.Sprint(internetHost, ":", markedPort)
 	s.went(plain, "wan0", lan, wan0)
 	s.went(marked, "wan1", lan, firstWAN1)
 
@@ -207,12 +214,14 @@ func (s *sink) has(from string, port uint16, input, output uint32, egress uint8)
 	flows := s.until(fmt.Sprint("records of port ", port), both)
 	for _, f := range direction(flows, from, port) {
 		if f.Input != input || f.Output != output || f.Direction != egress {
-			s.t.Errorf("from %d to %d, direction %d, want from %d to %d, direction %d: %+v", f.Input, f.Output, f.Direction, input, output, egress, f)
+			s.t.Errorf("from %d to %d, direction %d, want from %d to %d, direction %d: %+v",
+				f.Input, f.Output, f.Direction, input, output, egress, f)
 		}
 	}
 	for _, f := range toPort(flows, from, port) {
 		if f.Input != output || f.Output != input || f.Direction != 0 {
-			s.t.Errorf("from %d to %d, direction %d, want from %d to %d: %+v", f.Input, f.Output, f.Direction, output, input, f)
+			s.t.Errorf("from %d to %d, direction %d, want from %d to %d: %+v", f.Input, f.Output,
+				f.Direction, output, input, f)
 		}
 	}
 }
@@ -223,7 +232,8 @@ func (s *sink) told(index uint32, name string) {
 	s.until(fmt.Sprint("the name of interface ", index), func([]decode.Flow) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return slices.ContainsFunc(s.links, func(i decode.Interface) bool { return i.Index == index && i.Name == name })
+		return slices.ContainsFunc(s.links,
+			func(i decode.Interface) bool { return i.Index == index && i.Name == name })
 	})
 }
 
@@ -238,16 +248,19 @@ func TestInterfaceNamesAreExported(t *testing.T) {
 			r.ip(r.Router, "link set lan0 alias Haus-Süd")
 			s := r.sink()
 			names := r.nfcapdNames(2001)
-			p := r.probe("--collector", s.Address(), "--collector", address(2001), "--protocol", protocol, "--poll-interval", "500ms")
+			p := r.probe("--collector", s.Address(), "--collector", address(2001), "--protocol",
+				protocol, "--poll-interval", "500ms")
 			r.answer(r.Server, netip.MustParseAddrPort(lab.ServerIPv4+":7001"))
 			port, _ := r.exchange(r.Client, lab.ServerIPv4+":7001")
-			r.ip(r.Router, "link add ppp7 index 70 type ifb\nlink add old0 index 71 type ifb\nlink set old0 name new0")
+			r.ip(r.Router, "link add ppp7 index 70 type ifb\nlink add old0 index 71 type ifb\n"+
+				"link set old0 name new0")
 			s.told(70, "ppp7")
 			s.told(71, "new0")
 			s.has(lab.ClientIPv4, port, 3, 4, 0)
 			r.stop(p)
 			got := names()
-			for index, want := range map[string]string{"3": "Haus-Süd", "4": "wan0 veth 198.51.100.1/24"} {
+			for index, want := range map[string]string{"3": "Haus-Süd",
+				"4": "wan0 veth 198.51.100.1/24"} {
 				if got[index] != want {
 					t.Errorf("nfdump calls interface %s %q, want %q", index, got[index], want)
 				}
@@ -261,7 +274,8 @@ func TestInterfaceNamesAreExported(t *testing.T) {
 func (r *rig) nfcapdNames(port int) func() map[string]string {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600")
+	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
+		"3600")
 	r.untilListening(port)
 	return func() map[string]string {
 		r.untilRead(port)
@@ -276,7 +290,9 @@ func (r *rig) nfcapdNames(port int) func() map[string]string {
 		names := map[string]string{}
 		for line := range strings.Lines(string(out)) {
 			if f := strings.Split(line, ";"); len(f) == 4 {
-				names[strings.TrimSpace(f[0])], names[strings.TrimSpace(f[2])] = strings.TrimSpace(f[1]), strings.TrimSpace(f[3])
+				names[strings.TrimSpace(f[0])],
+					names[strings.TrimSpace(f[2])] = strings.TrimSpace(f[1]),
+					strings.TrimSpace(f[3])
 			}
 		}
 		return names
@@ -290,7 +306,9 @@ func TestRecordHasChosenNextHop(t *testing.T) {
 	r := newRig(t, quick())
 	r.uplinks()
 	r.ip(r.Server, "route add local 192.0.2.128/25 dev lo")
-	r.ip(r.Router, "route replace default nexthop via 198.51.100.20 dev wan0 nexthop via 203.0.113.20 dev wan1")
+	r.ip(r.Router,
+		"route replace default nexthop via 198.51.100.20 dev wan0 nexthop via 203.0.113.20 dev "+
+			"wan1")
 	s := r.sink()
 	p := r.probe("--collector", s.Address(), "--poll-interval", "500ms")
 	index := map[string]uint32{"wan0": 4, "wan1": firstWAN1}

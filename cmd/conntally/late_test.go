@@ -12,7 +12,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-var late = flag.Duration("late", 5*time.Second, "how late TestCollectorThatStartsLater starts its collectors")
+var late = flag.Duration("late", 5*time.Second,
+	"how late TestCollectorThatStartsLater starts its collectors")
 
 // retold is how soon a collector that had refused datagrams gets the templates,
 // and a little more.
@@ -43,7 +44,8 @@ func TestCollectorThatStartsLater(t *testing.T) {
 			r.untilRead(port)
 			missed := missing(fromDecode(window), lives[i].read(0))
 			if len(window) == 0 || missed > 0 {
-				t.Errorf("%s by %s: %d of %d records missed from %v after the start on", life, lives[i].protocol, missed, len(window), retold)
+				t.Errorf("%s by %s: %d of %d records missed from %v after the start on", life,
+					lives[i].protocol, missed, len(window), retold)
 			}
 		}
 		time.Sleep(3 * time.Second) // or nothing tells that they were away

@@ -89,7 +89,8 @@ func printLosses(w io.Writer, c decode.Counters) {
 			c.MissedRecords, c.MissedDatagrams)
 	}
 	if c.UnknownSets > 0 {
-		fmt.Fprintf(w, "%d data sets came before their template and could not be decoded\n", c.UnknownSets)
+		fmt.Fprintf(w, "%d data sets came before their template and could not be decoded\n",
+			c.UnknownSets)
 	}
 	if c.Refused > 0 {
 		fmt.Fprintf(w, "%d datagrams were malformed\n", c.Refused)

@@ -28,7 +28,8 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 		said, stderr := io.Pipe()
 		code := make(chan int, 1)
 		go func() {
-			code <- run(ctx, append([]string{"listen", "--address", "127.0.0.1:0"}, format...), full, stderr)
+			code <- run(ctx, append([]string{"listen", "--address", "127.0.0.1:0"}, format...),
+				full, stderr)
 			stderr.Close()
 		}()
 		lines := bufio.NewReader(said)
@@ -41,7 +42,8 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 		if _, err := io.Copy(&rest, lines); err != nil {
 			t.Fatal(err)
 		}
-		if got := <-code; got != exitFail || !strings.Contains(rest.String(), "no space left on device") || ctx.Err() != nil {
+		if got := <-code; got != exitFail || !strings.Contains(rest.String(),
+			"no space left on device") || ctx.Err() != nil {
 			t.Errorf("%v: exit %d, want %d: %s", format, got, exitFail, &rest)
 		}
 	}
@@ -51,7 +53,8 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 func sendFlow(t *testing.T, address string) {
 	t.Helper()
 	clock := conntrack.SystemClock()
-	c := export.NewCollector(export.CollectorConfig{Address: address, Protocol: export.IPFIX}, clock)
+	c := export.NewCollector(export.CollectorConfig{Address: address, Protocol: export.IPFIX},
+		clock)
 	if err := c.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

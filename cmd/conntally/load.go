@@ -12,7 +12,8 @@ import (
 // they name.
 func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, error) {
 	c, a, err := config.Load(func(bind func(*flag.FlagSet)) error {
-		fs := newFlags("run", "read conntrack and export flows; without a collector, print them", stdout)
+		fs := newFlags("run", "read conntrack and export flows; without a collector, print them",
+			stdout)
 		bind(fs.FlagSet)
 		return fs.parse(args)
 	})

@@ -36,7 +36,8 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"run", "[flags]", "read conntrack and export flows; without a collector, print them", runRun},
+		{"run", "[flags]", "read conntrack and export flows; without a collector, print them",
+			runRun},
 		{"top", "[flags]", "what moves now, by device, destination, connection or port", runTop},
 		{"status", "[flags]", "what the running service does, and what is wrong", runStatus},
 		{"devices", "[flags]", "what each device has moved", runDevices},
@@ -44,7 +45,8 @@ func commands() []command {
 		{"check", "[flags]", "is this machine ready?", runCheck},
 		{"listen", "[flags]", "a small collector: print the flows that arrive", runListen},
 		{"demo", "[flags]", "show it at work on a router made of namespaces", runDemo},
-		{"collector-config", "KIND [flags]", "print what a collector's configuration needs", runCollectorConfig},
+		{"collector-config", "KIND [flags]", "print what a collector's configuration needs",
+			runCollectorConfig},
 		{"version", "", "print the version", runVersion},
 	}
 }
@@ -88,7 +90,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // be read and sets the JSON format, otherwise as text.
 func reportFailure(w io.Writer, args []string, failure error) {
 	if len(args) > 0 && args[0] == "run" {
-		if c, _, err := loadConfig(args[1:], io.Discard); err == nil && c.Log.Format == logging.FormatJSON {
+		if c, _, err := loadConfig(args[1:], io.Discard); err == nil &&
+			c.Log.Format == logging.FormatJSON {
 			logging.New(w, c.Log.Format, zapcore.ErrorLevel).Error("failed", zap.Error(failure))
 			return
 		}

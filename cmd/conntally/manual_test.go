@@ -59,7 +59,8 @@ func parseHelp(line string) (f describedFlag, ok bool) {
 
 // TestManualPagePassesMandoc: its linter has no warnings.
 func TestManualPagePassesMandoc(t *testing.T) {
-	output, err := exec.Command(need(t, "mandoc"), "-T", "lint", "-W", "warning", "../../module/man/conntally.1").CombinedOutput()
+	output, err := exec.Command(need(t, "mandoc"), "-T", "lint", "-W", "warning",
+		"../../module/man/conntally.1").CombinedOutput()
 	if err != nil || len(output) > 0 {
 		t.Errorf("%v: %s", err, output)
 	}

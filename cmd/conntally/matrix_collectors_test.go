@@ -25,15 +25,17 @@ type shown map[string]string
 
 // The names of what is shown, in the order in which it is told.
 var (
-	common = []string{"proto", "src", "dst", "sport", "dport", "packets", "bytes", "flags", "in", "out", "start", "end"}
-	times  = []string{"start", "end"}
-	icmp   = []string{"type", "code"}
-	nat    = []string{"psrc", "pdst", "psport", "pdport"}
-	rest   = []string{"dir", "reason"}
+	common = []string{"proto", "src", "dst", "sport", "dport", "packets", "bytes", "flags", "in",
+		"out", "start", "end"}
+	times = []string{"start", "end"}
+	icmp  = []string{"type", "code"}
+	nat   = []string{"psrc", "pdst", "psport", "pdport"}
+	rest  = []string{"dir", "reason"}
 )
 
 func without(fields, left []string) []string {
-	return slices.DeleteFunc(slices.Clone(fields), func(name string) bool { return slices.Contains(left, name) })
+	return slices.DeleteFunc(slices.Clone(fields),
+		func(name string) bool { return slices.Contains(left, name) })
 }
 
 // viewer is a collector that shows what it has received.
@@ -125,8 +127,10 @@ func ownView(f *decode.Flow) shown {
 	s := shown{
 		"proto": fmt.Sprint(f.Protocol), "src": f.Src.String(), "dst": f.Dst.String(),
 		"sport": fmt.Sprint(f.SrcPort), "dport": fmt.Sprint(f.DstPort),
-		"packets": fmt.Sprint(f.Packets), "bytes": fmt.Sprint(f.Bytes), "flags": fmt.Sprint(f.TCPFlags),
-		"in": fmt.Sprint(f.Input), "out": fmt.Sprint(f.Output), "start": millis(f.Start), "end": millis(f.End),
+		"packets": fmt.Sprint(f.Packets), "bytes": fmt.Sprint(f.Bytes),
+		"flags": fmt.Sprint(f.TCPFlags),
+		"in":    fmt.Sprint(f.Input), "out": fmt.Sprint(f.Output), "start": millis(f.Start),
+		"end": millis(f.End),
 		"dir": fmt.Sprint(f.Direction), "reason": fmt.Sprint(f.EndReason),
 	}
 	if f.PostSrc.IsValid() {
@@ -143,7 +147,8 @@ func ownView(f *decode.Flow) shown {
 func (r *rig) nfdumpViewer(protocol string, port int) viewer {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600")
+	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
+		"3600")
 	r.untilListening(port)
 	read := func(int) []shown {
 		r.untilRead(port)
@@ -180,19 +185,23 @@ func each[From, To any](rows []From, view func(From) To) (all []To) {
 func nfdumpView(row map[string]any) shown {
 	s := shown{}
 	for name, field := range map[string]string{
-		"proto": "proto", "sport": "src_port", "dport": "dst_port", "packets": "in_packets", "bytes": "in_bytes",
-		"in": "input_snmp", "out": "output_snmp", "dir": "direction", "type": "icmp_type", "code": "icmp_code",
+		"proto": "proto", "sport": "src_port", "dport": "dst_port", "packets": "in_packets",
+		"bytes": "in_bytes",
+		"in":    "input_snmp", "out": "output_snmp", "dir": "direction", "type": "icmp_type",
+		"code":   "icmp_code",
 		"psport": "src_xlt_port", "pdport": "dst_xlt_port",
 	} {
 		s.put(name, row[field])
 	}
-	for name, field := range map[string]string{"src": "src%s_addr", "dst": "dst%s_addr", "psrc": "src%s_xlt_ip", "pdst": "dst%s_xlt_ip"} {
+	for name, field := range map[string]string{"src": "src%s_addr", "dst": "dst%s_addr",
+		"psrc": "src%s_xlt_ip", "pdst": "dst%s_xlt_ip"} {
 		for _, version := range []string{"4", "6"} {
 			s.put(name, row[fmt.Sprintf(field, version)])
 		}
 	}
 	s["flags"] = nfdumpFlags(fmt.Sprint(row["tcp_flags"]))
-	s["start"], s["end"] = timed("2006-01-02T15:04:05.000", row["first"]), timed("2006-01-02T15:04:05.000", row["last"])
+	s["start"], s["end"] = timed("2006-01-02T15:04:05.000", row["first"]),
+		timed("2006-01-02T15:04:05.000", row["last"])
 	return s.tidy()
 }
 
@@ -220,13 +229,15 @@ func timed(layout string, value any) string {
 func (r *rig) goflow2Viewer(protocol string, port int) viewer {
 	r.t.Helper()
 	file := filepath.Join(r.t.TempDir(), "flows.json")
-	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr", address(port+1000),
+	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr",
+		address(port+1000),
 		"-format", "json", "-transport", "file", "-transport.file", file)
 	r.untilListening(port)
 	read := func(n int) []shown {
 		rows := r.untilObjects(file, n)
 		r.stop(p)
-		if log := p.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+		if log := p.String(); strings.Contains(log, "level=WARN") ||
+			strings.Contains(log, "level=ERROR") {
 			r.t.Errorf("goflow2 by %s:\n%s", protocol, log)
 		}
 		return each(rows, goflow2View)
@@ -262,12 +273,15 @@ func (r *rig) untilObjects(file string, n int) (rows []map[string]any) {
 func goflow2View(row map[string]any) shown {
 	s := shown{}
 	for name, field := range map[string]string{
-		"src": "src_addr", "dst": "dst_addr", "sport": "src_port", "dport": "dst_port", "packets": "packets", "bytes": "bytes",
-		"in": "in_if", "out": "out_if", "flags": "tcp_flags", "start": "time_flow_start_ns", "end": "time_flow_end_ns",
+		"src": "src_addr", "dst": "dst_addr", "sport": "src_port", "dport": "dst_port",
+		"packets": "packets", "bytes": "bytes",
+		"in": "in_if", "out": "out_if", "flags": "tcp_flags", "start": "time_flow_start_ns",
+		"end": "time_flow_end_ns",
 	} {
 		s.put(name, row[field])
 	}
-	s["start"], s["end"] = strings.TrimSuffix(s["start"], "000000"), strings.TrimSuffix(s["end"], "000000")
+	s["start"], s["end"] = strings.TrimSuffix(s["start"], "000000"),
+		strings.TrimSuffix(s["end"], "000000")
 	s["proto"] = map[string]string{
 		"TCP": "6", "UDP": "17", "SCTP": "132", "UDPLite": "136", "DCCP": "33", "GRE": "47",
 		"ICMP": "1", "IPv6-ICMP": "58", "experimental": strconv.Itoa(experimental),
@@ -321,14 +335,18 @@ timestamps_rfc3339: true
 }
 
 // nfacctdProtocols are those that it calls by a name.
-var nfacctdProtocols = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "gre": "47", "ipv6-icmp": "58", "sctp": "132"}
+var nfacctdProtocols = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "gre": "47",
+	"ipv6-icmp": "58", "sctp": "132"}
 
 func nfacctdView(row map[string]any) shown {
 	s := shown{}
 	for name, field := range map[string]string{
-		"proto": "ip_proto", "src": "ip_src", "dst": "ip_dst", "sport": "port_src", "dport": "port_dst",
-		"packets": "packets", "bytes": "bytes", "in": "iface_in", "out": "iface_out", "flags": "tcp_flags",
-		"psrc": "post_nat_ip_src", "pdst": "post_nat_ip_dst", "psport": "post_nat_port_src", "pdport": "post_nat_port_dst",
+		"proto": "ip_proto", "src": "ip_src", "dst": "ip_dst", "sport": "port_src",
+		"dport":   "port_dst",
+		"packets": "packets", "bytes": "bytes", "in": "iface_in", "out": "iface_out",
+		"flags": "tcp_flags",
+		"psrc":  "post_nat_ip_src", "pdst": "post_nat_ip_dst", "psport": "post_nat_port_src",
+		"pdport": "post_nat_port_dst",
 	} {
 		s.put(name, row[field])
 	}
@@ -338,7 +356,8 @@ func nfacctdView(row map[string]any) shown {
 	if isICMP(s["proto"]) {
 		s["type"] = "" // not shown
 	}
-	s["start"], s["end"] = timed(time.RFC3339Nano, row["timestamp_start"]), timed(time.RFC3339Nano, row["timestamp_end"])
+	s["start"], s["end"] = timed(time.RFC3339Nano, row["timestamp_start"]),
+		timed(time.RFC3339Nano, row["timestamp_end"])
 	return s.tidy()
 }
 
@@ -354,12 +373,14 @@ func (r *rig) tsharkViewer(capture, name, protocol string, port int) viewer {
 		if err != nil {
 			r.t.Fatalf("tshark: %v", err)
 		}
-		if fault := regexp.MustCompile(`.*(_ws\.malformed|_ws\.expert|[Nn]o template).*`).Find(out); fault != nil {
+		fault := regexp.MustCompile(`.*(_ws\.malformed|_ws\.expert|[Nn]o template).*`).Find(out)
+		if fault != nil {
 			r.t.Errorf("tshark: %s", fault)
 		}
 		return pdmlRecords(r.t, out)
 	}
-	return viewer{name: "tshark of " + name, protocol: protocol, read: read, fields: slices.Concat(common, icmp, nat, rest)}
+	return viewer{name: "tshark of " + name, protocol: protocol, read: read,
+		fields: slices.Concat(common, icmp, nat, rest)}
 }
 
 // portless leaves out the port of a protocol that has none for the kernel.

@@ -54,7 +54,8 @@ func sendRaw(b []byte) error {
 	} else {
 		family, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: [16]byte(b[24:])}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW) // the header included
+	// the header included
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,8 @@ func sendRaw(b []byte) error {
 // protocols without.
 
 func ports(from, to uint16, rest ...byte) []byte {
-	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to), rest...)
+	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to),
+		rest...)
 }
 
 func udpSays(from, to uint16, _ bool) []byte { return ports(from, to, 0, 12, 0, 0, 1, 2, 3, 4) }

@@ -93,7 +93,8 @@ func trips() (all []trip) {
 			for _, s := range sayings {
 				v6 := w.nft == "ip6"
 				shifts := n.shiftFrom != 0 || n.shiftTo != 0
-				if shifts && !s.ports || s.proto == unix.IPPROTO_ICMP && v6 || s.proto == unix.IPPROTO_ICMPV6 && !v6 {
+				if shifts && !s.ports || s.proto == unix.IPPROTO_ICMP && v6 ||
+					s.proto == unix.IPPROTO_ICMPV6 && !v6 {
 					continue
 				}
 				all = append(all, newTrip(w, n, s))
@@ -114,7 +115,8 @@ func newTrip(w wire, n natKind, s saying) trip {
 	return trip{
 		saying: s, name: fmt.Sprintf("%s/%d/%s", w.nft, s.proto, n.name),
 		client: at(w.client, clientPort), as: at(as, clientPort+n.shiftFrom),
-		server: at(w.servers+n.server, serverPort+n.shiftTo), advertised: at(w.servers+n.dst, serverPort),
+		server:     at(w.servers+n.server, serverPort+n.shiftTo),
+		advertised: at(w.servers+n.dst, serverPort),
 	}
 }
 
@@ -150,13 +152,15 @@ func newMatrix(t *testing.T) *rig {
 	t.Helper()
 	nft := need(t, "nft")
 	r := newRigWith(t, lab.Options{
-		Deaf:         true,
-		BehindServer: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8:200::/64")},
-		Sysctls:      map[string]string{"net/netfilter/nf_conntrack_checksum": "0"},
+		Deaf: true,
+		BehindServer: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"),
+			netip.MustParsePrefix("2001:db8:200::/64")},
+		Sysctls: map[string]string{"net/netfilter/nf_conntrack_checksum": "0"},
 	})
 	r.command(r.Router, natRules(), nft, "-f", "-")
 	for _, family := range []string{"-4", "-6"} {
-		via := map[string][2]string{"-4": {lab.ServerIPv4, lab.RouterWANIPv4}, "-6": {lab.ServerIPv6, lab.RouterWANIPv6}}[family]
+		via := map[string][2]string{"-4": {lab.ServerIPv4, lab.RouterWANIPv4},
+			"-6": {lab.ServerIPv6, lab.RouterWANIPv6}}[family]
 		r.command(r.Router, "", need(t, "ip"), family, "route", "add", "default", "via", via[0])
 		r.command(r.Server, "", need(t, "ip"), family, "route", "add", "default", "via", via[1])
 	}
@@ -266,7 +270,8 @@ func (r *rig) entries() []ct.Flow {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, func(f ct.Flow) bool { return f.TupleOrig.IP.SourceAddress.IsLoopback() })
+	return slices.DeleteFunc(all,
+		func(f ct.Flow) bool { return f.TupleOrig.IP.SourceAddress.IsLoopback() })
 }
 
 // TestMatrix: every field of every record is right at every collector that shows it.
@@ -277,7 +282,8 @@ func TestMatrix(t *testing.T) {
 	var viewers []viewer
 	for i, protocol := range []string{"netflow9", "ipfix"} {
 		viewers = append(viewers,
-			r.nfdumpViewer(protocol, 2001+10*i), r.goflow2Viewer(protocol, 2002+10*i), r.nfacctdViewer(protocol, 2003+10*i))
+			r.nfdumpViewer(protocol, 2001+10*i), r.goflow2Viewer(protocol, 2002+10*i),
+			r.nfacctdViewer(protocol, 2003+10*i))
 	}
 	capture, endCapture := r.dumpcap()
 	p := r.probe("--config", r.matrixConfig(sinks, viewers))
@@ -340,7 +346,8 @@ func withTimes(t *testing.T, all []trip, flows []decode.Flow) (want []shown) {
 		}
 	}
 	if len(flows) != 2*len(all) || len(want) != len(flows) {
-		t.Errorf("%d records of %d connections, %d of them as they are to be", len(flows), len(all), len(want))
+		t.Errorf("%d records of %d connections, %d of them as they are to be", len(flows), len(all),
+			len(want))
 	}
 	return want
 }

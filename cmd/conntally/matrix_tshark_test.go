@@ -82,8 +82,10 @@ func (f pdmlField) number() uint64 {
 func tsharkView(own map[string]pdmlField, boot uint64) shown {
 	s := shown{}
 	for field, name := range map[string]string{
-		"protocol": "proto", "srcaddr": "src", "srcaddrv6": "src", "dstaddr": "dst", "dstaddrv6": "dst",
-		"srcport": "sport", "dstport": "dport", "packets": "packets", "octets": "bytes", "inputint": "in", "outputint": "out",
+		"protocol": "proto", "srcaddr": "src", "srcaddrv6": "src", "dstaddr": "dst",
+		"dstaddrv6": "dst",
+		"srcport":   "sport", "dstport": "dport", "packets": "packets", "octets": "bytes",
+		"inputint": "in", "outputint": "out",
 		"icmp_ipv6_type": "type", "icmp_ipv6_code": "code",
 		"post_natsource_ipv4_address": "psrc", "post_nat_source_ipv6_address": "psrc",
 		"post_natdestination_ipv4_address": "pdst", "post_nat_destination_ipv6_address": "pdst",
@@ -93,7 +95,8 @@ func tsharkView(own map[string]pdmlField, boot uint64) shown {
 			s[name] = f.Show
 		}
 	}
-	for field, name := range map[string]string{"tcpflags": "flags", "direction": "dir", "flow_end_reason": "reason"} {
+	for field, name := range map[string]string{"tcpflags": "flags", "direction": "dir",
+		"flow_end_reason": "reason"} {
 		s[name] = fmt.Sprint(own["cflow."+field].number())
 	}
 	if typeCode, ok := own["cflow.icmp_type_code_ipv4"]; ok { // by v9 for both IP versions

@@ -29,7 +29,8 @@ func (r *faultRig) counting() *counting {
 	r.t.Helper()
 	t := &counting{decoder: decode.New(decode.Options{})}
 	err := r.Router.Do(func() (err error) {
-		t.conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+		t.conn, err = net.ListenUDP("udp",
+			net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 		return err
 	})
 	if err != nil {
@@ -62,7 +63,8 @@ func (t *counting) received() exported {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.decoder.Counters()
-	return exported{float64(c.Datagrams), float64(c.Flows + c.OptionRecords), float64(t.octets), float64(c.Flows)}
+	return exported{float64(c.Datagrams), float64(c.Flows + c.OptionRecords), float64(t.octets),
+		float64(c.Flows)}
 }
 
 // told is what the metrics say of it.
@@ -93,11 +95,14 @@ func (r *faultRig) families() monitortest.Families {
 func TestMetricsAgreeWithFlows(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, map[string]string{
-		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1", "net/netfilter/nf_conntrack_events": "1",
+		"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1",
+		"net/netfilter/nf_conntrack_events":      "1",
 		"net/netfilter/nf_conntrack_udp_timeout": "2",
 	})
 	ipfix, v9 := r.counting(), r.counting()
-	text := fmt.Sprintf("[metrics]\nlisten = %q\n[flow]\nextra_fields = [\"source_mac\"]\n[conntrack]\npoll_interval = \"500ms\"\n[[collector]]\naddress = %q\n[[collector]]\naddress = %q\nprotocol = \"netflow9\"\n",
+	text := fmt.Sprintf("[metrics]\nlisten = %q\n[flow]\nextra_fields = [\"source_mac\"]\n"+
+		"[conntrack]\npoll_interval = \"500ms\"\n[[collector]]\naddress = %q\n[[collector]]\n"+
+		"address = %q\nprotocol = \"netflow9\"\n",
 		faultMetrics, ipfix.conn.LocalAddr(), v9.conn.LocalAddr())
 	path := configFile(t, text)
 	p := r.probe("--config", path)
@@ -124,14 +129,16 @@ func TestMetricsAgreeWithFlows(t *testing.T) {
 	if err := r.Router.Flush(); err != nil { // a closed connection would rest for two minutes
 		t.Fatal(err)
 	}
-	m := r.untilMetrics(p, "the end of all flows", func(m metrics) bool { return m.events() >= r.sent && m["flows"] == 0 })
+	m := r.untilMetrics(p, "the end of all flows",
+		func(m metrics) bool { return m.events() >= r.sent && m["flows"] == 0 })
 	for _, c := range []*counting{ipfix, v9} {
 		r.agrees(c)
 	}
 	if hosts, _ := r.families().Value("conntally_neighbours"); hosts == 0 {
 		t.Error("no neighbour is told")
 	}
-	t.Logf("%d pages under load; IPFIX %+v, NetFlow v9 %+v; %v events dropped", scrapes, ipfix.received(), v9.received(), m["conntrack_dropped_events_total"])
+	t.Logf("%d pages under load; IPFIX %+v, NetFlow v9 %+v; %v events dropped", scrapes,
+		ipfix.received(), v9.received(), m["conntrack_dropped_events_total"])
 	r.stop(p)
 }
 
@@ -142,7 +149,8 @@ func (r *faultRig) agrees(c *counting) {
 	told, received, made := exported{}, exported{}, -1.0
 	for ; told != received || told.flows != made; time.Sleep(10 * time.Millisecond) {
 		if r.ctx.Err() != nil {
-			r.t.Fatalf("the metrics tell %+v of %v records, the collector received %+v", told, made, received)
+			r.t.Fatalf("the metrics tell %+v of %v records, the collector received %+v", told, made,
+				received)
 		}
 		f := r.families()
 		told, received = c.told(f), c.received()

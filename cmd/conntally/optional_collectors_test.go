@@ -29,17 +29,22 @@ func TestCollectorsReadOptionalFields(t *testing.T) {
 	capture, endCapture := r.dumpcap()
 	nfdump := map[string]func() []byte{"netflow9": r.nfdumpJSON(2051), "ipfix": r.nfdumpJSON(2052)}
 	s := r.sink()
-	text := fmt.Sprintf("collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
-		"[flow]\nbiflow = true\nnat_events = true\n[conntrack]\npoll_interval = \"1s\"\n", s.Address(), address(2051), address(2052))
+	text := fmt.Sprintf(
+		"collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
+			"[flow]\nbiflow = true\nnat_events = true\n[conntrack]\npoll_interval = \"1s\"\n",
+		s.Address(), address(2051), address(2052))
 	path := configFile(t, text)
 	watch := r.oracle()
 	p := r.probe("--config", path)
 	for i := range 5 {
-		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i, End: lab.FIN}); err != nil {
+		_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i,
+			End: lab.FIN})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.Forward(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 80, Down: 1100, End: lab.FIN}); err != nil {
+	_, err := r.Forward(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 80, Down: 1100, End: lab.FIN})
+	if err != nil {
 		t.Fatal(err)
 	}
 	watch.untilEnded(r, 6)
@@ -109,7 +114,8 @@ func sameLines(t *testing.T, who string, got, want []string) {
 func (r *rig) nfdumpJSON(port int) func() []byte {
 	r.t.Helper()
 	dir := r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600")
+	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
+		"3600")
 	r.untilListening(port)
 	return func() []byte {
 		r.untilRead(port)
@@ -153,8 +159,10 @@ func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
 		if row.First != row.At {
 			t.Errorf("an event of %s is filed under %s", row.At, row.First)
 		}
-		lines = append(lines, fmt.Sprintf("%s %s %s:%d -> %s:%d as %s:%s -> %s:%s", row.Event, row.At,
-			row.Src, row.SrcPort, row.Dst, row.DstPort, row.Xlt, row.XltPort, row.XltDst, row.XltDPort))
+		lines = append(lines, fmt.Sprintf("%s %s %s:%d -> %s:%d as %s:%s -> %s:%s", row.Event,
+			row.At,
+			row.Src, row.SrcPort, row.Dst, row.DstPort, row.Xlt, row.XltPort, row.XltDst,
+			row.XltDPort))
 	}
 	return lines
 }
@@ -179,7 +187,8 @@ func TestPaddedMillisecondsAreRead(t *testing.T) {
 
 func ownEvents(events []decode.NATEvent) (lines []string) {
 	for _, e := range events {
-		lines = append(lines, fmt.Sprintf("%d %s %s:%d -> %s:%d as %s:%d -> %s:%d", e.Event, e.Observed.Format(nfdumpTime),
+		lines = append(lines, fmt.Sprintf("%d %s %s:%d -> %s:%d as %s:%d -> %s:%d", e.Event,
+			e.Observed.Format(nfdumpTime),
 			e.Src, e.SrcPort, e.Dst, e.DstPort, e.PostSrc, e.PostSrcPort, e.PostDst, e.PostDstPort))
 	}
 	return lines
@@ -189,7 +198,8 @@ func ownEvents(events []decode.NATEvent) (lines []string) {
 func (r *rig) tsharkCounters(capture, collector string) (lines []string) {
 	r.t.Helper()
 	_, port, _ := strings.Cut(collector, ":")
-	out, err := exec.Command(need(r.t, "tshark"), "-r", capture, "-d", "udp.port=="+port+",cflow", "-Y", "udp.dstport=="+port, "-T", "pdml").Output()
+	out, err := exec.Command(need(r.t, "tshark"), "-r", capture, "-d", "udp.port=="+port+",cflow",
+		"-Y", "udp.dstport=="+port, "-T", "pdml").Output()
 	if err != nil {
 		r.t.Fatalf("tshark: %v", err)
 	}
@@ -201,9 +211,12 @@ func (r *rig) tsharkCounters(capture, collector string) (lines []string) {
 	}
 	for i := range document.Packets {
 		document.Packets[i].records(func(of map[string][]string) {
-			if octets, packets := of["cflow.octets"], of["cflow.packets"]; len(octets) == 2 && len(packets) == 2 {
-				lines = append(lines, fmt.Sprintf("%s:%s -> %s:%s %s/%s and back %s/%s", of["cflow.srcaddr"][0], of["cflow.srcport"][0],
-					of["cflow.dstaddr"][0], of["cflow.dstport"][0], packets[0], octets[0], packets[1], octets[1]))
+			if octets, packets := of["cflow.octets"], of["cflow.packets"]; len(octets) == 2 &&
+				len(packets) == 2 {
+				lines = append(lines, fmt.Sprintf("%s:%s -> %s:%s %s/%s and back %s/%s",
+					of["cflow.srcaddr"][0], of["cflow.srcport"][0],
+					of["cflow.dstaddr"][0], of["cflow.dstport"][0], packets[0], octets[0],
+					packets[1], octets[1]))
 			}
 		})
 	}
@@ -231,7 +244,8 @@ func (f *pdmlField) records(fn func(of map[string][]string)) {
 func ownCounters(flows []decode.Flow) (lines []string) {
 	for i := 0; i+1 < len(flows); i += 2 {
 		a, b := &flows[i], &flows[i+1]
-		lines = append(lines, fmt.Sprintf("%s:%d -> %s:%d %d/%d and back %d/%d", a.Src, a.SrcPort, a.Dst, a.DstPort, a.Packets, a.Bytes, b.Packets, b.Bytes))
+		lines = append(lines, fmt.Sprintf("%s:%d -> %s:%d %d/%d and back %d/%d", a.Src, a.SrcPort,
+			a.Dst, a.DstPort, a.Packets, a.Bytes, b.Packets, b.Bytes))
 	}
 	return lines
 }

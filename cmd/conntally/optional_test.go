@@ -48,14 +48,19 @@ func TestAllOptionalFields(t *testing.T) {
 	p := r.probe("--config", r.askForAll(s.Address()))
 	const each = 20
 	for i := range each {
-		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i, End: lab.FIN}); err != nil {
+		_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i,
+			End: lab.FIN})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 1 + i%4, Size: 40, Answered: i%2 == 0}); err != nil {
+		err = r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET6, Packets: 1 + i%4, Size: 40,
+			Answered: i%2 == 0})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.Forward(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 80, Down: 1100, End: lab.FIN}); err != nil {
+	_, err := r.Forward(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 80, Down: 1100, End: lab.FIN})
+	if err != nil {
 		t.Fatal(err)
 	}
 	watch.untilEnded(r, 2*each+1)
@@ -73,8 +78,10 @@ func TestAllOptionalFields(t *testing.T) {
 		allArrived(t, fmt.Sprintf("version %d", version), fromDecode(flows), want, forwarded)
 		r.checkMACs(flows)
 	}
-	if n, m := s.records(10), s.records(9); n == 0 || m != len(byVersion[9]) || n != len(byVersion[10])-countPairs(byVersion[10]) {
-		t.Errorf("IPFIX: %d records, v9: %d, of %d and %d flows", n, m, len(byVersion[10]), len(byVersion[9]))
+	if n, m := s.records(10), s.records(9); n == 0 || m != len(byVersion[9]) ||
+		n != len(byVersion[10])-countPairs(byVersion[10]) {
+		t.Errorf("IPFIX: %d records, v9: %d, of %d and %d flows", n, m, len(byVersion[10]),
+			len(byVersion[9]))
 	}
 	s.checkTranslations(each + 1)
 }
@@ -83,7 +90,8 @@ func TestAllOptionalFields(t *testing.T) {
 func countPairs(flows []decode.Flow) (n int) {
 	for i := 1; i < len(flows); i++ {
 		a, b := &flows[i-1], &flows[i]
-		if a.FlowID == b.FlowID && a.Src == b.Dst && a.End.Equal(b.End) && a.Bytes > 0 && b.Bytes > 0 {
+		if a.FlowID == b.FlowID && a.Src == b.Dst && a.End.Equal(b.End) && a.Bytes > 0 &&
+			b.Bytes > 0 {
 			n++
 		}
 	}
@@ -104,7 +112,10 @@ func (r *rig) checkMACs(flows []decode.Flow) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	isClient := func(a netip.Addr) bool { return a.String() == lab.ClientIPv4 || a.String() == lab.ClientIPv6 }
+	isClient := func(a netip.Addr) bool {
+		return a.String() == lab.ClientIPv4 ||
+			a.String() == lab.ClientIPv6
+	}
 	up, down := 0, 0
 	for _, f := range flows {
 		if isClient(f.Src) {
@@ -129,7 +140,8 @@ func (s *sink) checkTranslations(want int) {
 	s.t.Helper()
 	ids := map[string]int{}
 	for _, e := range s.events {
-		key := fmt.Sprint(e.Src, e.SrcPort, e.Dst, e.DstPort, e.PostSrc, e.PostSrcPort, e.PostDst, e.PostDstPort)
+		key := fmt.Sprint(e.Src, e.SrcPort, e.Dst, e.DstPort, e.PostSrc, e.PostSrcPort, e.PostDst,
+			e.PostDstPort)
 		switch e.Event {
 		case 4:
 			ids[key]++

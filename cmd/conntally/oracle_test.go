@@ -73,8 +73,10 @@ func (r *rig) oracle() *oracle {
 	if err := conn.SetReadBuffer(16 << 20); err != nil {
 		r.t.Fatal(err)
 	}
-	o := &oracle{t: r.t, conn: conn, events: make(chan ct.Event, 10_000), ended: tally{}, came: make(chan struct{}, 1)}
-	if _, err := conn.Listen(o.events, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy}); err != nil {
+	o := &oracle{t: r.t, conn: conn, events: make(chan ct.Event, 10_000), ended: tally{},
+		came: make(chan struct{}, 1)}
+	_, err = conn.Listen(o.events, 1, []netfilter.NetlinkGroup{netfilter.GroupCTDestroy})
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	go o.watch()

@@ -50,7 +50,8 @@ type deviceLedger struct {
 }
 
 func newDeviceLedger(s *account.Snapshot, wan int) *deviceLedger {
-	l := &deviceLedger{wan: wan, owners: map[netip.Addr]string{}, usage: map[string]*[2]account.Usage{}}
+	l := &deviceLedger{wan: wan, owners: map[netip.Addr]string{},
+		usage: map[string]*[2]account.Usage{}}
 	for i := range s.Devices {
 		for _, a := range s.Devices[i].Addresses {
 			l.owners[a] = household(s.Devices[i].ID)
@@ -130,7 +131,8 @@ func compareDevices(t *testing.T, who, directory string, passed map[lab.Passage]
 			must = new([2]account.Usage)
 		}
 		if u[account.WAN] != must[account.WAN] {
-			t.Errorf("%s: %s by an uplink: %+v, want %+v", who, name, u[account.WAN], must[account.WAN])
+			t.Errorf("%s: %s by an uplink: %+v, want %+v", who, name, u[account.WAN],
+				must[account.WAN])
 		}
 		lan, least := &u[account.LAN], &must[account.LAN]
 		if lan.Up.Bytes < least.Up.Bytes || lan.Down.Bytes < least.Down.Bytes {
@@ -158,7 +160,8 @@ func TestDevicesAreExactOverChanges(t *testing.T) {
 		return fmt.Sprintf("%s[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n"+
 			"[conntrack]\npoll_interval = \"250ms\"\nmax_cpu = 100.0\n"+
 			"[control]\nsocket = %q\n[metrics]\nlisten = %q\n%s",
-			collectorSection(sink.Address()), state, filepath.Join(state, "control.sock"), faultMetrics, named)
+			collectorSection(sink.Address()), state, filepath.Join(state, "control.sock"),
+			faultMetrics, named)
 	}
 	file := configFile(t, config(""))
 	p := &ordinaryProbe{rig: r.rig, metrics: faultMetrics}
@@ -170,7 +173,8 @@ func TestDevicesAreExactOverChanges(t *testing.T) {
 			p.process = r.probe("--config", file)
 		},
 		func() { // names
-			named := "[[device]]\nname = \"the client\"\nmac = [\"" + r.macOf(r.Client) + "\"]\naddress = [\"192.0.2.77\"]\n"
+			named := "[[device]]\nname = \"the client\"\nmac = [\"" + r.macOf(r.Client) +
+				"\"]\naddress = [\"192.0.2.77\"]\n"
 			p.reload(file, config(named))
 		},
 		func() { // another name
@@ -221,7 +225,8 @@ func (r *rig) macOf(host *lab.Namespace) (mac string) {
 func (r *ordinaryRig) privacyAddress(n int) {
 	r.t.Helper()
 	from := netip.MustParseAddr(fmt.Sprintf("2001:db8:77::a:%d", n))
-	if err := r.Client.IP(fmt.Sprintf("addr add %s/64 dev %s nodad", from, lab.HostInterface)); err != nil {
+	err := r.Client.IP(fmt.Sprintf("addr add %s/64 dev %s nodad", from, lab.HostInterface))
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	// Not TCP: conntrack doesn't count the repetition of a SYN, which may come before the

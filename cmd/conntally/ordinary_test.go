@@ -131,9 +131,11 @@ type conversation struct {
 }
 
 func (r *ordinaryRig) conversations() []conversation {
-	client, guest := [2]string{lab.ClientIPv4, lab.ClientIPv6}, [2]string{lab.GuestIPv4, lab.GuestIPv6}
+	client, guest := [2]string{lab.ClientIPv4, lab.ClientIPv6},
+		[2]string{lab.GuestIPv4, lab.GuestIPv6}
 	server := [2]string{lab.ServerIPv4, lab.ServerIPv6}
-	low, far := [2]string{"192.0.2.9", "2001:db8:200::9"}, [2]string{"203.0.113.9", "2001:db8:200::9"}
+	low, far := [2]string{"192.0.2.9", "2001:db8:200::9"},
+		[2]string{"203.0.113.9", "2001:db8:200::9"}
 	forwarded := [2]string{lab.RouterWANIPv4, lab.ClientIPv6}
 	return []conversation{
 		{host: r.Client, from: client, to: low},
@@ -187,7 +189,8 @@ type ordinaryProbe struct {
 
 func (r *ordinaryRig) ordinaryProbe(nat string) *ordinaryProbe {
 	r.t.Helper()
-	p := &ordinaryProbe{rig: r.rig, nat: nat, metrics: faultMetrics, state: r.t.TempDir(), sinks: map[string]*sink{}}
+	p := &ordinaryProbe{rig: r.rig, nat: nat, metrics: faultMetrics, state: r.t.TempDir(),
+		sinks: map[string]*sink{}}
 	if nat == "wire" {
 		p.metrics = "127.0.0.1:9470"
 	}
@@ -234,12 +237,14 @@ func (p *ordinaryProbe) lostNothing() {
 	m := p.rig.scrapeAt(p.metrics)
 	for _, name := range []string{
 		"conntrack_dropped_events_total", "conntrack_overruns_total", "conntrack_malformed_total",
-		"conntrack_failed_dumps_total", "conntrack_discarded_dumps_total", "conntrack_reopened_total",
+		"conntrack_failed_dumps_total", "conntrack_discarded_dumps_total",
+		"conntrack_reopened_total",
 		"conntrack_stalls_total",
 		"flows_vanished_total", "flows_uncounted_total", "flows_full_total", "flows_rewound_total",
 		"flows_baselined_total", "state_errors_total",
 		"link_overruns_total", "link_failures_total", "link_malformed_total",
-		"export_unsent_records_total", "export_lost_flow_records_total", "export_lost_packets_total",
+		"export_unsent_records_total", "export_lost_flow_records_total",
+		"export_lost_packets_total",
 		"export_lost_bytes_total", "export_refused_total", "export_errors_total",
 		"export_dial_errors_total",
 	} {

@@ -67,7 +67,8 @@ func TestActiveTimeoutSplitsWithoutGap(t *testing.T) {
 	s := r.sink()
 	p := r.probe("--collector", s.Address(), "--active-timeout", "5s", "--poll-interval", "1s")
 	const rate = 200_000
-	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Down: seconds * rate, Rate: rate, End: lab.FIN})
+	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Down: seconds * rate, Rate: rate,
+		End: lab.FIN})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func TestActiveTimeoutSplitsWithoutGap(t *testing.T) {
 				t.Errorf("%s: record %d ends for reason %d, want %d", name, i, f.EndReason, want)
 			}
 			if i > 0 && !f.Start.Equal(records[i-1].End) {
-				t.Errorf("%s: record %d starts at %v, the one before ends at %v", name, i, f.Start, records[i-1].End)
+				t.Errorf("%s: record %d starts at %v, the one before ends at %v", name, i, f.Start,
+					records[i-1].End)
 			}
 		}
 	}
@@ -110,7 +112,8 @@ func TestIdleConnectionIsExportedAndResumes(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.sink()
 	p := r.probe("--collector", s.Address(), "--idle-timeout", "3s", "--poll-interval", "1s")
-	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 50_000, End: lab.Open})
+	conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 50_000,
+		End: lab.Open})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,18 +124,21 @@ func TestIdleConnectionIsExportedAndResumes(t *testing.T) {
 		t.Errorf("idle records hold %v, the router forwarded %v", sum(first), want)
 	}
 	// Not asserted: a machine may be slow. Idle timeout, a poll, the delay of a message.
-	t.Logf("arrived %v after the last packet, want about 3 s to 3+1+1 s", late.Round(time.Millisecond))
+	t.Logf("arrived %v after the last packet, want about 3 s to 3+1+1 s",
+		late.Round(time.Millisecond))
 
 	if err := conn.Send(r.ctx, 700, 900); err != nil {
 		t.Fatal(err)
 	}
-	both := s.until("the connection that spoke again", func(f []decode.Flow) bool { return len(f) >= 4 })
+	both := s.until("the connection that spoke again",
+		func(f []decode.Flow) bool { return len(f) >= 4 })
 	r.stop(p)
 	if rs := reasons(both); len(rs) != 4 || rs[0] != flow.EndIdle || rs[2] != flow.EndIdle {
 		t.Errorf("reasons %v, want four times idle", rs)
 	}
 	if both[2].Start.Before(both[0].End) {
-		t.Errorf("the second record starts at %v, before the first ends at %v", both[2].Start, both[0].End)
+		t.Errorf("the second record starts at %v, before the first ends at %v", both[2].Start,
+			both[0].End)
 	}
 	if got, want := sum(s.all()), r.forwarded(tcp4()); got != want {
 		t.Errorf("records add up to %v, the router forwarded %v", got, want)
@@ -144,19 +150,22 @@ func TestIdleConnectionIsExportedAndResumes(t *testing.T) {
 func TestPreexistingConnectionCountsFromStart(t *testing.T) {
 	t.Parallel()
 	for name, sysctls := range map[string]map[string]string{
-		"with time stamps": {"net/netfilter/nf_conntrack_acct": "1", "net/netfilter/nf_conntrack_timestamp": "1"},
-		"without":          {"net/netfilter/nf_conntrack_acct": "1"},
+		"with time stamps": {"net/netfilter/nf_conntrack_acct": "1",
+			"net/netfilter/nf_conntrack_timestamp": "1"},
+		"without": {"net/netfilter/nf_conntrack_acct": "1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, sysctls)
-			conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 5000, Down: 1 << 20, End: lab.Open})
+			conn, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 5000, Down: 1 << 20,
+				End: lab.Open})
 			if err != nil {
 				t.Fatal(err)
 			}
 			before := r.forwarded(tcp4())
 			s := r.sink()
-			p := r.probe("--collector", s.Address(), "--poll-interval", "500ms", "--idle-timeout", "1s")
+			p := r.probe("--collector", s.Address(), "--poll-interval", "500ms", "--idle-timeout",
+				"1s")
 			if err := conn.Send(r.ctx, 0, 30_000); err != nil {
 				t.Fatal(err)
 			}
@@ -166,9 +175,11 @@ func TestPreexistingConnectionCountsFromStart(t *testing.T) {
 			}
 			after := r.forwarded(tcp4())
 			r.stop(p)
-			want := lab.Count{Packets: after.Packets - before.Packets, Bytes: after.Bytes - before.Bytes}
+			want := lab.Count{Packets: after.Packets - before.Packets,
+				Bytes: after.Bytes - before.Bytes}
 			if got := sum(s.all()); got != want {
-				t.Errorf("counted %v, moved since the probe started: %v (before: %v)", got, want, before)
+				t.Errorf("counted %v, moved since the probe started: %v (before: %v)", got, want,
+					before)
 			}
 		})
 	}
@@ -203,10 +214,12 @@ func TestSIGTERMExportsPendingFlows(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.sink()
 	p := r.probe("--collector", s.Address(), "--poll-interval", "1h")
-	if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 50_000, End: lab.Open}); err != nil {
+	_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 50_000, End: lab.Open})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 64, Answered: true}); err != nil {
+	err = r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 64, Answered: true})
+	if err != nil {
 		t.Fatal(err)
 	}
 	forwardedTCP, forwardedUDP := r.forwarded(tcp4()), r.forwarded(udp4())
@@ -227,7 +240,8 @@ func TestSIGTERMLogsLosses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	p := r.probe("--collector", "240.0.0.1:2055", "--poll-interval", "1h")
-	if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open}); err != nil {
+	_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open})
+	if err != nil {
 		t.Fatal(err)
 	}
 	r.stop(p)

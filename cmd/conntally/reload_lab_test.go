@@ -68,7 +68,8 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	m := r.untilMetrics(p, "the end of all flows", func(m metrics) bool { return m.events() >= r.sent })
+	m := r.untilMetrics(p, "the end of all flows",
+		func(m metrics) bool { return m.events() >= r.sent })
 	udp, tcp := r.forwarded(udp4()), r.forwarded(tcp4())
 	r.stop(p)
 
@@ -148,10 +149,13 @@ func TestLostTerminalEndsInteractiveProgram(t *testing.T) {
 
 // loseTerminal has a shell run the probe in a terminal, and takes that away. until reads
 // the log up to a text.
-func loseTerminal(t *testing.T, r *rig, script, collector string) (cmd *exec.Cmd, until func(text string)) {
+func loseTerminal(
+	t *testing.T, r *rig, script, collector string,
+) (cmd *exec.Cmd, until func(text string)) {
 	t.Helper()
 	master, slave := pty(t)
-	cmd = exec.CommandContext(r.ctx, "sh", "-c", script, "sh", os.Args[0], "run", "--collector", collector)
+	cmd = exec.CommandContext(r.ctx, "sh", "-c", script, "sh", os.Args[0], "run", "--collector",
+		collector)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stdin = slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -26,8 +26,10 @@ func TestRestartCountsEveryByteOnce(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, nil)
 			s := r.sink()
-			text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nactive_timeout = \"2s\"\nidle_timeout = \"2s\"\n"+
-				"state_directory = %q\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address(), t.TempDir())
+			text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nactive_timeout = \"2s\"\n"+
+				"idle_timeout = \"2s\"\n"+
+				"state_directory = %q\n[conntrack]\npoll_interval = \"500ms\"\n", s.Address(),
+				t.TempDir())
 			config := configFile(t, text)
 			p := r.probe("--config", config)
 
@@ -40,7 +42,8 @@ func TestRestartCountsEveryByteOnce(t *testing.T) {
 			restarted := make(chan struct{})
 			g.Go(func() error { return transfer(r.ctx, conn, seconds, rate, restarted) })
 			for restarts := 1; restarts <= 3; restarts++ {
-				have := len(s.until("records", func(f []decode.Flow) bool { return len(f) >= 4*restarts }))
+				have := len(s.until("records",
+					func(f []decode.Flow) bool { return len(f) >= 4*restarts }))
 				s.until("one more", func(f []decode.Flow) bool { return len(f) > have })
 				if err := p.end(signal); err != nil && signal == syscall.SIGTERM {
 					t.Fatalf("%v\n%s", err, p)
@@ -64,7 +67,9 @@ func TestRestartCountsEveryByteOnce(t *testing.T) {
 }
 
 // transfer moves data for so many seconds, and for as long as the restarts take.
-func transfer(ctx context.Context, conn *lab.Conn, seconds, rate int, restarted <-chan struct{}) error {
+func transfer(
+	ctx context.Context, conn *lab.Conn, seconds, rate int, restarted <-chan struct{},
+) error {
 	for done := false; seconds > 0 || !done; seconds-- {
 		if err := conn.Send(ctx, 0, rate); err != nil {
 			return err
@@ -85,11 +90,14 @@ func TestRestartIgnoresExportOfPreviousRun(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.sink()
 	text := fmt.Sprintf("collector = [{address = %q}, {address = \"198.51.100.20:2055\"}]\n"+
-		"[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n[conntrack]\npoll_interval = \"100ms\"\n", s.Address(), t.TempDir())
+		"[flow]\nidle_timeout = \"1s\"\nstate_directory = %q\n[conntrack]\n"+
+		"poll_interval = \"100ms\"\n", s.Address(), t.TempDir())
 	config := configFile(t, text)
 	for life := range 3 {
 		p := r.probe("--config", config)
-		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000, End: lab.Open}); err != nil {
+		_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 1000, Down: 1000,
+			End: lab.Open})
+		if err != nil {
 			t.Fatal(err)
 		}
 		s.until("its flows", func(f []decode.Flow) bool { return len(f) >= 2*(life+1) })
@@ -109,10 +117,13 @@ func TestCorruptStateFileIsRenamed(t *testing.T) {
 	s := r.sink()
 	dir := t.TempDir()
 	t.Logf("state in %s", dir)
-	if err := os.WriteFile(filepath.Join(dir, probe.StateFile), []byte("not a state file, but of some length: "+strings.Repeat("x", 200)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, probe.StateFile),
+		[]byte("not a state file, but of some length: "+strings.Repeat("x", 200)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nstate_directory = %q\n", s.Address(), dir)
+	text := fmt.Sprintf("[[collector]]\naddress = %q\n[flow]\nstate_directory = %q\n", s.Address(),
+		dir)
 	config := configFile(t, text)
 	p := r.probe("--config", config)
 	if !strings.Contains(p.String(), "refused") {

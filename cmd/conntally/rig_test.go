@@ -171,7 +171,8 @@ type sink struct {
 
 func (r *rig) sink() *sink {
 	r.t.Helper()
-	s := &sink{t: r.t, rig: r, counts: map[uint16]int{}, from: map[netip.AddrPort]bool{}, came: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &sink{t: r.t, rig: r, counts: map[uint16]int{}, from: map[netip.AddrPort]bool{},
+		came: make(chan struct{}, 1), done: make(chan struct{})}
 	err := r.Router.Do(func() (err error) { s.server, err = newServer("127.0.0.1:0"); return err })
 	if err != nil {
 		r.t.Fatal(err)

@@ -28,7 +28,8 @@ func asNobody(t *testing.T, capabilities string, args ...string) *exec.Cmd {
 	t.Cleanup(func() { self.Close() })
 	set := []string{
 		"--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs",
-		"--inh-caps", "-all" + capabilities, "--ambient-caps", "-all" + capabilities, "--bounding-set", "-all" + capabilities,
+		"--inh-caps", "-all" + capabilities, "--ambient-caps", "-all" + capabilities,
+		"--bounding-set", "-all" + capabilities,
 		"/proc/self/fd/3",
 	}
 	cmd := exec.Command(need(t, "setpriv"), append(set, args...)...)
@@ -40,13 +41,16 @@ func asNobody(t *testing.T, capabilities string, args ...string) *exec.Cmd {
 // TestCapNetAdminIsEnough: for the settings, the large buffer, interfaces, events, dumps and the
 // state file. Every byte is counted.
 func TestCapNetAdminIsEnough(t *testing.T) {
-	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0", "net/netfilter/nf_conntrack_timestamp": "0"})
+	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0",
+		"net/netfilter/nf_conntrack_timestamp": "0"})
 	s := r.sink()
 	state := r.ownedDirectory(nobody)
 	t.Setenv("STATE_DIRECTORY", state)
-	p := r.run(asNobody(t, ",+net_admin", "run", "--collector", s.Address(), "--log-level", "debug"))
+	p := r.run(asNobody(t, ",+net_admin", "run", "--collector", s.Address(), "--log-level",
+		"debug"))
 	p.says("reading conntrack")
-	if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 300_000, Down: 100_000}); err != nil {
+	_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 300_000, Down: 100_000})
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := r.forwarded(tcp4())
@@ -62,7 +66,8 @@ func TestCapNetAdminIsEnough(t *testing.T) {
 	}
 	for line := range strings.Lines(log) {
 		// The clock is the machine's.
-		if strings.Contains(line, "WARN") && !strings.Contains(line, string(condition.ClockUnsynced)) {
+		if strings.Contains(line, "WARN") &&
+			!strings.Contains(line, string(condition.ClockUnsynced)) {
 			t.Errorf("a warning: %s", line)
 		}
 	}
@@ -75,10 +80,12 @@ func TestCapNetAdminIsEnough(t *testing.T) {
 func TestWithoutCapNetAdminOneSentence(t *testing.T) {
 	r := newRig(t, nil)
 	for _, args := range [][]string{{}, {"--track"}} {
-		p := r.run(asNobody(t, "", append([]string{"run", "--collector", "127.0.0.1:2055"}, args...)...))
+		p := r.run(asNobody(t, "", append([]string{"run", "--collector", "127.0.0.1:2055"},
+			args...)...))
 		err := <-p.exited
 		lines := strings.Split(strings.TrimSpace(p.String()), "\n")
-		if len(lines) != 1 || !strings.Contains(lines[0], "this requires CAP_NET_ADMIN") || p.cmd.ProcessState.ExitCode() != exitFail {
+		if len(lines) != 1 || !strings.Contains(lines[0], "this requires CAP_NET_ADMIN") ||
+			p.cmd.ProcessState.ExitCode() != exitFail {
 			t.Errorf("%q: ended with %v:\n%s", args, err, p)
 		}
 	}

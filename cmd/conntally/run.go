@@ -83,7 +83,8 @@ func explain(err error) error {
 	case errors.Is(err, unix.EPROTONOSUPPORT): // of socket(2)
 		return errors.New("nfnetlink is not loaded: " + condition.Modprobe)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("this requires CAP_NET_ADMIN, which root has and a service can be given: %w", err)
+		return fmt.Errorf(
+			"this requires CAP_NET_ADMIN, which root has and a service can be given: %w", err)
 	}
 	return err
 }

@@ -97,7 +97,8 @@ func TestSecondSignalEndsTheProgram(t *testing.T) {
 		},
 	}
 	for name, start := range cases {
-		for _, signals := range [][2]syscall.Signal{{unix.SIGTERM, unix.SIGTERM}, {unix.SIGINT, unix.SIGTERM}, {unix.SIGTERM, unix.SIGINT}} {
+		for _, signals := range [][2]syscall.Signal{{unix.SIGTERM, unix.SIGTERM},
+			{unix.SIGINT, unix.SIGTERM}, {unix.SIGTERM, unix.SIGINT}} {
 			t.Run(fmt.Sprint(name, signals), func(t *testing.T) {
 				t.Parallel()
 				p := start(newRig(t, nil))
@@ -106,7 +107,9 @@ func TestSecondSignalEndsTheProgram(t *testing.T) {
 				}
 				p.awaitWrite()
 				var exit *exec.ExitError
-				if err := p.endAfter(signals[1]); !errors.As(err, &exit) || !exit.Sys().(syscall.WaitStatus).Signaled() { // by the one taken last
+				// by the one taken last
+				if err := p.endAfter(signals[1]); !errors.As(err, &exit) ||
+					!exit.Sys().(syscall.WaitStatus).Signaled() {
 					t.Errorf("ended with %v, want it killed by a signal:\n%s", err, p)
 				}
 			})
@@ -124,7 +127,8 @@ func TestSlowStandardOutputDelaysNothing(t *testing.T) {
 	r.udp()
 	p.awaitWrite()
 	dumps := r.scrape()["conntrack_dumps_total"]
-	r.untilMetrics(p, "two more dumps", func(m metrics) bool { return m["conntrack_dumps_total"] >= dumps+2 })
+	r.untilMetrics(p, "two more dumps",
+		func(m metrics) bool { return m["conntrack_dumps_total"] >= dumps+2 })
 	r.stop(p)
 	if !regexp.MustCompile(`WARN +stopped +.*"unprinted_records": 2\b`).MatchString(p.String()) {
 		t.Errorf("it says\n%s", p)
@@ -133,7 +137,8 @@ func TestSlowStandardOutputDelaysNothing(t *testing.T) {
 
 func (r *rig) udp() {
 	r.t.Helper()
-	if err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 64, Answered: true}); err != nil {
+	err := r.UDP(r.ctx, lab.UDPFlow{Family: unix.AF_INET, Packets: 3, Size: 64, Answered: true})
+	if err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/conntally/conntally/bench/lab/noise"
 )
 
-// soakVariable sets how long TestEachCollectorGetsEveryByteOnce goes on, such as "10m"; without it, for one
-// round of traffic. make soak sets it.
+// soakVariable sets how long TestEachCollectorGetsEveryByteOnce goes on, such as "10m";
+// without it, for one round of traffic. make soak sets it.
 const soakVariable = "CONNTALLY_SOAK"
 
 const (

@@ -14,8 +14,8 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// TestSQLiteDatabaseOfThreeRouters puts what three routers export, two by IPFIX and one by v9, into the one
-// database that docs/collectors/sqlite describes.
+// TestSQLiteDatabaseOfThreeRouters puts what three routers export, two by IPFIX and one by v9,
+// into the one database that docs/collectors/sqlite describes.
 func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"})
@@ -23,14 +23,17 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 	db := r.database()
 	p := r.start(need(t, "nfacctd"), "-f", r.documented("nfacctd.conf", db, port))
 	r.untilListening(port)
-	routers := map[string]string{"127.0.0.11": "ipfix", "127.0.0.12": "ipfix", "127.0.0.13": "netflow9"}
+	routers := map[string]string{"127.0.0.11": "ipfix", "127.0.0.12": "ipfix",
+		"127.0.0.13": "netflow9"}
 	var probes []*process
 	for source, protocol := range routers {
 		probes = append(probes, r.probe("--config", r.exporting(port, source, protocol)))
 	}
 	watch := r.oracle()
 	for i := range 10 {
-		if _, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i, End: lab.FIN}); err != nil {
+		_, err := r.TCP(r.ctx, lab.TCPFlow{Family: unix.AF_INET, Up: 100 * i, Down: 3000 * i,
+			End: lab.FIN})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,12 +48,16 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 	r.untilWritten(db, len(routers))
 	forwarded := r.forwarded(tcp4())
 	for source := range routers {
-		query := fmt.Sprintf("select sum(packets), sum(bytes) from flows where peer_ip_src = '%s' and ip_proto = 'tcp'", source)
-		if got, want := r.query(db, query), fmt.Sprintf("%d|%d", forwarded.Packets, forwarded.Bytes); got != want {
+		query := fmt.Sprintf(
+			"select sum(packets), sum(bytes) from flows where peer_ip_src = '%s' and ip_proto = "+
+				"'tcp'", source)
+		got, want := r.query(db, query), fmt.Sprintf("%d|%d", forwarded.Packets, forwarded.Bytes)
+		if got != want {
 			t.Errorf("of %s: %s, forwarded %s\n%s", source, got, want, p)
 		}
 	}
-	t.Logf("peer|records|bytes:\n%s", r.query(db, "select peer_ip_src, count(*), sum(bytes) from flows group by 1"))
+	t.Logf("peer|records|bytes:\n%s",
+		r.query(db, "select peer_ip_src, count(*), sum(bytes) from flows group by 1"))
 }
 
 // database makes the documented one.
@@ -83,7 +90,8 @@ func (r *rig) untilWritten(db string, routers int) {
 	want := fmt.Sprint(routers)
 	for r.query(db, "select count(distinct peer_ip_src) from flows") != want {
 		if err := r.ctx.Err(); err != nil {
-			r.t.Fatalf("the database has %s", r.query(db, "select peer_ip_src, count(*) from flows group by 1"))
+			r.t.Fatalf("the database has %s",
+				r.query(db, "select peer_ip_src, count(*) from flows group by 1"))
 		}
 	}
 }
@@ -95,7 +103,8 @@ func (r *rig) documented(name, db string, port int) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	text := strings.NewReplacer("/var/lib/pmacct/flows.db", db, "nfacctd_port: 2055", fmt.Sprint("nfacctd_port: ", port)).Replace(string(b))
+	text := strings.NewReplacer("/var/lib/pmacct/flows.db", db, "nfacctd_port: 2055",
+		fmt.Sprint("nfacctd_port: ", port)).Replace(string(b))
 	return r.file(name, text)
 }
 

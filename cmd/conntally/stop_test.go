@@ -25,9 +25,11 @@ func TestLastDumpLosesNothing(t *testing.T) {
 			if err := p.end(unix.SIGTERM); err != nil {
 				t.Fatalf("%v:\n%s", err, p)
 			}
-			lost := int(m["conntrack_dropped_events_total"]) // by the kernel's own collecting before
+			// by the kernel's own collecting before
+			lost := int(m["conntrack_dropped_events_total"])
 			if got := len(s.all()); got != r.sent-lost {
-				t.Errorf("%d of %d flows arrived, %d were lost before the stop:\n%s", got, r.sent, lost, p)
+				t.Errorf("%d of %d flows arrived, %d were lost before the stop:\n%s", got, r.sent,
+					lost, p)
 			}
 			if !regexp.MustCompile(`stopped +.*"lost_events": \d+`).MatchString(p.String()) {
 				t.Errorf("it says\n%s", p)

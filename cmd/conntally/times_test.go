@@ -37,7 +37,8 @@ func TestFlowTimesMatchPackets(t *testing.T) {
 					"net/netfilter/nf_conntrack_icmpv6_timeout":        "3",
 				})
 				watch, c, s := r.oracle(), r.capture(), r.sink()
-				p := r.probe(append([]string{"--collector", s.Address(), "--protocol", protocol, "--poll-interval", "1s"}, args...)...)
+				p := r.probe(append([]string{"--collector", s.Address(), "--protocol", protocol,
+					"--poll-interval", "1s"}, args...)...)
 				watch.untilEnded(r, r.timedTraffic())
 				r.stop(p)
 				checkTimes(t, c.all(), s.all())
@@ -55,18 +56,23 @@ func (r *rig) timedTraffic() (flows int) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		for i := range 10 {
 			pause := time.Duration(i) * 100 * time.Millisecond
-			do(func() error { return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 60}) })
 			do(func() error {
-				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 4, Size: 60, Answered: i%2 == 0, Interval: pause})
+				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 60})
+			})
+			do(func() error {
+				return r.UDP(ctx, lab.UDPFlow{Family: family, Packets: 4, Size: 60,
+					Answered: i%2 == 0, Interval: pause})
 			})
 			for _, end := range []lab.End{lab.FIN, lab.RST} {
 				do(func() error {
-					_, err := r.TCP(ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 300 * i, Rate: 1000, End: end})
+					_, err := r.TCP(ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 300 * i,
+						Rate: 1000, End: end})
 					return err
 				})
 			}
 			do(func() error {
-				_, err := r.Forward(ctx, lab.TCPFlow{Family: family, Down: 3000 * i, Rate: 10_000, End: lab.FIN})
+				_, err := r.Forward(ctx, lab.TCPFlow{Family: family, Down: 3000 * i, Rate: 10_000,
+					End: lab.FIN})
 				return err
 			})
 		}
@@ -108,7 +114,8 @@ func checkTimes(t *testing.T, packets map[flowKey]span, flows []decode.Flow) {
 		start, end := got.first.Sub(want.first).Abs(), got.last.Sub(want.last).Abs()
 		starts, ends = append(starts, start), append(ends, end)
 		if start > startWithin || end > endWithin {
-			t.Errorf("%v: starts %v and ends %v off its packets (%v to %v)", key, start, end, want.first, want.last)
+			t.Errorf("%v: starts %v and ends %v off its packets (%v to %v)", key, start, end,
+				want.first, want.last)
 		}
 	}
 	if len(starts) != 100 {
@@ -116,5 +123,6 @@ func checkTimes(t *testing.T, packets map[flowKey]span, flows []decode.Flow) {
 	}
 	slices.Sort(starts)
 	slices.Sort(ends)
-	t.Logf("starts are off by %v (median) to %v, ends by %v to %v", starts[50], starts[99], ends[50], ends[99])
+	t.Logf("starts are off by %v (median) to %v, ends by %v to %v", starts[50], starts[99],
+		ends[50], ends[99])
 }

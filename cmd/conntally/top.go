@@ -106,7 +106,8 @@ func localSource(ctx context.Context, unserved error) (control.Source, io.Closer
 	c.Control.Socket = ""
 	p, err := probe.New(ctx, probe.Options{Config: c, Version: version, Log: zap.NewNop()})
 	if err != nil {
-		return nil, nil, errors.Join(unserved, fmt.Errorf("nor can the kernel be read: %w", explain(err)))
+		return nil, nil,
+			errors.Join(unserved, fmt.Errorf("nor can the kernel be read: %w", explain(err)))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	l := &localProbe{probe: p, cancel: cancel, done: make(chan error, 1)}

@@ -16,12 +16,14 @@ import (
 func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
 	r.t.Helper()
 	script := `mount --bind "$1" "$2" && shift 2 && exec "$@"`
-	command := append([]string{"--mount", "sh", "-c", script, "sh", by, path, os.Args[0], "run"}, args...)
+	command := append([]string{"--mount", "sh", "-c", script, "sh", by, path, os.Args[0], "run"},
+		args...)
 	p = r.start(need(r.t, "unshare"), command...)
 	p.says("reading conntrack")
 	return p, func() {
 		r.t.Helper()
-		out, err := exec.Command(need(r.t, "nsenter"), "-m", "-n", "-t", strconv.Itoa(p.cmd.Process.Pid), "umount", path).CombinedOutput()
+		out, err := exec.Command(need(r.t, "nsenter"), "-m", "-n", "-t",
+			strconv.Itoa(p.cmd.Process.Pid), "umount", path).CombinedOutput()
 		if err != nil {
 			r.t.Fatalf("%v: %s", err, out)
 		}
@@ -32,10 +34,12 @@ func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
 func TestConntrackLoadedLaterIsPrepared(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_acct": "0"})
-	p, lift := r.veil("/proc/sys/net/netfilter", t.TempDir(), "--collector", "127.0.0.1:9", "--poll-interval", "100ms")
+	p, lift := r.veil("/proc/sys/net/netfilter", t.TempDir(), "--collector", "127.0.0.1:9",
+		"--poll-interval", "100ms")
 	lift()
 	p.says("turned on in the kernel")
-	if acct, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_acct"); err != nil || acct != "1" {
+	if acct, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_acct"); err != nil ||
+		acct != "1" {
 		t.Errorf("nf_conntrack_acct is %q: %v", acct, err)
 	}
 	r.stop(p)

@@ -39,6 +39,7 @@ func describe(version, commit, date string, info *debug.BuildInfo) string {
 	if date != "" {
 		details = append(details, date)
 	}
-	details = append(details, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	details = append(details, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS,
+		runtime.GOARCH))
 	return fmt.Sprintf("conntally %s (%s)", version, strings.Join(details, ", "))
 }

@@ -20,7 +20,8 @@ func TestDescribeVersion(t *testing.T) {
 		{"devel", "", "", nil, "conntally devel (" + machine + ")"},
 		{"devel", "", "", info("(devel)"), "conntally devel (" + machine + ")"},
 		{"devel", "", "", info("v0.1.0"), "conntally v0.1.0 (" + machine + ")"},
-		{"v0.2.0", "0123456789ab", "2026-01-31", info("v0.1.0"), "conntally v0.2.0 (commit 0123456789ab, 2026-01-31, " + machine + ")"},
+		{"v0.2.0", "0123456789ab", "2026-01-31", info("v0.1.0"),
+			"conntally v0.2.0 (commit 0123456789ab, 2026-01-31, " + machine + ")"},
 	}
 	for _, c := range cases {
 		if got := describe(c.version, c.commit, c.date, c.info); got != c.want {

@@ -137,7 +137,8 @@ var _ flow.Meter = (*Accounts)(nil)
 // New returns Accounts that have counted nothing.
 func New(o Options) *Accounts {
 	a := &Accounts{
-		free: none, byRoute: map[routeKey]int32{}, byID: map[ID]int32{}, byAddress: map[address]int32{},
+		free: none, byRoute: map[routeKey]int32{}, byID: map[ID]int32{},
+		byAddress:  map[address]int32{},
 		interfaces: newInterfaces(),
 	}
 	a.add(ID{Kind: Other})

@@ -78,7 +78,8 @@ func opened(from, to string, when int64) *conntrack.Event {
 }
 
 func moved(up, down uint64) *[2]conntrack.Counters {
-	return &[2]conntrack.Counters{{Packets: up / 100, Bytes: up}, {Packets: down / 100, Bytes: down}}
+	return &[2]conntrack.Counters{{Packets: up / 100, Bytes: up},
+		{Packets: down / 100, Bytes: down}}
 }
 
 // bytesOf returns up and down by scope of each device, as "wan UP/DOWN lan UP/DOWN".
@@ -103,16 +104,21 @@ func TestEachByteBelongsToItsDevice(t *testing.T) {
 		traffic  [traffics]uint64
 	}{
 		{"upload", "192.0.2.10", "203.0.113.9", flow.Path{toLAN, toWAN},
-			map[string]string{"192.0.2.10": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+			map[string]string{"192.0.2.10": "wan 1000/500 lan 0/0"},
+			[traffics]uint64{Upload: 1000, Download: 500}},
 		{"forwarded port", "203.0.113.9", "192.0.2.10", flow.Path{toWAN, toLAN},
-			map[string]string{"192.0.2.10": "wan 500/1000 lan 0/0"}, [traffics]uint64{Upload: 500, Download: 1000}},
+			map[string]string{"192.0.2.10": "wan 500/1000 lan 0/0"},
+			[traffics]uint64{Upload: 500, Download: 1000}},
 		{"between networks", "192.0.2.10", "198.51.100.2", flow.Path{toLAN, toLAN2},
-			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "198.51.100.2": "wan 0/0 lan 500/1000"},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500",
+				"198.51.100.2": "wan 0/0 lan 500/1000"},
 			[traffics]uint64{Internal: 1500}},
 		{"router's own", "192.0.2.1", "203.0.113.9", flow.Path{0, toWAN},
-			map[string]string{"router": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+			map[string]string{"router": "wan 1000/500 lan 0/0"},
+			[traffics]uint64{Upload: 1000, Download: 500}},
 		{"to the router", "192.0.2.10", "192.0.2.1", flow.Path{toLAN, 0},
-			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "router": "wan 0/0 lan 500/1000"},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500",
+				"router": "wan 0/0 lan 500/1000"},
 			[traffics]uint64{Internal: 1500}},
 		{"multicast", "192.0.2.10", "239.255.255.250", flow.Path{toLAN, 0},
 			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "other": "wan 0/0 lan 500/0"},
@@ -122,9 +128,11 @@ func TestEachByteBelongsToItsDevice(t *testing.T) {
 		{"unknown", "203.0.113.1", "203.0.113.9", flow.Path{},
 			map[string]string{"other": "wan 0/0 lan 1500/0"}, [traffics]uint64{Unknown: 1500}},
 		{"excluded", "192.0.2.99", "203.0.113.9", flow.Path{toLAN, toWAN},
-			map[string]string{"other": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+			map[string]string{"other": "wan 1000/500 lan 0/0"},
+			[traffics]uint64{Upload: 1000, Download: 500}},
 		{"inside behind an uplink", "10.9.0.3", "203.0.113.9", flow.Path{toWAN, toWAN},
-			map[string]string{"10.9.0.3": "wan 1000/500 lan 0/0"}, [traffics]uint64{Upload: 1000, Download: 500}},
+			map[string]string{"10.9.0.3": "wan 1000/500 lan 0/0"},
+			[traffics]uint64{Upload: 1000, Download: 500}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,7 +174,8 @@ func TestAddressesOfOneMACAreOneDevice(t *testing.T) {
 		a.Count(slot, moved(1000, 0), at(11))
 	}
 	s := a.Snapshot(at(12))
-	if got, want := bytesOf(s), map[string]string{mac: "wan 4400/400 lan 0/0"}; !reflect.DeepEqual(got, want) {
+	got, want := bytesOf(s), map[string]string{mac: "wan 4400/400 lan 0/0"}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if d := s.Devices[0]; len(d.Addresses) != 4 || d.Connections != 4 {
@@ -191,12 +200,14 @@ func TestAddressOfAnotherDevice(t *testing.T) {
 	a.Count(first, moved(100, 0), at(3))
 	a.Count(second, moved(7, 0), at(3))
 	s := a.Snapshot(at(4))
-	want := map[string]string{"02:00:00:00:00:01": "wan 100/0 lan 0/0", "02:00:00:00:00:02": "wan 7/0 lan 0/0"}
+	want := map[string]string{"02:00:00:00:00:01": "wan 100/0 lan 0/0",
+		"02:00:00:00:00:02": "wan 7/0 lan 0/0"}
 	if got := bytesOf(s); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	n.set("192.0.2.10", "") // the neighbour is forgotten: the address is still the second's
-	a.Count(a.Open(opened("192.0.2.10", "203.0.113.9", 5), flow.Path{toLAN, toWAN}), moved(1, 0), at(6))
+	a.Count(a.Open(opened("192.0.2.10", "203.0.113.9", 5), flow.Path{toLAN, toWAN}), moved(1, 0),
+		at(6))
 	if got := bytesOf(a.Snapshot(at(7)))["02:00:00:00:00:02"]; got != "wan 8/0 lan 0/0" {
 		t.Errorf("%v", got)
 	}
@@ -217,7 +228,8 @@ func TestInventedDevicesDisplaceNoRealOnes(t *testing.T) {
 		use(i, fmt.Sprintf("00:16:3e:00:00:%02x", i), 1000, 1000, 1)
 	}
 	for i := range 100_000 {
-		use(1000+i, fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255), 100, 0, 2+int64(i/100))
+		use(1000+i, fmt.Sprintf("02:00:00:%02x:%02x:%02x", i>>16, i>>8&255, i&255), 100, 0,
+			2+int64(i/100))
 	}
 	if len(a.devices) > 110 || len(a.byAddress) > 110*maxAddresses {
 		t.Errorf("%d devices, %d addresses", len(a.devices), len(a.byAddress))
@@ -301,13 +313,15 @@ func (w *world) step() {
 			break
 		}
 	case 8:
-		w.n.set(w.address(), []string{"", "02:00:00:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"}[w.IntN(4)])
+		w.n.set(w.address(), []string{"", "02:00:00:00:00:01", "00:16:3e:00:00:02",
+			"00:16:3e:00:00:03"}[w.IntN(4)])
 	case 9:
 		w.a.Refresh(at(w.now))
 	case 10:
 		w.o.Aliases = nil
 		if w.IntN(3) > 0 {
-			w.o.Aliases = []Alias{{Name: "tv", MACs: []host.MAC{hardware("00:16:3e:00:00:02")}, Addrs: []netip.Addr{ip(w.address())}}}
+			w.o.Aliases = []Alias{{Name: "tv", MACs: []host.MAC{hardware("00:16:3e:00:00:02")},
+				Addrs: []netip.Addr{ip(w.address())}}}
 		}
 		w.a.Reconfigure(w.o)
 	case 11:
@@ -397,7 +411,8 @@ func BenchmarkCount(b *testing.B) {
 func FuzzRestore(f *testing.F) {
 	a, n := newTest()
 	n.set("192.0.2.10", "02:00:00:00:00:01")
-	a.Count(a.Open(opened("192.0.2.10", "2001:db8::1", 1), flow.Path{toLAN, toWAN}), moved(1, 2), at(3))
+	a.Count(a.Open(opened("192.0.2.10", "2001:db8::1", 1), flow.Path{toLAN, toWAN}), moved(1, 2),
+		at(3))
 	f.Add(a.Snapshot(at(4)).Encode())
 	f.Add([]byte(`{"version":1,"devices":[{"device":"zone7/10.0.0.1","usage":[[1],[2,3,4,5]]}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -409,7 +424,8 @@ func FuzzRestore(f *testing.F) {
 		if err := again.Restore(a.Snapshot(at(0)).Encode()); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := bytesOf(again.Snapshot(at(0))), bytesOf(a.Snapshot(at(0))); !reflect.DeepEqual(got, want) {
+		got, want := bytesOf(again.Snapshot(at(0))), bytesOf(a.Snapshot(at(0)))
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	})

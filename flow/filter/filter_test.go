@@ -14,15 +14,21 @@ import (
 func connections() map[string]*conntrack.Event {
 	return map[string]*conntrack.Event{
 		// A LAN host behind source NAT.
-		"web": event(conntrack.ProtoTCP, "192.168.77.10:50000", "198.51.100.20:443", "198.51.100.20:443", "203.0.113.1:50000"),
+		"web": event(conntrack.ProtoTCP, "192.168.77.10:50000", "198.51.100.20:443",
+			"198.51.100.20:443", "203.0.113.1:50000"),
 		// A port forwarded to a LAN host, on another port.
-		"forwarded": event(conntrack.ProtoTCP, "198.51.100.20:40000", "203.0.113.1:8080", "192.168.77.10:80", "198.51.100.20:40000"),
+		"forwarded": event(conntrack.ProtoTCP, "198.51.100.20:40000", "203.0.113.1:8080",
+			"192.168.77.10:80", "198.51.100.20:40000"),
 		// The router itself asks.
-		"dns":  event(conntrack.ProtoUDP, "203.0.113.1:40053", "198.51.100.53:53", "198.51.100.53:53", "203.0.113.1:40053"),
-		"six":  event(conntrack.ProtoTCP, "[2001:db8:77::10]:50000", "[2001:db8:1::20]:443", "[2001:db8:1::20]:443", "[2001:db8:77::10]:50000"),
-		"ping": event(conntrack.ProtoICMP, "192.168.77.11:443", "198.51.100.20:2048", "198.51.100.20:443", "203.0.113.1:0"),
+		"dns": event(conntrack.ProtoUDP, "203.0.113.1:40053", "198.51.100.53:53",
+			"198.51.100.53:53", "203.0.113.1:40053"),
+		"six": event(conntrack.ProtoTCP, "[2001:db8:77::10]:50000", "[2001:db8:1::20]:443",
+			"[2001:db8:1::20]:443", "[2001:db8:77::10]:50000"),
+		"ping": event(conntrack.ProtoICMP, "192.168.77.11:443", "198.51.100.20:2048",
+			"198.51.100.20:443", "203.0.113.1:0"),
 		"zone": func() *conntrack.Event {
-			e := event(conntrack.ProtoUDP, "10.0.0.1:1000", "10.0.0.2:2000", "10.0.0.2:2000", "10.0.0.1:1000")
+			e := event(conntrack.ProtoUDP, "10.0.0.1:1000", "10.0.0.2:2000", "10.0.0.2:2000",
+				"10.0.0.1:1000")
 			e.Zone, e.Mark = 7, 0x1234
 			return e
 		}(),
@@ -34,7 +40,8 @@ func event(proto uint8, tuple ...string) *conntrack.Event {
 	for i, s := range tuple {
 		ends[i] = netip.MustParseAddrPort(s)
 	}
-	e := &conntrack.Event{Type: conntrack.Dump, Orig: tupleOf(proto, ends[0], ends[1]), Reply: tupleOf(proto, ends[2], ends[3])}
+	e := &conntrack.Event{Type: conntrack.Dump, Orig: tupleOf(proto, ends[0], ends[1]),
+		Reply: tupleOf(proto, ends[2], ends[3])}
 	return e
 }
 
@@ -82,34 +89,46 @@ func TestRuleMatchesByEachCondition(t *testing.T) {
 		want []string // that match
 	}{
 		{"none", Rule{}, all},
-		{"LAN at either end", Rule{Networks: prefixes("192.168.77.0/24")}, []string{"web", "forwarded", "ping"}},
+		{"LAN at either end", Rule{Networks: prefixes("192.168.77.0/24")},
+			[]string{"web", "forwarded", "ping"}},
 		{"LAN begins", Rule{Sources: prefixes("192.168.77.0/24")}, []string{"web", "ping"}},
 		{"with LAN", Rule{Destinations: prefixes("192.168.77.0/24")}, []string{"forwarded"}},
 		{"one host", Rule{Sources: prefixes("192.168.77.11/32")}, []string{"ping"}},
-		{"the router's address is not what it translates", Rule{Networks: prefixes("203.0.113.1/32")}, []string{"dns"}},
-		{"all of IPv4", Rule{Networks: prefixes("0.0.0.0/0")}, []string{"web", "forwarded", "dns", "ping", "zone"}},
+		{"the router's address is not what it translates",
+			Rule{Networks: prefixes("203.0.113.1/32")}, []string{"dns"}},
+		{"all of IPv4", Rule{Networks: prefixes("0.0.0.0/0")},
+			[]string{"web", "forwarded", "dns", "ping", "zone"}},
 		{"all of IPv6", Rule{Networks: prefixes("::/0")}, []string{"six"}},
-		{"IPv6 of more than 64 bits", Rule{Networks: prefixes("2001:db8:77::/96")}, []string{"six"}},
+		{"IPv6 of more than 64 bits", Rule{Networks: prefixes("2001:db8:77::/96")},
+			[]string{"six"}},
 		{"IPv6 of less", Rule{Networks: prefixes("2001:db8::/33")}, []string{"six"}},
 		{"IPv6 next door", Rule{Networks: prefixes("2001:db8:78::/48", "2001:db8:77::/124")}, nil},
-		{"a list of networks", Rule{Networks: prefixes("10.0.0.0/31", "192.168.77.11/32")}, []string{"ping", "zone"}},
-		{"protocols", Rule{Protocols: []uint8{conntrack.ProtoUDP, conntrack.ProtoICMP}}, []string{"dns", "ping", "zone"}},
+		{"a list of networks", Rule{Networks: prefixes("10.0.0.0/31", "192.168.77.11/32")},
+			[]string{"ping", "zone"}},
+		{"protocols", Rule{Protocols: []uint8{conntrack.ProtoUDP, conntrack.ProtoICMP}},
+			[]string{"dns", "ping", "zone"}},
 		{"protocol 255", Rule{Protocols: []uint8{255}}, nil},
 		{"port at either end", Rule{Ports: []Ports{{50000, 50000}}}, []string{"web", "six"}},
 		{"port of the server", Rule{DestinationPorts: []Ports{{443, 443}}}, []string{"web", "six"}},
-		{"port behind the forwarding", Rule{DestinationPorts: []Ports{{80, 80}}}, []string{"forwarded"}},
+		{"port behind the forwarding", Rule{DestinationPorts: []Ports{{80, 80}}},
+			[]string{"forwarded"}},
 		{"port in front of it", Rule{Ports: []Ports{{8080, 8080}}}, nil},
 		{"ranges", Rule{Ports: []Ports{{1, 52}, {53, 80}}}, []string{"forwarded", "dns"}},
-		{"all ports", Rule{Ports: []Ports{{0, 65535}}}, []string{"web", "forwarded", "dns", "six", "zone"}},
+		{"all ports", Rule{Ports: []Ports{{0, 65535}}},
+			[]string{"web", "forwarded", "dns", "six", "zone"}},
 		{"zone 0", Rule{Zones: []uint16{0}}, []string{"web", "forwarded", "dns", "six", "ping"}},
 		{"zones", Rule{Zones: []uint16{6, 7}}, []string{"zone"}},
 		{"mark", Rule{Marks: []Mark{{0x1234, 0xffffffff}}}, []string{"zone"}},
 		{"mark with mask", Rule{Marks: []Mark{{1, 0xffff}, {0x34, 0xff}}}, []string{"zone"}},
-		{"no mark", Rule{Marks: []Mark{{0, 0xffffffff}}}, []string{"web", "forwarded", "dns", "six", "ping"}},
-		{"interface of the LAN", Rule{Interfaces: []string{"lan0"}}, []string{"web", "forwarded", "ping"}},
+		{"no mark", Rule{Marks: []Mark{{0, 0xffffffff}}},
+			[]string{"web", "forwarded", "dns", "six", "ping"}},
+		{"interface of the LAN", Rule{Interfaces: []string{"lan0"}},
+			[]string{"web", "forwarded", "ping"}},
 		{"uplink", Rule{Interfaces: []string{"wan0"}}, all},
 		{"no such interface", Rule{Interfaces: []string{"", "lo"}}, nil},
-		{"all at once", Rule{Sources: prefixes("192.168.0.0/16"), Protocols: []uint8{conntrack.ProtoTCP}, Interfaces: []string{"wan0"}}, []string{"web"}},
+		{"all at once",
+			Rule{Sources: prefixes("192.168.0.0/16"), Protocols: []uint8{conntrack.ProtoTCP},
+				Interfaces: []string{"wan0"}}, []string{"web"}},
 	}
 	for _, c := range cases {
 		want := map[string]bool{}
@@ -135,11 +154,16 @@ func TestFirstMatchingRuleDecides(t *testing.T) {
 		want  map[string]bool // of "web" (TCP), "dns" (UDP) and "ping"
 	}{
 		{"no rule", nil, map[string]bool{"web": true, "dns": true, "ping": true}},
-		{"exclude one kind", []Rule{{Protocols: udp}}, map[string]bool{"web": true, "dns": false, "ping": true}},
-		{"include alone changes nothing", []Rule{{Include: true, Protocols: tcp}}, map[string]bool{"web": true, "dns": true, "ping": true}},
-		{"include one kind, exclude the rest", []Rule{{Include: true, Protocols: tcp}, {}}, map[string]bool{"web": true, "dns": false, "ping": false}},
-		{"the first wins", []Rule{{Protocols: tcp}, {Include: true, Protocols: tcp}, {Protocols: udp}}, map[string]bool{"web": false, "dns": false, "ping": true}},
-		{"interfaces without links match nothing", []Rule{{Interfaces: []string{"wan0"}}}, map[string]bool{"web": true, "dns": true, "ping": true}},
+		{"exclude one kind", []Rule{{Protocols: udp}},
+			map[string]bool{"web": true, "dns": false, "ping": true}},
+		{"include alone changes nothing", []Rule{{Include: true, Protocols: tcp}},
+			map[string]bool{"web": true, "dns": true, "ping": true}},
+		{"include one kind, exclude the rest", []Rule{{Include: true, Protocols: tcp}, {}},
+			map[string]bool{"web": true, "dns": false, "ping": false}},
+		{"the first wins", []Rule{{Protocols: tcp}, {Include: true, Protocols: tcp},
+			{Protocols: udp}}, map[string]bool{"web": false, "dns": false, "ping": true}},
+		{"interfaces without links match nothing", []Rule{{Interfaces: []string{"wan0"}}},
+			map[string]bool{"web": true, "dns": true, "ping": true}},
 	}
 	for _, c := range cases {
 		for name, want := range c.want {

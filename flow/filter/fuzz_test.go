@@ -41,15 +41,18 @@ func plain(rules []Rule, e *conntrack.Event) bool {
 	ported := slices.Contains([]uint8{6, 17, 33, 132, 136}, e.Orig.Proto)
 	among := func(list []Ports, ports ...uint16) bool {
 		return len(list) == 0 || ported && slices.ContainsFunc(list, func(r Ports) bool {
-			return slices.ContainsFunc(ports, func(p uint16) bool { return r.First <= p && p <= r.Last })
+			return slices.ContainsFunc(ports,
+				func(p uint16) bool { return r.First <= p && p <= r.Last })
 		})
 	}
 	for _, r := range rules {
 		if within(r.Networks, from, to) && within(r.Sources, from) && within(r.Destinations, to) &&
 			(len(r.Protocols) == 0 || slices.Contains(r.Protocols, e.Orig.Proto)) &&
-			among(r.Ports, e.Orig.SrcPort, e.Reply.SrcPort) && among(r.DestinationPorts, e.Reply.SrcPort) &&
+			among(r.Ports, e.Orig.SrcPort, e.Reply.SrcPort) &&
+			among(r.DestinationPorts, e.Reply.SrcPort) &&
 			(len(r.Zones) == 0 || slices.Contains(r.Zones, max(e.Zone, e.ReplyZone))) &&
-			(len(r.Marks) == 0 || slices.ContainsFunc(r.Marks, func(m Mark) bool { return e.Mark&m.Mask == m.Value })) &&
+			(len(r.Marks) == 0 || slices.ContainsFunc(r.Marks,
+				func(m Mark) bool { return e.Mark&m.Mask == m.Value })) &&
 			len(r.Interfaces) == 0 {
 			return r.Include
 		}
@@ -88,7 +91,8 @@ func (in *input) prefixes() (list []netip.Prefix) {
 }
 
 func (in *input) rule() Rule {
-	r := Rule{Include: in.byte()%2 == 0, Networks: in.prefixes(), Sources: in.prefixes(), Destinations: in.prefixes()}
+	r := Rule{Include: in.byte()%2 == 0, Networks: in.prefixes(), Sources: in.prefixes(),
+		Destinations: in.prefixes()}
 	kinds := in.byte()
 	if kinds&1 != 0 {
 		r.Protocols = []uint8{in.byte(), 6}

@@ -43,10 +43,14 @@ func TestAutoFindsEachServer(t *testing.T) {
 			",,3600,2000000000,1,0,0,box,0,,0\n",
 		"/var/lib/kea/kea-leases6.csv": kea6 +
 			"2001:db8::10,00:01,3600,2000000000,1,1800,0,1,128,0,0,box," + macA + ",0\n",
-		"/var/lib/dhcp/dhcpd.leases":                      "lease 192.0.2.10 {\n hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
-		"/var/lib/dhcp/dhcpd6.leases":                     "ia-na \"x\" {\n iaaddr 2001:db8::10 {\n set ddns-fwd-name = \"box.lan\";\n }\n}\n",
-		"/var/lib/dhcpd/dhcpd.leases":                     "lease 192.0.2.10 {\n hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
-		"/tmp/odhcpd.leases":                              "# br-lan 02000000000a ipv4 box 2000000000 c000020a 32 192.0.2.10/32\n",
+		"/var/lib/dhcp/dhcpd.leases": "lease 192.0.2.10 {\n" +
+			" hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
+		"/var/lib/dhcp/dhcpd6.leases": "ia-na \"x\" {\n" +
+			" iaaddr 2001:db8::10 {\n set ddns-fwd-name = \"box.lan\";\n }\n}\n",
+		"/var/lib/dhcpd/dhcpd.leases": "lease 192.0.2.10 {\n" +
+			" hardware ethernet " + macA + ";\n client-hostname \"box\";\n}\n",
+		"/tmp/odhcpd.leases": "# br-lan 02000000000a ipv4 box " +
+			"2000000000 c000020a 32 192.0.2.10/32\n",
 		"/tmp/hosts/odhcpd":                               "192.0.2.10\tbox.lan\tbox\n",
 		"/tmp/hosts/odhcpd.hosts.br-lan":                  "2001:db8::10\tbox.lan\tbox\n",
 		"/etc/ethers":                                     macA + " box\n",
@@ -81,7 +85,8 @@ func TestNobodyElseNamesDevices(t *testing.T) {
 func TestBestNameWins(t *testing.T) {
 	b := newBox(t, "auto")
 	b.write("/etc/hosts",
-		"127.0.0.1 localhost\n::1 localhost\n0.0.0.0 ads.example\n192.0.2.10 by-hosts.lan # here\n192.0.2.11 other\n192.0.2.12 pi\n")
+		"127.0.0.1 localhost\n::1 localhost\n0.0.0.0 ads.example\n"+
+			"192.0.2.10 by-hosts.lan # here\n192.0.2.11 other\n192.0.2.12 pi\n")
 	b.read()
 	b.want(macA+" 192.0.2.10", "by-hosts")
 	b.want("192.0.2.10", "by-hosts")
@@ -217,7 +222,8 @@ func TestChangeOfSameSizeIsNoticed(t *testing.T) {
 	b.write(dnsmasqFile, lent(macA, "192.0.2.10", "one"))
 	b.write("/etc/ethers", macB+" one\n")
 	b.names.Read()
-	for path, content := range map[string]string{dnsmasqFile: lent(macA, "192.0.2.10", "two"), "/etc/ethers": macB + " two\n"} {
+	for path, content := range map[string]string{dnsmasqFile: lent(macA, "192.0.2.10", "two"),
+		"/etc/ethers": macB + " two\n"} {
 		if err := os.WriteFile(b.root+path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +269,8 @@ func TestKeaCleanUpLosesNothing(t *testing.T) {
 	for i, step := range steps {
 		step()
 		b.read()
-		for device, name := range map[string]string{macA: "laptop", macB: "tv", "192.0.2.10": "laptop", "192.0.2.11": "tv"} {
+		for device, name := range map[string]string{macA: "laptop", macB: "tv",
+			"192.0.2.10": "laptop", "192.0.2.11": "tv"} {
 			if b.want(device, name); t.Failed() {
 				t.Fatalf("after step %d", i)
 			}

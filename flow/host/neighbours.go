@@ -143,7 +143,8 @@ func (n *Neighbours) Follow(ctx context.Context) {
 }
 
 // MAC returns the Ethernet address by which an interface reaches a, where that is a
-// neighbour. Notifications up to the time at, of the monotonic clock, are applied first. Any goroutine may call it, and it doesn't block.
+// neighbour. Notifications up to the time at, of the monotonic clock, are applied first. Any
+// goroutine may call it, and it doesn't block.
 func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
 	n.mu.Lock()
 	defer n.mu.Unlock()

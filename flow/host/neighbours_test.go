@@ -35,7 +35,8 @@ func entryOn(index uint32, ip netip.Addr, mac string, state uint16) rtnetlink.Ne
 		hw = nil
 	}
 	return rtnetlink.NeighMessage{
-		Index: index, State: state, Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(), LLAddress: hw},
+		Index: index, State: state, Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(),
+			LLAddress: hw},
 	}
 }
 
@@ -50,7 +51,8 @@ type kernel struct {
 
 func newFake() (*Neighbours, *kernel) {
 	k := &kernel{now: conntrack.Timestamp{Mono: int64(time.Hour)}}
-	n := newNeighbours(func() conntrack.Timestamp { return k.now }, func() ([]rtnetlink.NeighMessage, error) { return k.table, k.err })
+	n := newNeighbours(func() conntrack.Timestamp { return k.now },
+		func() ([]rtnetlink.NeighMessage, error) { return k.table, k.err })
 	n.receive = k.receive
 	return n, k
 }
@@ -92,18 +94,24 @@ func TestOnlyResolvedNeighboursHaveMAC(t *testing.T) {
 		of    string
 		want  MAC
 	}{
-		{"reachable", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), "192.0.2.1", mac},
+		{"reachable", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), "192.0.2.1",
+			mac},
 		{"stale", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE), "192.0.2.1", mac},
-		{"permanent", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_PERMANENT), "192.0.2.1", mac},
+		{"permanent", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_PERMANENT), "192.0.2.1",
+			mac},
 		{"IPv6", entry("2001:db8::1", "02:00:00:00:00:01", unix.NUD_DELAY), "2001:db8::1", mac},
-		{"another's", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), "192.0.2.2", MAC{}},
+		{"another's", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), "192.0.2.2",
+			MAC{}},
 		{"failed", entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_FAILED), "192.0.2.1", MAC{}},
 		{"incomplete", entry("192.0.2.1", "", unix.NUD_INCOMPLETE), "192.0.2.1", MAC{}},
 		{"multicast", entry("ff02::1", "33:33:00:00:00:01", unix.NUD_NOARP), "ff02::1", MAC{}},
-		{"no address yet", entry("192.0.2.1", "00:00:00:00:00:00", unix.NUD_REACHABLE), "192.0.2.1", MAC{}},
-		{"not Ethernet", entry("192.0.2.1", "02:00:00:00:00:01:02:03", unix.NUD_REACHABLE), "192.0.2.1", MAC{}},
+		{"no address yet", entry("192.0.2.1", "00:00:00:00:00:00", unix.NUD_REACHABLE), "192.0.2.1",
+			MAC{}},
+		{"not Ethernet", entry("192.0.2.1", "02:00:00:00:00:01:02:03", unix.NUD_REACHABLE),
+			"192.0.2.1", MAC{}},
 		{"no attributes", rtnetlink.NeighMessage{State: unix.NUD_REACHABLE}, "192.0.2.1", MAC{}},
-		{"a bridge's port", rtnetlink.NeighMessage{State: unix.NUD_REACHABLE, Attributes: &rtnetlink.NeighAttributes{LLAddress: mac[:]}},
+		{"a bridge's port", rtnetlink.NeighMessage{State: unix.NUD_REACHABLE,
+			Attributes: &rtnetlink.NeighAttributes{LLAddress: mac[:]}},
 			"192.0.2.1", MAC{}},
 	}
 	for _, c := range cases {
@@ -131,7 +139,8 @@ func TestOnlyResolvedNeighboursHaveMAC(t *testing.T) {
 // TestNeighbourIsRememberedForAnHour: one that left is remembered for an hour, one that changed its
 // Ethernet address has the new one, and a failure changes nothing.
 func TestNeighbourIsRememberedForAnHour(t *testing.T) {
-	first, second := entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE), entry("192.0.2.1", "02:00:00:00:00:02", unix.NUD_REACHABLE)
+	first, second := entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_REACHABLE),
+		entry("192.0.2.1", "02:00:00:00:00:02", unix.NUD_REACHABLE)
 	steps := []struct {
 		after time.Duration
 		typ   uint16
@@ -142,7 +151,8 @@ func TestNeighbourIsRememberedForAnHour(t *testing.T) {
 		{0, 0, rtnetlink.NeighMessage{}, nil, MAC{}},
 		{time.Minute, unix.RTM_NEWNEIGH, first, nil, MAC{2, 0, 0, 0, 0, 1}},
 		{time.Minute, unix.RTM_NEWNEIGH, second, nil, MAC{2, 0, 0, 0, 0, 2}},
-		{time.Minute, 0, rtnetlink.NeighMessage{}, errors.New("interrupted"), MAC{2, 0, 0, 0, 0, 2}},
+		{time.Minute, 0, rtnetlink.NeighMessage{}, errors.New("interrupted"),
+			MAC{2, 0, 0, 0, 0, 2}},
 		{time.Hour, 0, second, nil, MAC{2, 0, 0, 0, 0, 2}}, // it is still there
 		{time.Minute, unix.RTM_DELNEIGH, second, nil, MAC{2, 0, 0, 0, 0, 2}},
 		{58 * time.Minute, 0, rtnetlink.NeighMessage{}, nil, MAC{2, 0, 0, 0, 0, 2}},
@@ -190,7 +200,8 @@ func TestOneAddressBehindTwoInterfaces(t *testing.T) {
 	}
 }
 
-// TestLostNotificationsCauseOneReading: after the kernel dropped some, all neighbours are read once.
+// TestLostNotificationsCauseOneReading: after the kernel dropped some, all neighbours are read
+// once.
 func TestLostNotificationsCauseOneReading(t *testing.T) {
 	n, k := newFake()
 	k.pending = [][]byte{nil}
@@ -206,7 +217,8 @@ func TestLostNotificationsCauseOneReading(t *testing.T) {
 	}
 }
 
-// TestMalformedNotificationsChangeNothing: what can't be decoded changes nothing and causes a reading of all.
+// TestMalformedNotificationsChangeNothing: what can't be decoded changes nothing and causes a
+// reading of all.
 func TestMalformedNotificationsChangeNothing(t *testing.T) {
 	n, k := newFake()
 	k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.1", "02:00:00:00:00:01", unix.NUD_STALE))
@@ -220,8 +232,8 @@ func TestMalformedNotificationsChangeNothing(t *testing.T) {
 	}
 }
 
-// TestUnknownNeighboursCostOneSystemCall: ends without a neighbour cost one system call for all records
-// of a moment.
+// TestUnknownNeighboursCostOneSystemCall: ends without a neighbour cost one system call for
+// all records of a moment.
 func TestUnknownNeighboursCostOneSystemCall(t *testing.T) {
 	n, k := newFake()
 	for range 100 {
@@ -232,16 +244,19 @@ func TestUnknownNeighboursCostOneSystemCall(t *testing.T) {
 	}
 }
 
-// TestInventedNeighboursDoNotDisplaceRealOnes: somebody who makes up neighbours fills neither the memory nor the room for
-// those that are there and talk, whether the kernel keeps the invented ones or not.
+// TestInventedNeighboursDoNotDisplaceRealOnes: somebody who makes up neighbours fills neither
+// the memory nor the room for those that are there and talk, whether the kernel keeps the
+// invented ones or not.
 func TestInventedNeighboursDoNotDisplaceRealOnes(t *testing.T) {
 	for _, deleted := range []bool{true, false} {
 		n, k := newFake()
 		for i := range byte(10) {
-			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, i}), "02:00:00:00:00:02", unix.NUD_REACHABLE))
+			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, i}),
+				"02:00:00:00:00:02", unix.NUD_REACHABLE))
 		}
 		if deleted { // one of them has left, and its connections go on
-			k.notify(unix.RTM_DELNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, 9}), "02:00:00:00:00:02", unix.NUD_STALE))
+			k.notify(unix.RTM_DELNEIGH, entryOn(lan, netip.AddrFrom4([4]byte{192, 0, 2, 9}),
+				"02:00:00:00:00:02", unix.NUD_STALE))
 		}
 		invented := netip.MustParseAddr("10.0.0.0")
 		for i := range 100_000 {
@@ -250,13 +265,15 @@ func TestInventedNeighboursDoNotDisplaceRealOnes(t *testing.T) {
 				for real := range byte(10) { // that talk
 					a := conntrack.AddrFrom(netip.AddrFrom4([4]byte{192, 0, 2, real}))
 					if got := n.MAC(&a, lan, k.now.Mono); got != (MAC{2, 0, 0, 0, 0, 2}) {
-						t.Fatalf("deleted %t: after %d made-up neighbours, %d is at %v", deleted, i, real, got)
+						t.Fatalf("deleted %t: after %d made-up neighbours, %d is at %v", deleted, i,
+							real, got)
 					}
 				}
 			}
 			k.notify(unix.RTM_NEWNEIGH, entryOn(lan, invented, "02:00:00:00:00:01", unix.NUD_STALE))
 			if deleted {
-				k.notify(unix.RTM_DELNEIGH, entryOn(lan, invented, "02:00:00:00:00:01", unix.NUD_STALE))
+				k.notify(unix.RTM_DELNEIGH,
+					entryOn(lan, invented, "02:00:00:00:00:01", unix.NUD_STALE))
 			}
 			invented = invented.Next()
 			n.lookup("198.51.100.1")
@@ -308,7 +325,10 @@ func TestNeighboursOfRealRouter(t *testing.T) {
 		}
 	}
 	var n *Neighbours
-	if err := l.Router.Do(func() (err error) { n, err = OpenNeighbours(conntrack.SystemClock()); return err }); err != nil {
+	if err := l.Router.Do(func() (err error) {
+		n, err = OpenNeighbours(conntrack.SystemClock())
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	defer n.Close()
@@ -322,7 +342,8 @@ func TestNeighboursOfRealRouter(t *testing.T) {
 		if err := l.Router.Do(cmd.Run); err != nil {
 			t.Fatal(err)
 		}
-		if got := n.MAC(address(a), 0, conntrack.SystemClock()().Mono); got != (MAC{2, 0, 0, 0, 0, 0x99}) {
+		if got := n.MAC(address(a), 0, conntrack.SystemClock()().Mono); got != (MAC{2, 0, 0, 0, 0,
+			0x99}) {
 			t.Errorf("%s: %v right after it came", a, got)
 		}
 	}

@@ -147,7 +147,8 @@ func (c *cable) ask6(name string) string {
 		return err == nil && len(addrs) > 0
 	})
 	c.start(c.client,
-		"dhclient -6 -v -d -sf /bin/true -cf DIR/dhclient.conf -lf DIR/dhclient.leases -pf DIR/dhclient.pid eth0")
+		"dhclient -6 -v -d -sf /bin/true -cf DIR/dhclient.conf -lf DIR/dhclient.leases -pf "+
+			"DIR/dhclient.pid eth0")
 	var addr string
 	c.await("the client has no lease", func() bool {
 		b, err := os.ReadFile(leases)
@@ -210,8 +211,10 @@ func TestNamesOfRealServers(t *testing.T) {
 	}{
 		{server{
 			"dnsmasq", "",
-			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
-				"--dhcp-authoritative --dhcp-range=192.0.2.10,192.0.2.20,1h --dhcp-leasefile=DIR/leases", "leases",
+			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 " +
+				"--user=root --pid-file= --no-ping " +
+				"--dhcp-authoritative --dhcp-range=192.0.2.10,192.0.2.20,1h " +
+				"--dhcp-leasefile=DIR/leases", "leases",
 		}, ""},
 		{server{
 			"Kea", `{"Dhcp4":{"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
@@ -221,13 +224,16 @@ func TestNamesOfRealServers(t *testing.T) {
 		}, "bonclickxtv"},
 		{server{
 			"ISC dhcpd",
-			"authoritative;\nsubnet 192.0.2.0 netmask 255.255.255.0 {\n  range 192.0.2.10 192.0.2.20;\n}\n",
+			"authoritative;\nsubnet 192.0.2.0 netmask 255.255.255.0 {\n" +
+				"  range 192.0.2.10 192.0.2.20;\n}\n",
 			"dhcpd -4 -f -cf DIR/config -lf DIR/leases -pf DIR/pid lan0", "leases",
 		}, "" /* it refuses such names */},
 		{server{ // which Debian has no package of
 			"odhcpd",
-			"config odhcpd 'odhcpd'\n option maindhcp '1'\n option leasefile 'DIR/leases'\n option hostsdir 'DIR/hosts'\n" +
-				"config dhcp 'lan'\n option ifname 'lan0'\n option dhcpv4 'server'\n option start '10'\n option limit '10'\n",
+			"config odhcpd 'odhcpd'\n option maindhcp '1'\n option leasefile 'DIR/leases'\n" +
+				" option hostsdir 'DIR/hosts'\n" +
+				"config dhcp 'lan'\n option ifname 'lan0'\n option dhcpv4 'server'\n" +
+				" option start '10'\n option limit '10'\n",
 			"odhcpd -f -c DIR", "leases",
 		}, ""},
 	} {
@@ -285,8 +291,10 @@ func TestNamesOfRealServers6(t *testing.T) {
 	for _, s := range []server{
 		{
 			"dnsmasq", "",
-			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 --user=root --pid-file= --no-ping " +
-				"--dhcp-authoritative --dhcp-range=2001:db8::10,2001:db8::20,1h --dhcp-leasefile=DIR/leases", "leases",
+			"dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 " +
+				"--user=root --pid-file= --no-ping " +
+				"--dhcp-authoritative --dhcp-range=2001:db8::10,2001:db8::20,1h " +
+				"--dhcp-leasefile=DIR/leases", "leases",
 		},
 		{
 			"Kea",
@@ -297,7 +305,8 @@ func TestNamesOfRealServers6(t *testing.T) {
 		},
 		{
 			"ISC dhcpd",
-			"on commit { set ddns-fwd-name = option fqdn.fqdn; }\nsubnet6 2001:db8::/64 {\n  range6 2001:db8::10 2001:db8::20;\n}\n",
+			"on commit { set ddns-fwd-name = option fqdn.fqdn; }\nsubnet6 2001:db8::/64 {\n" +
+				"  range6 2001:db8::10 2001:db8::20;\n}\n",
 			"dhcpd -6 -f -cf DIR/config -lf DIR/leases -pf DIR/pid lan0", "leases",
 		},
 		{

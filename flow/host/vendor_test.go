@@ -9,11 +9,18 @@ import (
 )
 
 const (
-	ieeeList = "OUI/MA-L\t\t\tOrganization\ncompany_id\t\t\tOrganization\n\n00-00-0C   (hex)\t\tCisco Systems, Inc\n00000C     (base 16)\t\tCisco Systems, Inc\n" +
-		"\t\t\t\t170 WEST TASMAN DRIVE\n\n70-B3-D5   (hex)\t\tIEEE Registration Authority\n70B3D5     (base 16)\t\tIEEE Registration Authority\n"
-	nmapList    = "# comment\n00000C Cisco Systems\n70B3D5 IEEE Registration Authority\n70B3D5A Seven\n70B3D5123 Small Maker\n"
-	manufList   = "# comment\n\n00:00:0C               \tCisco               \tCisco Systems, Inc\n70:B3:D5\tIEEERegi\tIEEE Registration Authority\n70:B3:D5:12:30:00/36\tSmall\tSmall Maker\n00:00:0C:07:AC:00/40\tHSRP\tAll\n"
-	systemdList = "# comment\n\nOUI:00000C*\n ID_OUI_FROM_DATABASE=Cisco Systems, Inc\n\nOUI:70B3D5123*\n ID_OUI_FROM_DATABASE=Small Maker\n"
+	ieeeList = "OUI/MA-L\t\t\tOrganization\ncompany_id\t\t\tOrganization\n\n" +
+		"00-00-0C   (hex)\t\tCisco Systems, Inc\n00000C     (base 16)\t\tCisco Systems, Inc\n" +
+		"\t\t\t\t170 WEST TASMAN DRIVE\n\n70-B3-D5   (hex)\t\tIEEE Registration Authority\n" +
+		"70B3D5     (base 16)\t\tIEEE Registration Authority\n"
+	nmapList = "# comment\n00000C Cisco Systems\n70B3D5 IEEE Registration Authority\n" +
+		"70B3D5A Seven\n70B3D5123 Small Maker\n"
+	manufList = "# comment\n\n" +
+		"00:00:0C               \tCisco               \tCisco Systems, Inc\n" +
+		"70:B3:D5\tIEEERegi\tIEEE Registration Authority\n" +
+		"70:B3:D5:12:30:00/36\tSmall\tSmall Maker\n00:00:0C:07:AC:00/40\tHSRP\tAll\n"
+	systemdList = "# comment\n\nOUI:00000C*\n ID_OUI_FROM_DATABASE=Cisco Systems, Inc\n\n" +
+		"OUI:70B3D5123*\n ID_OUI_FROM_DATABASE=Small Maker\n"
 )
 
 func TestVendorsOfEachList(t *testing.T) {
@@ -37,7 +44,8 @@ func TestVendorsOfEachList(t *testing.T) {
 			b.names.Vendor(MAC{1: 1}) // whatever is new has the list read
 			local, group := cisco, cisco
 			local[0], group[0] = 2, 1
-			for mac, want := range map[MAC]string{cisco: c.cisco, small: c.small, other: "", local: "", group: "", {}: ""} {
+			for mac, want := range map[MAC]string{cisco: c.cisco, small: c.small, other: "",
+				local: "", group: "", {}: ""} {
 				if got := b.names.Vendor(mac); got != want {
 					t.Errorf("%s is of %q, want %q", mac, got, want)
 				}
@@ -119,8 +127,8 @@ func TestOversizedVendorLists(t *testing.T) {
 	wanted := map[block]bool{blockOf(MAC{0, 0, 0xc}): true}
 	list := strings.Repeat("x", 1<<20) + "\n" + nmapList + "00000C" + strings.Repeat(" ", 1<<20) +
 		"x"
-	if got := searchVendors(strings.NewReader(list), wanted)[blockOf(MAC{0, 0,
-		0xc})]; got != "Cisco Systems" {
+	got := searchVendors(strings.NewReader(list), wanted)[blockOf(MAC{0, 0, 0xc})]
+	if got != "Cisco Systems" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -169,7 +177,8 @@ func BenchmarkVendors(b *testing.B) {
 	var list strings.Builder
 	for i := range 38_000 {
 		fmt.Fprintf(&list,
-			"%02X-%02X-%02X   (hex)\t\tVendor %d\n%06X     (base 16)\t\tVendor %d\n\t\t\t\tStreet\n\t\t\t\tCity\n\n", i>>16, i>>8&255, i&255, i, i, i)
+			"%02X-%02X-%02X   (hex)\t\tVendor %d\n%06X     (base 16)\t\tVendor %d\n"+
+				"\t\t\t\tStreet\n\t\t\t\tCity\n\n", i>>16, i>>8&255, i&255, i, i, i)
 	}
 	b.SetBytes(int64(list.Len()))
 	for b.Loop() {

@@ -27,12 +27,13 @@ func TestOnlyRegularFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		fifo:                       fifo + " is a FIFO, not a regular file",
-		link:                       link + " is a FIFO, not a regular file",
-		socket:                     socket + " is a socket, not a regular file",
-		dir:                        "open " + dir + ": is a directory",
-		"/dev/zero":                "/dev/zero is a device, not a regular file",
-		filepath.Join(dir, "none"): "open " + filepath.Join(dir, "none") + ": no such file or directory",
+		fifo:        fifo + " is a FIFO, not a regular file",
+		link:        link + " is a FIFO, not a regular file",
+		socket:      socket + " is a socket, not a regular file",
+		dir:         "open " + dir + ": is a directory",
+		"/dev/zero": "/dev/zero is a device, not a regular file",
+		filepath.Join(dir, "none"): "open " + filepath.Join(dir, "none") +
+			": no such file or directory",
 	} {
 		for _, flag := range []int{os.O_RDONLY, os.O_RDWR, os.O_WRONLY} {
 			if file, err := Open(path, flag, 0); err == nil || err.Error() != want {
@@ -56,7 +57,8 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := Read(path, 1024)
-		if c.want == "" && (err != nil || string(got) != c.content) || c.want != "" && (err == nil || err.Error() != c.want) {
+		if c.want == "" && (err != nil || string(got) != c.content) || c.want != "" &&
+			(err == nil || err.Error() != c.want) {
 			t.Errorf("%d bytes: got %d, %v, want %s", len(c.content), len(got), err, c.want)
 		}
 	}

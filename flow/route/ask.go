@@ -24,7 +24,8 @@ func (r *Resolver) ask(to, sender *end, q question) answer {
 	if sender != nil {
 		k.from = sender.atom
 		if r.seen.byFlow {
-			return r.lookUp(&query{to: to.addr, from: sender.addr, in: q.in, mark: q.mark, prefix: q.prefix, ports: &r.ports})
+			return r.lookUp(&query{to: to.addr, from: sender.addr, in: q.in, mark: q.mark,
+				prefix: q.prefix, ports: &r.ports})
 		}
 	}
 	if a, known := r.cache.find(&k); known {
@@ -36,7 +37,8 @@ func (r *Resolver) ask(to, sender *end, q question) answer {
 		full.from = sender.addr
 	}
 	a := r.lookUp(&full)
-	if a.kind > nowhere || a.kind == nowhere && sender == nil { // what refuses one sender may take others
+	// what refuses one sender may take others
+	if a.kind > nowhere || a.kind == nowhere && sender == nil {
 		r.cache.add(&k, a)
 	}
 	return a
@@ -63,7 +65,8 @@ func (r *Resolver) lookUp(q *query) answer {
 // hops may choose.
 func portsTowards(e *conntrack.Event, to *end) conntrack.Tuple {
 	if to.addr == &e.Reply.Src { // before SNAT and behind DNAT
-		return conntrack.Tuple{Proto: e.Orig.Proto, SrcPort: e.Orig.SrcPort, DstPort: e.Reply.SrcPort}
+		return conntrack.Tuple{Proto: e.Orig.Proto, SrcPort: e.Orig.SrcPort,
+			DstPort: e.Reply.SrcPort}
 	}
 	return conntrack.Tuple{Proto: e.Orig.Proto, SrcPort: e.Reply.SrcPort, DstPort: e.Orig.SrcPort}
 }

@@ -22,7 +22,8 @@ func TestOneLookUpPerAddress(t *testing.T) {
 		"every address by itself": {func(k *kernel) {
 			for i := range mostEdges { // with an edge before and behind each
 				k.objects[unix.RTM_GETROUTE] = append(k.objects[unix.RTM_GETROUTE],
-					routeMessage(unix.RTM_NEWROUTE, fmt.Sprintf("10.%d.%d.%d", i>>15, byte(i>>7), byte(i<<1)), 32, 5))
+					routeMessage(unix.RTM_NEWROUTE, fmt.Sprintf("10.%d.%d.%d", i>>15, byte(i>>7),
+						byte(i<<1)), 32, 5))
 			}
 		}, 1000, 50 + 1000, true},
 	}
@@ -40,10 +41,12 @@ func TestOneLookUpPerAddress(t *testing.T) {
 				}
 			}
 			if n := l.Stats.Lookups.Load(); n > c.atMost || n != uint64(k.asked) {
-				t.Errorf("%d look-ups counted, %d seen by the kernel, want at most %d", n, k.asked, c.atMost)
+				t.Errorf("%d look-ups counted, %d seen by the kernel, want at most %d", n, k.asked,
+					c.atMost)
 			}
 			if hits := l.Stats.Hits.Load(); hits != uint64(3*2*c.servers)-l.Stats.Lookups.Load() {
-				t.Errorf("%d hits, %d look-ups of %d questions", hits, l.Stats.Lookups.Load(), 3*2*c.servers)
+				t.Errorf("%d hits, %d look-ups of %d questions", hits, l.Stats.Lookups.Load(),
+					3*2*c.servers)
 			}
 		})
 	}
@@ -51,7 +54,8 @@ func TestOneLookUpPerAddress(t *testing.T) {
 
 // TestNothingIsAllocated for a path, not even by asking for it.
 func TestNothingIsAllocated(t *testing.T) {
-	for name, setup := range map[string]string{"plain": "", "rules": rulesSetup, "hops": multipathSetup} {
+	for name, setup := range map[string]string{"plain": "", "rules": rulesSetup,
+		"hops": multipathSetup} {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, setup, Options{Mark: true})
 			events := internet(100)
@@ -101,12 +105,14 @@ func TestUnreachable(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		want     uint32
-	}{{"192.168.77.66", server, 4}, {client, server, 5}, {client, server, 5}, {client, "192.0.2.9", 0}, {"192.0.2.7", "192.0.2.9", 0}, {"192.0.2.8", "192.0.2.9", 0}} {
+	}{{"192.168.77.66", server, 4}, {client, server, 5}, {client, server, 5},
+		{client, "192.0.2.9", 0}, {"192.0.2.7", "192.0.2.9", 0}, {"192.0.2.8", "192.0.2.9", 0}} {
 		if p := l.Path(connection{from: c.from, to: c.to}.event()); p[1].Index() != c.want {
 			t.Errorf("%s to %s by %d, want %d", c.from, c.to, p[1].Index(), c.want)
 		}
 	}
-	if n := l.Stats.Unreachable.Load(); n != 5 { // four of senders, which aren't remembered, and one of anybody
+	// four of senders, which aren't remembered, and one of anybody
+	if n := l.Stats.Unreachable.Load(); n != 5 {
 		t.Errorf("%d look-ups without an answer", n)
 	}
 }
@@ -120,8 +126,10 @@ func TestBadAnswers(t *testing.T) {
 		{1, 2, 3},
 		encode(unix.RTM_NEWROUTE, 0, 1, nil),
 		encode(unix.RTM_NEWROUTE, 0, 1, []byte{7: unix.RTN_UNICAST, 11: 0}),
-		encode(unix.RTM_NEWROUTE, 0, 1, append([]byte{7: unix.RTN_UNICAST, 11: 0}, 6, 0, unix.RTA_OIF, 0, 1, 1)),
-		encode(unix.RTM_NEWROUTE, 0, 1, append([]byte{7: unix.RTN_UNICAST, 11: 0}, 60, 0, unix.RTA_OIF, 0, 1, 1)),
+		encode(unix.RTM_NEWROUTE, 0, 1, append([]byte{7: unix.RTN_UNICAST, 11: 0}, 6, 0,
+			unix.RTA_OIF, 0, 1, 1)),
+		encode(unix.RTM_NEWROUTE, 0, 1, append([]byte{7: unix.RTN_UNICAST, 11: 0}, 60, 0,
+			unix.RTA_OIF, 0, 1, 1)),
 		encode(unix.RTM_NEWADDR, 0, 1, make([]byte, 30)),
 		encode(unix.NLMSG_ERROR, 0, 1, []byte{1}),
 	}
@@ -134,7 +142,8 @@ func TestBadAnswers(t *testing.T) {
 		}
 		routes.answers = nil
 	}
-	routes.answers = []any{encode(unix.RTM_NEWROUTE, 0, 4711, appendU32([]byte{7: unix.RTN_UNICAST, 11: 0}, unix.RTA_OIF, 99))}
+	routes.answers = []any{encode(unix.RTM_NEWROUTE, 0, 4711,
+		appendU32([]byte{7: unix.RTN_UNICAST, 11: 0}, unix.RTA_OIF, 99))}
 	if kind, out, err := l.fib.lookUp(&query{to: &to}); kind != unicast || out != 4 || err != nil {
 		t.Errorf("behind a late answer: %d, %d, %v", kind, out, err)
 	}

@@ -21,8 +21,10 @@ func parsePrefix(s string) prefix {
 // TestAtoms: two addresses are in one atom only if they are in the same networks.
 func TestAtoms(t *testing.T) {
 	networks := []string{
-		"0.0.0.0/0", "::/0", "192.168.77.0/24", "192.168.77.1/32", "192.168.77.255/32", "10.0.0.0/8", "255.255.255.255/32",
-		"224.0.0.0/4", "128.0.0.0/1", "0.0.0.0/1", "2001:db8::/32", "2001:db8:77::/64", "2001:db8:77::1/128", "fe80::/64", "ff00::/8",
+		"0.0.0.0/0", "::/0", "192.168.77.0/24", "192.168.77.1/32", "192.168.77.255/32",
+		"10.0.0.0/8", "255.255.255.255/32",
+		"224.0.0.0/4", "128.0.0.0/1", "0.0.0.0/1", "2001:db8::/32", "2001:db8:77::/64",
+		"2001:db8:77::1/128", "fe80::/64", "ff00::/8",
 		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "::1/128", "2000::/3", "::ffff:0:0/96",
 	}
 	var a atoms
@@ -40,8 +42,10 @@ func TestAtoms(t *testing.T) {
 	var addresses []number
 	for _, p := range all {
 		first, behind := p.edges()
-		addresses = append(addresses, first, behind, number{first.high, first.low - 1}, number{behind.high, behind.low - 1}, number{first.high, first.low + 1})
-		addresses = append(addresses, number{rnd.Uint64(), rnd.Uint64()}, number{0, 0xffff<<32 | uint64(rnd.Uint32())})
+		addresses = append(addresses, first, behind, number{first.high, first.low - 1},
+			number{behind.high, behind.low - 1}, number{first.high, first.low + 1})
+		addresses = append(addresses, number{rnd.Uint64(), rnd.Uint64()},
+			number{0, 0xffff<<32 | uint64(rnd.Uint32())})
 	}
 	for _, x := range addresses {
 		for _, y := range addresses {
@@ -85,7 +89,8 @@ func TestUpTo(t *testing.T) {
 func TestTooManyRoutes(t *testing.T) {
 	var a atoms
 	for i := range uint32(2 * mostEdges) {
-		p := prefix{conntrack.Addr{10: 0xff, 11: 0xff, 12: byte(i >> 16), 13: byte(i >> 8), 14: byte(i)}, 120}
+		p := prefix{conntrack.Addr{10: 0xff, 11: 0xff, 12: byte(i >> 16), 13: byte(i >> 8),
+			14: byte(i)}, 120}
 		a.add(&p)
 	}
 	a.merge()
@@ -98,7 +103,8 @@ func TestTooManyRoutes(t *testing.T) {
 }
 
 func TestNarrow(t *testing.T) {
-	for s, want := range map[string]bool{"0.0.0.0/0": false, "::/0": false, "0.0.0.0/1": true, "::/1": true, "10.0.0.1/32": true, "::1/128": true} {
+	for s, want := range map[string]bool{"0.0.0.0/0": false, "::/0": false, "0.0.0.0/1": true,
+		"::/1": true, "10.0.0.1/32": true, "::1/128": true} {
 		if p := parsePrefix(s); p.narrow() != want {
 			t.Errorf("%s: %t", s, p.narrow())
 		}

@@ -35,7 +35,8 @@ type slot struct {
 
 // is compares word by word: faster than the compiler's comparison of 40 bytes.
 func (s *slot) is(k *key) bool {
-	return s.to.low == k.to.low && s.to.high == k.to.high && s.from.low == k.from.low && s.from.high == k.from.high &&
+	return s.to.low == k.to.low && s.to.high == k.to.high && s.from.low == k.from.low &&
+		s.from.high == k.from.high &&
 		s.in == k.in && s.mark == k.mark
 }
 

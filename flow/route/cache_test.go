@@ -11,7 +11,8 @@ import (
 func TestCache(t *testing.T) {
 	c, want, rnd := newCache(), map[key]answer{}, rand.New(rand.NewPCG(1, 2))
 	for range 3 * mostSlots {
-		k := key{to: number{low: rnd.Uint64N(mostSlots)}, from: number{low: rnd.Uint64N(2)}, mark: rnd.Uint32N(2), in: rnd.Uint32N(2)}
+		k := key{to: number{low: rnd.Uint64N(mostSlots)}, from: number{low: rnd.Uint64N(2)},
+			mark: rnd.Uint32N(2), in: rnd.Uint32N(2)}
 		a, known := c.find(&k)
 		if w, ok := want[k]; known && (!ok || a != w) {
 			t.Fatalf("%+v: %+v, want %+v (%t)", k, a, w, ok)
@@ -45,7 +46,8 @@ func TestCache(t *testing.T) {
 // TestCacheGivesMemoryBack: after many answers and then few, two periods later the table is as
 // small as what is asked for needs; one that is in use keeps its size.
 func TestCacheGivesMemoryBack(t *testing.T) {
-	for needed, want := range map[uint64]int{0: fewSlots, 10: fewSlots, 1000: 1 << 11, mostSlots / 2: mostSlots} {
+	for needed, want := range map[uint64]int{0: fewSlots, 10: fewSlots, 1000: 1 << 11,
+		mostSlots / 2: mostSlots} {
 		c := newCache()
 		use := func(n uint64) {
 			for i := range n {

@@ -69,7 +69,9 @@ func (l *changeLog) add(c change) {
 
 // between returns when the first and the last change after a version came that concern a
 // connection. What is forgotten counts for one that does.
-func (l *changeLog) between(version uint32, e *conntrack.Event, paths ...flow.Path) (first, last int64) {
+func (l *changeLog) between(
+	version uint32, e *conntrack.Event, paths ...flow.Path,
+) (first, last int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if after(l.floor.version, version) {

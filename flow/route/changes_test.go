@@ -66,7 +66,8 @@ func TestForgottenChanges(t *testing.T) {
 	}
 	l.add(change{scope{}, 2 * mostChanges, 2 * mostChanges})
 	l.add(change{scope{}, 2*mostChanges + 1, 2*mostChanges + 1})
-	if first, last := l.between(mostChanges+5, e); first != 2*mostChanges || last != 2*mostChanges+1 {
+	if first, last := l.between(mostChanges+5, e); first != 2*mostChanges ||
+		last != 2*mostChanges+1 {
 		t.Errorf("from %d to %d", first, last)
 	}
 }
@@ -89,7 +90,10 @@ func TestChangeIsNoted(t *testing.T) {
 		t.Errorf("changed at %d, %d by other routes", first, last)
 	}
 	k.events <- routeMessage(unix.RTM_NEWROUTE, "192.0.2.0", 24, 5)
-	await(t, "no change is known", func() bool { first, _ := l.Changed(version, e, before, now); return first != 0 })
+	await(t, "no change is known", func() bool {
+		first, _ := l.Changed(version, e, before, now)
+		return first != 0
+	})
 	first, last := l.Changed(version, e, before, now)
 	if now := conntrack.SystemClock()().Mono; first != last || first > now {
 		t.Errorf("changed at %d, %d; it is %d", first, last, now)

@@ -280,7 +280,8 @@ func decodeRule(body []byte) (r rule, err error) {
 		if len(body) < unix.SizeofRtMsg {
 			return r, err
 		}
-		return rule{to: everything(body[0], 0), from: everything(body[0], 0), input: true, ports: true}, nil
+		return rule{to: everything(body[0], 0), from: everything(body[0], 0), input: true,
+			ports: true}, nil
 	}
 	a := valueOf(m.Attributes)
 	to, err := prefixOf(m.Family, m.DstLength, valueOf(a.Dst))

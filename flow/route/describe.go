@@ -15,7 +15,9 @@ func (s *state) interfaces() []flow.Interface {
 	all := make([]flow.Interface, 0, len(s.devices))
 	numbered := s.numbered()
 	for index, d := range s.devices {
-		all = append(all, flow.Interface{Index: index, Name: d.name, Description: s.describe(&d, numbered[index]), VLAN: d.vlan})
+		all = append(all,
+			flow.Interface{Index: index, Name: d.name, Description: s.describe(&d, numbered[index]),
+				VLAN: d.vlan})
 	}
 	slices.SortFunc(all, func(a, b flow.Interface) int { return cmp.Compare(a.Index, b.Index) })
 	return all

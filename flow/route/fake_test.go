@@ -127,7 +127,8 @@ func (s *requestSocket) Send(b []byte) error {
 			s.answers = append(s.answers, fails[0])
 			return nil
 		}
-		s.answers = append(s.answers, encode(unix.RTM_NEWLINK, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, m.seq, nil))
+		s.answers = append(s.answers,
+			encode(unix.RTM_NEWLINK, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, m.seq, nil))
 	}
 	for _, object := range s.objects[m.typ] {
 		o, _, _ := nextMessage(object)
@@ -157,7 +158,8 @@ func (s *requestSocket) answer(m *message) []byte {
 	}
 	errno, typ, out := s.route(to, from, in, mark)
 	if errno != 0 {
-		return encode(unix.NLMSG_ERROR, 0, m.seq, binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
+		return encode(unix.NLMSG_ERROR, 0, m.seq,
+			binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))))
 	}
 	return encode(unix.RTM_NEWROUTE, 0, m.seq, appendU32([]byte{7: typ, 11: 0}, unix.RTA_OIF, out))
 }

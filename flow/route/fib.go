@@ -104,7 +104,8 @@ func (f *fib) try(q *query) error {
 	if q.in != 0 {
 		f.request = appendU32(f.request, unix.RTA_IIF, q.in)
 	} else {
-		f.request = appendU32(f.request, unix.RTA_UID, nobody) // else we would be asking for ourselves
+		// else we would be asking for ourselves
+		f.request = appendU32(f.request, unix.RTA_UID, nobody)
 	}
 	if q.mark != 0 {
 		f.request = appendU32(f.request, unix.RTA_MARK, q.mark)
@@ -128,8 +129,10 @@ func (f *fib) appendPorts(t *conntrack.Tuple) {
 		f.request = appendBytes(f.request, unix.RTA_IP_PROTO, []byte{t.Proto})
 	case conntrack.ProtoTCP, conntrack.ProtoUDP:
 		f.request = appendBytes(f.request, unix.RTA_IP_PROTO, []byte{t.Proto})
-		f.request = appendBytes(f.request, unix.RTA_SPORT, []byte{byte(t.SrcPort >> 8), byte(t.SrcPort)})
-		f.request = appendBytes(f.request, unix.RTA_DPORT, []byte{byte(t.DstPort >> 8), byte(t.DstPort)})
+		f.request = appendBytes(f.request, unix.RTA_SPORT,
+			[]byte{byte(t.SrcPort >> 8), byte(t.SrcPort)})
+		f.request = appendBytes(f.request, unix.RTA_DPORT,
+			[]byte{byte(t.DstPort >> 8), byte(t.DstPort)})
 	}
 }
 

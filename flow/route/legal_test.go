@@ -42,9 +42,10 @@ func legalMessages() map[string][]byte {
 
 // newTestWatcher returns a watcher that knows nothing yet, for datagrams to be given to.
 func newTestWatcher() *watcher {
-	return &watcher{state: newState(), stats: new(Stats), version: 1, clock: func() conntrack.Timestamp {
-		return conntrack.Timestamp{Mono: 1}
-	}}
+	return &watcher{state: newState(), stats: new(Stats), version: 1,
+		clock: func() conntrack.Timestamp {
+			return conntrack.Timestamp{Mono: 1}
+		}}
 }
 
 // TestLegalMessagesAreNotMalformed: what the kernel may send is neither counted as malformed
@@ -56,7 +57,8 @@ func TestLegalMessagesAreNotMalformed(t *testing.T) {
 		if n := w.stats.Malformed.Load(); n != 0 || w.lost {
 			t.Errorf("%s: %d malformed, everything is read again: %t", name, n, w.lost)
 		}
-		if binary.NativeEndian.Uint16(m[4:]) == unix.RTM_NEWLINK && w.state.devices[7].name != "dev7" {
+		if binary.NativeEndian.Uint16(m[4:]) == unix.RTM_NEWLINK &&
+			w.state.devices[7].name != "dev7" {
 			t.Errorf("%s: known as %+v", name, w.state.devices[7])
 		}
 	}
@@ -77,7 +79,8 @@ func TestUndecodableIsReadAgain(t *testing.T) {
 				}
 				counted++
 				if _, last := w.changes.between(0, e); !moved || !w.lost || last != 1 {
-					t.Errorf("%s cut to %d bytes: moved %t, lost %t, changed at %d", name, n, moved, w.lost, last)
+					t.Errorf("%s cut to %d bytes: moved %t, lost %t, changed at %d", name, n, moved,
+						w.lost, last)
 				}
 			}
 		}

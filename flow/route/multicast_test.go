@@ -37,9 +37,12 @@ func multicastMessage(typ uint16, family uint8, from, to string, in uint32, out 
 // several outputs counting, and what has no such route has no output.
 func TestRoutedMulticast(t *testing.T) {
 	k := smallKernel()
-	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "203.0.113.50", "239.1.2.3", 5, 3, 4))
-	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "0.0.0.0", "239.1.2.4", 5, 3))
-	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIP6MR, "2001:db8::50", "ff0e::1", 5, 3))
+	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "203.0.113.50",
+		"239.1.2.3", 5, 3, 4))
+	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "0.0.0.0", "239.1.2.4",
+		5, 3))
+	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIP6MR, "2001:db8::50",
+		"ff0e::1", 5, 3))
 	l := k.open(t, Options{})
 	goes := func(from, to string, in, out uint32) {
 		t.Helper()
@@ -77,14 +80,17 @@ func TestZonesHaveTheirInterfaces(t *testing.T) {
 		}
 		return plain(to, from, in, mark)
 	}
-	known := map[uint16][]string{10: {"lan0"}, 11: {"lan1", "wan1"}, 12: {"lan0", "lan1"}, 13: {"gone"}}
+	known := map[uint16][]string{10: {"lan0"}, 11: {"lan1", "wan1"}, 12: {"lan0", "lan1"},
+		13: {"gone"}}
 	for _, c := range []struct {
 		zone, reply uint16
 		mark, want  uint32
 		rules       map[uint16][]string
 	}{
-		{10, 0, 0, 3, known}, {11, 0, 0, 7, known}, {11, 11, 0, 7, known}, {12, 0, 0, 3, known}, {13, 0, 0, 3, known}, {14, 0, 0, 3, known},
-		{0, 0, 0, 3, known}, {0, 0, 101, 3, known}, {14, 0, 101, 7, known}, {14, 0, 5, 3, known}, {11, 0, 101, 7, nil},
+		{10, 0, 0, 3, known}, {11, 0, 0, 7, known}, {11, 11, 0, 7, known}, {12, 0, 0, 3, known},
+		{13, 0, 0, 3, known}, {14, 0, 0, 3, known},
+		{0, 0, 0, 3, known}, {0, 0, 101, 3, known}, {14, 0, 101, 7, known}, {14, 0, 5, 3, known},
+		{11, 0, 101, 7, nil},
 	} {
 		l := k.open(t, Options{Mark: true})
 		l.zones.read = func() (map[uint16][]string, error) { return c.rules, nil }

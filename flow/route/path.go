@@ -53,7 +53,8 @@ func (r *Resolver) path(e *conntrack.Event) flow.Path {
 	}
 	r.find(inner, outer, e)
 	path := flow.Path{r.seen.towards(opener, peer), r.seen.towards(peer, opener)}
-	if path[0].Uplink() && path[1].Uplink() && !translated(e) && r.byDefault(opener, peer, e) && r.byDefault(peer, opener, e) {
+	if path[0].Uplink() && path[1].Uplink() && !translated(e) && r.byDefault(opener, peer, e) &&
+		r.byDefault(peer, opener, e) {
 		return flow.Path{} // bridged: nothing is routed from the Internet to the Internet
 	}
 	r.seen.correct(&path[conntrack.Original], &e.Orig.Dst)

@@ -32,7 +32,8 @@ func pathCases() map[string]pathCase {
 			{snat(out, "198.51.100.1"), "lan0 > wan1"},
 			{connection{from: server6, to: client6}, "wan1 > lan0"},
 			{connection{from: server, to: "198.51.100.1", server: client}, "wan1 > lan0"},
-			{connection{from: client, to: "192.168.77.1", server: "192.168.77.20", as: "192.168.77.1"}, "lan0 > lan0"},
+			{connection{from: client, to: "192.168.77.1", server: "192.168.77.20",
+				as: "192.168.77.1"}, "lan0 > lan0"},
 			{connection{from: "198.51.100.9", to: "203.0.113.9"}, "wan1 > wan2"},
 		}},
 		"the router itself": {paths: []pathWant{
@@ -42,7 +43,8 @@ func pathCases() map[string]pathCase {
 			{connection{from: "2001:db8:100::1", to: server6}, "> wan1"},
 			{connection{from: server, to: "198.51.100.1"}, "wan1 >"},
 			{connection{from: client, to: "198.51.100.1"}, "lan0 >"},
-			{connection{from: client, to: server, server: "192.168.77.1"}, "lan0 >"}, // a transparent proxy
+			// a transparent proxy
+			{connection{from: client, to: server, server: "192.168.77.1"}, "lan0 >"},
 			{connection{from: "192.168.77.1", to: "198.51.100.1"}, "lo >"},
 		}},
 		"to many": {paths: []pathWant{
@@ -55,10 +57,13 @@ func pathCases() map[string]pathCase {
 		}},
 		"nowhere": {
 			setup: "route add unreachable 192.0.2.0/24\nroute add blackhole 192.0.3.0/24\n",
-			paths: []pathWant{{out, "lan0 >"}, {connection{from: client, to: "192.0.3.1"}, "lan0 >"}, {connection{from: server, to: "192.0.3.1"}, "lo >"}},
+			paths: []pathWant{{out, "lan0 >"},
+				{connection{from: client, to: "192.0.3.1"}, "lan0 >"},
+				{connection{from: server, to: "192.0.3.1"}, "lo >"}},
 		},
 		"more specific routes": {
-			setup: "route add 192.0.2.0/25 via 203.0.113.254\nroute add 192.0.2.20/32 dev wan1\nroute add 192.168.80.0/20 via 192.168.77.2\n",
+			setup: "route add 192.0.2.0/25 via 203.0.113.254\nroute add 192.0.2.20/32 dev wan1\n" +
+				"route add 192.168.80.0/20 via 192.168.77.2\n",
 			paths: []pathWant{
 				{out, "lan0 > wan1"},
 				{connection{from: client, to: "192.0.2.19"}, "lan0 > wan2"},
@@ -70,8 +75,10 @@ func pathCases() map[string]pathCase {
 			},
 		},
 		"a rule by mark": {
-			mark:  true,
-			setup: "route add default via 203.0.113.254 table 2\nrule add fwmark 2 lookup 2\nroute add default via 2001:db8:200::fe dev wan2 table 2\n-6 rule add fwmark 2 lookup 2\n",
+			mark: true,
+			setup: "route add default via 203.0.113.254 table 2\nrule add fwmark 2 lookup 2\n" +
+				"route add default via 2001:db8:200::fe dev wan2 table 2\n" +
+				"-6 rule add fwmark 2 lookup 2\n",
 			paths: []pathWant{
 				{out, "lan0 > wan1"},
 				{marked(out, 2), "lan0 > wan2"},
@@ -79,7 +86,8 @@ func pathCases() map[string]pathCase {
 				{marked(out6, 2), "lan0 > wan2"},
 				{out6, "lan0 > wan1"},
 				{marked(connection{from: server6, to: client6}, 2), "wan2 > lan0"},
-				{marked(connection{from: server, to: "203.0.113.1", server: client}, 2), "wan2 > lan0"},
+				{marked(connection{from: server, to: "203.0.113.1", server: client}, 2),
+					"wan2 > lan0"},
 			},
 		},
 		"a rule by mark that only translation shows": {
@@ -94,8 +102,10 @@ func pathCases() map[string]pathCase {
 			},
 		},
 		"a rule by source": {
-			setup: "route add default via 203.0.113.254 table 2\nrule add from 192.168.77.128/25 lookup 2\nrule add from 203.0.113.1 lookup 2\n" +
-				"route add default via 2001:db8:200::fe dev wan2 table 2\n-6 rule add from 2001:db8:77::8000/113 lookup 2\n",
+			setup: "route add default via 203.0.113.254 table 2\n" +
+				"rule add from 192.168.77.128/25 lookup 2\nrule add from 203.0.113.1 lookup 2\n" +
+				"route add default via 2001:db8:200::fe dev wan2 table 2\n" +
+				"-6 rule add from 2001:db8:77::8000/113 lookup 2\n",
 			paths: []pathWant{
 				{out, "lan0 > wan1"},
 				{connection{from: "192.168.77.200", to: server}, "lan0 > wan2"},
@@ -107,7 +117,8 @@ func pathCases() map[string]pathCase {
 			},
 		},
 		"a rule by destination": {
-			setup: "route add default via 203.0.113.254 table 2\nrule add to 192.0.2.128/25 lookup 2\n",
+			setup: "route add default via 203.0.113.254 table 2\n" +
+				"rule add to 192.0.2.128/25 lookup 2\n",
 			paths: []pathWant{
 				{out, "lan0 > wan1"},
 				{connection{from: client, to: "192.0.2.200"}, "lan0 > wan2"},
@@ -115,16 +126,20 @@ func pathCases() map[string]pathCase {
 			},
 		},
 		"routes by source": {
-			setup: "route add default from 2001:db8:77::8000/113 via 2001:db8:200::fe dev wan2 metric 5\n",
+			setup: "route add default from 2001:db8:77::8000/113 via 2001:db8:200::fe dev wan2 " +
+				"metric 5\n",
 			paths: []pathWant{
 				{out6, "lan0 > wan1"},
 				{connection{from: "2001:db8:77::8001", to: server6}, "lan0 > wan2"},
 			},
 		},
 		"a rule by interface": {
-			setup: "link add dmz0 type ifb\nlink set dmz0 up\naddress add 192.168.78.1/24 dev dmz0\naddress add 2001:db8:78::1/64 dev dmz0 nodad\n" +
+			setup: "link add dmz0 type ifb\nlink set dmz0 up\n" +
+				"address add 192.168.78.1/24 dev dmz0\n" +
+				"address add 2001:db8:78::1/64 dev dmz0 nodad\n" +
 				"route add default via 203.0.113.254 table 2\nrule add iif dmz0 lookup 2\n" +
-				"route add default via 2001:db8:200::fe dev wan2 table 2\n-6 rule add iif dmz0 lookup 2\n",
+				"route add default via 2001:db8:200::fe dev wan2 table 2\n" +
+				"-6 rule add iif dmz0 lookup 2\n",
 			paths: []pathWant{
 				{out, "lan0 > wan1"},
 				{connection{from: "192.168.78.9", to: server}, "dmz0 > wan2"},
@@ -135,20 +150,26 @@ func pathCases() map[string]pathCase {
 		},
 		"rules for what the router sends": {
 			setup: "route add default via 203.0.113.254 table 2\nrule add iif lo lookup 2\n",
-			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "198.51.100.1", to: server}, "> wan1"}, {connection{from: "192.168.77.1", to: server}, "> wan2"}},
+			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "198.51.100.1", to: server},
+				"> wan1"}, {connection{from: "192.168.77.1", to: server}, "> wan2"}},
 		},
 		"rules for users": {
-			setup: "route add default via 203.0.113.254 table 2\nrule add uidrange 0-100000 lookup 2\n",
+			setup: "route add default via 203.0.113.254 table 2\n" +
+				"rule add uidrange 0-100000 lookup 2\n",
 			paths: []pathWant{{out, "lan0 > wan1"}},
 		},
 		"only policy leads out": {
 			setup: "route delete default dev wan1\nroute delete default dev wan2\n" +
-				"route add default via 203.0.113.254 table 2\nrule add from 192.168.77.0/24 lookup 2\n",
-			paths: []pathWant{{out, "lan0 > wan2"}, {connection{from: server, to: "203.0.113.1", server: client}, "wan2 > lan0"}},
+				"route add default via 203.0.113.254 table 2\n" +
+				"rule add from 192.168.77.0/24 lookup 2\n",
+			paths: []pathWant{{out, "lan0 > wan2"},
+				{connection{from: server, to: "203.0.113.1", server: client}, "wan2 > lan0"}},
 		},
 		"a strict reverse path filter": { // as its maximum with all, it counts everywhere
-			setup: "route add default via 203.0.113.254 table 2\nrule add iif lan0 from 192.168.77.128/25 lookup 2\n",
-			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "192.168.77.200", to: server}, "lan0 > wan2"}},
+			setup: "route add default via 203.0.113.254 table 2\n" +
+				"rule add iif lan0 from 192.168.77.128/25 lookup 2\n",
+			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "192.168.77.200", to: server},
+				"lan0 > wan2"}},
 		},
 		"bridges and what they stand on": {
 			setup: `link add port0 type veth peer name port1
@@ -188,11 +209,14 @@ route add 10.8.0.0/16 dev vx0
 link set wan1.7 up
 address add 192.0.2.1/24 dev wan1.7
 `,
-			paths: []pathWant{{out, "lan0 > wan1.7"}, {connection{from: client, to: "192.0.3.1"}, "lan0 > wan1"}},
+			paths: []pathWant{{out, "lan0 > wan1.7"},
+				{connection{from: client, to: "192.0.3.1"}, "lan0 > wan1"}},
 		},
 		"link-local": {
-			setup: "address add fe80::1:1/64 dev lan0 nodad\naddress add fe80::2:1/64 dev wan1 nodad\n" +
-				"address add fe80::5:5/64 dev lan0 nodad\naddress add fe80::5:5/64 dev wan2 nodad\n",
+			setup: "address add fe80::1:1/64 dev lan0 nodad\n" +
+				"address add fe80::2:1/64 dev wan1 nodad\n" +
+				"address add fe80::5:5/64 dev lan0 nodad\n" +
+				"address add fe80::5:5/64 dev wan2 nodad\n",
 			paths: []pathWant{
 				{connection{from: "fe80::9", to: "fe80::1:1"}, "lan0 >"},
 				{connection{from: "fe80::2:1", to: "fe80::9"}, "> wan1"},
@@ -207,13 +231,16 @@ address add 192.0.2.1/24 dev wan1.7
 			paths: []pathWant{
 				{connection{from: "10.50.0.11", to: "10.50.0.12"}, ">"},
 				{connection{from: "2001:db8:50::11", to: "2001:db8:50::12"}, ">"},
-				{connection{from: "10.50.0.11", to: "10.50.0.12", as: "198.51.100.1"}, "wan1 > wan1"}, // routed all the same
+				// routed all the same
+				{connection{from: "10.50.0.11", to: "10.50.0.12", as: "198.51.100.1"},
+					"wan1 > wan1"},
 				{connection{from: "10.50.0.11", to: "10.9.0.12"}, "wan1 > wan1"},
 				{connection{from: "198.51.100.7", to: "10.50.0.12"}, "wan1 > wan1"},
 			},
 		},
 		"halves": {
-			setup: "link add tun0 type ifb\nlink set tun0 up\nroute add 0.0.0.0/1 dev tun0\nroute add 128.0.0.0/1 dev tun0\n",
+			setup: "link add tun0 type ifb\nlink set tun0 up\nroute add 0.0.0.0/1 dev tun0\n" +
+				"route add 128.0.0.0/1 dev tun0\n",
 			paths: []pathWant{{out, "lan0 > tun0"}},
 		},
 	}

@@ -96,22 +96,29 @@ func (g *routeTable) change(n int) string {
 		case 0, 1, 2:
 			add(family, "route", p.String()+" dev "+dev+metric)
 		case 3:
-			add(family, "route", pick(g.rnd, "unreachable ", "blackhole ", "prohibit ", "throw ")+p.String()+metric)
+			add(family, "route", pick(g.rnd, "unreachable ", "blackhole ", "prohibit ",
+				"throw ")+p.String()+metric)
 		case 4:
 			add(family, "route", p.String()+" dev "+dev+" table 2"+metric)
 		case 5:
 			if g.defaults++; g.defaults < 10 {
-				add(family, "route", "default dev "+dev+pick(g.rnd, "", " table 2")+fmt.Sprint(" metric ", g.defaults))
+				add(family, "route",
+					"default dev "+dev+pick(g.rnd, "", " table 2")+fmt.Sprint(" metric ",
+						g.defaults))
 			}
 		case 6:
 			if !v6 {
-				add(family, "route", pick(g.rnd, "224.0.0.0/4", "239.1.0.0/16", "broadcast 10.1.1.255")+" dev "+dev+metric)
+				add(family, "route",
+					pick(g.rnd, "224.0.0.0/4", "239.1.0.0/16", "broadcast 10.1.1.255")+" dev "+
+						dev+metric)
 				break
 			}
 			add(family, "route", p.String()+" from "+g.network(true).String()+" dev "+dev+metric)
 		default:
-			by := pick(g.rnd, "from "+p.String(), "to "+p.String(), "iif "+dev, "iif lo", "from "+p.String()+" iif "+dev)
-			add(family, "rule", by+pick(g.rnd, " lookup 2", " lookup 2 suppress_prefixlength 0", " blackhole", " goto 32766")+fmt.Sprint(" pref ", 1000+len(g.remove)))
+			by := pick(g.rnd, "from "+p.String(), "to "+p.String(), "iif "+dev, "iif lo",
+				"from "+p.String()+" iif "+dev)
+			add(family, "rule", by+pick(g.rnd, " lookup 2", " lookup 2 suppress_prefixlength 0",
+				" blackhole", " goto 32766")+fmt.Sprint(" pref ", 1000+len(g.remove)))
 		}
 		g.networks = append(g.networks, p)
 	}
@@ -135,12 +142,17 @@ func (g *routeTable) newAddress() netip.Addr {
 	switch g.rnd.IntN(4) {
 	case 0:
 		return netip.MustParseAddr(pick(g.rnd,
-			"224.0.0.251", "239.255.255.250", "239.1.2.3", "255.255.255.255", "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9",
-			"192.168.77.255", "192.168.77.0", "192.168.77.1", "198.51.100.1", "198.51.100.255", "10.1.1.255", "240.0.0.1", "169.254.1.1",
-			"ff02::fb", "ff0e::1234", "ff02::1:ff00:1", "::", "::1", "fe80::9", "fe80::1:1", "2001:db8:77::1", "2001:db8:77::"))
+			"224.0.0.251", "239.255.255.250", "239.1.2.3", "255.255.255.255", "0.0.0.0", "0.1.2.3",
+			"127.0.0.1", "127.9.9.9",
+			"192.168.77.255", "192.168.77.0", "192.168.77.1", "198.51.100.1", "198.51.100.255",
+			"10.1.1.255", "240.0.0.1", "169.254.1.1",
+			"ff02::fb", "ff0e::1234", "ff02::1:ff00:1", "::", "::1", "fe80::9", "fe80::1:1",
+			"2001:db8:77::1", "2001:db8:77::"))
 	case 1:
-		return netip.MustParseAddr(pick(g.rnd, "192.168.77.10", "192.168.77.200", "203.0.113.9", "198.51.100.77",
-			"1.1.1.1", "223.255.255.255", "2001:db8:77::10", "2001:db8:100::9", "2606:4700::1111", "3fff::1", "2000::1", "64:ff9b::1"))
+		return netip.MustParseAddr(pick(g.rnd, "192.168.77.10", "192.168.77.200", "203.0.113.9",
+			"198.51.100.77",
+			"1.1.1.1", "223.255.255.255", "2001:db8:77::10", "2001:db8:100::9", "2606:4700::1111",
+			"3fff::1", "2000::1", "64:ff9b::1"))
 	}
 	p := pick(g.rnd, g.networks...)
 	first := p.Addr()
@@ -149,7 +161,8 @@ func (g *routeTable) newAddress() netip.Addr {
 		last[i/8] |= 0x80 >> (i % 8)
 	}
 	end, _ := netip.AddrFromSlice(last)
-	if a := pick(g.rnd, first, first.Prev(), first.Next(), end, end.Prev(), end.Next()); a.IsValid() {
+	a := pick(g.rnd, first, first.Prev(), first.Next(), end, end.Prev(), end.Next())
+	if a.IsValid() {
 		return a
 	}
 	return first
@@ -208,7 +221,8 @@ func (o *oracle) compareAnswer(to, from netip.Addr, in uint32) {
 	got := o.resolver.ask(&end, sender, question{in: in})
 	kind, out := o.ask(to, from, in)
 	if got.kind != kind || kind == unicast && got.hop.Index() != out {
-		o.t.Errorf("to %s from %s by %d: kind %d by %d, the kernel says %d by %d", to, from, in, got.kind, got.hop.Index(), kind, out)
+		o.t.Errorf("to %s from %s by %d: kind %d by %d, the kernel says %d by %d", to, from, in,
+			got.kind, got.hop.Index(), kind, out)
 	}
 }
 
@@ -243,7 +257,8 @@ func (o *oracle) ask(to, from netip.Addr, in uint32) (kind, uint32) {
 		o.t.Fatal(err)
 	}
 	answers, err := o.kernel.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request}, Data: append(head, attributes...),
+		Header: netlink.Header{Type: unix.RTM_GETROUTE, Flags: netlink.Request},
+		Data:   append(head, attributes...),
 	})
 	if err != nil {
 		return nowhere, 0

@@ -60,7 +60,8 @@ func Open(o Options) (*Resolver, error) {
 
 func open(o Options, dial dial) (*Resolver, error) {
 	var sockets []ctnetlink.Socket
-	for _, g := range []uint32{groups(), 0, 0} { // the groups first: what changes while all is read comes behind
+	// the groups first: what changes while all is read comes behind
+	for _, g := range []uint32{groups(), 0, 0} {
 		s, err := dial(g)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("rtnetlink: %w", err), closeAll(sockets))
@@ -74,7 +75,8 @@ func open(o Options, dial dial) (*Resolver, error) {
 	if o.Mark {
 		r.marks = ^uint32(0)
 	}
-	r.watcher = watcher{events: sockets[0], dumps: requests{socket: sockets[1]}, dial: dial, clock: o.Clock, stats: &r.Stats, lost: true}
+	r.watcher = watcher{events: sockets[0], dumps: requests{socket: sockets[1]}, dial: dial,
+		clock: o.Clock, stats: &r.Stats, lost: true}
 	if err := r.watcher.read(); err != nil {
 		return nil, errors.Join(err, closeAll(sockets))
 	}
@@ -148,7 +150,9 @@ func (r *Resolver) Shrink() { r.cache.shrink() }
 func (r *Resolver) Version() uint32 { return r.view.Load().version }
 
 // Changed implements flow.RouteResolver.
-func (r *Resolver) Changed(version uint32, e *conntrack.Event, before, now flow.Path) (first, last int64) {
+func (r *Resolver) Changed(
+	version uint32, e *conntrack.Event, before, now flow.Path,
+) (first, last int64) {
 	return r.watcher.changes.between(version, e, before, now)
 }
 

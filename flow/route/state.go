@@ -47,16 +47,17 @@ func newState() state {
 // ip6_route_input_lookup).
 var kernelClasses = []prefix{
 	everything(unix.AF_INET, 0),
-	{conntrack.Addr{10: 0xff, 11: 0xff}, mappedBits + 8},                                      // 0.0.0.0/8
-	{conntrack.Addr{10: 0xff, 11: 0xff}, mappedBits + 32},                                     // 0.0.0.0
-	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 127}, mappedBits + 8},                             // 127.0.0.0/8
-	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 224}, mappedBits + 4},                             // 224.0.0.0/4
-	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 240}, mappedBits + 4},                             // 240.0.0.0/4
-	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 255, 13: 255, 14: 255, 15: 255}, mappedBits + 32}, // 255.255.255.255
-	{conntrack.Addr{}, 128},                                                                   // ::
-	{conntrack.Addr{15: 1}, 128},                                                              // ::1
-	{conntrack.Addr{0: 0xfe, 1: 0x80}, 10},                                                    // fe80::/10
-	{conntrack.Addr{0: 0xff}, 8},                                                              // ff00::/8
+	{conntrack.Addr{10: 0xff, 11: 0xff}, mappedBits + 8},          // 0.0.0.0/8
+	{conntrack.Addr{10: 0xff, 11: 0xff}, mappedBits + 32},         // 0.0.0.0
+	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 127}, mappedBits + 8}, // 127.0.0.0/8
+	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 224}, mappedBits + 4}, // 224.0.0.0/4
+	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 240}, mappedBits + 4}, // 240.0.0.0/4
+	// 255.255.255.255
+	{conntrack.Addr{10: 0xff, 11: 0xff, 12: 255, 13: 255, 14: 255, 15: 255}, mappedBits + 32},
+	{conntrack.Addr{}, 128},                // ::
+	{conntrack.Addr{15: 1}, 128},           // ::1
+	{conntrack.Addr{0: 0xfe, 1: 0x80}, 10}, // fe80::/10
+	{conntrack.Addr{0: 0xff}, 8},           // ff00::/8
 }
 
 // effect is what a message makes of what is known.
@@ -104,7 +105,8 @@ func (s *state) applyDevice(m *message) (effect, error) {
 		s.devices[d.index] = d
 	}
 	lost := old.carries&^d.carries != 0
-	return effect{changed: true, outdated: lost && s.policy.uplinks[d.index], scope: scope{device: d.index}}, nil
+	return effect{changed: true, outdated: lost && s.policy.uplinks[d.index],
+		scope: scope{device: d.index}}, nil
 }
 
 func (s *state) applyAddress(m *message) (effect, error) {
@@ -122,7 +124,8 @@ func (s *state) applyAddress(m *message) (effect, error) {
 	e := effect{changed: true, scope: scope{device: a.index}}
 	if m.typ == unix.RTM_DELADDR {
 		delete(s.addresses, a)
-		e.outdated = isMapped(&a.addr) // routes go with an interface's last one, and with their source
+		// routes go with an interface's last one, and with their source
+		e.outdated = isMapped(&a.addr)
 	} else if known {
 		return effect{}, nil // its lifetime was renewed
 	} else {

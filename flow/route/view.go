@@ -89,9 +89,10 @@ func (d *description) index(name string) (uint32, bool) {
 
 // of returns an interface, or the zero one where there is none of this index.
 func (d *description) of(index uint32) (none flow.Interface) {
-	at, ok := slices.BinarySearchFunc(d.interfaces, index, func(i flow.Interface, index uint32) int {
-		return cmp.Compare(i.Index, index)
-	})
+	at, ok := slices.BinarySearchFunc(d.interfaces, index,
+		func(i flow.Interface, index uint32) int {
+			return cmp.Compare(i.Index, index)
+		})
 	if !ok {
 		return none
 	}

@@ -17,7 +17,8 @@ import (
 func groups() (mask uint32) {
 	for _, group := range []uint{
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE,
+		unix.RTNLGRP_IPV6_RULE,
 		unix.RTNLGRP_NEXTHOP, unix.RTNLGRP_IPV4_MROUTE, unix.RTNLGRP_IPV6_MROUTE,
 		unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF,
 	} {
@@ -209,7 +210,8 @@ func (w *watcher) read() error {
 	take := func(m *message) { _, _ = w.apply(&fresh, m) } // counted
 	kinds := []objects{{unix.RTM_GETRULE, 0}, {unix.RTM_GETROUTE, 0}}
 	if w.lost {
-		kinds = append(kinds, objects{unix.RTM_GETROUTE, familyIPMR}, objects{unix.RTM_GETROUTE, familyIP6MR},
+		kinds = append(kinds, objects{unix.RTM_GETROUTE, familyIPMR},
+			objects{unix.RTM_GETROUTE, familyIP6MR},
 			objects{unix.RTM_GETLINK, 0}, objects{unix.RTM_GETADDR, 0})
 	}
 	for _, k := range kinds {
@@ -218,7 +220,8 @@ func (w *watcher) read() error {
 		}
 	}
 	if !w.lost {
-		fresh.devices, fresh.addresses, fresh.multicast = w.state.devices, w.state.addresses, w.state.multicast
+		fresh.devices, fresh.addresses, fresh.multicast = w.state.devices, w.state.addresses,
+			w.state.multicast
 	}
 	w.state, w.lost, w.outdated = fresh, false, false
 	return nil

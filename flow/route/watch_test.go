@@ -51,14 +51,17 @@ func await(t *testing.T, otherwise string, holds func() bool) {
 func newer(t *testing.T, l *Resolver, version uint32) uint32 {
 	t.Helper()
 	now := version
-	await(t, fmt.Sprintf("no version behind %d", version), func() bool { now = l.Version(); return now != version })
+	await(t, fmt.Sprintf("no version behind %d", version),
+		func() bool { now = l.Version(); return now != version })
 	return now
 }
 
 func outputs(t *testing.T, l *Resolver, to string, want uint32) {
 	t.Helper()
-	if p := l.Path(connection{from: client, to: to}.event()); p[0].Index() != 3 || p[1].Index() != want {
-		t.Errorf("%s is reached from %d by %d, want from 3 by %d", to, p[0].Index(), p[1].Index(), want)
+	if p := l.Path(connection{from: client, to: to}.event()); p[0].Index() != 3 ||
+		p[1].Index() != want {
+		t.Errorf("%s is reached from %d by %d, want from 3 by %d", to, p[0].Index(), p[1].Index(),
+			want)
 	}
 }
 
@@ -101,7 +104,8 @@ func TestNotifications(t *testing.T) {
 	k.events <- encode(unix.RTM_NEWLINK, 0, 0, []byte{0})
 	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, append([]byte{0: unix.AF_INET, 11: 0}, 9, 0, 1, 0))
 	await(t, "not all three are counted", func() bool { return l.Stats.Malformed.Load() == 3 })
-	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 10, "wg1")) // not before: each is a reason to read
+	// not before: each is a reason to read
+	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 10, "wg1"))
 	k.events <- linkMessage(unix.RTM_NEWLINK, 10, "wg1")
 	await(t, "wg1 never came", func() bool { _, ok := l.Index("wg1"); return ok })
 	if n := l.Stats.Malformed.Load(); n != 3 {
@@ -126,7 +130,8 @@ func TestNothingNew(t *testing.T) {
 	l := k.open(t, Options{})
 	version := l.Version()
 	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "lan0") // statistics
-	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "another", appendText(nil, unix.IFLA_WIRELESS, "event"))
+	k.events <- linkMessage(unix.RTM_NEWLINK, 3, "another",
+		appendText(nil, unix.IFLA_WIRELESS, "event"))
 	k.events <- addressMessage(unix.RTM_NEWADDR, 4, "198.51.100.1")    // a lifetime renewed
 	k.events <- encode(unix.RTM_NEWNEIGH, 0, 0, make([]byte, 12))      // nothing of ours
 	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, []byte{0: 128, 11: 0}) // of multicast
@@ -220,7 +225,8 @@ func TestRequestSocketsBreak(t *testing.T) {
 	if p := l.Path(other); p[1].Index() != 4 {
 		t.Errorf("by %d with a socket again", p[1].Index())
 	}
-	w := &watcher{dumps: requests{socket: &requestSocket{kernel: k, broken: unix.EBADF}}, dial: k.dial, stats: new(Stats), clock: conntrack.SystemClock(), lost: true}
+	w := &watcher{dumps: requests{socket: &requestSocket{kernel: k, broken: unix.EBADF}},
+		dial: k.dial, stats: new(Stats), clock: conntrack.SystemClock(), lost: true}
 	if err := w.read(); !errors.Is(err, unix.EBADF) {
 		t.Fatalf("a dump by a broken socket: %v", err)
 	}
@@ -234,8 +240,10 @@ func TestReadingIsPaced(t *testing.T) {
 	now := conntrack.Timestamp{Mono: int64(time.Hour)}
 	k := smallKernel()
 	w := watcher{
-		state: newState(), dumps: requests{socket: &requestSocket{kernel: k}}, stats: new(Stats), outdated: true,
-		clock: func() conntrack.Timestamp { now.Mono += int64(time.Millisecond); return now }, // a reading takes 1 ms
+		state: newState(), dumps: requests{socket: &requestSocket{kernel: k}}, stats: new(Stats),
+		outdated: true,
+		// a reading takes 1 ms
+		clock: func() conntrack.Timestamp { now.Mono += int64(time.Millisecond); return now },
 	}
 	if !w.reread() || w.outdated {
 		t.Fatal("the first time nothing was read")
@@ -259,14 +267,20 @@ func TestReadingIsPaced(t *testing.T) {
 // TestVLAN: of a device that this machine's kernel may not have.
 func TestVLAN(t *testing.T) {
 	k := smallKernel()
-	id := nested(unix.IFLA_INFO_DATA, appendBytes(nil, unix.IFLA_VLAN_ID, binary.NativeEndian.AppendUint16(nil, 77)))
+	id := nested(unix.IFLA_INFO_DATA,
+		appendBytes(nil, unix.IFLA_VLAN_ID, binary.NativeEndian.AppendUint16(nil, 77)))
 	info := nested(unix.IFLA_LINKINFO, appendText(nil, unix.IFLA_INFO_KIND, "vlan"), id)
-	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 20, "lan0.77", appendU32(nil, unix.IFLA_LINK, 3), info))
-	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 21, "veth1", appendU32(nil, unix.IFLA_LINK, 3), appendU32(nil, unix.IFLA_LINK_NETNSID, 0)))
-	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 20, "10.0.77.1")) // for which there is no room
+	k.has(unix.RTM_GETLINK,
+		linkMessage(unix.RTM_NEWLINK, 20, "lan0.77", appendU32(nil, unix.IFLA_LINK, 3), info))
+	k.has(unix.RTM_GETLINK,
+		linkMessage(unix.RTM_NEWLINK, 21, "veth1", appendU32(nil, unix.IFLA_LINK, 3),
+			appendU32(nil, unix.IFLA_LINK_NETNSID, 0)))
+	// for which there is no room
+	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 20, "10.0.77.1"))
 	k.routes("192.168.77.", 20, 4)
 	l := k.open(t, Options{})
-	if p := l.Path(connection{from: client, to: server}.event()); l.Name(p[0].Index()) != "lan0.77" {
+	if p := l.Path(connection{from: client, to: server}.event()); l.Name(
+		p[0].Index()) != "lan0.77" {
 		t.Errorf("comes in by %q", l.Name(p[0].Index()))
 	}
 	all, _ := l.Interfaces()

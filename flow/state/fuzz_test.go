@@ -51,7 +51,9 @@ func judge(t *testing.T, path string, b []byte, r Restored, size int64) {
 		t.Fatalf("accepted %d of %d B, %d torn; put aside: %v", size, len(b), r.Torn, err)
 	case r.Refused == nil && len(r.Checkpoints) > len(b)/recordSize:
 		t.Fatalf("%d entries of %d B", len(r.Checkpoints), len(b))
-	case r.Refused != nil && (len(r.Checkpoints) != 0 || size != int64(headerSize) || !bytes.Equal(aside, b)):
-		t.Fatalf("refused with %d entries, %d B, %d of %d B aside", len(r.Checkpoints), size, len(aside), len(b))
+	case r.Refused != nil && (len(r.Checkpoints) != 0 || size != int64(headerSize) ||
+		!bytes.Equal(aside, b)):
+		t.Fatalf("refused with %d entries, %d B, %d of %d B aside", len(r.Checkpoints), size,
+			len(aside), len(b))
 	}
 }

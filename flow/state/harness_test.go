@@ -32,7 +32,8 @@ func record(n uint64) (s flow.Checkpoint) {
 	le.PutUint64(o.Src[8:], n)
 	le.PutUint64(o.Dst[8:], n+1)
 	o.SrcPort, o.DstPort, o.Family, o.Proto = uint16(n+2), uint16(n+3), 2, uint8(n+4)
-	s.Key.Zone, s.Key.ReplyZone, s.Key.ID, s.Key.Start = uint16(n+5), uint16(n+7), uint32(n+6), began+int64(n)
+	s.Key.Zone, s.Key.ReplyZone, s.Key.ID, s.Key.Start = uint16(n+5), uint16(n+7), uint32(n+6),
+		began+int64(n)
 	s.Sent = [2]conntrack.Counters{{Packets: n + 7, Bytes: n + 8}, {Packets: n + 9, Bytes: n + 10}}
 	s.Until = -int64(n + 11)
 	return s
@@ -78,7 +79,8 @@ func holds(t testing.TB, path string, want entries) Restored {
 	f, r := start(t, path)
 	defer f.Close()
 	if r.Refused != nil || !maps.Equal(r.Checkpoints, want) {
-		t.Fatalf("restored %d entries of %d, or others; refused: %v", len(r.Checkpoints), len(want), r.Refused)
+		t.Fatalf("restored %d entries of %d, or others; refused: %v", len(r.Checkpoints), len(want),
+			r.Refused)
 	}
 	if st, err := os.Stat(path); err != nil || st.Size() != f.Size() {
 		t.Fatalf("size %d, of %v, %v", f.Size(), st, err)

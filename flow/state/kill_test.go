@@ -81,8 +81,8 @@ func victim(path string) error {
 	}
 }
 
-// TestKilledWriterLosesNoWholeBatch kills a writer at random, again and again: what the next one reads is
-// a beginning of what was written, and all that Append or Replace returned for.
+// TestKilledWriterLosesNoWholeBatch kills a writer at random, again and again: what the next
+// one reads is a beginning of what was written, and all that Append or Replace returned for.
 func TestKilledWriterLosesNoWholeBatch(t *testing.T) {
 	path, torn, inReplace, reached := fileName(t), 0, 0, uint64(0)
 	for range 60 {

@@ -113,7 +113,8 @@ func TestIdentityOfThisThread(t *testing.T) {
 	}
 	c, err := Here()
 	must(t, err)
-	if c.Boot != a.Boot || c.Namespace == a.Namespace || a.Cookie != 0 && c.Cookie == a.Cookie || a.check(&c) == nil {
+	if c.Boot != a.Boot || c.Namespace == a.Namespace || a.Cookie != 0 && c.Cookie == a.Cookie ||
+		a.check(&c) == nil {
 		t.Errorf("%+v in another namespace than %+v", c, a)
 	}
 }

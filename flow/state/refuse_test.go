@@ -55,8 +55,10 @@ func TestForeignFilesAreRefusedAndKept(t *testing.T) {
 		"no records":        {set(headerSize, 0), "batch of 0 records"},
 		"too many records":  {set(headerSize, batchMost+1), "batch of 1025 records"},
 		"absurdly many":     {set(headerSize, 1<<32-1), "batch of 4294967295 records"},
-		"zeros at the end":  {append(slices.Clone(whole), make([]byte, 500)...), "CRC of a batch's header"},
-		"a batch cut short": {slices.Delete(slices.Clone(whole), headerSize+20, headerSize+21), "CRC of a batch"},
+		"zeros at the end": {append(slices.Clone(whole), make([]byte, 500)...),
+			"CRC of a batch's header"},
+		"a batch cut short": {slices.Delete(slices.Clone(whole), headerSize+20, headerSize+21),
+			"CRC of a batch"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) { refuses(t, c.file, c.why) })
@@ -70,7 +72,8 @@ func refuses(t *testing.T, file []byte, why string) {
 	must(t, os.WriteFile(path+".refused", []byte("an older one"), 0o600))
 	f, r, err := Open(path, here, began+9)
 	must(t, err)
-	if r.Refused == nil || !strings.Contains(r.Refused.Error(), why) || !strings.HasPrefix(r.Refused.Error(), path) {
+	if r.Refused == nil || !strings.Contains(r.Refused.Error(), why) ||
+		!strings.HasPrefix(r.Refused.Error(), path) {
 		t.Errorf("refused: %v, want %q", r.Refused, why)
 	}
 	if errors.Is(r.Refused, ErrOtherBoot) != strings.Contains(why, "boot") {

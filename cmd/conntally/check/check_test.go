@@ -38,8 +38,9 @@ func good() *State {
 		Dump:     &Dump{EntryStats: kernel.EntryStats{Entries: 1000}},
 		Buffer:   &Buffer{Granted: 16 << 20},
 		Collectors: []CollectorResult{{
-			CollectorConfig: export.CollectorConfig{Address: "192.0.2.10:2055", Protocol: export.IPFIX},
-			To:              netip.MustParseAddrPort("192.0.2.10:2055"),
+			CollectorConfig: export.CollectorConfig{Address: "192.0.2.10:2055",
+				Protocol: export.IPFIX},
+			To: netip.MustParseAddrPort("192.0.2.10:2055"),
 		}},
 	}
 }
@@ -168,7 +169,8 @@ func tableOutcomes() []outcome {
 			"conntrack -F",
 			func(f *State) { f.Dump.Uncounted = 12 }},
 		{"counters", Fail, "can't be read", "", func(f *State) { f.Dump.Err = unix.EBUSY }},
-		{"counters", "", "", "", func(f *State) { f.Dump.Uncounted, f.Settings[acctSetting].Was = 12, 0 }},
+		{"counters", "", "", "",
+			func(f *State) { f.Dump.Uncounted, f.Settings[acctSetting].Was = 12, 0 }},
 		{"counters", "", "", "", asUser},
 
 		{"offload", OK, "no connection", "", nil},
@@ -176,44 +178,57 @@ func tableOutcomes() []outcome {
 		{"offload", OK, "1 connection is offloaded, and counted", "", offloaded(1, 1)},
 		{"offload", Warn, "the counters of offloaded connections don't change (5 of them)", "",
 			offloaded(5, 0)},
-		{"offload", Fail, "filter fast: flowtable without counter", `nft add flowtable inet filter fast "{ hook ingress priority 5; counter; }"`,
+		{"offload", Fail, "filter fast: flowtable without counter",
+			`nft add flowtable inet filter fast "{ hook ingress priority 5; counter; }"`,
 			flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast", Priority: 5})},
 		{"offload", OK, "no connection", "",
 			flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast", Counter: true})},
-		{"offload", Fail, "c d: flowtable without counter", `nft add flowtable ip6 c d "{ hook ingress priority -1; counter; }"`,
-			flowtables(kernel.Flowtable{Family: 2, Table: "a", Name: "b"}, kernel.Flowtable{Family: 10, Table: "c", Name: "d", Priority: -1})},
-		{"offload", Fail, "c d: flowtable", `sudo nft add flowtable ip6 c d "{ hook ingress priority 0; flags offload; counter; }"`,
+		{"offload", Fail, "c d: flowtable without counter",
+			`nft add flowtable ip6 c d "{ hook ingress priority -1; counter; }"`,
+			flowtables(kernel.Flowtable{Family: 2, Table: "a", Name: "b"},
+				kernel.Flowtable{Family: 10, Table: "c", Name: "d", Priority: -1})},
+		{"offload", Fail, "c d: flowtable",
+			`sudo nft add flowtable ip6 c d "{ hook ingress priority 0; flags offload; counter; }"`,
 			func(f *State) {
 				flowtables(kernel.Flowtable{Family: 10, Table: "c", Name: "d", Hardware: true})(f)
 				f.Root = false
 			}},
-		{"offload", Fail, "$(reboot) x: flowtable without counter: the traffic it forwards is not counted; add counter; to the", "",
+		{"offload", Fail,
+			"$(reboot) x: flowtable without counter: the traffic it forwards is not counted; add " +
+				"counter; to the", "",
 			flowtables(kernel.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"})},
 		{"offload", "", "", "", func(f *State) { f.Dump.Err = unix.EBUSY }},
 
 		{"bridge", OK, "doesn't see frames that are only bridged", "", nil},
 		{"bridge", Warn, "conntrack sees frames that are only bridged",
-			"sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0", func(f *State) { f.BridgeNetfilter = true }},
+			"sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+			func(f *State) { f.BridgeNetfilter = true }},
 		{"bridge", "", "", "", unload},
 
 		{"table", OK, "1000 of at most 262144 connections", "", nil},
 		{"table", OK, "799 of at most", "", func(f *State) { f.Entries, f.Max = 799, 1000 }},
-		{"table", Warn, "(800 of 1000 connections, 80 %)", "sysctl -w net.netfilter.nf_conntrack_max=2000",
+		{"table", Warn, "(800 of 1000 connections, 80 %)",
+			"sysctl -w net.netfilter.nf_conntrack_max=2000",
 			func(f *State) { f.Entries, f.Max = 800, 1000 }},
 		{"table", "", "", "", func(f *State) { f.Max = 0 }},
 		{"table", "", "", "", unload},
 
 		{"table", OK, "1000 of at most 262144 connections", "",
-			func(f *State) { f.Statistics = &kernel.Statistics{InsertFailed: 3, Invalid: 4, SearchRestart: 5} }},
+			func(f *State) {
+				f.Statistics = &kernel.Statistics{InsertFailed: 3, Invalid: 4,
+					SearchRestart: 5}
+			}},
 		{"table", Warn, "(drop 0, early_drop 2, insert_failed 3, search_restart 0)", "",
 			func(f *State) { f.Statistics = &kernel.Statistics{EarlyDrop: 2, InsertFailed: 3} }},
 		{"table", Warn, "(drop 1, early_drop 0, insert_failed 0, search_restart 5)", "",
 			func(f *State) { f.Statistics = &kernel.Statistics{Drop: 1, SearchRestart: 5} }},
 
 		{"buffer", OK, "16 MiB: holds 26214 events", "", nil},
-		{"buffer", Warn, "smaller than receive_buffer (208 KiB of 16 MiB: holds 332 events)", "sysctl -w net.core.rmem_max=16777216",
+		{"buffer", Warn, "smaller than receive_buffer (208 KiB of 16 MiB: holds 332 events)",
+			"sysctl -w net.core.rmem_max=16777216",
 			func(f *State) { f.Buffer.Granted = 212992 }},
-		{"buffer", Warn, "(1000 B of 16 MiB: holds 1 events)", "sysctl -w net.core.rmem_max=16777216",
+		{"buffer", Warn, "(1000 B of 16 MiB: holds 1 events)",
+			"sysctl -w net.core.rmem_max=16777216",
 			func(f *State) { f.Buffer.Granted = 1000 }},
 		{"buffer", Warn, "can't be tested", "", func(f *State) { f.Buffer.Err = unix.EMFILE }},
 		{"buffer", "", "", "", asUser},
@@ -227,17 +242,20 @@ func listenerOutcomes() []outcome {
 		{"listeners", OK, "conntally runs (pid 7)", "",
 			listening(kernel.Subscriber{PID: 7, Program: "conntally", Reliable: true})},
 		{"listeners", OK, "conntally runs (pid 7)", "",
-			listening(kernel.Subscriber{PID: 7, Program: "conntally"}, kernel.Subscriber{PID: 7, Program: "conntally"})},
+			listening(kernel.Subscriber{PID: 7, Program: "conntally"},
+				kernel.Subscriber{PID: 7, Program: "conntally"})},
 		{"listeners", Warn, "conntally runs 3 times", "kill 8 9",
 			listening(kernel.Subscriber{PID: 9, Program: "conntally"},
-				kernel.Subscriber{PID: 7, Program: "conntally"}, kernel.Subscriber{PID: 8, Program: "conntally"})},
+				kernel.Subscriber{PID: 7, Program: "conntally"},
+				kernel.Subscriber{PID: 8, Program: "conntally"})},
 		{"listeners", OK, "ulogd (pid 3) listens, too", "",
 			listening(kernel.Subscriber{PID: 3, Program: "ulogd"})},
 		{"listeners", OK, "a program listens, too", "", listening(kernel.Subscriber{})},
 		{"listeners", Warn, "conntrackd (pid 4), a program uses reliable", "",
 			listening(kernel.Subscriber{PID: 4, Program: "conntrackd", Reliable: true},
 				kernel.Subscriber{Reliable: true}, kernel.Subscriber{PID: 3, Program: "ulogd"})},
-		{"listeners", Fail, "resets the counters: traffic since the last poll is lost (nlbwmon (pid 5))", "",
+		{"listeners", Fail,
+			"resets the counters: traffic since the last poll is lost (nlbwmon (pid 5))", "",
 			func(f *State) { f.Zeroing = []string{"nlbwmon (pid 5)"} }},
 		{"listeners", "", "", "", unload},
 
@@ -246,8 +264,12 @@ func listenerOutcomes() []outcome {
 			func(f *State) { f.Clock.Synced = false }},
 		{"clock", Warn, "isn't synchronised", "timedatectl set-ntp true",
 			func(f *State) { f.Clock.Synced, f.Clock.Systemd = false, true }},
-		{"clock", Fail, "never set: all flows have wrong times (it says 2019-12-31)", "timedatectl set-ntp true",
-			func(f *State) { f.Clock.Now, f.Clock.Systemd = time.Date(2019, 12, 31, 0, 0, 0, 0, time.UTC), true }},
+		{"clock", Fail, "never set: all flows have wrong times (it says 2019-12-31)",
+			"timedatectl set-ntp true",
+			func(f *State) {
+				f.Clock.Now, f.Clock.Systemd = time.Date(2019, 12, 31, 0, 0, 0, 0,
+					time.UTC), true
+			}},
 	}
 }
 
@@ -262,7 +284,8 @@ func collectorOutcomes() []outcome {
 		{"collector", OK, "flows.example:2055 (192.0.2.10:2055), ipfix: no ICMP error", "",
 			func(f *State) { f.Collectors[0].Address = "flows.example:2055" }},
 		{"collector", Fail, "can't be resolved: no such host", "",
-			unreachable(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "flows.example"}})},
+			unreachable(&net.OpError{Op: "dial",
+				Err: &net.DNSError{Err: "no such host", Name: "flows.example"}})},
 		{"collector", Fail, "no route", "", unreachable(failed("dial", unix.ENETUNREACH))},
 		{"collector", Fail, "no route", "", unreachable(failed("dial", unix.EHOSTUNREACH))},
 		{"collector", Fail, "its source is not an address of this machine", "",
@@ -343,7 +366,8 @@ func TestUnloadedConntrackIsNotChecked(t *testing.T) {
 
 func unloadedState() *State {
 	return &State{Root: true, Kernel: &condition.Kernel{
-		Loaded: fs.ErrNotExist, Clock: condition.Clock{Now: time.Unix(1_700_000_000, 0), Synced: true},
+		Loaded: fs.ErrNotExist, Clock: condition.Clock{Now: time.Unix(1_700_000_000, 0),
+			Synced: true},
 	}}
 }
 
@@ -362,7 +386,8 @@ func TestEveryCheckIsDocumented(t *testing.T) {
 
 // TestLargestBufferFitsIn32Bits: no size overflows on 32-bit machines.
 func TestLargestBufferFitsIn32Bits(t *testing.T) {
-	f := State{Requirements: Requirements{ReceiveBuffer: 1 << 30}, Buffer: &Buffer{Granted: 1 << 30}}
+	f := State{Requirements: Requirements{ReceiveBuffer: 1 << 30},
+		Buffer: &Buffer{Granted: 1 << 30}}
 	if got, want := buffer(&f).Text, "receive buffer 1024 MiB: holds 1677721 events"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -24,7 +24,8 @@ func release(s *State) Result {
 	case version < 511:
 		return warn("",
 			"Linux %s doesn't report the state of a connection at its end, as 5.11 does: "+
-				"a short connection has no TCP flags and no end reason, and may end up to a poll interval late", s.Release)
+				"a short connection has no TCP flags and no end reason, and may end up to a poll "+
+				"interval late", s.Release)
 	case version < 514:
 		return warn("",
 			"Linux %s doesn't report when a connection expired, as 5.14 does: "+

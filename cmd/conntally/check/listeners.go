@@ -39,7 +39,8 @@ func listeners(s *State) Result {
 			"conntally runs %d times: each process exports all flows", len(own))
 	case len(reliable) > 0:
 		return warn("",
-			"%s uses reliable delivery: if it stalls, the router refuses connections", strings.Join(reliable, ", "))
+			"%s uses reliable delivery: if it stalls, the router refuses connections",
+			strings.Join(reliable, ", "))
 	case len(own) == 1:
 		return ok("conntally runs (pid %d)", own[0])
 	case len(others) > 0:

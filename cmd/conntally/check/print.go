@@ -29,7 +29,8 @@ func Print(w io.Writer, results []Result, colour bool) {
 			status = style(r.Status) + status + unstyled
 		}
 		indent := strings.Repeat(" ", textColumn)
-		lines := strings.Join(text.Wrap(strings.Map(harmless, r.Text), width-textColumn), "\n"+indent)
+		lines := strings.Join(text.Wrap(strings.Map(harmless, r.Text), width-textColumn),
+			"\n"+indent)
 		fmt.Fprintf(w, "%s  %-*s  %s\n", status, nameWidth, r.Name, lines)
 		if r.Fix != "" {
 			fmt.Fprintf(w, "%*s%s%s\n", fixColumn, "", fixLabel, fold(r.Fix))

@@ -19,15 +19,20 @@ func strange() []outcome {
 	host := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253] + ":2055"
 	nasty := "\x1b[2J\n\t\u202e\u00a0\xff evil"
 	return []outcome{
-		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: long, Name: long}, kernel.Flowtable{Family: 1, Table: long, Name: "b"})},
+		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: long, Name: long},
+			kernel.Flowtable{Family: 1, Table: long, Name: "b"})},
 		{"", "", "", "", flowtables(kernel.Flowtable{Family: 1, Table: nasty, Name: nasty})},
 		{"", "", "", "", unreachable(failed("dial", unix.ENETUNREACH))},
 		{"", "", "", "", func(f *State) { f.Collectors[0].Address = host }},
-		{"", "", "", "", func(f *State) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
-		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: nasty, Reliable: true})},
-		{"", "", "", "", listening(kernel.Subscriber{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
+		{"", "", "", "",
+			func(f *State) { f.Release = strings.Repeat("6.1.0 ", 20) + strings.Repeat("x", 200) }},
+		{"", "", "", "",
+			listening(kernel.Subscriber{PID: 1 << 22, Program: nasty, Reliable: true})},
+		{"", "", "", "",
+			listening(kernel.Subscriber{PID: 1 << 22, Program: strings.Repeat("流", 5)})},
 		{"", "", "", "", func(f *State) {
-			f.Root, f.Answer, f.Requirements.Command = false, unix.EPERM, "conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
+			f.Root, f.Answer, f.Requirements.Command = false, unix.EPERM,
+				"conntally check --config /"+strings.Repeat("directory/", 400)+"conntally.toml"
 		}},
 	}
 }
@@ -42,7 +47,8 @@ func TestWidth(t *testing.T) {
 			if n := utf8.RuneCountInString(line); n > 80 {
 				t.Errorf("%d columns: %s", n, line)
 			}
-			if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
+			i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r > '~' })
+			if i >= 0 {
 				t.Errorf("byte %d: %q", i, line)
 			}
 		}
@@ -99,7 +105,8 @@ func TestPrint(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
 	Print(&coloured, results, true)
-	bare := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[0m", "").Replace(coloured.String())
+	bare := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[0m",
+		"").Replace(coloured.String())
 	if bare != out.String() || strings.Count(coloured.String(), "\x1b") != 2*len(results) {
 		t.Errorf("coloured: %q", &coloured)
 	}
@@ -153,7 +160,8 @@ func TestJSON(t *testing.T) {
 		}
 		for _, row := range rows {
 			sound := row["status"] == "ok" || row["status"] == "warn" || row["status"] == "fail"
-			if len(row) != 5 || row["name"] == "" || !sound || row["text"] == "" || row["status"] == "ok" && row["fix"] != "" {
+			if len(row) != 5 || row["name"] == "" || !sound || row["text"] == "" ||
+				row["status"] == "ok" && row["fix"] != "" {
 				t.Errorf("%q", row)
 			}
 		}

@@ -83,7 +83,8 @@ const offloadInterval = 3 * time.Second
 // its own and deletes it.
 func ReadState(ctx context.Context, r Requirements) *State {
 	s := &State{Requirements: r, Release: unameRelease(), Root: os.Geteuid() == 0}
-	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true, Flowtables: true})
+	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true,
+		Flowtables: true})
 	if s.Loaded == nil { // otherwise reading would load the module
 		s.readConntrack(ctx)
 	}

@@ -30,7 +30,8 @@ func (s *State) readingConditions() (list []condition.Condition) {
 	list = append(list, condition.OfNames(s.Names)...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")
-	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil && b.Granted < want {
+	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil &&
+		b.Granted < want {
 		list = append(list, condition.Condition{
 			ID: condition.BufferSmall,
 			Detail: fmt.Sprintf("%s of %s: holds %d events",
@@ -57,7 +58,8 @@ func tracking(s *State) Result {
 		return ok("no rule enables connection tracking; conntally will (track = true)")
 	case s.Tracked == condition.TrackingDoubted:
 		return warn(kernel.TrackRule, "a test on loopback isn't tracked, but %s in the table: "+
-			"either a rule exempts loopback, or no rule enables tracking any more", connections(s.Entries))
+			"either a rule exempts loopback, or no rule enables tracking any more",
+			connections(s.Entries))
 	}
 	return warn("", "whether connections are tracked can't be tested")
 }
@@ -93,7 +95,8 @@ func table(s *State) Result {
 	}
 	if t := s.Statistics; t != nil && (t.Drop > 0 || t.EarlyDrop > 0) { // since boot
 		return warn("", "the kernel has dropped packets or connections (drop %d, early_drop %d, "+
-			"insert_failed %d, search_restart %d): if the table was full, increase nf_conntrack_max",
+			"insert_failed %d, search_restart %d): if the table was full, increase "+
+			"nf_conntrack_max",
 			t.Drop, t.EarlyDrop, t.InsertFailed, t.SearchRestart)
 	}
 	return ok("%d of at most %d connections", s.Entries, s.Max)

@@ -55,14 +55,15 @@ const EventLasts = 2 * time.Minute
 
 // Condition is one that holds.
 type Condition struct {
-	ID       ID        `json:"condition"`
-	Severity Severity  `json:"severity"`
-	Subject  string    `json:"subject"` // which collector, setting or flowtable; "" where there is only one
-	Message  string    `json:"message"`
-	Detail   string    `json:"detail"` // how many, or the system's own words
-	Fix      string    `json:"fix"`    // the command that ends it; "" where there is none
-	Advice   string    `json:"advice"` // what to do then
-	Since    time.Time `json:"since"`
+	ID       ID       `json:"condition"`
+	Severity Severity `json:"severity"`
+	// which collector, setting or flowtable; "" where there is only one
+	Subject string    `json:"subject"`
+	Message string    `json:"message"`
+	Detail  string    `json:"detail"` // how many, or the system's own words
+	Fix     string    `json:"fix"`    // the command that ends it; "" where there is none
+	Advice  string    `json:"advice"` // what to do then
+	Since   time.Time `json:"since"`
 }
 
 // complete adds to c what its definition says.

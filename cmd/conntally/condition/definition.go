@@ -162,7 +162,8 @@ func machineDefinitions() []Definition {
 			Meaning: "traffic between two ports of a bridge is exported, too, and its " +
 				"interfaces may be unknown. " +
 				"Docker and Kubernetes need it",
-			Fix: "sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+			Fix: "sysctl -w net.bridge.bridge-nf-call-iptables=0 " +
+				"net.bridge.bridge-nf-call-ip6tables=0",
 		},
 		{
 			ID: ClockUnset, Severity: Failing, Check: "clock", Alert: "ConntallyClockUnset",

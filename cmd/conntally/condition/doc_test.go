@@ -42,7 +42,9 @@ func current(t *testing.T, name, mark string, want []byte) {
 // TestDoc keeps the table of docs/check.md as the list is.
 func TestDoc(t *testing.T) {
 	var b bytes.Buffer
-	fmt.Fprint(&b, "\n| metric's label | severity | line of check | log line | what it means | fix | alert rule |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(&b,
+		"\n| metric's label | severity | line of check | log line | what it means | fix | alert "+
+			"rule |\n|---|---|---|---|---|---|---|\n")
 	for _, d := range Definitions() {
 		severity, fix := string(d.Severity), d.Advice
 		if d.Once {
@@ -54,9 +56,12 @@ func TestDoc(t *testing.T) {
 		if d.Fix != "" {
 			fix = "`" + d.Fix + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", d.ID, severity, d.Check, d.Message, d.Meaning, fix, d.Alert)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", d.ID, severity, d.Check,
+			d.Message, d.Meaning, fix, d.Alert)
 	}
-	current(t, "check.md", "<!-- From here on made by go generate ./cmd/conntally/condition. Don't edit. -->\n", b.Bytes())
+	current(t, "check.md",
+		"<!-- From here on made by go generate ./cmd/conntally/condition. Don't edit. -->\n",
+		b.Bytes())
 }
 
 // rule returns the alert rule of a condition.
@@ -69,7 +74,8 @@ func (d *Definition) rule() string {
 	if d.Event {
 		expression, wait = "max_over_time("+series+"[10m]) == 1", ""
 	}
-	return fmt.Sprintf("      - alert: %s\n        expr: %s\n%s        labels: {severity: %s}\n        annotations:\n          summary: %q\n",
+	return fmt.Sprintf("      - alert: %s\n        expr: %s\n%s        labels: {severity: %s}\n"+
+		"        annotations:\n          summary: %q\n",
 		d.Alert, expression, wait, severity, "{{ $labels.instance }}: "+d.Message)
 }
 
@@ -79,7 +85,9 @@ func TestAlertRules(t *testing.T) {
 	for _, d := range Definitions() {
 		b.WriteString(d.rule())
 	}
-	current(t, filepath.Join("monitoring", "alerts.yml"), "      # From here on made by go generate ./cmd/conntally/condition. Don't edit.\n", []byte(b.String()))
+	current(t, filepath.Join("monitoring", "alerts.yml"),
+		"      # From here on made by go generate ./cmd/conntally/condition. Don't edit.\n",
+		[]byte(b.String()))
 }
 
 // TestAlertsFire has Prometheus's own tool judge the rules, and try each: it fires while its
@@ -98,10 +106,14 @@ func TestAlertsFire(t *testing.T) {
 	for _, d := range Definitions() {
 		severity := map[Severity]string{Warning: "warning", Failing: "critical"}[d.Severity]
 		fmt.Fprintf(&b, "- interval: 1m\n  input_series:\n")
-		fmt.Fprintf(&b, "  - {series: 'conntally_condition{condition=%q, instance=\"router\"}', values: '0x10 1x9 0x30'}\n", d.ID)
-		fmt.Fprintf(&b, "  alert_rule_test:\n  - {eval_time: 9m, alertname: %s}\n  - {eval_time: 45m, alertname: %s}\n", d.Alert, d.Alert)
+		fmt.Fprintf(&b,
+			"  - {series: 'conntally_condition{condition=%q, instance=\"router\"}', values: "+
+				"'0x10 1x9 0x30'}\n", d.ID)
+		fmt.Fprintf(&b, "  alert_rule_test:\n  - {eval_time: 9m, alertname: %s}\n"+
+			"  - {eval_time: 45m, alertname: %s}\n", d.Alert, d.Alert)
 		fmt.Fprintf(&b, "  - eval_time: 18m\n    alertname: %s\n    exp_alerts:\n", d.Alert)
-		fmt.Fprintf(&b, "    - exp_labels: {severity: %s, condition: %s, instance: router}\n      exp_annotations: {summary: %q}\n",
+		fmt.Fprintf(&b, "    - exp_labels: {severity: %s, condition: %s, instance: router}\n"+
+			"      exp_annotations: {summary: %q}\n",
 			severity, d.ID, "router: "+d.Message)
 	}
 	file := filepath.Join(t.TempDir(), "test.yml")

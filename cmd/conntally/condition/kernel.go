@@ -186,7 +186,8 @@ func (k *Kernel) ofSettings() (list []Condition) {
 func (k *Kernel) ofFlowtables() (list []Condition) {
 	for _, t := range k.Flowtables {
 		if !t.Counter {
-			list = append(list, Condition{ID: FlowtableSilent, Subject: t.Table + " " + t.Name, Fix: t.Command()})
+			list = append(list, Condition{ID: FlowtableSilent, Subject: t.Table + " " + t.Name,
+				Fix: t.Command()})
 		}
 	}
 	return list
@@ -206,7 +207,8 @@ func (k *Kernel) ofTable() []Condition {
 	return []Condition{{
 		ID:     KernelTableFull,
 		Detail: fmt.Sprintf("%d of %d connections, %d %%", k.Entries, k.Max, percent),
-		Fix:    fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", min(2*int64(k.Max), math.MaxInt32)),
+		Fix: fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d",
+			min(2*int64(k.Max), math.MaxInt32)),
 	}}
 }
 

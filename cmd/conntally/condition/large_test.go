@@ -15,7 +15,8 @@ func TestLargestTable(t *testing.T) {
 	if got, want := list[0].Detail, "2147483647 of 2147483647 connections, 100 %"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := list[0].Fix, "sysctl -w net.netfilter.nf_conntrack_max=2147483647"; got != want {
+	got, want := list[0].Fix, "sysctl -w net.netfilter.nf_conntrack_max=2147483647"
+	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -113,7 +113,8 @@ func TestEventEndsByItself(t *testing.T) {
 	}
 	f.logs.TakeAll()
 	f.pass(1)
-	f.says("info resolved: DESTROY events were lost: the receive buffer was full condition=events_lost")
+	f.says("info resolved: DESTROY events were lost: the receive buffer was full " +
+		"condition=events_lost")
 	if len(f.Snapshot()) != 0 {
 		t.Error("lasts")
 	}
@@ -147,7 +148,8 @@ func TestSubjects(t *testing.T) {
 	if s := strings.Join(got, " "); s != "acct_off:a acct_off:b timestamp_off:" {
 		t.Error(s)
 	}
-	if got := fmt.Sprint(Err(f.Snapshot())); got != "a: nf_conntrack_acct is 0: no packets or bytes are counted\n"+
+	if got := fmt.Sprint(Err(f.Snapshot())); got != "a: nf_conntrack_acct is 0: no packets or "+
+		"bytes are counted\n"+
 		"b: nf_conntrack_acct is 0: no packets or bytes are counted" {
 		t.Error(got)
 	}

@@ -13,11 +13,18 @@ func TestChanged(t *testing.T) {
 		now, restart []string
 	}{
 		{"", "flow.extra_fields = []\nlog.level = \"info\"", nil, nil},
-		{"", "[flow]\nnat = \"wire\"\nbiflow = true", []string{"[flow] nat"}, []string{"[flow] biflow"}},
-		{"[[collector]]\naddress = \"a:1\"", "[[collector]]\naddress = \"a:1\"\nsource = \"192.0.2.1\"", []string{"[[collector]]"}, nil},
-		{"[[collector]]\naddress = \"a:1\"", "[[collector]]\naddress = \"a:1\"\nsource = \"\"", nil, nil},
-		{"[[filter]]\naction = \"exclude\"\nmarks = [1]", "[[filter]]\naction = \"exclude\"\nmarks = [2]", []string{"[[filter]]"}, nil},
-		{"[conntrack]\npoll_interval = \"5s\"\ntrack = true", "[metrics]\nlisten = \":1\"", []string{"[conntrack] poll_interval"}, []string{"[conntrack] track", "[metrics] listen"}},
+		{"", "[flow]\nnat = \"wire\"\nbiflow = true", []string{"[flow] nat"},
+			[]string{"[flow] biflow"}},
+		{"[[collector]]\naddress = \"a:1\"",
+			"[[collector]]\naddress = \"a:1\"\nsource = \"192.0.2.1\"", []string{"[[collector]]"},
+			nil},
+		{"[[collector]]\naddress = \"a:1\"", "[[collector]]\naddress = \"a:1\"\nsource = \"\"", nil,
+			nil},
+		{"[[filter]]\naction = \"exclude\"\nmarks = [1]",
+			"[[filter]]\naction = \"exclude\"\nmarks = [2]", []string{"[[filter]]"}, nil},
+		{"[conntrack]\npoll_interval = \"5s\"\ntrack = true", "[metrics]\nlisten = \":1\"",
+			[]string{"[conntrack] poll_interval"},
+			[]string{"[conntrack] track", "[metrics] listen"}},
 	} {
 		now, restart := mustParse(t, c.a).Changed(mustParse(t, c.b))
 		if !reflect.DeepEqual(now, c.now) || !reflect.DeepEqual(restart, c.restart) {

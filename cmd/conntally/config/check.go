@@ -26,7 +26,8 @@ func (c *Config) Check(wrong func(table any, key, text string)) {
 		default:
 			first[same] = i
 		}
-		if family := cc.Address.family(); cc.Source.IsValid() && family != "" && family != familyOf(cc.Source.Addr) {
+		if family := cc.Address.family(); cc.Source.IsValid() && family != "" &&
+			family != familyOf(cc.Source.Addr) {
 			wrong(cc, "source", "want an "+family+" address, as the collector's is")
 		}
 	}
@@ -89,5 +90,6 @@ func isEmpty[T any](list []T) bool { return list != nil && len(list) == 0 }
 func isInterface(name string) bool {
 	const most = 15 // IFNAMSIZ - 1
 	strange := func(r rune) bool { return r == '/' || r == ':' || unicode.IsSpace(r) }
-	return name != "" && len(name) <= most && name != "." && name != ".." && !strings.ContainsFunc(name, strange)
+	return name != "" && len(name) <= most && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, strange)
 }

@@ -40,7 +40,8 @@ type Flow struct {
 	ActiveTimeout Duration `toml:"active_timeout"`
 	IdleTimeout   Duration `toml:"idle_timeout"`
 	NAT           View     `toml:"nat"`
-	MaxFlows      int      `toml:"max_flows" range:"0,2000000000"` // 0: as many as the kernel tracks
+	// 0: as many as the kernel tracks
+	MaxFlows int `toml:"max_flows" range:"0,2000000000"`
 	// StateDirectory "" is $STATE_DIRECTORY, else no exact restarts.
 	StateDirectory string       `toml:"state_directory" restart:"yes"`
 	RouteMark      bool         `toml:"route_mark" restart:"yes"`

@@ -78,7 +78,8 @@ func (c *Config) checkDevices(wrong func(table any, key, text string)) {
 	}
 	for _, path := range c.Devices.Leases {
 		if path != "auto" && !filepath.IsAbs(path) {
-			wrong(&c.Devices, "leases", fmt.Sprintf(`%q: want "auto" or paths that begin with /`, path))
+			wrong(&c.Devices, "leases", fmt.Sprintf(`%q: want "auto" or paths that begin with /`,
+				path))
 		}
 	}
 	if s := c.Control.Socket; s != "" && s != AutoSocket && !filepath.IsAbs(s) {
@@ -91,7 +92,9 @@ func (c *Config) checkDevices(wrong func(table any, key, text string)) {
 }
 
 // check checks device i, whose name and addresses no other may have.
-func (d *Device) check(i int, names, owners map[string]int, wrong func(table any, key, text string)) {
+func (d *Device) check(
+	i int, names, owners map[string]int, wrong func(table any, key, text string),
+) {
 	taken := func(all map[string]int, word string) (text string) {
 		if first, known := all[word]; known {
 			text = fmt.Sprintf("%s is that of #%d already", word, first+1)

@@ -68,7 +68,9 @@ func (p *IPProto) UnmarshalText(b []byte) error {
 	}
 	n, err := strconv.ParseUint(string(b), 10, 8)
 	if err != nil {
-		return errors.New(`want a number from 0 to 255, or "icmp", "icmpv6", "tcp", "udp", "udplite", "sctp", "dccp", "gre", "esp" or "ah"`)
+		return errors.New(
+			`want a number from 0 to 255, or "icmp", "icmpv6", "tcp", ` +
+				`"udp", "udplite", "sctp", "dccp", "gre", "esp" or "ah"`)
 	}
 	*p = IPProto(n)
 	return nil

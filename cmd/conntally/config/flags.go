@@ -53,18 +53,25 @@ func (c *Config) bind(fs *flag.FlagSet, a *Args) {
 	fs.BoolVar(&a.JSON, "json", false, "print one JSON object per flow; only without a collector")
 	collectors := &collectorFlags{config: c}
 	fs.Var(collectors, "collector", "export to `HOST:PORT`; may be repeated")
-	fs.Func("protocol", "`PROTOCOL` to all collectors: ipfix or netflow9 (default ipfix)", collectors.setProtocol)
-	fs.TextVar(&c.Flow.ActiveTimeout, "active-timeout", c.Flow.ActiveTimeout, "export a long flow every `DURATION`")
-	fs.TextVar(&c.Flow.IdleTimeout, "idle-timeout", c.Flow.IdleTimeout, "export a flow that has been idle for `DURATION`")
-	fs.Func("poll-interval", "read the counters every `DURATION` (default 10s, or a shorter timeout)", func(s string) error {
-		return c.Conntrack.PollInterval.UnmarshalText([]byte(s))
-	})
+	fs.Func("protocol", "`PROTOCOL` to all collectors: ipfix or netflow9 (default ipfix)",
+		collectors.setProtocol)
+	fs.TextVar(&c.Flow.ActiveTimeout, "active-timeout", c.Flow.ActiveTimeout,
+		"export a long flow every `DURATION`")
+	fs.TextVar(&c.Flow.IdleTimeout, "idle-timeout", c.Flow.IdleTimeout,
+		"export a flow that has been idle for `DURATION`")
+	fs.Func("poll-interval",
+		"read the counters every `DURATION` (default 10s, or a shorter timeout)",
+		func(s string) error {
+			return c.Conntrack.PollInterval.UnmarshalText([]byte(s))
+		})
 	fs.TextVar(&c.Flow.NAT, "nat", c.Flow.NAT, "`VIEW` of translated flows: endpoints or wire")
-	fs.BoolVar(&c.Conntrack.Track, "track", c.Conntrack.Track, "turn connection tracking on where no firewall rule does")
+	fs.BoolVar(&c.Conntrack.Track, "track", c.Conntrack.Track,
+		"turn connection tracking on where no firewall rule does")
 	fs.Func("metrics", "serve Prometheus metrics at `HOST:PORT`", func(s string) error {
 		return c.Metrics.Listen.UnmarshalText([]byte(s))
 	})
-	fs.TextVar(&c.Log.Level, "log-level", c.Log.Level, "log from this `LEVEL` on: debug, info, warn, error")
+	fs.TextVar(&c.Log.Level, "log-level", c.Log.Level,
+		"log from this `LEVEL` on: debug, info, warn, error")
 }
 
 // collectorFlags replaces the file's collectors with those of the command line.

@@ -21,7 +21,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(reference)
 	f.Add([]byte(strings.ReplaceAll(string(reference), "\n#", "\n")))
 	f.Add([]byte("collector=[{address='a:1'},{}]\nflow.nat='wire'\n[flow]\nx.y=1"))
-	f.Add([]byte("[[filter]]\naction='include'\nmarks=[\"0x1/0xf\",1]\nports=[1,'2-3']\n[[filter]]\nnetworks=['::/0']"))
+	f.Add([]byte("[[filter]]\naction='include'\nmarks=[\"0x1/0xf\",1]\nports=[1,'2-3']\n" +
+		"[[filter]]\nnetworks=['::/0']"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := Default()
 		if err := tomlfile.Decode("f.toml", data, c); err != nil {
@@ -52,11 +53,15 @@ func checkMessage(t *testing.T, message string, lines int) {
 }
 
 func checkLimits(t *testing.T, c *Config) {
-	within := func(d Duration) bool { return Duration(time.Millisecond) <= d && d <= Duration(maxDuration) }
+	within := func(d Duration) bool {
+		return Duration(time.Millisecond) <= d &&
+			d <= Duration(maxDuration)
+	}
 	if !within(c.Flow.ActiveTimeout) || !within(c.Flow.IdleTimeout) || c.Poll() <= 0 {
 		t.Errorf("durations: %+v %+v", c.Flow, c.Conntrack)
 	}
-	if c.Flow.MaxFlows < 0 || !(c.Conntrack.MaxCPU > 0 && c.Conntrack.MaxCPU <= 100) || c.Conntrack.ReceiveBuffer < 1 || c.Conntrack.ReceiveBuffer > 1<<30 {
+	if c.Flow.MaxFlows < 0 || !(c.Conntrack.MaxCPU > 0 && c.Conntrack.MaxCPU <= 100) ||
+		c.Conntrack.ReceiveBuffer < 1 || c.Conntrack.ReceiveBuffer > 1<<30 {
 		t.Errorf("numbers: %+v %+v", c.Flow, c.Conntrack)
 	}
 	for _, cc := range c.Collectors {

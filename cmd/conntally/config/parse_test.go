@@ -36,7 +36,8 @@ receive_buffer = "4096"
 reliable = true
 `)
 	want := Default()
-	want.Collectors = []Collector{NewCollector("[2001:db8::1]:2055"), NewCollector("flows.example.org:4739")}
+	want.Collectors = []Collector{NewCollector("[2001:db8::1]:2055"),
+		NewCollector("flows.example.org:4739")}
 	want.Collectors[0].Protocol = Protocol{netflow9: true}
 	want.Collectors[1].Source = Source{netip.MustParseAddr("192.0.2.1")}
 	want.Collectors[1].MaxDatagram = 9000
@@ -44,13 +45,15 @@ reliable = true
 	want.Flow.ExtraFields = []ExtraField{ExtraVLAN, ExtraFlowID}
 	want.Flow.NAT = View{flow.Wire}
 	want.Flow.MaxFlows = 65536
-	want.Conntrack = Conntrack{PollInterval: Interval(2500 * time.Millisecond), MaxCPU: 5, ReceiveBuffer: 4096, Reliable: true}
+	want.Conntrack = Conntrack{PollInterval: Interval(2500 * time.Millisecond), MaxCPU: 5,
+		ReceiveBuffer: 4096, Reliable: true}
 	want.Metrics.Listen = ":9469"
 	want.Log = Log{Level: Level{zapcore.WarnLevel}, Format: logging.FormatJSON}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)
 	}
-	if c.Collectors[0].Protocol.Value() != export.NetFlow9 || c.Collectors[1].Protocol.Value() != export.IPFIX {
+	if c.Collectors[0].Protocol.Value() != export.NetFlow9 ||
+		c.Collectors[1].Protocol.Value() != export.IPFIX {
 		t.Error("the protocols are wrong")
 	}
 }
@@ -86,8 +89,9 @@ action = "exclude"
 		Ports:            []filter.Ports{{First: 53, Last: 53}, {First: 1000, Last: 2000}},
 		DestinationPorts: []filter.Ports{{First: 0, Last: 65535}},
 		Zones:            []uint16{0, 65535},
-		Marks:            []filter.Mark{{Value: 5, Mask: 1<<32 - 1}, {Value: 16, Mask: 1<<32 - 1}, {Value: 32, Mask: 1<<32 - 1}, {Value: 0x30, Mask: 0xf0}},
-		Interfaces:       []string{"wan0", "br-lan.5"},
+		Marks: []filter.Mark{{Value: 5, Mask: 1<<32 - 1}, {Value: 16, Mask: 1<<32 - 1},
+			{Value: 32, Mask: 1<<32 - 1}, {Value: 0x30, Mask: 0xf0}},
+		Interfaces: []string{"wan0", "br-lan.5"},
 	}
 	rules := c.Rules()
 	if len(rules) != 2 || !reflect.DeepEqual(rules[0], want) {

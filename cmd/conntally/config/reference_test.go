@@ -46,7 +46,8 @@ func mustParse(t *testing.T, text string) *Config {
 }
 
 func TestReferenceHoldsTheDefaults(t *testing.T) {
-	if got, want := mustParse(t, reference(t)), Default(); !reflect.DeepEqual(normal(got), normal(want)) {
+	got, want := mustParse(t, reference(t)), Default()
+	if !reflect.DeepEqual(normal(got), normal(want)) {
 		t.Errorf("the reference says\n%+v, the defaults are\n%+v", got, want)
 	}
 	c := mustParse(t, whole(t)).Collectors[0]
@@ -134,7 +135,8 @@ func TestExamplesAreGood(t *testing.T) {
 
 // Whatever a key allows fits into its type, where an int has 32 bits as well.
 func TestLimitsFitTheTypes(t *testing.T) {
-	bits := map[reflect.Kind]int{reflect.Int: 31, reflect.Int64: 63, reflect.Uint16: 16, reflect.Uint32: 32}
+	bits := map[reflect.Kind]int{reflect.Int: 31, reflect.Int64: 63, reflect.Uint16: 16,
+		reflect.Uint32: 32}
 	for table := range reflect.TypeFor[Config]().Fields() {
 		if table.Type.Kind() == reflect.Slice {
 			table.Type = table.Type.Elem()
@@ -145,14 +147,16 @@ func TestLimitsFitTheTypes(t *testing.T) {
 				kind = key.Type.Elem().Kind()
 			}
 			limits := key.Tag.Get("range")
-			isText := reflect.PointerTo(key.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+			isText := reflect.PointerTo(key.Type).Implements(
+				reflect.TypeFor[encoding.TextUnmarshaler]())
 			n, isWhole := bits[kind]
 			if _, high, _ := strings.Cut(limits, ","); isWhole && limits != "" {
 				if most, err := strconv.ParseUint(high, 10, 64); err != nil || most >= 1<<n {
 					t.Errorf("%s allows %s", name, high)
 				}
 			}
-			if isNumber := isWhole || kind == reflect.Float64; isNumber && !isText && limits == "" && key.Type.Kind() != reflect.Slice {
+			if isNumber := isWhole || kind == reflect.Float64; isNumber && !isText &&
+				limits == "" && key.Type.Kind() != reflect.Slice {
 				t.Errorf("%s has no limits", name)
 			}
 		}
@@ -163,7 +167,8 @@ func TestLimitsFitTheTypes(t *testing.T) {
 func TestLargestSize(t *testing.T) {
 	for text, want := range map[string]int64{
 		"1024MiB": 1 << 30, "1048576KiB": 1 << 30, "1073741824": 1 << 30,
-		"1025MiB": 0, "1048577KiB": 0, "1073741825": 0, "4294967297": 0, "4096MiB": 0, "4194305KiB": 0, "99999999999999999999KiB": 0,
+		"1025MiB": 0, "1048577KiB": 0, "1073741825": 0, "4294967297": 0, "4096MiB": 0,
+		"4194305KiB": 0, "99999999999999999999KiB": 0,
 	} {
 		var s Size
 		if err := s.UnmarshalText([]byte(text)); int64(s) != want || (err == nil) != (want > 0) {

@@ -16,7 +16,8 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 	mux.Handle("GET /metrics", s.metricsHandler())
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	if profiles {
-		links = append(links, "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1", "/debug/pprof/profile")
+		links = append(links, "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1",
+			"/debug/pprof/profile")
 		mux.HandleFunc("GET /debug/pprof/{name}", serveProfile)
 		mux.HandleFunc("GET /debug/pprof/profile", serveCPUProfile)
 	}
@@ -27,7 +28,8 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 // serveHealth answers 200 while the probe works, otherwise 503 and why: its loop is blocked,
 // dumps fail, or a failing condition holds.
 func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	if err := errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions())); err != nil {
+	err := errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions()))
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -19,7 +19,8 @@ const (
 func serveProfile(w http.ResponseWriter, r *http.Request) {
 	profile := pprof.Lookup(r.PathValue("name"))
 	if profile == nil {
-		http.Error(w, "no such profile: want heap, allocs, goroutine or profile", http.StatusNotFound)
+		http.Error(w, "no such profile: want heap, allocs, goroutine or profile",
+			http.StatusNotFound)
 		return
 	}
 	debug, _ := strconv.Atoi(r.FormValue("debug")) // 0, for pprof; 1 is text

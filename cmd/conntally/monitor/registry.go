@@ -23,7 +23,8 @@ import (
 // metric that fails doesn't hide the others.
 func (s *Sources) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{
-		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError, DisableCompression: true,
+		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError,
+		DisableCompression: true,
 	})
 }
 
@@ -121,7 +122,8 @@ func (s *Sources) conditionCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		holding := s.Conditions()
 		for _, d := range condition.Definitions() {
-			holds := slices.ContainsFunc(holding, func(c condition.Condition) bool { return c.ID == d.ID })
+			holds := slices.ContainsFunc(holding,
+				func(c condition.Condition) bool { return c.ID == d.ID })
 			show(conditionRows(holds), string(d.ID))
 		}
 	}
@@ -132,7 +134,8 @@ func (s *Sources) conditionCollector() prometheus.Collector {
 func (s *Sources) exportCollector() prometheus.Collector {
 	each := func(show func([]row, ...string)) {
 		for _, c := range s.Collectors() {
-			show(collectorRows(&c.Stats), strings.ToValidUTF8(c.Config.Address, "?"), c.Config.Protocol.String())
+			show(collectorRows(&c.Stats), strings.ToValidUTF8(c.Config.Address, "?"),
+				c.Config.Protocol.String())
 		}
 	}
 	return newCollector(collectorRows(new(export.CollectorStats)), each, "collector", "protocol")

@@ -76,7 +76,8 @@ func statisticsRows(k *kernel.Statistics) []row {
 	of := func(n uint64) func() float64 { return func() float64 { return float64(n) } }
 	return []row{
 		{"conntally_kernel_drop_total", of(k.Drop),
-			"Packets dropped: no room for their connection in the kernel's table, or a helper rejected them."},
+			"Packets dropped: no room for their connection in the kernel's table, or a helper " +
+				"rejected them."},
 		{"conntally_kernel_early_drop_total", of(k.EarlyDrop),
 			"Connections that the kernel evicted to make room for others."},
 		{"conntally_kernel_insert_failed_total", of(k.InsertFailed),
@@ -98,7 +99,8 @@ func (s *Sources) conntrackRows() []row {
 		{"conntally_conntrack_dropped_events_total", count(&c.Drops),
 			"DESTROY events lost because the receive buffer was full."},
 		{"conntally_conntrack_repeated_events_total", count(&c.Repeated),
-			"DESTROY events that found the receive buffer full and will be repeated: reliable delivery."},
+			"DESTROY events that found the receive buffer full and will be repeated: reliable " +
+				"delivery."},
 		{"conntally_conntrack_stalls_total", count(&c.Stalls),
 			"Times reliable delivery was ended because reading stalled."},
 		{"conntally_conntrack_overruns_total", count(&c.Overruns),
@@ -110,7 +112,8 @@ func (s *Sources) conntrackRows() []row {
 		{"conntally_conntrack_malformed_total", count(&c.Malformed),
 			"Kernel messages that could not be decoded."},
 		{"conntally_conntrack_poll_interval_seconds", seconds(&p.Interval),
-			"Time between two dumps in force: stretched if dumps would take more CPU time than max_cpu."},
+			"Time between two dumps in force: stretched if dumps would take more CPU time than " +
+				"max_cpu."},
 		{"conntally_conntrack_dumps_total", count(&c.Dumps),
 			"Complete dumps."},
 		{"conntally_conntrack_failed_dumps_total", count(&p.FailedDumps),
@@ -143,7 +146,8 @@ func (s *Sources) flowRows() []row {
 		{"conntally_flows_baselined_total", count(&f.Preexisting),
 			"Connections older than the probe: only what they move after its start is counted."},
 		{"conntally_flows_restored_total", count(&f.Restored),
-			"Connections restored from the state file: a previous run has exported a part of them."},
+			"Connections restored from the state file: a previous run has exported a part of " +
+				"them."},
 		{"conntally_flows_ignored_total", count(&f.Excluded),
 			"Ended connections left out: excluded by a filter, loopback, or the export's own."},
 		{"conntally_flows_uncounted_total", count(&f.Uncounted),
@@ -155,7 +159,8 @@ func (s *Sources) flowRows() []row {
 		{"conntally_flows_rewound_total", count(&f.CounterResets),
 			"Connections whose counters decreased."},
 		{"conntally_flows_zeroed_total", count(&f.Zeroed),
-			"Those of them whose counters another program has set to zero: the connection is the same."},
+			"Those of them whose counters another program has set to zero: the connection is the " +
+				"same."},
 		{"conntally_flows_vanished_total", count(&f.MissedDestroys),
 			"Connections that ended without a DESTROY event."},
 		{"conntally_flows_unreported_total", count(&f.MissedNew),
@@ -193,7 +198,8 @@ func (s *Sources) routeRows() []row {
 		{"conntally_link_overruns_total", count(&l.Overruns),
 			"Times the kernel dropped notifications of such changes: everything was read again."},
 		{"conntally_link_reopened_total", count(&l.Reopened),
-			"Times a socket for such notifications or for reading was opened again after an error."},
+			"Times a socket for such notifications or for reading was opened again after an " +
+				"error."},
 		{"conntally_link_failures_total", count(&l.Failures),
 			"Failed reads of interfaces or routes, which were tried again."},
 		{"conntally_link_malformed_total", count(&l.Malformed),
@@ -225,7 +231,8 @@ func (s *Sources) printRows() []row {
 		{"conntally_print_records_total", count(&p.Printed),
 			"Flow records printed."},
 		{"conntally_print_missed_records_total", count(&p.Missed),
-			"Flow records not printed: the reader of the standard output was too slow, or writing failed."},
+			"Flow records not printed: the reader of the standard output was too slow, or " +
+				"writing failed."},
 		{"conntally_print_errors_total", count(&p.Errors),
 			"Failed writes to the standard output."},
 	}
@@ -241,7 +248,8 @@ func collectorRows(c *export.CollectorStats) []row {
 		{"conntally_export_bytes_total", count(&c.Octets),
 			"Bytes of UDP payload sent."},
 		{"conntally_export_refused_total", count(&c.Refused),
-			"Datagrams that an ICMP error answered: the port is closed, a firewall rejects, or the host can't be reached."},
+			"Datagrams that an ICMP error answered: the port is closed, a firewall rejects, or " +
+				"the host can't be reached."},
 		{"conntally_export_errors_total", count(&c.SendErrors),
 			"Datagrams that could not be sent."},
 		{"conntally_export_unsent_records_total", count(&c.Dropped),

@@ -60,7 +60,8 @@ func interfaceRows(u *InterfaceUsage) []row {
 func trafficRows(u *TrafficUsage) []row {
 	return []row{{
 		"conntally_traffic_bytes_total", bytesOf(u.Bytes),
-		"Bytes of all connections. `direction` is `upload` or `download` by an uplink, `internal` " +
+		"Bytes of all connections. `direction` is `upload` or `download` by an uplink, " +
+			"`internal` " +
 			"between devices, `transit` between uplinks, or `unknown`.",
 	}}
 }
@@ -69,7 +70,8 @@ func trafficRows(u *TrafficUsage) []row {
 func scopeRows(u *ScopeUsage) []row {
 	return []row{
 		{"conntally_device_receive_bytes_total", bytesOf(u.Down.Bytes),
-			"Bytes that a device has received. `scope` is `wan` if the other end is behind an uplink, else `lan`."},
+			"Bytes that a device has received. `scope` is `wan` if the other end is behind an " +
+				"uplink, else `lan`."},
 		{"conntally_device_transmit_bytes_total", bytesOf(u.Up.Bytes),
 			"Bytes that a device has sent."},
 		{"conntally_device_receive_packets_total", bytesOf(u.Down.Packets),

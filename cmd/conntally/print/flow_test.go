@@ -26,7 +26,8 @@ func TestMissingTimesAreLeftOut(t *testing.T) {
 		f := decode.Flow{Start: c.start, End: c.end}
 		columns := Columns(&f)
 		if start, took := columns[0], columns[7]; start != c.wantStart || took != c.wantTook {
-			t.Errorf("%v to %v: start %q, duration %q, want %q, %q", c.start, c.end, start, took, c.wantStart, c.wantTook)
+			t.Errorf("%v to %v: start %q, duration %q, want %q, %q", c.start, c.end, start, took,
+				c.wantStart, c.wantTook)
 		}
 		var out bytes.Buffer
 		New(&out, true).Message(&decode.Message{Flows: []decode.Flow{f}})

@@ -54,7 +54,8 @@ func newJSONNATEvent(exporter netip.AddrPort, e *decode.NATEvent) jsonNATEvent {
 	return jsonNATEvent{
 		Exporter: exporter, NATEvent: e.Event, Observed: e.Observed, Protocol: e.Protocol,
 		Src: e.Src, SrcPort: e.SrcPort, Dst: e.Dst, DstPort: e.DstPort,
-		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort, PostDst: e.PostDst, PostDstPort: e.PostDstPort,
+		PostSrc: e.PostSrc, PostSrcPort: e.PostSrcPort, PostDst: e.PostDst,
+		PostDstPort: e.PostDstPort,
 	}
 }
 
@@ -63,5 +64,6 @@ func macText(mac [6]byte) string {
 	if mac == [6]byte{} {
 		return ""
 	}
-	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5])
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		mac[5])
 }

@@ -17,12 +17,16 @@ func TestFlowsAndNATEventsShareColumns(t *testing.T) {
 	m := decode.Message{
 		Exporter: netip.MustParseAddrPort("192.0.2.1:40000"),
 		Flows: []decode.Flow{{
-			Src: client, SrcPort: 1024, Dst: server, DstPort: 443, Protocol: 6, Packets: 7, Bytes: 800,
-			Start: observed, End: observed, EndReason: 3, FlowID: 99, VLAN: 30, SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
+			Src: client, SrcPort: 1024, Dst: server, DstPort: 443, Protocol: 6, Packets: 7,
+			Bytes: 800,
+			Start: observed, End: observed, EndReason: 3, FlowID: 99, VLAN: 30,
+			SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
 		}},
 		NATEvents: []decode.NATEvent{{
-			Observed: observed, Event: 4, Protocol: 6, Src: client, SrcPort: 1024, Dst: server, DstPort: 443,
-			PostSrc: netip.MustParseAddr("198.51.100.1"), PostSrcPort: 60000, PostDst: server, PostDstPort: 443,
+			Observed: observed, Event: 4, Protocol: 6, Src: client, SrcPort: 1024, Dst: server,
+			DstPort: 443,
+			PostSrc: netip.MustParseAddr("198.51.100.1"), PostSrcPort: 60000, PostDst: server,
+			PostDstPort: 443,
 		}},
 	}
 	cases := []struct {
@@ -36,7 +40,8 @@ func TestFlowsAndNATEventsShareColumns(t *testing.T) {
 		}},
 		{true, [][]string{
 			{`"flow_id":99`, `"vlan":30`, `"src_mac":"02:00:00:00:00:01"`, `"bytes":800`},
-			{`"exporter":"192.0.2.1:40000"`, `"nat_event":4`, `"observed":"2026-01-02T03:04:05.678Z"`, `"post_nat_src_port":60000`},
+			{`"exporter":"192.0.2.1:40000"`, `"nat_event":4`,
+				`"observed":"2026-01-02T03:04:05.678Z"`, `"post_nat_src_port":60000`},
 		}},
 	}
 	for _, c := range cases {

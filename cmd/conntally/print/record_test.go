@@ -44,13 +44,15 @@ func TestRecordIsPrintedAsExported(t *testing.T) {
 // decoded returns r as a collector decodes it.
 func decoded(t *testing.T, r *flow.Record) decode.Message {
 	t.Helper()
-	optional := export.RecordOptions{NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true}
+	optional := export.RecordOptions{NATEvents: true, FlowID: true, VLAN: true, MAC: true,
+		Zone: true}
 	e := export.NewEncoder(export.IPFIX, 1, 9000, optional)
 	e.AddTemplates(r.End)
 	if !e.Add(r, r.End) {
 		t.Fatal("no room")
 	}
-	m, err := decode.New(decode.Options{}).Decode(e.Finish(r.End), netip.MustParseAddrPort("192.0.2.1:1"))
+	m, err := decode.New(decode.Options{}).Decode(e.Finish(r.End),
+		netip.MustParseAddrPort("192.0.2.1:1"))
 	if err != nil || len(m.Flows)+len(m.NATEvents) != 1 {
 		t.Fatalf("decoded %+v, %v", m, err)
 	}
@@ -61,11 +63,14 @@ func randomRecord(rnd *rand.Rand) flow.Record {
 	v6 := rnd.IntN(2) == 0
 	r := flow.Record{
 		Family: unix.AF_INET, Proto: []uint8{1, 6, 17, 47, 132, 200}[rnd.IntN(6)],
-		Src: randomAddress(rnd, v6), Dst: randomAddress(rnd, v6), SrcPort: uint16(rnd.Uint32()), DstPort: uint16(rnd.Uint32()),
+		Src: randomAddress(rnd, v6), Dst: randomAddress(rnd, v6), SrcPort: uint16(rnd.Uint32()),
+		DstPort:  uint16(rnd.Uint32()),
 		TCPFlags: uint8(rnd.Uint32()), Packets: 1 + uint64(rnd.Uint32()), Bytes: rnd.Uint64(),
-		End: 1_800_000_000_000_000_000 + rnd.Int64N(1e15), EndReason: flow.EndReason(1 + rnd.IntN(5)),
-		Input: rnd.Uint32(), Output: rnd.Uint32(), Egress: rnd.IntN(2) == 0, ID: rnd.Uint64(),
-		InputVLAN: uint16(rnd.IntN(4096)), SrcMAC: [6]byte{2, 0, 0, 0, 0, 1}, DstMAC: [6]byte{2, 0, 0, 0, 0, 2},
+		End:       1_800_000_000_000_000_000 + rnd.Int64N(1e15),
+		EndReason: flow.EndReason(1 + rnd.IntN(5)),
+		Input:     rnd.Uint32(), Output: rnd.Uint32(), Egress: rnd.IntN(2) == 0, ID: rnd.Uint64(),
+		InputVLAN: uint16(rnd.IntN(4096)), SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
+		DstMAC:    [6]byte{2, 0, 0, 0, 0, 2},
 		InputZone: uint16(rnd.Uint32()), OutputZone: uint16(rnd.Uint32()),
 	}
 	r.Start = r.End - rnd.Int64N(1e13)
@@ -83,7 +88,8 @@ func randomRecord(rnd *rand.Rand) flow.Record {
 		r.PostSrc = randomAddress(rnd, v6)
 	}
 	if rnd.IntN(5) == 0 {
-		r.NAT, r.Translated, r.Packets, r.Bytes, r.Start = flow.NATEvent(1+rnd.IntN(2)), true, 0, 0, r.End
+		r.NAT, r.Translated, r.Packets, r.Bytes, r.Start = flow.NATEvent(1+rnd.IntN(2)), true, 0, 0,
+			r.End
 	}
 	return r
 }

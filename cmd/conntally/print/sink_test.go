@@ -75,10 +75,12 @@ func TestRecordsArePrintedAfterFlush(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.text.String()), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "START") || !strings.Contains(lines[2], "NAT begins") {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "START") || !strings.Contains(lines[2],
+		"NAT begins") {
 		t.Errorf("printed\n%s", &out.text)
 	}
-	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != 2 || missed != 0 {
+	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != 2 ||
+		missed != 0 {
 		t.Errorf("%d printed, %d missed", printed, missed)
 	}
 }
@@ -102,7 +104,8 @@ func TestSlowReaderBlocksNothing(t *testing.T) {
 	if err := s.Close(patience); err != nil {
 		t.Fatal(err)
 	}
-	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != maxQueue || missed != more {
+	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != maxQueue ||
+		missed != more {
 		t.Errorf("%d printed, %d missed", printed, missed)
 	}
 	if lines := strings.Count(out.text.String(), "\n"); lines != maxQueue+1 {
@@ -132,7 +135,8 @@ func TestFailedWritesAreCounted(t *testing.T) {
 	s := NewSink(out, Options{})
 	s.Export(pair())
 	s.Flush(conntrack.Timestamp{})
-	for deadline := time.Now().Add(patience); s.Stats.Errors.Load() == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); s.Stats.Errors.Load() == 0 &&
+		time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	out.fail(nil)
@@ -142,7 +146,8 @@ func TestFailedWritesAreCounted(t *testing.T) {
 		t.Errorf("the last write failed: %v", err)
 	}
 	if s.Stats.Missed.Load() != 2 || s.Stats.Printed.Load() != 2 {
-		t.Errorf("%d missed, %d printed, want 2 and 2", s.Stats.Missed.Load(), s.Stats.Printed.Load())
+		t.Errorf("%d missed, %d printed, want 2 and 2", s.Stats.Missed.Load(),
+			s.Stats.Printed.Load())
 	}
 
 	s = NewSink(&output{err: full}, Options{})

@@ -34,7 +34,8 @@ func (p answers) Status(ctx context.Context) (control.Status, error) {
 	}
 	now := p.clock()
 	s := control.Status{
-		Version: p.options.Version, Source: "netlink", Uptime: time.Duration(now.Wall - p.began).Seconds(),
+		Version: p.options.Version, Source: "netlink",
+		Uptime:       time.Duration(now.Wall - p.began).Seconds(),
 		PollInterval: time.Duration(p.Stats.Interval.Load()).Seconds(),
 		Connections:  int(p.table.Stats.Flows.Load()), Devices: len(snapshot.Devices),
 		Conditions: p.conditions.Snapshot(), Collectors: []control.Collector{},
@@ -42,7 +43,8 @@ func (p answers) Status(ctx context.Context) (control.Status, error) {
 	for _, c := range *p.collectors.Load() {
 		one := control.Collector{
 			Address: c.Config.Address, Protocol: c.Config.Protocol.String(),
-			Records: c.Stats.Records.Load(), Datagrams: c.Stats.Messages.Load(), Dropped: c.Stats.Dropped.Load(),
+			Records: c.Stats.Records.Load(), Datagrams: c.Stats.Messages.Load(),
+			Dropped: c.Stats.Dropped.Load(),
 		}
 		for i := range s.Conditions {
 			held := &s.Conditions[i]
@@ -155,7 +157,9 @@ type connections struct {
 
 // connections copies the connections of some devices, or of all, at most limit. It is for
 // the loop.
-func (p *Probe) connections(now conntrack.Timestamp, wanted map[string]bool, limit int) *connections {
+func (p *Probe) connections(
+	now conntrack.Timestamp, wanted map[string]bool, limit int,
+) *connections {
 	read, interval := p.table.LastDump()
 	c := &connections{read: read, interval: time.Duration(interval)}
 	total := 0
@@ -198,7 +202,8 @@ func (p answers) controlFlow(
 		Dst: reply.Src.Netip().String(), DstPort: reply.SrcPort,
 		Input:  p.interfaceName(l.Path[conntrack.Original].Index()),
 		Output: p.interfaceName(l.Path[conntrack.Reply].Index()),
-		Scope:  l.scope.String(), Start: time.Unix(0, l.Start), State: tcpState(orig.Proto, l.State),
+		Scope:  l.scope.String(), Start: time.Unix(0, l.Start),
+		State: tcpState(orig.Proto, l.State),
 	}
 	if reply.Dst != orig.Src || reply.DstPort != orig.SrcPort {
 		f.PostSrc, f.PostSrcPort = reply.Dst.Netip().String(), reply.DstPort

@@ -41,7 +41,8 @@ type checkpointer struct {
 // openCheckpointer restores the table from the state file and returns its checkpointer. The
 // probe works without a usable file too, so a failure is only reported: it returns nil.
 func openCheckpointer(
-	directory string, table *flow.Table, now conntrack.Timestamp, report func(error), log *zap.Logger,
+	directory string, table *flow.Table, now conntrack.Timestamp, report func(error),
+	log *zap.Logger,
 ) *checkpointer {
 	if directory == "" {
 		return nil

@@ -49,9 +49,11 @@ type counters struct {
 func (p *Probe) counters() counters {
 	c, f := &p.reader.Stats, &p.table.Stats
 	n := counters{
-		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.TableFull.Load(), zeroed: f.Zeroed.Load(),
+		lost: p.reader.Lost(), repeated: c.Repeated.Load(), overflow: f.TableFull.Load(),
+		zeroed:    f.Zeroed.Load(),
 		malformed: c.Malformed.Load(), reopened: p.Stats.Reopened.Load(), stalls: c.Stalls.Load(),
-		resized: p.Stats.DiscardedDumps.Load(), missed: f.MissedNew.Load(), ended: c.Destroys.Load(),
+		resized: p.Stats.DiscardedDumps.Load(), missed: f.MissedNew.Load(),
+		ended: c.Destroys.Load(),
 	}
 	if p.printer != nil {
 		n.unprinted = p.printer.Stats.Missed.Load()
@@ -67,7 +69,8 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	is, was := p.counters(), p.observed.counters
 	p.observed.counters, p.observed.due = is, now.Mono+int64(observeInterval)
 	p.happened(now, condition.EventsLost, is.lost-was.lost, "events")
-	p.happened(now, condition.TableFull, is.overflow-was.overflow, "times a connection found no room")
+	p.happened(now, condition.TableFull, is.overflow-was.overflow,
+		"times a connection found no room")
 	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters decreased")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
 	p.observeFailures(now)
@@ -84,7 +87,8 @@ func (p *Probe) observeFailures(now conntrack.Timestamp) {
 		if err := c.Failure(now); err != nil {
 			list = append(list, condition.Condition{
 				ID: condition.CollectorFails, Subject: collectorSubject(c),
-				Detail: fmt.Sprintf("%v; %d flows with %d bytes lost so far", err, c.Stats.LostFlows.Load(), c.Stats.LostOctets.Load()),
+				Detail: fmt.Sprintf("%v; %d flows with %d bytes lost so far", err,
+					c.Stats.LostFlows.Load(), c.Stats.LostOctets.Load()),
 			})
 		}
 	}
@@ -186,13 +190,15 @@ func (p *Probe) observeEnds(now conntrack.Timestamp) {
 	o, is := &p.observed, p.counters()
 	was := o.ends
 	o.ends = is
-	if is.lost != was.lost || is.repeated != was.repeated || is.reopened != was.reopened || is.stalls != was.stalls {
+	if is.lost != was.lost || is.repeated != was.repeated || is.reopened != was.reopened ||
+		is.stalls != was.stalls {
 		o.explained = now.Mono + 4*int64(p.pacer.interval())
 	}
 	missed, ended := is.missed-was.missed, is.ended-was.ended
 	if missed >= missedMin && missed*missedShare >= missed+ended && now.Mono >= o.explained {
 		p.conditions.Raise(now, condition.Condition{
-			ID: condition.EndsMissing, Detail: fmt.Sprintf("%d of %d since the last poll", missed, missed+ended),
+			ID: condition.EndsMissing, Detail: fmt.Sprintf("%d of %d since the last poll", missed,
+				missed+ended),
 		})
 	}
 }
@@ -236,7 +242,8 @@ func (p *Probe) devicesSaved(err error) {
 
 // observeCollectors raises NoCollector if a service has no collector configured.
 func (p *Probe) observeCollectors() {
-	p.setCondition(p.clock(), len(p.config.Collectors) == 0 && isService(), condition.Condition{ID: condition.NoCollector})
+	p.setCondition(p.clock(), len(p.config.Collectors) == 0 && isService(),
+		condition.Condition{ID: condition.NoCollector})
 }
 
 // isService reports whether a service manager started the process, so that nobody reads

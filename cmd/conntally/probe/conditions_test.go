@@ -213,7 +213,8 @@ func TestKernelStateRaisesConditions(t *testing.T) {
 		condition.ClockUnsynced:   func(k *condition.Kernel) { k.Clock.Synced = false },
 		condition.EventsAuto: func(k *condition.Kernel) {
 			k.Settings = []kernel.Setting{{
-				Name: "net.netfilter.nf_conntrack_events", Want: 1, Was: 2, Err: errors.New("read-only"),
+				Name: "net.netfilter.nf_conntrack_events", Want: 1, Was: 2,
+				Err: errors.New("read-only"),
 			}}
 		},
 	} {

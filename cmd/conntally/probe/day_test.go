@@ -134,8 +134,10 @@ func (d *day) traffic() {
 	d.made++
 	source := netip.AddrFrom4([4]byte{192, 168, byte(d.made >> 8), byte(d.made)})
 	d.keys = append(d.keys, d.kernel.Create(conntrack.Event{Orig: conntrack.Tuple{
-		Src: conntrack.AddrFrom(source), Dst: conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
-		SrcPort: uint16(d.made>>16) + 1024, DstPort: 53, Family: unix.AF_INET, Proto: conntrack.ProtoUDP,
+		Src:     conntrack.AddrFrom(source),
+		Dst:     conntrack.AddrFrom(netip.MustParseAddr("198.51.100.1")),
+		SrcPort: uint16(d.made>>16) + 1024, DstPort: 53, Family: unix.AF_INET,
+		Proto: conntrack.ProtoUDP,
 	}}))
 	for i := int(d.made) % 10; i < len(d.keys); i += 10 {
 		d.kernel.Count(d.keys[i], conntrack.Original, 1, 100)
@@ -151,7 +153,8 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	k := conntracktest.New()
 	var collectors []*export.Collector
 	for _, protocol := range []export.Protocol{export.IPFIX, export.NetFlow9} {
-		c := export.NewCollector(export.CollectorConfig{Address: listener(t), Protocol: protocol}, k.Clock())
+		c := export.NewCollector(export.CollectorConfig{Address: listener(t), Protocol: protocol},
+			k.Clock())
 		if err := c.Open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -160,8 +163,10 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	d := &day{kernel: k, stop: cancel, began: k.Clock()().Mono}
 	exporter := &export.Exporter{Collectors: collectors}
-	accounts := account.New(account.Options{Devices: true, Max: dayDevices, Resolver: dayResolver{}})
-	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, Routes: dayResolver{}, Meter: accounts}
+	accounts := account.New(account.Options{Devices: true, Max: dayDevices,
+		Resolver: dayResolver{}})
+	options := flow.Options{Active: time.Minute, Idle: 15 * time.Second, Routes: dayResolver{},
+		Meter: accounts}
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
@@ -174,7 +179,8 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no batchWait: the clock is fake
 	p.usage.nameOf = func(index uint32) string { return fmt.Sprintf("eth%d", index) }
 	sources := p.sources()
-	sources.Usage = func() *monitor.Usage { // the scraper is called by the loop, which can't ask itself
+	// the scraper is called by the loop, which can't ask itself
+	sources.Usage = func() *monitor.Usage {
 		return p.showUsage(accounts.Snapshot(k.Clock()()), true)
 	}
 	d.probe, d.scrape = p, sources.Handler(false)

@@ -124,13 +124,17 @@ func loopFaults() []loopFault {
 	return []loopFault{
 		{"events: ENOBUFS", (*conntracktest.Kernel).Overrun, overruns},
 		{"events: EINTR", func(k *conntracktest.Kernel) { k.FailEvents(unix.EINTR) }, nil},
-		{"events: truncated datagram", func(k *conntracktest.Kernel) { k.FailEvents(ctnetlink.ErrMalformed) }, malformed},
-		{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) }, malformed},
-		{"events: a header of zeros", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
+		{"events: truncated datagram",
+			func(k *conntracktest.Kernel) { k.FailEvents(ctnetlink.ErrMalformed) }, malformed},
+		{"events: half a header", func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 8)) },
+			malformed},
+		{"events: a header of zeros",
+			func(k *conntracktest.Kernel) { k.InjectEvent(make([]byte, 16)) }, malformed},
 		{"dump: ENOMEM", func(k *conntracktest.Kernel) { k.FailDump(unix.ENOMEM) }, failedDumps},
 		{"dump: EBUSY", func(k *conntracktest.Kernel) { k.FailDump(unix.EBUSY) }, failedDumps},
 		{"dump: EPERM", func(k *conntracktest.Kernel) { k.FailDump(unix.EPERM) }, failedDumps},
-		{"dump: DONE with an errno", func(k *conntracktest.Kernel) { k.BreakDump(unix.ENOMEM) }, failedDumps},
+		{"dump: DONE with an errno", func(k *conntracktest.Kernel) { k.BreakDump(unix.ENOMEM) },
+			failedDumps},
 		{"chunk: EINTR", func(k *conntracktest.Kernel) { k.FailChunk(unix.EINTR) }, nil},
 	}
 }
@@ -159,7 +163,8 @@ func TestKernelErrorsDoNotEndLoop(t *testing.T) {
 					l.until("the fault to be counted", func() bool { return c.counted(l) >= round })
 				}
 				dumps := l.reader.Stats.Dumps.Load()
-				l.until("dumps to go on", func() bool { return l.reader.Stats.Dumps.Load() > dumps+1 })
+				l.until("dumps to go on",
+					func() bool { return l.reader.Stats.Dumps.Load() > dumps+1 })
 			}
 			k.Count(key, conntrack.Original, 1, 50)
 			k.Destroy(key)
@@ -173,7 +178,8 @@ func TestKernelErrorsDoNotEndLoop(t *testing.T) {
 				t.Errorf("the loop ended with %v", err)
 			}
 			if packets != 4 || bytes != 350 || len(l.records) > 0 {
-				t.Errorf("%d packets, %d bytes, and %d more records", packets, bytes, len(l.records))
+				t.Errorf("%d packets, %d bytes, and %d more records", packets, bytes,
+					len(l.records))
 			}
 		})
 	}
@@ -216,7 +222,8 @@ func TestLoopReopensClosedSockets(t *testing.T) {
 	t.Parallel()
 	l := labtest.New(t, lab.Options{})
 	clock := conntrack.SystemClock()
-	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20}, clock)
+	reader, err := ctnetlink.Open(ctnetlink.Options{NetNS: l.Router.FD(), ReceiveBuffer: 1 << 20},
+		clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +242,8 @@ func TestLoopReopensClosedSockets(t *testing.T) {
 	if err := <-closes; err != nil {
 		t.Fatal(err)
 	}
-	loop.until("the sockets to be opened again", func() bool { return loop.Stats.Reopened.Load() > 0 })
+	loop.until("the sockets to be opened again",
+		func() bool { return loop.Stats.Reopened.Load() > 0 })
 	dumps := reader.Stats.Dumps.Load()
 	loop.until("dumps to go on", func() bool { return reader.Stats.Dumps.Load() > dumps })
 	loop.cancel()
@@ -261,7 +269,8 @@ func (r *flooded) flood(flows, rate int) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
-	if err := r.Flood(ctx, lab.FloodFlow{Flows: flows, Rate: rate, Size: 100, First: r.sent}); err != nil {
+	err := r.Flood(ctx, lab.FloodFlow{Flows: flows, Rate: rate, Size: 100, First: r.sent})
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.sent += flows

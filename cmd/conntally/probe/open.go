@@ -50,11 +50,13 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	}
 	_ = kernel.Available() // loads the modules: without them there are no settings
 	p := &Probe{
-		options: o, config: c, reloads: make(chan reloadRequest, 1), reader: reader, clock: clock, log: log,
+		options: o, config: c, reloads: make(chan reloadRequest, 1), reader: reader, clock: clock,
+		log:        log,
 		conditions: condition.NewTracker(log), readKernel: condition.ReadKernel,
 	}
 	p.observeKernel(clock())
-	routes, err := route.Open(route.Options{Mark: c.Flow.RouteMark, Clock: clock, Renamed: reader.Interrupt})
+	routes, err := route.Open(route.Options{Mark: c.Flow.RouteMark, Clock: clock,
+		Renamed: reader.Interrupt})
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
@@ -63,19 +65,24 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 		return nil, errors.Join(err, routes.Close(), reader.Close())
 	}
 	recordOptions := newRecordOptions(c, routes, hosts)
-	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.RecordOptions), clock, log)
+	collectors := openCollectors(ctx, targets(c.Collectors, recordOptions.RecordOptions), clock,
+		log)
 	exporter := &export.Exporter{Collectors: collectors, Interfaces: routes}
 	began := clock()
-	p.routes, p.hosts, p.exporter, p.recordOptions, p.began = routes, hosts, exporter, recordOptions, began.Wall
+	p.routes, p.hosts, p.exporter, p.recordOptions, p.began = routes, hosts, exporter,
+		recordOptions, began.Wall
 	p.accounts, p.names = account.New(p.accountOptions()), newNames(c, clock)
 	p.questions, p.usage.nameOf = newQuestions(clock, reader.Interrupt), routes.Name
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
-	if p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log); p.checkpointer != nil {
+	p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log)
+	if p.checkpointer != nil {
 		exporter.Commit = p.commit
 	}
 	p.devicesFile = openDevicesFile(o.State, c.Devices.Max, p.accounts, p.devicesSaved, log)
-	p.manager = notify.New(func(err error) { log.Warn("can't notify the service manager", zap.Error(err)) })
+	p.manager = notify.New(func(err error) {
+		log.Warn("can't notify the service manager", zap.Error(err))
+	})
 	p.collectors.Store(&collectors)
 	buffer := reader.ReceiveBuffer()
 	p.Stats.Turned.Store(began.Mono)
@@ -130,7 +137,8 @@ func openCollectors(
 	for _, t := range list {
 		collector := export.NewCollector(t, clock)
 		if err := collector.Open(ctx); err != nil {
-			log.Warn("can't reach the collector yet, will keep trying", zap.String("collector", t.Address), zap.Error(err))
+			log.Warn("can't reach the collector yet, will keep trying",
+				zap.String("collector", t.Address), zap.Error(err))
 		} else {
 			log.Info("exporting", zap.String("collector", collector.Config.Address),
 				zap.Stringer("protocol", collector.Config.Protocol))
@@ -141,7 +149,9 @@ func openCollectors(
 }
 
 // Targets returns the configured collectors as export targets.
-func Targets(c *config.Config) []export.CollectorConfig { return targets(c.Collectors, optional(c)) }
+func Targets(c *config.Config) []export.CollectorConfig {
+	return targets(c.Collectors, optional(c))
+}
 
 func targets(list []config.Collector, o export.RecordOptions) []export.CollectorConfig {
 	var all []export.CollectorConfig

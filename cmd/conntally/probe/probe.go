@@ -179,8 +179,10 @@ func (p *Probe) announce() {
 	p.ready = true
 	connections := p.table.Stats.Flows.Load()
 	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.pacer.interval()),
-		zap.Int64("connections", connections), zap.Int64("receive_buffer", p.Stats.ReceiveBuffer.Load()))
-	p.manager.Tell(notify.Ready, notify.Status(fmt.Sprintf("Reading conntrack: %d connections", connections)))
+		zap.Int64("connections", connections),
+		zap.Int64("receive_buffer", p.Stats.ReceiveBuffer.Load()))
+	p.manager.Tell(notify.Ready,
+		notify.Status(fmt.Sprintf("Reading conntrack: %d connections", connections)))
 }
 
 // wait reads DESTROY events until something else is due. After reading some it sleeps for
@@ -312,7 +314,8 @@ func (p *Probe) readLast() error {
 		defer end()
 		go p.reader.Watchdog(watched, watchdogTimeout)
 		if err := p.reader.EnableReliable(); err != nil {
-			p.log.Warn("reliable delivery can't be turned on: the last events may be lost", zap.Error(err))
+			p.log.Warn("reliable delivery can't be turned on: the last events may be lost",
+				zap.Error(err))
 		}
 	}
 	if err := p.dumpTwice(); err != nil && !errors.Is(err, conntrack.ErrPartial) {

@@ -102,7 +102,8 @@ func TestReadyAfterDumpAndTemplates(t *testing.T) {
 			return
 		}
 		cancel()
-		if dumps, failed := p.reader.Stats.Dumps.Load(), p.Stats.FailedDumps.Load(); dumps != 1 || failed != 1 {
+		if dumps, failed := p.reader.Stats.Dumps.Load(), p.Stats.FailedDumps.Load(); dumps != 1 ||
+			failed != 1 {
 			t.Errorf("ready after %d dumps and %d that failed; want 1 and 1", dumps, failed)
 		}
 		if n := p.table.Stats.Flows.Load(); n != 1 {
@@ -152,10 +153,12 @@ func TestStatusEveryMinute(t *testing.T) {
 	if err := p.loop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Duration(k.Clock()().Mono - began.Mono); took < 2*summaryInterval || took > 3*summaryInterval {
+	if took := time.Duration(k.Clock()().Mono - began.Mono); took < 2*summaryInterval ||
+		took > 3*summaryInterval {
 		t.Errorf("three lines in %v: %q", took, status)
 	}
-	if want := "0 connections; in the last minute 0 ended, 0 records, 0 events lost"; status[2] != want {
+	const want = "0 connections; in the last minute 0 ended, 0 records, 0 events lost"
+	if status[2] != want {
 		t.Errorf("%q, want %q", status[2], want)
 	}
 }
@@ -196,7 +199,8 @@ func TestHangingReaderSendsNoHeartbeats(t *testing.T) {
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("ended with %v, want the exit code 2 of the Go runtime", err)
 	}
-	if trace := stderr.String(); !strings.Contains(trace, "SIGABRT") || !strings.Contains(trace, "hangingSocket).Recv") {
+	if trace := stderr.String(); !strings.Contains(trace, "SIGABRT") ||
+		!strings.Contains(trace, "hangingSocket).Recv") {
 		t.Errorf("the trace doesn't show where it hung:\n%s", trace)
 	}
 }

@@ -21,8 +21,9 @@ func optional(c *config.Config) export.RecordOptions {
 	wants := func(f config.ExtraField) bool { return slices.Contains(c.Flow.ExtraFields, f) }
 	return export.RecordOptions{
 		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
-		FlowID: wants(config.ExtraFlowID), VLAN: wants(config.ExtraVLAN), Zone: wants(config.ExtraZone),
-		MAC: wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
+		FlowID: wants(config.ExtraFlowID), VLAN: wants(config.ExtraVLAN),
+		Zone: wants(config.ExtraZone),
+		MAC:  wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
 	}
 }
 

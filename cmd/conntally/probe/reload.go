@@ -71,7 +71,8 @@ func (r *reloader) prepare(ctx context.Context) reloadRequest {
 	case err != nil:
 		return reloadRequest{err: err}
 	case len(c.Collectors) == 0 && !r.prints:
-		return reloadRequest{err: errors.New("no [[collector]] is left: to print flows, restart conntally")}
+		err := errors.New("no [[collector]] is left: to print flows, restart conntally")
+		return reloadRequest{err: err}
 	}
 	added := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
 		return slices.Contains(r.inForce.Collectors, cc)
@@ -117,7 +118,8 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 	p.config = c
 	p.chooseSinks()
 	was := p.exporter.Collectors
-	list := arrange(targets(c.Collectors, p.recordOptions.RecordOptions), slices.Concat(was, next.added))
+	list := arrange(targets(c.Collectors, p.recordOptions.RecordOptions),
+		slices.Concat(was, next.added))
 	p.exporter.Replace(list, now)
 	for _, added := range next.added {
 		if !slices.Contains(list, added) { // another has the same target
@@ -143,7 +145,8 @@ func (p *Probe) reconfigure(next *reloadRequest) {
 func arrange(list []export.CollectorConfig, all []*export.Collector) []*export.Collector {
 	var out []*export.Collector
 	for _, wanted := range list {
-		if at := slices.IndexFunc(all, func(c *export.Collector) bool { return c.Config == wanted }); at >= 0 {
+		at := slices.IndexFunc(all, func(c *export.Collector) bool { return c.Config == wanted })
+		if at >= 0 {
 			out = append(out, all[at])
 		}
 	}

@@ -222,13 +222,15 @@ func TestReloadAppliesFilters(t *testing.T) {
 func TestRejectedReloadChangesNothing(t *testing.T) {
 	at := listener(t)
 	for text, want := range map[string]string{
-		collectorSection(at) + "[flow]\nnat = \"some\"\n[log]\nlevel = \"loud\"": `:4: [flow] nat = \"some\": want \"endpoints\" or \"wire\"`,
+		collectorSection(at) + "[flow]\nnat = \"some\"\n[log]\n" +
+			"level = \"loud\"": `:4: [flow] nat = \"some\": want \"endpoints\" or \"wire\"`,
 		"[log]\nlevel = \"info\"": "no [[collector]] is left",
 		"\x00":                    "files cannot contain NULL bytes",
 	} {
 		r := newReloading(t, collectorSection(at)+"[conntrack]\npoll_interval = \"3s\"\n")
 		before := r.exporter.Collectors
-		if log := r.reload(text); !strings.Contains(log, "the old one stays in force") || !strings.Contains(log, want) {
+		if log := r.reload(text); !strings.Contains(log, "the old one stays in force") ||
+			!strings.Contains(log, want) {
 			t.Errorf("not logged: %s\n%s", want, log)
 		}
 		if !slices.Equal(r.exporter.Collectors, before) || r.inForce != r.started {

@@ -44,7 +44,9 @@ func newQuestions(clock conntrack.Clock, wake func()) *questions {
 
 // ask has the loop call look. The counters are then at most maxAge old, if it can read
 // them soon enough; 0 is any age.
-func (q *questions) ask(ctx context.Context, maxAge time.Duration, look func(now conntrack.Timestamp)) error {
+func (q *questions) ask(
+	ctx context.Context, maxAge time.Duration, look func(now conntrack.Timestamp),
+) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

@@ -25,7 +25,8 @@ type totals struct {
 
 func (p *Probe) totals() totals {
 	t := totals{
-		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(), lost: p.reader.Lost(),
+		ended: p.reader.Stats.Destroys.Load(), dumps: p.reader.Stats.Dumps.Load(),
+		lost:    p.reader.Lost(),
 		records: p.table.Stats.Records.Load(), vanished: p.table.Stats.MissedDestroys.Load(),
 		duplicates: p.table.Stats.Duplicates.Load(), dropped: p.dropped,
 	}
@@ -65,7 +66,8 @@ func (s *summary) tick(p *Probe) {
 		zap.Stringer("poll_interval", p.pacer.interval()))
 	p.manager.Tell(notify.Status(fmt.Sprintf(
 		"%d connections; in the last minute %d ended, %d records, %d events lost",
-		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records, now.lost-was.lost)))
+		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records,
+		now.lost-was.lost)))
 	s.due = p.clock().Mono + int64(summaryInterval)
 	s.last = now
 }

@@ -77,7 +77,8 @@ func (o *Options) object(now *Sample, r *Rates, rows []Row) jsonTop {
 	}
 	for i := range rows {
 		row := &rows[i]
-		j := jsonRow{Up: math.Round(row.Up), Down: math.Round(row.Down), Connections: row.Connections}
+		j := jsonRow{Up: math.Round(row.Up), Down: math.Round(row.Down),
+			Connections: row.Connections}
 		switch o.View {
 		case Devices:
 			j.Device, j.Name = &row.Device, &row.DeviceName

@@ -197,12 +197,14 @@ func TestPageEnds(t *testing.T) {
 		end  func(*shown)
 		want string
 	}{
-		"SIGTERM":               {func(s *shown) { s.cancel() }, ""},
-		"the keyboard is gone":  {func(s *shown) { close(s.input) }, ""},
-		"the terminal is gone":  {func(s *shown) { s.fail(unix.EIO) }, ""},
-		"nobody reads":          {func(s *shown) { s.fail(unix.EPIPE) }, ""},
-		"it can't be written":   {func(s *shown) { s.fail(unix.ENOSPC) }, "no space left"},
-		"a panic in the source": {func(s *shown) { s.source.change(func() { s.source.panics = true }) }, "panic: a fault"},
+		"SIGTERM":              {func(s *shown) { s.cancel() }, ""},
+		"the keyboard is gone": {func(s *shown) { close(s.input) }, ""},
+		"the terminal is gone": {func(s *shown) { s.fail(unix.EIO) }, ""},
+		"nobody reads":         {func(s *shown) { s.fail(unix.EPIPE) }, ""},
+		"it can't be written":  {func(s *shown) { s.fail(unix.ENOSPC) }, "no space left"},
+		"a panic in the source": {
+			func(s *shown) { s.source.change(func() { s.source.panics = true }) },
+			"panic: a fault"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

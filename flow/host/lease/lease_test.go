@@ -55,7 +55,8 @@ func TestDNSMasq(t *testing.T) {
 		{"IPv4", "1790000000 02:00:00:00:00:01 192.0.2.10 laptop 01:02:00:00:00:00:01\n",
 			"192.0.2.10=laptop/020000000001/1790000000", ""},
 		{"IPv6 after a DUID, with an IAID", "duid 00:01:00:01:2c:d1:00:11:02:00:00:00:00:99\n" +
-			"1790000000 16777217 2001:db8::10 laptop 00:01:00:01:2c:d1\n1790000000 T16777217 2001:db8::11 * 00:03\n",
+			"1790000000 16777217 2001:db8::10 laptop 00:01:00:01:2c:d1\n" +
+			"1790000000 T16777217 2001:db8::11 * 00:03\n",
 			"2001:db8::10=laptop/1790000000 2001:db8::11=/1790000000", ""},
 		{"infinite, without a name", "0 02:00:00:00:00:01 192.0.2.10 * *\n",
 			"192.0.2.10=/020000000001", ""},
@@ -65,10 +66,12 @@ func TestDNSMasq(t *testing.T) {
 			"192.0.2.10=tv/020000000001/1790000000", ""},
 		{"no hardware address", "1790000000 00- 192.0.2.10 tv *\n", "192.0.2.10=tv/1790000000", ""},
 		{"being written",
-			"1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\n1790000000 02:00:00:00:00:02 192.0.2.11 ta",
+			"1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\n" +
+				"1790000000 02:00:00:00:00:02 192.0.2.11 ta",
 			"192.0.2.10=laptop/020000000001/1790000000", incomplete},
 		{"garbage between",
-			"1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\nx\n1790000000 02:00:00:00:00:02 192.0.2.11 tv *\n",
+			"1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\nx\n" +
+				"1790000000 02:00:00:00:00:02 192.0.2.11 tv *\n",
 			"192.0.2.10=laptop/020000000001/1790000000 192.0.2.11=tv/020000000002/1790000000",
 			"1 of 3 entries are no leases; the first is in line 2"},
 		{"an escape sequence", "1790000000 02:00:00:00:00:01 192.0.2.10 \x1b[2Jtv *\n",
@@ -121,7 +124,8 @@ func TestKea(t *testing.T) {
 		{"an escaped comma", kea4 + row("02:00:00:00:00:01", "3600", "1790000000", "a&#x2cb", "0"),
 			"192.0.2.10=ab/020000000001/1790000000", ""},
 		{"a comma in the context", kea4 +
-			"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,tv,0,{ \"a\": 1&#x2c \"b\": 2 },0\n",
+			"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,tv,0,{ \"a\": 1&#x2c \"b\": 2 " +
+			"},0\n",
 			"192.0.2.10=tv/020000000001/1790000000", ""},
 		{"being written", kea4 + "192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,t", "",
 			incomplete},
@@ -136,9 +140,11 @@ func TestKea(t *testing.T) {
 // said.
 func TestKeaFilesAreOneHistory(t *testing.T) {
 	first := kea4 +
-		"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,first,0,,0\n192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,tv,0,,0\n"
+		"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,first,0,,0\n" +
+		"192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,tv,0,,0\n"
 	second := kea4 +
-		"192.0.2.10,02:00:00:00:00:03,,3600,1790000000,1,0,0,second,0,,0\n192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,,2,,0\n"
+		"192.0.2.10,02:00:00:00:00:03,,3600,1790000000,1,0,0,second,0,,0\n" +
+		"192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,,2,,0\n"
 	leases, err := Parse([]byte(first), []byte(second))
 	want := "192.0.2.10=second/020000000003/1790000000 192.0.2.11=tv/020000000002/over"
 	if got := short(leases); got != want || err != nil {
@@ -157,46 +163,58 @@ func TestKeaUnescape(t *testing.T) {
 	}
 }
 
-const dhcpdHeader = "# The format of this file is documented in the dhcpd.leases(5) manual page.\n" +
-	"# This lease file was written by isc-dhcp-4.4.3-P1\n\n# authoring-byte-order entry is generated, DO NOT DELETE\n" +
+const dhcpdHeader = "# The format of this file is documented in the dhcpd.leases(5) manual " +
+	"page.\n" +
+	"# This lease file was written by isc-dhcp-4.4.3-P1\n\n" +
+	"# authoring-byte-order entry is generated, DO NOT DELETE\n" +
 	"authoring-byte-order little-endian;\n\nserver-duid \"\\000\\001\\000\\001;{}\\\"\";\n\n"
 
 func TestDHCPD(t *testing.T) {
 	block := func(statements string) string {
-		return "lease 192.0.2.10 {\n  starts 0 2026/11/29 08:00:00;\n  hardware ethernet 02:00:00:00:00:01;\n" + statements + "}\n"
+		return "lease 192.0.2.10 {\n  starts 0 2026/11/29 08:00:00;\n" +
+			"  hardware ethernet 02:00:00:00:00:01;\n" + statements + "}\n"
 	}
 	check(t, []testCase{
 		{"IPv4", dhcpdHeader +
-			block("  ends 0 2026/11/29 20:00:00;\n  cltt 0 2026/11/29 08:00:00;\n  binding state active;\n"+
-				"  next binding state free;\n  rewind binding state free;\n  uid \"\\001\\002\\000}\\000;\\\"{\";\n  client-hostname \"laptop\";\n"),
+			block("  ends 0 2026/11/29 20:00:00;\n  cltt 0 2026/11/29 08:00:00;\n"+
+				"  binding state active;\n"+
+				"  next binding state free;\n  rewind binding state free;\n"+
+				"  uid \"\\001\\002\\000}\\000;\\\"{\";\n  client-hostname \"laptop\";\n"),
 			"192.0.2.10=laptop/020000000001/1795982400", ""},
 		{"without end",
 			block("  ends never;\n  binding state active;\n  client-hostname \"tv\";\n"),
 			"192.0.2.10=tv/020000000001", ""},
 		{"local time",
-			block("  ends epoch 1790000000; # Mon Sep 21 13:33:20 2026\n  binding state active;\n  client-hostname \"tv\";\n"),
+			block("  ends epoch 1790000000; # Mon Sep 21 13:33:20 2026\n  binding state active;\n" +
+				"  client-hostname \"tv\";\n"),
 			"192.0.2.10=tv/020000000001/1790000000", ""},
 		{"free",
-			block("  ends 0 2026/11/29 20:00:00;\n  binding state free;\n  client-hostname \"tv\";\n"), "192.0.2.10=tv/020000000001/over", ""},
+			block("  ends 0 2026/11/29 20:00:00;\n  binding state free;\n" +
+				"  client-hostname \"tv\";\n"), "192.0.2.10=tv/020000000001/over", ""},
 		{"the last block wins", block("  binding state active;\n  client-hostname \"old\";\n") +
 			block("  binding state active;\n  client-hostname \"new\";\n"),
 			"192.0.2.10=new/020000000001", ""},
 		{"a name in the DNS",
-			block("  set ddns-fwd-name = \"tv.example.org\";\n  set vendor-class-identifier = \"x\";\n"), "192.0.2.10=tv/020000000001", ""},
+			block("  set ddns-fwd-name = \"tv.example.org\";\n" +
+				"  set vendor-class-identifier = \"x\";\n"), "192.0.2.10=tv/020000000001", ""},
 		{"the client's name before that in the DNS",
 			block("  client-hostname \"mine\";\n  set ddns-fwd-name = \"tv.example.org\";\n"),
 			"192.0.2.10=mine/020000000001", ""},
 		{"an octal escape", block("  client-hostname \"a\\033[2Jb\\\"c\";\n"),
 			"192.0.2.10=a[2Jbc/020000000001", ""},
 		{"blocks within",
-			block("  on expiry {\n    set x = \"}\";\n    client-hostname \"no\";\n  }\n  client-hostname \"tv\";\n"), "192.0.2.10=tv/020000000001", ""},
+			block("  on expiry {\n    set x = \"}\";\n    client-hostname \"no\";\n  }\n" +
+				"  client-hostname \"tv\";\n"), "192.0.2.10=tv/020000000001", ""},
 		{"IPv6", dhcpdHeader +
-			"ia-na \"\\001\\000}\\000\" {\n  cltt 0 2026/11/29 08:00:00;\n  iaaddr 2001:db8::10 {\n    binding state active;\n" +
-			"    preferred-life 27000;\n    max-life 43200;\n    ends 0 2026/11/29 20:00:00;\n    set ddns-fwd-name = \"laptop.lan\";\n  }\n}\n" +
+			"ia-na \"\\001\\000}\\000\" {\n  cltt 0 2026/11/29 08:00:00;\n" +
+			"  iaaddr 2001:db8::10 {\n    binding state active;\n" +
+			"    preferred-life 27000;\n    max-life 43200;\n    ends 0 2026/11/29 20:00:00;\n" +
+			"    set ddns-fwd-name = \"laptop.lan\";\n  }\n}\n" +
 			"ia-pd \"x\" {\n  iaprefix 2001:db8:1::/56 {\n    binding state active;\n  }\n}\n",
 			"2001:db8::10=laptop/1795982400", ""},
 		{"other blocks",
-			"failover peer \"x\" state {\n  my state normal at 0 2026/11/29 08:00:00;\n}\nhost tv {\n  dynamic;\n  hardware ethernet 02:00:00:00:00:01;\n}\n", "", ""},
+			"failover peer \"x\" state {\n  my state normal at 0 2026/11/29 08:00:00;\n}\n" +
+				"host tv {\n  dynamic;\n  hardware ethernet 02:00:00:00:00:01;\n}\n", "", ""},
 		{"being written", block("client-hostname \"tv\";\n") +
 			"lease 192.0.2.11 {\n  hardware ethernet 02:00:00:00:00:02;\n",
 			"192.0.2.10=tv/020000000001", incomplete},
@@ -214,13 +232,17 @@ func TestDHCPD(t *testing.T) {
 func TestOdhcpd(t *testing.T) {
 	check(t, []testCase{
 		{"IPv4",
-			"192.0.2.10\tlaptop.lan\tlaptop\n# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n",
+			"192.0.2.10\tlaptop.lan\tlaptop\n" +
+				"# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n",
 			"192.0.2.10=laptop/020000000001/1790000000", ""},
 		{"IPv6",
-			"2001:db8::10\tlaptop.lan\tlaptop\n# br-lan 00010001aabbccdd020000000001 1 laptop 1790000000 10 128 2001:db8::10/128 2001:db8:1::10/128\n",
+			"2001:db8::10\tlaptop.lan\tlaptop\n" +
+				"# br-lan 00010001aabbccdd020000000001 1 laptop 1790000000 10 128 " +
+				"2001:db8::10/128 2001:db8:1::10/128\n",
 			"2001:db8::10=laptop/1790000000 2001:db8:1::10=laptop/1790000000", ""},
 		{"of 2026",
-			"# br-lan 2:0:0:0:0:1 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n# br-lan 02:00:00:00:00:0A ipv4 broken\\x20a\\x20b -1 c000020b 32 192.0.2.11/32\n",
+			"# br-lan 2:0:0:0:0:1 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n" +
+				"# br-lan 02:00:00:00:00:0A ipv4 broken\\x20a\\x20b -1 c000020b 32 192.0.2.11/32\n",
 			"192.0.2.10=laptop/020000000001/1790000000 192.0.2.11=/02000000000a", ""},
 		{"a prefix",
 			"# br-lan 00010001aabbccdd020000000001 1 router 1790000000 10 62 2001:db8:0:4::/62\n",
@@ -309,13 +331,18 @@ func TestCutFilesLoseNothingButTheirEnd(t *testing.T) {
 // samples has a file of each kind with two leases or more.
 func samples() map[string]string {
 	return map[string]string{
-		"dnsmasq": "1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\nduid 00:01\n1790000000 1 2001:db8::10 laptop 00:01\n",
+		"dnsmasq": "1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\nduid 00:01\n" +
+			"1790000000 1 2001:db8::10 laptop 00:01\n",
 		"kea": kea4 +
-			"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,laptop,0,,0\n192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,tv,0,,0\n",
+			"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,laptop,0,,0\n" +
+			"192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,tv,0,,0\n",
 		"dhcpd": dhcpdHeader +
-			"lease 192.0.2.10 {\n  binding state active;\n  uid \"}\";\n  client-hostname \"laptop\";\n}\n" +
-			"ia-na \"x\" {\n  iaaddr 2001:db8::10 {\n    ends never;\n    set ddns-fwd-name = \"laptop.lan\";\n  }\n}\n",
-		"odhcpd": "# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n# br-lan 0001 1 laptop 1790000000 10 128 2001:db8::10/128\n",
+			"lease 192.0.2.10 {\n  binding state active;\n  uid \"}\";\n" +
+			"  client-hostname \"laptop\";\n}\n" +
+			"ia-na \"x\" {\n  iaaddr 2001:db8::10 {\n    ends never;\n" +
+			"    set ddns-fwd-name = \"laptop.lan\";\n  }\n}\n",
+		"odhcpd": "# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n" +
+			"# br-lan 0001 1 laptop 1790000000 10 128 2001:db8::10/128\n",
 		"networkd": `{"Address":[192,0,2,1],"Leases":[{"ClientId":[1,2,0,0,0,0,1],"Address":[192,0,2,10],"Hostname":"laptop"},` +
 			`{"ClientId":[1,2,0,0,0,0,2],"Address":[192,0,2,11],"Hostname":"tv"}]}`,
 	}
@@ -339,8 +366,9 @@ func TestParseMAC(t *testing.T) {
 	for s, want := range map[string]string{
 		"02:00:00:00:00:01": "020000000001", "02-00-00-00-00-0A": "02000000000a",
 		"2:0:0:0:0:1": "020000000001",
-		"":            "", "02:00:00:00:00": "", "02:00:00:00:00:01:02": "", "02:00:00:00:00:001": "",
-		"02:00:00:00:00:": "", "020000000001": "", "g:0:0:0:0:0": "",
+		"":            "", "02:00:00:00:00": "", "02:00:00:00:00:01:02": "",
+		"02:00:00:00:00:001": "",
+		"02:00:00:00:00:":    "", "020000000001": "", "g:0:0:0:0:0": "",
 		"+2:0:0:0:0:0": "", strings.Repeat("0:", 1<<16): "",
 	} {
 		mac, err := ParseMAC(s)

@@ -36,7 +36,8 @@ func (f Families) Lint() error {
 // Value returns that of a metric: its first, or that with the value of a label.
 func (f Families) Value(name string, label ...string) (v float64, found bool) {
 	for _, m := range f[name].GetMetric() {
-		if len(label) == 0 || slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetValue() == label[0] }) {
+		if len(label) == 0 || slices.ContainsFunc(m.Label,
+			func(l *dto.LabelPair) bool { return l.GetValue() == label[0] }) {
 			return valueOf(m), true
 		}
 	}
