@@ -177,7 +177,7 @@ func (p *path) wait(fn func(*conntrack.Event)) {
 	for p.reader.Stats.Destroys.Load()-before < burst {
 		must(p.b, p.reader.Wait(0, fn))
 	}
-	p.drain() // tells the fake that all is read
+	p.drain() // lets the fake know that all is read
 }
 
 // drain throws away what was injected.

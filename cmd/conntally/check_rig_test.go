@@ -91,7 +91,7 @@ func (r *checkedRig) check(in *lab.Namespace, name string, args ...string) check
 }
 
 // result runs a command that prints results, and returns one. Its exit code must
-// tell of failures.
+// report failures.
 func (r *checkedRig) result(name string, in *lab.Namespace, cmd *exec.Cmd) (found check.Result) {
 	r.t.Helper()
 	output, complaint, code := r.run(in, cmd)

@@ -138,7 +138,8 @@ func (c *conditioned) ends(id condition.ID) {
 	}
 }
 
-// TestConditionsAreLogged makes conditions for real, and has log, metric and /healthz tell them.
+// TestConditionsAreLogged causes conditions on a real router, which log, metric and
+// /healthz must report.
 func TestConditionsAreLogged(t *testing.T) {
 	set := func(name, value string) func(*conditioned) {
 		return func(c *conditioned) {
@@ -200,8 +201,8 @@ func TestServiceWithoutCollectorWarns(t *testing.T) {
 		cmd.Env = append(os.Environ(), asProgram+"=1", "NOTIFY_SOCKET="+socket)
 		p := r.rig.run(cmd)
 		p.says("reading conntrack")
-		told := strings.Contains(p.String(), `"condition": "no_collector"`)
-		if told != (socket != "") {
+		warned := strings.Contains(p.String(), `"condition": "no_collector"`)
+		if warned != (socket != "") {
 			t.Errorf("NOTIFY_SOCKET=%s:\n%s", socket, p)
 		}
 		r.stop(p)

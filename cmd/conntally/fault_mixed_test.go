@@ -216,7 +216,7 @@ func (f *faulted) checkZeroed() {
 		}
 	}
 	if f.m["flows_rewound_total"] == 0 {
-		f.t.Error("no metric tells that counters went down")
+		f.t.Error("no metric shows that counters went down")
 	}
 }
 
@@ -247,7 +247,7 @@ func (f *faulted) checkUncounted() {
 		}
 	}
 	if f.m["flows_uncounted_total"] == 0 {
-		f.t.Error("no metric tells that connections have no counters")
+		f.t.Error("no metric shows that connections have no counters")
 	}
 }
 

@@ -175,7 +175,8 @@ func byKind(flows []decode.Flow) map[string]lab.Count {
 	return sums
 }
 
-// kindOf tells by the ends of a record, in either direction, what mixed has sent.
+// kindOf returns which of the kinds of traffic that mixed sends a record of either direction
+// belongs to.
 func kindOf(f *decode.Flow) string {
 	between := func(address string, port uint16) bool {
 		return f.Src.String() == address && f.SrcPort == port || f.Dst.String() == address &&

@@ -183,7 +183,7 @@ func TestRecordHasInterfacesOfPackets(t *testing.T) {
 	s.went(plain, "wan0", lan, wan0)
 	r.wan1(again)
 	s.went(marked, "wan1", lan, again)
-	s.told(again, "wan1")
+	s.named(again, "wan1")
 
 	// The router itself is 0.
 	r.answer(r.Router, netip.MustParseAddrPort(lab.RouterLANIPv4+":7003"))
@@ -226,8 +226,8 @@ func (s *sink) has(from string, port uint16, input, output uint32, egress uint8)
 	}
 }
 
-// told waits until the collector knows the name of an interface.
-func (s *sink) told(index uint32, name string) {
+// named waits until the collector knows the name of an interface.
+func (s *sink) named(index uint32, name string) {
 	s.t.Helper()
 	s.until(fmt.Sprint("the name of interface ", index), func([]decode.Flow) bool {
 		s.mu.Lock()
@@ -254,8 +254,8 @@ func TestInterfaceNamesAreExported(t *testing.T) {
 			port, _ := r.exchange(r.Client, lab.ServerIPv4+":7001")
 			r.ip(r.Router, "link add ppp7 index 70 type ifb\nlink add old0 index 71 type ifb\n"+
 				"link set old0 name new0")
-			s.told(70, "ppp7")
-			s.told(71, "new0")
+			s.named(70, "ppp7")
+			s.named(71, "new0")
 			s.has(lab.ClientIPv4, port, 3, 4, 0)
 			r.stop(p)
 			got := names()

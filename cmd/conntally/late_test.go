@@ -15,9 +15,9 @@ import (
 var late = flag.Duration("late", 5*time.Second,
 	"how late TestCollectorThatStartsLater starts its collectors")
 
-// retold is how soon a collector that had refused datagrams gets the templates,
+// templatesWithin is how soon a collector that had refused datagrams gets the templates,
 // and a little more.
-const retold = 12 * time.Second
+const templatesWithin = 12 * time.Second
 
 // TestCollectorThatStartsLater starts collectors late, kills them and starts them again. Each
 // time they can decode everything soon after, and another collector misses nothing.
@@ -36,7 +36,7 @@ func TestCollectorThatStartsLater(t *testing.T) {
 	time.Sleep(*late)
 	for _, life := range []string{"the first life", "the second"} {
 		lives := []collector{r.goflow2("netflow9", 2031), r.goflow2("ipfix", 2032)}
-		time.Sleep(retold)
+		time.Sleep(templatesWithin)
 		from := len(s.now())
 		time.Sleep(5 * time.Second)
 		window := s.now()[from:]
@@ -45,10 +45,10 @@ func TestCollectorThatStartsLater(t *testing.T) {
 			missed := missing(fromDecode(window), lives[i].read(0))
 			if len(window) == 0 || missed > 0 {
 				t.Errorf("%s by %s: %d of %d records missed from %v after the start on", life,
-					lives[i].protocol, missed, len(window), retold)
+					lives[i].protocol, missed, len(window), templatesWithin)
 			}
 		}
-		time.Sleep(3 * time.Second) // or nothing tells that they were away
+		time.Sleep(3 * time.Second) // or nothing shows that they were away
 		t.Logf("%s: %d records in 5 s", life, len(window))
 	}
 	stopTraffic()
@@ -77,7 +77,7 @@ func missing(want, got []record) (n int) {
 	return n
 }
 
-// constantTraffic sends a datagram of a new flow each 50 ms until it is told to stop.
+// constantTraffic sends a datagram of a new flow each 50 ms until stop is called.
 func (r *rig) constantTraffic() (stop func()) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	done := make(chan error, 1)

@@ -23,7 +23,7 @@ import (
 // has type and code.
 type shown map[string]string
 
-// The names of what is shown, in the order in which it is told.
+// The names of what is shown, in the order in which it is printed.
 var (
 	common = []string{"proto", "src", "dst", "sport", "dport", "packets", "bytes", "flags", "in",
 		"out", "start", "end"}
@@ -58,7 +58,7 @@ func (v *viewer) knows(s shown) shown {
 	return s
 }
 
-// string tells the fields that there are.
+// string formats the given fields, those that are there.
 func (s shown) string(fields []string) string {
 	var b strings.Builder
 	for _, name := range fields {

@@ -67,8 +67,8 @@ func (t *counting) received() exported {
 		float64(c.Flows)}
 }
 
-// told is what the metrics say of it.
-func (t *counting) told(f monitortest.Families) (e exported) {
+// reported returns the metrics of the collector.
+func (t *counting) reported(f monitortest.Families) (e exported) {
 	to := t.conn.LocalAddr().String()
 	e.datagrams, _ = f.Value("conntally_export_datagrams_total", to)
 	e.records, _ = f.Value("conntally_export_records_total", to)
@@ -135,25 +135,25 @@ func TestMetricsAgreeWithFlows(t *testing.T) {
 		r.agrees(c)
 	}
 	if hosts, _ := r.families().Value("conntally_neighbours"); hosts == 0 {
-		t.Error("no neighbour is told")
+		t.Error("no neighbour is counted")
 	}
 	t.Logf("%d pages under load; IPFIX %+v, NetFlow v9 %+v; %v events dropped", scrapes,
 		ipfix.received(), v9.received(), m["conntrack_dropped_events_total"])
 	r.stop(p)
 }
 
-// agrees waits until the metrics tell what a collector has received, and that is all
-// that was made.
+// agrees waits until the metrics report what a collector has received, which is all records
+// that were made.
 func (r *faultRig) agrees(c *counting) {
 	r.t.Helper()
-	told, received, made := exported{}, exported{}, -1.0
-	for ; told != received || told.flows != made; time.Sleep(10 * time.Millisecond) {
+	reported, received, made := exported{}, exported{}, -1.0
+	for ; reported != received || reported.flows != made; time.Sleep(10 * time.Millisecond) {
 		if r.ctx.Err() != nil {
-			r.t.Fatalf("the metrics tell %+v of %v records, the collector received %+v", told, made,
+			r.t.Fatalf("the metrics report %+v of %v records, the collector received %+v", reported, made,
 				received)
 		}
 		f := r.families()
-		told, received = c.told(f), c.received()
+		reported, received = c.reported(f), c.received()
 		made, _ = f.Value("conntally_records_total")
 	}
 	if made < float64(r.sent) {

@@ -162,7 +162,7 @@ type sink struct {
 	mu     sync.Mutex
 	flows  []decode.Flow
 	events []decode.NATEvent
-	links  []decode.Interface      // all that was told
+	links  []decode.Interface      // all that were named
 	counts map[uint16]int          // data records of flows by version
 	from   map[netip.AddrPort]bool // where messages came from
 	came   chan struct{}           // a token after each message

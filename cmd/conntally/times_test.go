@@ -86,7 +86,7 @@ func (r *rig) timedTraffic() (flows int) {
 // checkTimes compares the first start and the last end of each connection.
 func checkTimes(t *testing.T, packets map[flowKey]span, flows []decode.Flow) {
 	t.Helper()
-	told := map[flowKey]span{}
+	exported := map[flowKey]span{}
 	for _, f := range flows {
 		if f.End.Before(f.Start) {
 			t.Errorf("ends before it starts: %+v", f)
@@ -95,18 +95,18 @@ func checkTimes(t *testing.T, packets map[flowKey]span, flows []decode.Flow) {
 		if _, ok := packets[key]; !ok {
 			key = key.reversed()
 		}
-		s, known := told[key]
+		s, known := exported[key]
 		if !known || f.Start.Before(s.first) {
 			s.first = f.Start
 		}
 		if f.End.After(s.last) {
 			s.last = f.End
 		}
-		told[key] = s
+		exported[key] = s
 	}
 	var starts, ends []time.Duration
 	for key, want := range packets {
-		got, known := told[key]
+		got, known := exported[key]
 		if !known {
 			t.Errorf("%v: no flow", key)
 			continue

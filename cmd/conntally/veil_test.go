@@ -49,7 +49,7 @@ func TestConntrackLoadedLaterIsPrepared(t *testing.T) {
 func TestTableLimitFollowsKernel(t *testing.T) {
 	t.Parallel()
 	const flows = 20
-	// What finds no room is told whole at its end.
+	// What finds no room is exported whole at its end.
 	r := newRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "600"})
 	few := filepath.Join(t.TempDir(), "max")
 	if err := os.WriteFile(few, []byte("5\n"), 0o600); err != nil {

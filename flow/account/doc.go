@@ -3,5 +3,5 @@
 //	flow.Table -> Accounts.Open, Count, Close -> Accounts.Snapshot -> metrics, control socket
 //
 // A device is an end of a connection that another interface than an uplink leads to, or
-// the router itself. Whoever asks gets a Snapshot, which the table's goroutine makes.
+// the router itself. Other goroutines read a Snapshot, which the table's goroutine makes.
 package account

@@ -54,9 +54,8 @@ func TestVendorsOfEachList(t *testing.T) {
 	}
 }
 
-// TestVendorsAreReadOnceAMinute: while somebody follows, Vendor itself reads nothing, and
-// whoever invents
-// prefixes has the list read no more often, and fills no memory.
+// TestVendorsAreReadOnceAMinute: while Follow runs, Vendor itself reads nothing; invented
+// prefixes don't have the list read more often, and don't fill the memory.
 func TestVendorsAreReadOnceAMinute(t *testing.T) {
 	b := newBox(t)
 	b.write("/usr/share/misc/oui.txt", ieeeList)
@@ -85,8 +84,7 @@ func TestVendorsAreReadOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestFollowReadsAtOnce: whoever follows has names without waiting, and Follow ends with its
-// context.
+// TestFollowReadsAtOnce: Follow has names at once, and returns when its context is done.
 func TestFollowReadsAtOnce(t *testing.T) {
 	b := newBox(t, "auto")
 	b.write(dnsmasqFile, lent(macA, "192.0.2.10", "laptop"))

@@ -108,9 +108,9 @@ func (c *cache) clear() {
 // shrinkShare is how many times more than needed there must be room for.
 const shrinkShare = 10
 
-// shrink takes a smaller table where there was room for far more answers than were needed
-// since the last call. A larger table than the smallest is emptied, for what is in use to
-// show: it comes back at one look-up each.
+// shrink makes the table smaller if it had room for far more answers than were needed since
+// the last call. A table that isn't the smallest is emptied, so that the next call can see how
+// many answers are in use: each of those costs one look-up more.
 func (c *cache) shrink() {
 	if len(c.slots) > fewSlots {
 		c.clear()

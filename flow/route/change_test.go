@@ -54,7 +54,7 @@ func TestChanges(t *testing.T) {
 		"an uplink is none any more": {"",
 			"route delete default dev wan2\n-6 route delete default dev wan2",
 			connection{from: client, to: server, as: "203.0.113.1"}, "lan0 > wan2", "lan0 > wan1"},
-		"an uplink that tells goes down": {
+		"the uplink with the translated address goes down": {
 			"link add wan3 type ifb\nlink set wan3 up\nroute add default dev wan3 metric 5\n" +
 				"address add 192.0.2.129/25 dev wan3\nroute add 192.0.2.20 dev wan2",
 			"link set wan3 down",
@@ -194,7 +194,8 @@ link add link port1 name mac0 type macvlan
 	}
 }
 
-// TestNextHopGroup: a route by a group of next hop objects may not tell that it has several.
+// TestNextHopGroup: a route by a group of next hop objects may not show that the group has
+// several.
 func TestNextHopGroup(t *testing.T) {
 	r := newNamespace(t)
 	if err := r.Sysctl("net/ipv4/nexthop_compat_mode", "0"); err != nil {

@@ -46,8 +46,8 @@ type change struct {
 // mostChanges bounds the log, at 40 B each.
 const mostChanges = 1 << 12
 
-// changeLog remembers the last changes, so that a flow whose path differs from before
-// can be told when that came about, however many other changes there were.
+// changeLog remembers the last changes, so that the time is known at which a flow's path
+// became another, however many other changes there were.
 type changeLog struct {
 	mu    sync.Mutex
 	all   []change // a ring once it is full

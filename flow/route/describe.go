@@ -23,8 +23,9 @@ func (s *state) interfaces() []flow.Interface {
 	return all
 }
 
-// told is how many bytes of a description are told: option 513 has 32, with a NUL.
-const told = 31
+// maxDescription bounds a description, in bytes: its field in template 513 has 32, with a
+// NUL.
+const maxDescription = 31
 
 // describe returns what the administrator calls an interface (ip link set alias),
 // else its name, which some collectors show in no other way, what it is, and the
@@ -35,7 +36,7 @@ func (s *state) describe(d *device, known string) string {
 	}
 	text := d.name
 	for _, part := range []string{d.sort(), s.relation(d), known} {
-		if part != "" && len(text)+1+len(part) <= told {
+		if part != "" && len(text)+1+len(part) <= maxDescription {
 			text += " " + part
 		}
 	}

@@ -1,5 +1,5 @@
-// Package route knows the router's network interfaces and tells through which of
-// them a connection passes, which conntrack doesn't know.
+// Package route knows the router's network interfaces and finds those through which
+// a connection passes, which conntrack doesn't know.
 //
 //	notifications -> state -> view -> Resolver.Path -> flow.Table
 //	                                      |

@@ -16,7 +16,7 @@ import (
 )
 
 // kernel is a fake one that speaks rtnetlink in bytes. Its objects are the messages
-// that tell of them.
+// that describe them.
 type kernel struct {
 	mu      sync.Mutex
 	objects map[uint16][][]byte // by the type of the request that dumps them
@@ -186,7 +186,7 @@ func encode(typ, flags uint16, seq uint32, body []byte) []byte {
 	return endMessage(b)
 }
 
-// linkMessage tells of an interface that is up.
+// linkMessage describes an interface that is up.
 func linkMessage(typ uint16, index uint32, name string, attributes ...[]byte) []byte {
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint16(body[2:], unix.ARPHRD_ETHER)
@@ -214,7 +214,7 @@ func nested(typ uint16, attributes ...[]byte) (b []byte) {
 	return appendBytes(nil, typ, b)
 }
 
-// addressMessage tells of an IPv4 address.
+// addressMessage describes an IPv4 address.
 func addressMessage(typ uint16, index uint32, a string) []byte {
 	n := addr(a)
 	body := []byte{0: unix.AF_INET, 1: 24, 7: 0}
@@ -222,7 +222,7 @@ func addressMessage(typ uint16, index uint32, a string) []byte {
 	return encode(typ, 0, 0, appendBytes(body, unix.IFA_LOCAL, n[12:]))
 }
 
-// routeMessage tells of an IPv4 route.
+// routeMessage describes an IPv4 route.
 func routeMessage(typ uint16, to string, bits uint8, out ...uint32) []byte {
 	n := addr(to)
 	body := []byte{0: unix.AF_INET, 1: bits, 7: unix.RTN_UNICAST, 11: 0}

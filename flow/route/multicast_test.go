@@ -68,8 +68,8 @@ func TestRoutedMulticast(t *testing.T) {
 	goes("203.0.113.50", "239.1.2.5", 4, 0)
 }
 
-// TestZonesHaveTheirInterfaces: two customers with the same addresses, told apart by the rule
-// that sets their zone, or by their mark.
+// TestZonesHaveTheirInterfaces: two customers with the same addresses are distinguished by
+// the rule that sets their zone, or by their mark.
 func TestZonesHaveTheirInterfaces(t *testing.T) {
 	k := smallKernel()
 	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 7, "lan1"))

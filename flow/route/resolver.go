@@ -18,8 +18,8 @@ type Options struct {
 	// whose rules choose by a mark that is kept in the connection.
 	Mark  bool
 	Clock conntrack.Clock
-	// Renamed, where set, is called by another goroutine when Interfaces has
-	// something else to tell.
+	// Renamed, if not nil, is called by another goroutine when the result of
+	// Interfaces has changed.
 	Renamed func()
 }
 
@@ -169,8 +169,8 @@ func (r *Resolver) Local(a *conntrack.Addr) bool {
 	return ours
 }
 
-// Index returns the present ifIndex of an interface, by which a record's Input and
-// Output are told.
+// Index returns the present ifIndex of an interface, which a record's Input and
+// Output have.
 func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Load().index(name) }
 
 // Uplink reports whether a default route leaves by an interface.

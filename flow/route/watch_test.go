@@ -300,7 +300,7 @@ func TestVLAN(t *testing.T) {
 	}
 }
 
-// TestGone: what is deleted tells nothing any more.
+// TestGone: what is deleted has no effect any more.
 func TestGone(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})

@@ -42,8 +42,8 @@ type Definition struct {
 	// Subjects is what its subjects are, as the log's key, such as "collector"; "" where
 	// there are none.
 	Subjects string
-	// Event: it is told by something that happened, and lasts until that hasn't happened
-	// again for EventLasts.
+	// Event: something that happened raises it, and it lasts until that hasn't happened again
+	// for EventLasts.
 	Event bool
 	// Once: the log has it when it begins, and not again each minute.
 	Once bool

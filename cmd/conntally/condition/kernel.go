@@ -132,7 +132,7 @@ func bridgeNetfilter() bool {
 	return len(ports) >= 2
 }
 
-// OfKernel lists the conditions that a Kernel tells of.
+// OfKernel lists the conditions that a Kernel can show.
 func OfKernel() []ID {
 	return []ID{
 		ConntrackMissing, NetlinkMissing, AcctOff, TimestampOff, EventsOff, EventsAuto, NotTracked,
@@ -231,7 +231,7 @@ func (k *Kernel) ofClock() []Condition {
 	return []Condition{c}
 }
 
-// OfEntries returns the conditions that the entries of a dump tell of.
+// OfEntries returns the conditions that the entries of a dump show.
 func OfEntries(s *kernel.EntryStats) []Condition {
 	if s.Uncounted == 0 {
 		return nil

@@ -37,7 +37,7 @@ type key struct {
 type held struct {
 	Condition
 	holds  bool
-	told   bool  // the log had it since it began
+	noted  bool  // the log had it since it began
 	raised int64 // when it last was, monotonic
 	logged int64 // when the log last had it, monotonic
 }
@@ -72,7 +72,7 @@ func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	c = d.complete(c)
 	c.Since = since
 	if !h.holds {
-		c.Since, h.holds, h.told = time.Unix(0, now.Wall), true, false
+		c.Since, h.holds, h.noted = time.Unix(0, now.Wall), true, false
 	}
 	h.Condition, h.raised = c, now.Mono
 	t.write(h, now.Mono)
@@ -122,10 +122,10 @@ func (t *Tracker) Tick(now conntrack.Timestamp) {
 
 // write writes a condition to the log, unless it had it less than a minute ago.
 func (t *Tracker) write(h *held, mono int64) {
-	if mono-h.logged < int64(repeatAfter) || h.told && t.definitions[h.ID].Once {
+	if mono-h.logged < int64(repeatAfter) || h.noted && t.definitions[h.ID].Once {
 		return
 	}
-	h.logged, h.told = mono, true
+	h.logged, h.noted = mono, true
 	fields := t.name(h)
 	for _, f := range []struct{ key, text string }{{"detail", h.Detail}, {"fix", h.Fix},
 		{"advice", h.Advice}} {
@@ -137,7 +137,7 @@ func (t *Tracker) write(h *held, mono int64) {
 }
 
 func (t *Tracker) clear(h *held) {
-	if h.holds && h.told {
+	if h.holds && h.noted {
 		t.log.Info("resolved: "+h.Message, t.name(h)...)
 	}
 	h.holds = false

@@ -194,7 +194,7 @@ func (c *Client) exchange(
 	return read, nil
 }
 
-// refusal returns the error that a response tells.
+// refusal returns the error that a response describes.
 func refusal(response *http.Response) error {
 	var p problem
 	const most = 4 << 10

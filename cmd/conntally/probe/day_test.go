@@ -72,8 +72,8 @@ func measureMemory() memoryUse {
 	return memoryUse{m.HeapAlloc, m.HeapObjects, runtime.NumGoroutine()}
 }
 
-// Tell implements manager.
-func (d *day) Tell(...string) {}
+// Notify implements manager.
+func (d *day) Notify(...string) {}
 
 // Alive implements manager: a second of traffic, and a scrape every 15 s.
 func (d *day) Alive(now int64) (due int64) {

@@ -74,7 +74,7 @@ type Probe struct {
 // manager is the service manager. The loop itself sends the heartbeats: those of a timer
 // would continue if the loop hung.
 type manager interface {
-	Tell(lines ...string)
+	Notify(lines ...string)
 	Alive(now int64) (due int64)
 }
 
@@ -181,7 +181,7 @@ func (p *Probe) announce() {
 	p.log.Info("reading conntrack", zap.Stringer("poll_interval", p.pacer.interval()),
 		zap.Int64("connections", connections),
 		zap.Int64("receive_buffer", p.Stats.ReceiveBuffer.Load()))
-	p.manager.Tell(notify.Ready,
+	p.manager.Notify(notify.Ready,
 		notify.Status(fmt.Sprintf("Reading conntrack: %d connections", connections)))
 }
 
@@ -350,7 +350,7 @@ func (p *Probe) readRepeats() error {
 
 // stop exports all that was counted by now.
 func (p *Probe) stop() error {
-	p.manager.Tell(notify.Stopping)
+	p.manager.Notify(notify.Stopping)
 	p.pacer.hurry = true
 	err := p.readLast()
 	now := p.clock()

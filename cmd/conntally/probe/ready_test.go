@@ -62,15 +62,15 @@ func fakeProbe(
 // recorder is a service manager in the same process. It records the lines it is sent.
 type recorder struct {
 	lines []string
-	tell  func(line string)
+	on    func(line string)
 }
 
 func (r *recorder) Alive(now int64) int64 { return now + int64(time.Second) }
 
-func (r *recorder) Tell(lines ...string) {
+func (r *recorder) Notify(lines ...string) {
 	r.lines = append(r.lines, lines...)
 	for _, line := range lines {
-		r.tell(line)
+		r.on(line)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestReadyAfterDumpAndTemplates(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := new(recorder)
 	p := fakeProbe(k.Reader(), k.Clock(), r, collector)
-	r.tell = func(line string) {
+	r.on = func(line string) {
 		if line != notify.Ready {
 			return
 		}
@@ -141,7 +141,7 @@ func TestStatusEveryMinute(t *testing.T) {
 	k := conntracktest.New()
 	ctx, cancel := context.WithCancel(t.Context())
 	var status []string
-	r := &recorder{tell: func(line string) {
+	r := &recorder{on: func(line string) {
 		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
 			if status = append(status, text); len(status) == 3 {
 				cancel()

@@ -91,7 +91,7 @@ func (r *reloader) prepare(ctx context.Context) reloadRequest {
 func (p *Probe) takeReload() {
 	select {
 	case next := <-p.reloads:
-		p.manager.Tell(notify.Reloading())
+		p.manager.Notify(notify.Reloading())
 		p.Stats.Reloads.Add(1)
 		p.Stats.Refused.Store(0)
 		if next.err != nil {
@@ -104,7 +104,7 @@ func (p *Probe) takeReload() {
 			p.reconfigure(&next)
 		}
 		if p.ready {
-			p.manager.Tell(notify.Ready)
+			p.manager.Notify(notify.Ready)
 		}
 	default:
 	}

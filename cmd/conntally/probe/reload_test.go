@@ -55,7 +55,7 @@ func newReloading(t *testing.T, text string, args ...string) *reloading {
 	k := conntracktest.New()
 	r.kernel = k
 	log := logging.New(&r.log, logging.FormatConsole, level)
-	m := &recorder{tell: func(line string) { r.notified = append(r.notified, line) }}
+	m := &recorder{on: func(line string) { r.notified = append(r.notified, line) }}
 	list := targets(c.Collectors, export.RecordOptions{})
 	collectors := openCollectors(t.Context(), list, k.Clock(), log)
 	r.Probe = fakeProbe(k.Reader(), k.Clock(), m, collectors...)

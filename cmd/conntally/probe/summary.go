@@ -64,7 +64,7 @@ func (s *summary) tick(p *Probe) {
 		zap.Uint64("unsent_records", now.dropped-was.dropped),
 		zap.Uint64("unprinted_records", now.unprinted-was.unprinted),
 		zap.Stringer("poll_interval", p.pacer.interval()))
-	p.manager.Tell(notify.Status(fmt.Sprintf(
+	p.manager.Notify(notify.Status(fmt.Sprintf(
 		"%d connections; in the last minute %d ended, %d records, %d events lost",
 		p.table.Stats.Flows.Load(), now.ended-was.ended, now.records-was.records,
 		now.lost-was.lost)))

@@ -1,7 +1,7 @@
 // Package notify reports the program's state to the service manager, as sd_notify(3)
 // describes. Without a manager it does nothing.
 //
-//	Tell(Ready), Alive(now) -> datagrams to $NOTIFY_SOCKET
+//	Notify(Ready), Alive(now) -> datagrams to $NOTIFY_SOCKET
 package notify
 
 import (
@@ -53,8 +53,8 @@ func Reloading() string {
 	return daemon.SdNotifyReloading + "\n" + strings.TrimSuffix(daemon.SdNotifyMonotonicUsec(), "\n")
 }
 
-// Tell sends lines in one message.
-func (m *Manager) Tell(lines ...string) {
+// Notify sends lines in one message.
+func (m *Manager) Notify(lines ...string) {
 	if m.address == "" {
 		return
 	}
@@ -70,7 +70,7 @@ func (m *Manager) Alive(now int64) (due int64) {
 		return math.MaxInt64
 	}
 	if now >= m.due {
-		m.Tell(daemon.SdNotifyWatchdog)
+		m.Notify(daemon.SdNotifyWatchdog)
 		m.due = now + int64(m.interval)
 	}
 	return m.due

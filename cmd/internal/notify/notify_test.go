@@ -31,7 +31,7 @@ func listen(t *testing.T, address string) *net.UnixConn {
 func heard(t *testing.T, conn *net.UnixConn, m *notify.Manager) (messages []string) {
 	t.Helper()
 	const mark = "the end"
-	m.Tell(mark)
+	m.Notify(mark)
 	for b := make([]byte, 1000); ; {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -49,16 +49,16 @@ func silent(t *testing.T) func(error) {
 	return func(err error) { t.Error(err) }
 }
 
-// TestTellSendsLinesInOneMessage: to sockets in the file system and abstract ones.
-func TestTellSendsLinesInOneMessage(t *testing.T) {
+// TestNotifySendsLinesInOneMessage: to sockets in the file system and abstract ones.
+func TestNotifySendsLinesInOneMessage(t *testing.T) {
 	for _, address := range []string{
 		filepath.Join(t.TempDir(), "notify"),
 		fmt.Sprintf("@conntally-notify-test-%d", os.Getpid()), // an abstract one
 	} {
 		conn := listen(t, address)
 		m := notify.New(silent(t))
-		m.Tell(notify.Ready, notify.Status("at work"))
-		m.Tell(notify.Stopping)
+		m.Notify(notify.Ready, notify.Status("at work"))
+		m.Notify(notify.Stopping)
 		got := fmt.Sprintf("%q", heard(t, conn, m))
 		if want := `["READY=1\nSTATUS=at work" "STOPPING=1"]`; got != want {
 			t.Errorf("%s: heard %s, want %s", address, got, want)
@@ -73,7 +73,7 @@ func TestReloadingHasMonotonicTime(t *testing.T) {
 		t.Errorf("%q", notify.Reloading())
 	}
 	if strings.HasSuffix(notify.Reloading(), "\n") {
-		t.Errorf("%q ends a line that Tell ends", notify.Reloading())
+		t.Errorf("%q ends a line that Notify ends", notify.Reloading())
 	}
 }
 
@@ -121,7 +121,7 @@ func TestWithoutManagerNothingIsSent(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "30000000")
 	m := notify.New(silent(t))
-	m.Tell(notify.Ready)
+	m.Notify(notify.Ready)
 	if due := m.Alive(0); due != math.MaxInt64 {
 		t.Errorf("due %d", due)
 	}
@@ -137,7 +137,7 @@ func TestFailuresOfManagerAreReported(t *testing.T) {
 	}{
 		{"the socket is gone", func() {
 			t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
-			notify.New(report).Tell(notify.Ready)
+			notify.New(report).Notify(notify.Ready)
 		}},
 		{"a period that is none", func() {
 			t.Setenv("WATCHDOG_USEC", "soon")
@@ -147,7 +147,7 @@ func TestFailuresOfManagerAreReported(t *testing.T) {
 			listen(t, filepath.Join(t.TempDir(), "notify"))
 			m := notify.New(report)
 			for len(reports) == 0 { // until its queue is full
-				m.Tell(notify.Ready)
+				m.Notify(notify.Ready)
 			}
 		}},
 	} {

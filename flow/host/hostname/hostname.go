@@ -1,6 +1,6 @@
 // Package hostname makes names that devices give themselves harmless.
 //
-// Whoever is on the network chooses what its DHCP client calls itself. Names end up on
+// Anything on the network chooses what its DHCP client calls itself. Names end up on
 // terminals, in pages, in metrics and in spreadsheets, some of which forget to quote.
 package hostname
 

@@ -348,8 +348,8 @@ func samples() map[string]string {
 	}
 }
 
-// TestInventedLeasesAreBounded: whoever invents clients takes up no more memory than is
-// provided for.
+// TestInventedLeasesAreBounded: invented clients take no more memory than there is room
+// for.
 func TestInventedLeasesAreBounded(t *testing.T) {
 	var b strings.Builder
 	for i := range 100_000 {

@@ -1,4 +1,4 @@
-// Package notifytest is a service manager for tests: it receives what a process tells
+// Package notifytest is a service manager for tests: it receives what a process sends
 // systemd.
 //
 //	s := notifytest.New(t, time.Second)
