@@ -149,7 +149,8 @@ func (r *faultRig) agrees(c *counting) {
 	reported, received, made := exported{}, exported{}, -1.0
 	for ; reported != received || reported.flows != made; time.Sleep(10 * time.Millisecond) {
 		if r.ctx.Err() != nil {
-			r.t.Fatalf("the metrics report %+v of %v records, the collector received %+v", reported, made,
+			r.t.Fatalf("the metrics report %+v of %v records, the collector received %+v", reported,
+				made,
 				received)
 		}
 		f := r.families()

@@ -11,7 +11,8 @@ import (
 func TestManyInterfacesStayBounded(t *testing.T) {
 	a, _ := newTest()
 	for i := range uint32(10_000) {
-		slot := a.Open(opened("192.0.2.10", "203.0.113.9", 1), flow.Path{flow.NewHop(10+i, false), toWAN})
+		slot := a.Open(opened("192.0.2.10", "203.0.113.9", 1),
+			flow.Path{flow.NewHop(10+i, false), toWAN})
 		a.Count(slot, moved(100, 0), at(2))
 		a.Close(slot)
 	}
