@@ -113,14 +113,14 @@ func (t *Table) overdue(e *conntrack.Event) bool {
 		!clockStepped(e.At, before) && toMono(e.Start, e.At) < before.Mono-stepTolerance
 }
 
-// endedLongAgo reports whether e ended before the oldest tombstone: its end was exported
-// then. An end that is reported late for the first time is not, see ExpectLateEnds.
+// endedLongAgo reports whether e ended before the oldest tombstone: its end was exported then.
+// That isn't so for an end that is reported for the first time but late: see ExpectLateEnds.
 func (t *Table) endedLongAgo(e *conntrack.Event) bool {
 	since := t.tombstones.since
 	return e.Stop > 0 && !clockStepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
 }
 
-// stepTolerance is by how much the clocks may drift apart without a step.
+// stepTolerance is how far the clocks may drift apart without a step.
 const stepTolerance = int64(time.Second)
 
 // clockStepped reports whether the system clock was set since before: then the kernel's
@@ -150,9 +150,9 @@ func isRetry(e *conntrack.Event) bool {
 	return e.Start == 0 && e.Orig.Proto == conntrack.ProtoTCP && e.HasTimeout && e.Portid == 0
 }
 
-// isLocal reports whether a host talks to itself, which never makes a flow. What is
-// translated away from loopback leaves the host: a port of 127.0.0.1 that leads to a
-// container.
+// isLocal reports whether a host talks to itself, which never makes a flow. A connection that
+// is translated away from loopback leaves the host: for example one to a port of 127.0.0.1
+// that is published by a container.
 func isLocal(e *conntrack.Event) bool {
 	orig, reply := &e.Orig, &e.Reply
 	return (orig.Src == orig.Dst || orig.Src.IsLoopback() || orig.Dst.IsLoopback()) &&

@@ -18,13 +18,13 @@ type Checkpoint struct {
 	Until int64
 }
 
-// Restore makes the table continue where the previous run stopped: began is when the first
-// run began to count, ns since 1970, and all what was exported since, which the table
-// keeps and changes. Call it before the first dump. From then on checkpoints are
-// collected, which the caller has to take by NewCheckpoints.
+// Restore makes the table continue where the previous run stopped: began is when the first run
+// began to count, ns since 1970, and all has what was exported since, which the table keeps
+// and changes. Call it before the first dump. From then on checkpoints are collected, which
+// the caller has to take by NewCheckpoints.
 //
-// If the system clock was set back since began, start times don't show what is older:
-// then everything counts that is not in all, where the first run has put what was.
+// If the system clock was set back since began, start times don't show what is older: then
+// every entry counts that is not in all, which has those that the first run found.
 func (t *Table) Restore(began int64, all map[conntrack.Key]Checkpoint) {
 	if began > t.began.Wall {
 		began = 0
@@ -43,7 +43,7 @@ func (t *Table) resume(en *entry, s *Checkpoint, now conntrack.Timestamp) {
 	t.Stats.Restored.Add(1)
 }
 
-// checkpoint records that all of a living entry is exported, or about to be.
+// checkpoint records that everything of a living entry is exported, or about to be.
 func (t *Table) checkpoint(en *entry) {
 	if !t.checkpointing {
 		return
@@ -55,7 +55,7 @@ func (t *Table) checkpoint(en *entry) {
 	t.fresh = append(t.fresh, Checkpoint{Key: en.key, Sent: en.last, Until: until})
 }
 
-// NewCheckpoints returns a Checkpoint of each entry of which something was exported since
+// NewCheckpoints returns a Checkpoint of each entry that was exported, whole or in part, since
 // the last call. It is valid until the next event.
 func (t *Table) NewCheckpoints() []Checkpoint {
 	fresh := t.fresh
@@ -64,8 +64,8 @@ func (t *Table) NewCheckpoints() []Checkpoint {
 	return fresh
 }
 
-// Checkpoints returns a Checkpoint of each living entry, those included that only
-// the previous run has seen.
+// Checkpoints returns a Checkpoint of each living entry, including those that only the
+// previous run has seen.
 func (t *Table) Checkpoints() iter.Seq[Checkpoint] {
 	return func(yield func(Checkpoint) bool) {
 		more := true

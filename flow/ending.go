@@ -14,11 +14,11 @@ type ending struct {
 }
 
 const (
-	// timerDoubt is by how much a packet may have passed before or after the time that
-	// CTA_TIMEOUT gives: its resolution is a second.
+	// timerDoubt is how long before or after the time that CTA_TIMEOUT gives a packet may have
+	// passed: its resolution is a second.
 	timerDoubt = int64(time.Second / 2)
-	// timerSlack is by how much an entry's timer, which counts ticks and is set before
-	// the start time is taken, may differ from the kernel's timestamps.
+	// timerSlack is how much an entry's timer, which counts ticks and is set before the start
+	// time is taken, may differ from the kernel's timestamps.
 	timerSlack = int64(time.Second)
 )
 

@@ -9,7 +9,7 @@ import (
 // entry is what the table holds of one conntrack entry. It has no pointers, so
 // that the garbage collector skips a full table. Times are of the monotonic clock.
 //
-// What a dump reads where nothing moved comes first: two cache lines.
+// The fields that a dump reads if nothing moved come first: two cache lines.
 type entry struct {
 	key           conntrack.Key
 	last          [2]conntrack.Counters // the kernel's, as last read
@@ -23,7 +23,7 @@ type entry struct {
 	beginExported bool // its beginning is exported, or was before the first run
 	midstream     bool // TCP whose SYN is not known to have passed
 
-	// What one is added to where packets have moved comes next: another line.
+	// The fields that change if packets have moved come next: another line.
 	pending [2]conntrack.Counters // moved since the last record
 	slot    uint32                // of the Meter
 	movedIn uint32                // the number of the dump interval in which moved was read
@@ -41,8 +41,8 @@ func (en *entry) isOf(e *conntrack.Event) bool {
 		k.ReplyZone == e.ReplyZone && k.Orig == e.Orig
 }
 
-// id numbers the connection: the upper half is CTA_ID, which `conntrack -o id` shows,
-// the lower one is taken from its start, which differs between connections of one CTA_ID.
+// id identifies the connection: the upper half is CTA_ID, which `conntrack -o id` shows, the
+// lower one is taken from its start, which differs between connections of one CTA_ID.
 func (en *entry) id() uint64 {
 	return uint64(en.key.ID)<<32 | uint64(uint32(en.key.Start/int64(time.Microsecond)))
 }

@@ -36,7 +36,7 @@ func (v View) String() string {
 	return "endpoints"
 }
 
-// exportLiving exports what is pending of a flow that may go on, if anything is. The
+// exportLiving exports what is pending of a flow that may continue, if anything is. The
 // checkpoint comes first: exporting may send earlier records together with this one.
 func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestamp) {
 	if en.hasPending() {
@@ -45,7 +45,7 @@ func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestam
 	}
 }
 
-// export exports what is pending of both directions, of which something is.
+// export exports what is pending of both directions. Something must be.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	records := uint64(0)
 	for d := range t.pair {
@@ -121,13 +121,13 @@ func (r *Record) icmp(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	r.DstPort, r.PostDstPort = typeCode, typeCode
 }
 
-// withoutPorts leaves out what GRE has in their place: the call ids of PPTP.
+// withoutPorts leaves out the ports of GRE, which are call IDs of PPTP.
 func (r *Record) withoutPorts() {
 	r.SrcPort, r.DstPort, r.PostSrcPort, r.PostDstPort = 0, 0, 0, 0
 }
 
-// wire shows a direction as it enters the router, and after NAT as it leaves: as
-// the opposite of what comes back.
+// wire shows a direction as it enters the router, and after NAT as it leaves: that is the
+// opposite of the other direction as it enters.
 func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	in, back := orig, reply
 	if d == conntrack.Reply {

@@ -8,8 +8,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// place is where an entry stands in an index. It stays there until the end of a
-// dump.
+// place is the position of an entry in an index. It changes only at the end of a dump.
 type place int32
 
 const (
@@ -82,9 +81,9 @@ func (x *index) mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// following returns the entry that the last dump showed behind the one that this
-// dump showed last, if it is e's; else none. Dumps keep their order, so it nearly
-// always is, which saves the look-up.
+// following returns the entry after the one that this dump has just shown, in the order of the
+// last dump, if it is e's; else none. Dumps keep their order, so it nearly always is e's, and
+// no look-up is necessary.
 func (x *index) following(e *conntrack.Event) place {
 	i := x.first
 	if x.shown != none {
@@ -100,7 +99,7 @@ func (x *index) following(e *conntrack.Event) place {
 	return i
 }
 
-// show records the order of a dump where it differs from that of the last one.
+// show records where the order of a dump differs from that of the last one.
 func (x *index) show(i place) {
 	x.jumps++
 	if x.shown == none {
@@ -111,7 +110,7 @@ func (x *index) show(i place) {
 	x.shown = i
 }
 
-// endDump makes the next entry shown the first one of another dump. Places and entries
+// endDump ends a dump: the next entry shown is the first of another one. Places and entries
 // change.
 func (x *index) endDump() {
 	if x.unordered() {
@@ -171,7 +170,7 @@ func (x *index) allocate() place {
 		x.free = x.free[:n-1]
 		return i
 	}
-	if x.places == len(x.chunks)*chunkSize { // sort gives places back, not chunks
+	if x.places == len(x.chunks)*chunkSize { // sort frees places, but no chunks
 		x.chunks = append(x.chunks, new([chunkSize]entry))
 	}
 	x.places++
@@ -190,8 +189,8 @@ func (x *index) remove(k *conntrack.Key, h uint64) {
 	x.free = append(x.free, i)
 }
 
-// vacate empties slot s and closes the gap: what would not be found behind an empty
-// slot moves up.
+// vacate empties slot s, and moves the slots after it up that would not be found behind an
+// empty one.
 func (x *index) vacate(s int) {
 	mask := len(x.slots) - 1
 	for next := (s + 1) & mask; x.slots[next].at != 0; next = (next + 1) & mask {

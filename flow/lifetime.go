@@ -83,9 +83,9 @@ func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 	}
 }
 
-// isIdle reports whether a flow has been idle for long enough. Its last packet passed up
-// to timerDoubt before en.lastPacket; assuming the earliest keeps the promise that an idle flow
-// is exported within the timeout and one poll.
+// isIdle reports whether a flow has been idle for long enough. Its last packet passed up to
+// timerDoubt before en.lastPacket; assuming the earliest time ensures that an idle flow is
+// exported within the timeout and one poll.
 func (t *Table) isIdle(en *entry, now conntrack.Timestamp) bool {
 	doubt := min(t.interval, timerDoubt)
 	return now.Mono-en.lastPacket >= int64(t.options.Idle)-doubt
@@ -146,13 +146,13 @@ func (t *Table) remove(en *entry, h uint64) {
 	t.Stats.Flows.Add(-1)
 }
 
-// repeatsFor is how long the kernel may take to repeat an end, from the moment on at
-// which there is room: it tries each 10 ms (ECACHE_RETRY_JIFFIES).
+// repeatsFor is how long the kernel may take to repeat an end once there is room: it tries
+// every 10 ms (ECACHE_RETRY_JIFFIES).
 const repeatsFor = int64(5 * time.Second)
 
-// ExpectLateEnds announces that the kernel could not report some ends yet and is going
-// to repeat them, which it does at once when there is room. For a while no end
-// is forgotten, and entries that dumps don't show are not taken to be gone.
+// ExpectLateEnds announces that the kernel could not report some ends yet and will repeat them
+// as soon as there is room. For a while no end is forgotten, and entries that dumps don't show
+// are not taken to be gone.
 func (t *Table) ExpectLateEnds(now conntrack.Timestamp) { t.repeatUntil = now.Mono + repeatsFor }
 
 // EndDump ends a dump that has shown every living entry. An entry that the last two

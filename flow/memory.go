@@ -2,8 +2,8 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// What the table remembers of entries that have no flow: which have ended, which are
-// excluded, which found no room. Each memory is bounded.
+// The table remembers of entries without a flow which have ended, which are excluded and which
+// found no room. Each memory is bounded.
 
 const (
 	maxTombstones = 1 << 20 // of each half, at 11 to 22 B each
@@ -11,12 +11,12 @@ const (
 	maxOverflow   = 1 << 20 // at some 20 B each
 )
 
-// tombstones remembers which entries have ended, by the hash of their key: a dump may
-// still show one that was read into the socket before, and the kernel repeats a
-// DESTROY to all subscribers while one of them stalls. It holds what ended during
-// the present dump interval and the one before.
+// tombstones remembers which entries have ended, by the hash of their key: a dump may still
+// show one that was read into the socket before, and the kernel repeats a DESTROY to all
+// subscribers while one of them stalls. It holds the entries that ended during the present
+// dump interval and the one before.
 //
-// Should no dump ever end, it forgets early and stays bounded.
+// If no dump ever ends, it forgets early and stays bounded.
 type tombstones struct {
 	current, previous hashSet
 
@@ -94,8 +94,7 @@ func (s *exclusions) rotate() {
 	s.current, s.previous = s.previous, s.current
 }
 
-// overflow is what has to be known while some living entries may have found no room in
-// the table.
+// overflow remembers what matters while living entries may have found no room in the table.
 type overflow struct {
 	active bool // some may have
 	lately bool // one did since the last dump ended

@@ -2,8 +2,8 @@ package flow
 
 import "github.com/conntally/conntally/conntrack"
 
-// Meter counts what connections move at each reading, so earlier than records do. A Table
-// calls it for each connection that it has a flow for. Its methods allocate nothing once
+// Meter counts what connections move at each reading, which is earlier than records do. A
+// Table calls it for each connection that it has a flow for. Its methods allocate nothing once
 // warm and never block.
 type Meter interface {
 	// Open begins to count a connection and returns a number for it, which Close frees.
@@ -42,8 +42,8 @@ type Connection struct {
 	Moved       [2]uint64 // bytes, between the last two complete dumps; 0 without a Meter
 }
 
-// Connections calls fn with each flow's connection, which is valid until fn returns. now
-// converts times.
+// Connections calls fn with the connection of each flow, which is valid until fn returns. now
+// is for the conversion of times.
 func (t *Table) Connections(now conntrack.Timestamp, fn func(*Connection)) {
 	var c Connection
 	t.index.each(func(en *entry) {

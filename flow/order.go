@@ -1,13 +1,12 @@
 package flow
 
-// A dump shows entries in the order of the kernel's hash table, while they were
-// placed in the order of their arrival: each step then goes to memory that no
-// cache has. So the entries are moved into the order of dumps where that has
-// become too different.
+// A dump shows entries in the order of the kernel's hash table, but they were placed in the
+// order of their arrival, so that each step of a dump misses the CPU's caches. If the two
+// orders have become too different, the entries are moved into the order of dumps.
 
 const (
 	sortFrom  = 2048 // entries; fewer fit into a cache anyway
-	sortShare = 2    // where more than one in so many steps is a jump
+	sortShare = 2    // unordered if more than one of so many steps is a jump
 )
 
 // unordered reports whether the dump that has ended jumped a lot.

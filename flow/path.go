@@ -51,8 +51,8 @@ func (t *Table) route(en *entry, e *conntrack.Event) {
 	}
 }
 
-// reroute finds the path again where it may have changed before the last packet
-// passed. Packets before that went the old way, above all those of connections that end
+// reroute finds the path again where it may have changed before the last packet passed.
+// Packets before the change went the old way, in particular those of connections that end
 // because their interface is gone.
 func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	if t.options.Routes == nil {
@@ -78,8 +78,8 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	} // else later packets may take the new path
 }
 
-// pathChanged returns when the path of en changed, of the monotonic clock. A connection
-// that ends takes the new path only if no change came after its last packet.
+// pathChanged returns when the path of en changed, by the monotonic clock. A connection that
+// ends takes the new path only if no change came after its last packet.
 func (t *Table) pathChanged(en *entry, e *conntrack.Event, path Path) int64 {
 	first, last := t.options.Routes.Changed(en.version, e, en.path, path)
 	if e.Type == conntrack.Destroy {

@@ -6,9 +6,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// Pair is what one connection moved in its original and in its reply direction, of
-// which one may have moved nothing. Where the original direction's NAT is set, the
-// pair is that event, and the reply direction is empty.
+// Pair is what one connection moved in its original and in its reply direction; one of them
+// may have moved nothing. If NAT of the original direction is set, the pair is that event, and
+// the reply direction is empty.
 type Pair [2]Record
 
 // At returns when the pair was exported.
@@ -25,8 +25,8 @@ type Record struct {
 	// code in DstPort, as NetFlow does.
 	SrcPort, DstPort uint16
 
-	// After NAT. Equal to the above where nothing is rewritten; Translated
-	// reports whether any of them is.
+	// After NAT. Equal to the above if nothing is rewritten; Translated reports whether any of
+	// them is.
 	PostSrc, PostDst         conntrack.Addr
 	PostSrcPort, PostDstPort uint16
 	Translated               bool

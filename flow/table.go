@@ -15,8 +15,8 @@ type Options struct {
 	// MaxFlows bounds the table. An entry that finds no room is exported
 	// whole when it ends; 0 is no bound.
 	MaxFlows int
-	// Routes finds the interfaces; nil leaves them 0. It is asked once for each flow, and
-	// again at the export of one whose path may have changed.
+	// Routes finds the interfaces; if nil, they are 0. It is asked once for each flow, and
+	// again when a flow is exported whose path may have changed.
 	Routes RouteResolver
 	// Meter counts what moves as it is read; nil counts nothing.
 	Meter Meter
@@ -26,7 +26,7 @@ type Options struct {
 
 	// NATEvents exports the beginning and the end of each translation, too.
 	NATEvents bool
-	// Describe, where set, adds to a record what the table doesn't know.
+	// Describe, if not nil, adds to a record what the table doesn't know.
 	Describe func(*Record)
 }
 
@@ -42,9 +42,9 @@ type Stats struct {
 	Duplicates     atomic.Uint64 // ends reported twice
 	StaleEntries   atomic.Uint64 // dump entries whose end was already known
 	CounterResets  atomic.Uint64 // counters that went down
-	Zeroed         atomic.Uint64 // those of them whose connection is the same
+	Zeroed         atomic.Uint64 // those whose connection is still the same
 	MissedDestroys atomic.Uint64 // entries that disappeared without a DESTROY event
-	MissedNew      atomic.Uint64 // those of them that are younger than the table
+	MissedNew      atomic.Uint64 // those that are younger than the table
 	TableFull      atomic.Uint64 // entries that the table had no room for, each time one is seen
 }
 
@@ -129,11 +129,11 @@ func (t *Table) countUncounted(e *conntrack.Event) {
 
 const (
 	// shrinkEvery is how often the table compares what it holds with what it has room for.
-	// Memory that nothing needed throughout such a period is given back at its end, so
-	// at the latest twice this long after it was last needed.
+	// Memory that was not needed during a whole period is given back at its end: at the latest
+	// two periods after it was last needed.
 	shrinkEvery = int64(4 * time.Minute)
-	// shrinkShare is how many times more than needed there must be room for: a table whose
-	// size follows the time of day keeps its room.
+	// shrinkShare is how many times larger than needed the table must be to shrink: a table
+	// whose size varies with the time of day keeps its memory.
 	shrinkShare = 10
 )
 

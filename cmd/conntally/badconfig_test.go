@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// allTables are those of a configuration, as its errors list them.
+const allTables = "[[collector]], [flow], [conntrack], [[filter]], [devices], [[device]], " +
+	"[metrics], [control], [log]"
+
 // badFiles are files and all that is said of them, FILE standing for the name.
 var badFiles = []struct{ text, want string }{
 	// No TOML.
@@ -33,8 +37,7 @@ var badFiles = []struct{ text, want string }{
 
 	// No such table or key.
 	{"[flows]\nnat = \"wire\"",
-		"FILE:1: [flows]: unknown key; did you mean [flow]? want one of [[collector]], [flow], " +
-			"[conntrack], [[filter]], [metrics], [log]"},
+		"FILE:1: [flows]: unknown key; did you mean [flow]? want one of " + allTables},
 	{"[collector]\naddress = \"192.0.2.1:2055\"", "FILE:1: [collector]: want tables [[collector]]"},
 	{"[[flow]]", "FILE:1: [[flow]]: want a table [flow]"},
 	{"[flow.timeouts]",
@@ -42,7 +45,7 @@ var badFiles = []struct{ text, want string }{
 			"max_flows, state_directory, route_mark, biflow, nat_events, extra_fields"},
 	{"active_timeout = \"60s\"",
 		"FILE:1: active_timeout = \"60s\": unknown key; did you mean [flow] active_timeout? want " +
-			"one of [[collector]], [flow], [conntrack], [[filter]], [metrics], [log]"},
+			"one of " + allTables},
 	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n[[collector]]\nhost = \"192.0.2.1\"",
 		"FILE:4: [[collector]] #2 host = \"192.0.2.1\": unknown key; want one of address, " +
 			"protocol, source, max_datagram"},
@@ -248,9 +251,7 @@ func manyUnknown(keys int) string {
 func unknownKeys(keys int) string {
 	var b strings.Builder
 	for i := range keys {
-		fmt.Fprintf(&b,
-			"FILE:%d: x%d = 1: unknown key; want one of [[collector]], [flow], [conntrack], "+
-				"[[filter]], [metrics], [log]\n", i+1, i)
+		fmt.Fprintf(&b, "FILE:%d: x%d = 1: unknown key; want one of %s\n", i+1, i, allTables)
 	}
 	return b.String()
 }

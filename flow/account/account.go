@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/flow/host"
 )
 
-// Resolver knows what an address is.
+// Resolver identifies addresses.
 type Resolver interface {
 	// Local reports whether the router itself has the address.
 	Local(a *conntrack.Addr) bool
@@ -55,7 +55,7 @@ func (s Scope) String() string { return [...]string{"wan", "lan"}[s] }
 // Usage is what a device has sent (Up) and received (Down).
 type Usage struct{ Up, Down conntrack.Counters }
 
-// Add adds what another has counted.
+// Add adds another Usage.
 func (u *Usage) Add(v *Usage) {
 	add(&u.Up, &v.Up)
 	add(&u.Down, &v.Down)
@@ -66,7 +66,7 @@ func add(sum, c *conntrack.Counters) {
 	sum.Bytes += c.Bytes
 }
 
-// Traffic is which way a connection's bytes pass the router.
+// Traffic is the way that bytes take through the router.
 type Traffic uint8
 
 // The kinds of traffic: every byte is of exactly one.
@@ -96,7 +96,7 @@ const (
 // common. There are far fewer of them than connections, so they stay in the CPU's caches.
 type route struct {
 	key         routeKey
-	ends        [2]int32   // as in key, but for devices that were merged into others since
+	ends        [2]int32   // as in key, unless a device was merged into another since
 	traffic     [2]Traffic // of each direction
 	scope       Scope
 	keyed       bool // it is in Accounts.byRoute
@@ -151,7 +151,7 @@ func New(o Options) *Accounts {
 func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
 	var ends [2]int32
 	ends[0] = a.end(&e.Orig.Src, e.Zone, p[0], e.At)
-	a.connected(ends[0], 1) // so that the other end's device doesn't take its place
+	a.connected(ends[0], 1) // so that the other end's device can't take its place
 	ends[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
 	a.connected(ends[0], -1)
 	traffic := trafficOf(ends)
@@ -176,7 +176,7 @@ func (a *Accounts) connected(end, n int32) {
 	}
 }
 
-// trafficOf returns what the bytes of each direction are.
+// trafficOf returns the kind of traffic of each direction.
 func trafficOf(ends [2]int32) [2]Traffic {
 	inside := [2]bool{ends[0] >= 0, ends[1] >= 0}
 	switch {
@@ -192,8 +192,8 @@ func trafficOf(ends [2]int32) [2]Traffic {
 	return [2]Traffic{Unknown, Unknown}
 }
 
-// standIn has the device "other" stand for an end of a connection by an uplink that no
-// device is known for: each such connection counts for one device.
+// standIn makes "other" the device of a connection by an uplink that has no known device, so
+// that each connection counts for some device.
 func standIn(ends *[2]int32) {
 	for d, end := range ends {
 		if end == nobody {

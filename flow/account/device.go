@@ -54,8 +54,8 @@ func (id ID) String() string {
 	return "other"
 }
 
-// maxAddresses bounds what is remembered of a device's addresses: privacy extensions
-// invent one a day, and keep a week's.
+// maxAddresses bounds the addresses that are remembered per device: privacy extensions make
+// one a day and keep those of a week.
 const maxAddresses = 32
 
 // device is one device's account. One that was merged into another forwards to it until
@@ -81,7 +81,7 @@ func (d *device) seen(wall int64) {
 	d.last = max(d.last, wall)
 }
 
-// isReal reports whether packets have passed both ways: others may be made up.
+// isReal reports whether packets have passed both ways. Other devices may be made up.
 func (d *device) isReal() bool {
 	wan, lan := &d.usage[WAN], &d.usage[LAN]
 	return wan.Up.Packets+lan.Up.Packets > 0 && wan.Down.Packets+lan.Down.Packets > 0
@@ -132,7 +132,7 @@ func (a *Accounts) find(
 	mac := a.options.Resolver.MAC(addr, index, now.Mono)
 	id := a.identify(at, mac)
 	i, known := a.byID[id]
-	if !known && mac == (host.MAC{}) { // a neighbour that is forgotten by now
+	if !known && mac == (host.MAC{}) { // its neighbour entry has been forgotten since
 		i, known = a.byAddress[at]
 	}
 	if !known {

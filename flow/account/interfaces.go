@@ -49,7 +49,7 @@ func (t *interfaces) place(index uint32) uint16 {
 	return at
 }
 
-// count adds what a connection moved that comes in by one interface and leaves by another.
+// count adds what a connection moved from one interface to another.
 func (t *interfaces) count(places [2]uint16, moved *[2]conntrack.Counters) {
 	for d, at := range places {
 		t.all[at].Received += moved[d].Bytes

@@ -36,10 +36,10 @@ func (a *Accounts) add(id ID) int32 {
 	return i
 }
 
-// makeRoom forgets devices that are gone, and reports whether there is room for one more.
-// What has never both sent and received may be made up, and goes first, all of it. Then
-// goes the device that has been gone for the longest time, if its Ethernet address is a
-// random one. Devices that are named in the configuration stay.
+// makeRoom forgets devices that are offline, and reports whether there is room for one more.
+// Devices that have never both sent and received may be made up: all of these are forgotten
+// first. If there are none, it forgets the device that has been gone for the longest time, if
+// its Ethernet address is a random one. Devices that are named in the configuration stay.
 func (a *Accounts) makeRoom(now conntrack.Timestamp) bool {
 	if a.roomMade != 0 && now.Mono-a.roomMade < roomPause {
 		return false
@@ -103,7 +103,7 @@ func (a *Accounts) release(i int32) {
 	a.freed = append(a.freed, i)
 }
 
-// merge makes a device a part of another.
+// merge merges a device into another.
 func (a *Accounts) merge(from, to int32) {
 	if from == to {
 		return
@@ -142,11 +142,11 @@ func (a *Accounts) resolve(r *route, d int) int32 {
 	if a.devices[i].forward == none {
 		return i
 	}
-	if r.keyed { // the place that the key names may soon be another device's
+	if r.keyed { // the place in the key may be reused for another device
 		delete(a.byRoute, r.key)
 		r.keyed = false
 	}
-	for a.devices[i].forward != none { // it counts those that still lead to it
+	for a.devices[i].forward != none { // it counts the routes that still refer to it
 		from := &a.devices[i]
 		next := from.forward
 		if from.connections -= r.connections; from.connections == 0 {
@@ -158,8 +158,8 @@ func (a *Accounts) resolve(r *route, d int) int32 {
 	return i
 }
 
-// Refresh merges devices whose Ethernet addresses have become known since, and forgets
-// those with a random one that have been gone for long. It is for after each dump.
+// Refresh merges devices whose Ethernet addresses have become known since, and forgets those
+// with a random one that have been gone for long. Call it after each dump.
 func (a *Accounts) Refresh(now conntrack.Timestamp) {
 	for i := range a.devices {
 		d := &a.devices[i]
@@ -210,8 +210,8 @@ func (l *Alias) id() ID {
 	return byAddress(address{addr: conntrack.AddrFrom(l.Addrs[0])})
 }
 
-// Reconfigure replaces the options. Devices that have become one alias are merged; what
-// was counted together stays so. Connections that are open keep their devices.
+// Reconfigure replaces the options. Devices that are now one alias are merged; devices that
+// were one alias aren't separated. Connections that are open keep their devices.
 func (a *Accounts) Reconfigure(o Options) {
 	a.options = o
 	a.aliases = map[ID]int{}
@@ -233,7 +233,7 @@ func (a *Accounts) Reconfigure(o Options) {
 	}
 }
 
-// aliased returns the identity that a device has by now.
+// aliased returns the identity that the present aliases give a device.
 func (a *Accounts) aliased(d *device) ID {
 	if n, named := a.aliases[d.id]; named {
 		return a.options.Aliases[n].id()

@@ -47,7 +47,7 @@ func (s *Snapshot) Encode() []byte {
 		}
 		out.Devices = append(out.Devices, one)
 	}
-	b, _ := json.Marshal(&out) // of plain values: it can't fail
+	b, _ := json.Marshal(&out) // it has plain values only: this can't fail
 	return append(b, '\n')
 }
 
@@ -58,8 +58,8 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Restore continues the accounts that Encode wrote. It is for before the first Open, and
-// takes all of b or, with an error, nothing. What finds no room counts for other.
+// Restore continues the accounts that Encode wrote. Call it before the first Open. It restores
+// all of b or, with an error, nothing. Devices that find no room count as other.
 func (a *Accounts) Restore(b []byte) error {
 	var in saved
 	if err := json.Unmarshal(b, &in); err != nil {

@@ -28,13 +28,13 @@ type Device struct {
 	Connections int
 	Online      bool
 	Usage       [scopes]Usage // by Scope, since the device was first seen
-	Recent      [scopes]Usage // the part of it that this run has counted
+	Recent      [scopes]Usage // the part of Usage that this run has counted
 }
 
 // HasMAC reports whether the device's Ethernet address is known.
 func (d *Device) HasMAC() bool { return d.MAC != host.MAC{} }
 
-// Snapshot returns what is counted, as it was read last at a time.
+// Snapshot returns what is counted. The counters were last read at the given time.
 func (a *Accounts) Snapshot(read conntrack.Timestamp) *Snapshot {
 	s := &Snapshot{
 		Read: read, Interfaces: slices.Clone(a.interfaces.all), Traffic: a.traffic,
@@ -49,7 +49,7 @@ func (a *Accounts) Snapshot(read conntrack.Timestamp) *Snapshot {
 	return s
 }
 
-// isUsed reports whether there is anything to show of a device.
+// isUsed reports whether a device has anything to show.
 func (d *device) isUsed() bool {
 	return d.connections > 0 || d.usage != [scopes]Usage{} || d.first != 0
 }
@@ -88,8 +88,8 @@ func wall(ns int64) (t time.Time) {
 	return t
 }
 
-// DeviceOf returns the device of a connection's end, if it is one: that of who opened it,
-// or else of who answers.
+// DeviceOf returns the device of a connection, if it has one: that which opened it, or else
+// that which answers.
 func (a *Accounts) DeviceOf(slot uint32) (ids [2]ID, isDevice [2]bool, scope Scope) {
 	r := &a.routes[slot]
 	for d, end := range r.ends {

@@ -100,8 +100,8 @@ func (r *rule) matchesNetworks(e *conntrack.Event) bool {
 		(len(r.destinations) == 0 || addressIn(r.destinations, to, v4))
 }
 
-// hasPorts reports whether the tuples of a protocol have ports, and not something else
-// in their place.
+// hasPorts reports whether the tuples of a protocol have ports, rather than something else in
+// their place.
 func hasPorts(proto uint8) bool {
 	switch proto {
 	case conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoUDPLite,

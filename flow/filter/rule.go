@@ -30,7 +30,7 @@ type Ports struct{ First, Last uint16 }
 // Mark is met by a connection mark m where m & Mask == Value.
 type Mark struct{ Value, Mask uint32 }
 
-// rule is a Rule made for matching.
+// rule is a Rule, compiled for matching.
 type rule struct {
 	include   bool
 	protocols protocols

@@ -11,9 +11,9 @@ import (
 // mostPast bounds the leases that are remembered after they left their file.
 const mostPast = 4096
 
-// book holds the names of leases, present and past: a device that sleeps, or whose lease
-// has ended, keeps its name. It loses it when its Ethernet address gets another name, and
-// the name of its IP address when that is lent to another device.
+// book holds the names of leases, present and past: a device that sleeps, or whose lease has
+// ended, keeps its name. It loses the name of its Ethernet address when that gets another
+// name, and the name of its IP address when that is lent to another device.
 type book struct {
 	byMAC  map[MAC]named
 	byAddr map[netip.Addr]named
@@ -59,8 +59,8 @@ func (n named) replaces(old named) bool {
 	return n.until >= old.until
 }
 
-// remember adds what an older book holds beyond this one: at most as many as given, those
-// that left last.
+// remember adds the leases that only an older book holds: at most the given number, those that
+// left last.
 func (b *book) remember(older *book, now int64, most int) {
 	rememberIn(b.byMAC, older.byMAC, now, most)
 	rememberIn(b.byAddr, older.byAddr, now, most)
@@ -99,7 +99,7 @@ func (b *book) name(mac MAC, addrs []netip.Addr) string {
 	}
 	for _, a := range addrs {
 		n := b.byAddr[a.Unmap().WithZone("")]
-		// An address that another device has by now says nothing of this one.
+		// The name of an address that another device has now isn't this one's.
 		if n.name != "" && (mac == n.mac || mac == MAC{} || n.mac == MAC{}) {
 			return n.name
 		}

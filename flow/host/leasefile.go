@@ -16,8 +16,8 @@ import (
 // largest bounds a file, in bytes.
 const largest = 16 << 20
 
-// leaseFile is a file of leases with those that Kea keeps beside it, where it is Kea's:
-// what its clean-up has finished, or else what that reads.
+// leaseFile is a file of leases. One of Kea's includes the files that Kea keeps beside it: the
+// result of its clean-up, or else the files that the clean-up reads.
 type leaseFile struct {
 	main, completed, second, first stamp
 }
@@ -28,7 +28,7 @@ func newLeaseFile(path string) leaseFile {
 	}
 }
 
-// hidden reports whether the file's directory is a link that leads nowhere here.
+// hidden reports whether the file's directory is a link whose target can't be seen.
 func (f leaseFile) hidden() bool {
 	dir := filepath.Dir(f.main.path)
 	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink == 0 {
@@ -76,8 +76,8 @@ func (f leaseFile) read() ([]lease.Lease, error) {
 	return lease.Parse(append(contents, main)...)
 }
 
-// explain returns why a file can't be read: a directory is here where it can't be listed, and a
-// file that can't be seen is in a directory that nobody else may enter.
+// explain returns why a file can't be read: a path may be that of a directory which can't be
+// listed, and a file that can't be seen is in a directory that only its owner may enter.
 func (f leaseFile) explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EISDIR):

@@ -12,7 +12,7 @@ import (
 // checkInterval is how often files are looked at.
 const checkInterval = 5 * time.Second
 
-// NamesOptions say where names are. Zero values are the defaults.
+// NamesOptions configure Names. Zero values are the defaults.
 type NamesOptions struct {
 	Leases []string // files and directories of DHCP servers; "auto": the usual ones; none
 	Ethers string   // "": /etc/ethers
@@ -29,7 +29,7 @@ type Names struct {
 
 	reading     sync.Mutex // guards what follows; one reading at a time
 	leases      []leaseFile
-	leasesAgain bool // they were too young to be read for good
+	leasesAgain bool // they were too new to be read for the last time
 	hostsFile   staticFile
 	ethersFile  staticFile
 
@@ -106,6 +106,6 @@ func (n *Names) Name(mac MAC, addrs []netip.Addr) string {
 	return ""
 }
 
-// Vendor returns who made a device, or "". While Follow runs, it doesn't wait: an answer
-// that takes a look into the file is there some seconds later, at most a minute.
+// Vendor returns the maker of a device, or "". While Follow runs, it doesn't wait: an answer
+// that has to be read from the file is there after some seconds, at most a minute.
 func (n *Names) Vendor(mac MAC) string { return n.vendors.name(mac, n.options.Clock().Mono) }

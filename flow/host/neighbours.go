@@ -23,7 +23,8 @@ const (
 	readPause = time.Second
 	// bufferSize holds some 800 notifications. If they are more, all neighbours are read.
 	bufferSize = 1 << 20
-	// drainMost is how many are read at once at most: a caller of MAC waits for that.
+	// drainMost bounds the notifications that are read at once: a caller of MAC waits for
+	// that.
 	drainMost = 1024
 )
 
@@ -86,8 +87,8 @@ func newNeighbours(
 	}
 }
 
-// receiver returns what reads from a socket without waiting. It is bound once: nothing is
-// allocated per call.
+// receiver returns a function that reads from a socket without waiting. It is bound once, so
+// that a call allocates nothing.
 func receiver(raw syscall.RawConn) func([]byte) (int, error) {
 	var (
 		buffer []byte

@@ -25,7 +25,7 @@ func autoPlaces(root string) []string {
 		"/var/lib/systemd/network/dhcp-server-lease/*",
 		"/run/systemd/netif/dhcp-server-lease/*",
 	}
-	// Elsewhere anybody may write to /tmp.
+	// On other systems, anybody may write to /tmp.
 	if _, err := os.Stat(root + "/etc/openwrt_release"); err == nil {
 		places = append(places, "/tmp/dhcp.leases", "/tmp/odhcpd.leases", "/tmp/hosts/odhcpd*")
 	}
@@ -38,8 +38,8 @@ func autoPlaces(root string) []string {
 // mostFiles bounds the files of leases.
 const mostFiles = 256
 
-// findLeases returns the files at the configured places: those that exist, those that were
-// named, and those that exist and can't be seen.
+// findLeases returns the files at the configured places: those that exist, even if they can't
+// be seen, and those that were configured by name.
 func (n *Names) findLeases() (files []leaseFile) {
 	seen := map[string]bool{}
 	add := func(path string, named bool) {
@@ -65,8 +65,8 @@ func (n *Names) findLeases() (files []leaseFile) {
 	return files
 }
 
-// expand calls add with what a pattern of files stands for, and with the directory where
-// that can't be read.
+// expand calls add with each file that matches a pattern, or with their directory if that
+// can't be read.
 func expand(pattern string, add func(path string)) {
 	dir, last := filepath.Split(pattern)
 	if !strings.Contains(last, "*") {
@@ -79,7 +79,7 @@ func expand(pattern string, add func(path string)) {
 		return
 	}
 	for _, e := range entries {
-		// Hidden ones are being written, and renamed when they are whole.
+		// Hidden files are still being written, and renamed when they are complete.
 		ok, _ := filepath.Match(last, e.Name())
 		if ok && e.Type() != fs.ModeDir && e.Name()[0] != '.' {
 			add(filepath.Join(dir, e.Name()))

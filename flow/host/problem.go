@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Problem is a file of names that exists, or was named, and can't be used as it is.
+// Problem is a file of names that exists or was configured, but can't be used as it is.
 type Problem struct {
 	Path string
 	Err  error
@@ -25,7 +25,7 @@ func (p Problem) Error() string {
 // permissionFix is for files such as those of Kea, mode 0600.
 const permissionFix = "give conntally CAP_DAC_READ_SEARCH, as docs/devices.md shows"
 
-// errHidden is what a service with a user of its own sees of another's state: systemd
+// errHidden is how a service with its own user sees the state of another service: systemd
 // hides /var/lib/private from it.
 var errHidden = errors.New("it leads to a directory that is not visible to this service")
 

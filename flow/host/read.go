@@ -19,8 +19,8 @@ type staticFile struct {
 	problems []Problem // guarded by Names.mu
 }
 
-// due reports whether a file is to be read, as of wall, in Unix nanoseconds. One that is
-// just being replaced, and may be empty or missing for a moment, waits.
+// due reports whether a file is to be read, as of wall, in Unix nanoseconds. A file that is
+// just being replaced, and may be empty or missing for a moment, is not due yet.
 func (f *staticFile) due(now stamp, wall int64) bool {
 	same, young := now == f.stamp, now.young(wall)
 	f.stamp = now
@@ -41,8 +41,8 @@ func (n *Names) readStatic() {
 	readFile(n, &n.ethersFile, n.options.Ethers, parseEthers, &n.ethers)
 }
 
-// readFile replaces names by those of a file: by none where there is no file. They stay
-// where it can't be read.
+// readFile replaces names by those of a file, by none if there is no file. If it can't be
+// read, they stay.
 func readFile[K comparable, V any](
 	n *Names, f *staticFile, path string, parse func([]byte) (map[K]V, error), names *map[K]V,
 ) {
@@ -104,7 +104,7 @@ func (n *Names) readFiles(files []leaseFile) {
 		}
 	}
 	most := mostPast
-	if !whole { // what couldn't be read isn't past
+	if !whole { // leases that couldn't be read aren't past
 		most = lease.Most
 	}
 	fresh.remember(n.book, now, most)

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled is the age at which a file counts as written: until then it may change again and
-// look the same, and it may end anywhere.
+// settled is the age at which a file counts as complete: until then it may change without a
+// difference in its stamp, and it may be cut off.
 const settled = 2 * time.Second
 
-// stamp says which content of a file was read.
+// stamp identifies the content of a file that was read.
 type stamp struct {
 	path         string
 	device, node uint64
@@ -20,7 +20,7 @@ type stamp struct {
 	err          unix.Errno
 }
 
-// stampOf looks at a file without opening it.
+// stampOf returns the stamp of a file without opening it.
 func stampOf(path string) stamp {
 	var s unix.Stat_t
 	err := unix.Stat(path, &s)
@@ -41,7 +41,7 @@ func stampOf(path string) stamp {
 
 func (s stamp) exists() bool { return s.err == 0 }
 
-// missing reports whether there is no such file, as opposed to one that can't be seen.
+// missing reports whether the file doesn't exist, as opposed to one that can't be seen.
 func (s stamp) missing() bool { return s.err == unix.ENOENT || s.err == unix.ENOTDIR }
 
 // young reports whether a file was written just before wall, in Unix nanoseconds.

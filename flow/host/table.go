@@ -10,8 +10,8 @@ const (
 	// remembered is for how long a neighbour is known after it is gone: connections end
 	// after their hosts have left.
 	remembered = time.Hour
-	// most bounds what is remembered, at some 80 B each. The kernel itself keeps 1024 of
-	// each family by default (gc_thresh3).
+	// most bounds the neighbours, at some 80 B each. The kernel itself keeps 1024 of each
+	// family by default (gc_thresh3).
 	most = 1 << 15
 	// roomPause is the least time between two searches for what can be forgotten.
 	roomPause = time.Second
@@ -53,8 +53,8 @@ func (t *table) find(a *conntrack.Addr, index uint32) *neighbour {
 	return nil
 }
 
-// mac returns the Ethernet address of what an interface reaches by a. Behind another
-// interface it is taken only where that leaves no choice.
+// mac returns the Ethernet address by which an interface reaches a. If a is known only behind
+// one other interface, it returns that one's.
 func (t *table) mac(a *conntrack.Addr, index uint32) MAC {
 	n := t.find(a, index)
 	if n == nil {

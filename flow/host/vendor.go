@@ -82,7 +82,7 @@ func (v *vendors) name(mac MAC, now int64) string {
 	return name
 }
 
-// lookup returns what is known of a block, or wants it.
+// lookup returns what is known of a block, or marks it as wanted.
 func (v *vendors) lookup(b block) (name string, known bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -124,7 +124,7 @@ func (v *vendors) take(now int64) map[block]bool {
 	return wanted
 }
 
-// search returns the vendors of blocks by the list of today.
+// search returns the vendors of blocks by the present list.
 func (v *vendors) search(wanted map[block]bool) map[block]string {
 	var list stamp
 	for _, path := range v.paths {
@@ -132,7 +132,7 @@ func (v *vendors) search(wanted map[block]bool) map[block]string {
 			break
 		}
 	}
-	if list != v.list { // what it didn't have, it may have now
+	if list != v.list { // a new list may have what the old one lacked
 		v.list = list
 		v.mu.Lock()
 		clear(v.known)

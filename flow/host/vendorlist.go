@@ -29,7 +29,7 @@ func searchVendors(list io.Reader, wanted map[block]bool) map[block]string {
 		if err == nil || err == io.EOF {
 			s.line(bytes.TrimRight(line, "\r\n"))
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) { // the rest of a line is no line
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) { // the rest of a long line
 			break
 		}
 	}
@@ -89,7 +89,7 @@ func vendorName(b []byte) string {
 	name := strings.TrimSpace(string(b[:min(len(b), 1024)]))
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "(hex)"), "(base 16)")
 	name = name[strings.LastIndexByte(name, '\t')+1:]
-	if name == "IEEE Registration Authority" { // who gave the smaller blocks within to others
+	if name == "IEEE Registration Authority" { // which assigns the smaller blocks within to others
 		return ""
 	}
 	return hostname.CleanText(name)

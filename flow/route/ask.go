@@ -6,16 +6,14 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// question is what makes a difference to the route to an end, besides its address and that
-// of the sender.
+// question is what the route to an end may depend on besides its address and the sender's.
 type question struct {
 	in, mark uint32
 	prefix   bool
 }
 
-// ask asks for the route to an end that packets of a sender take, nil for anybody's.
-// The answer is remembered as long as routes stay as they are, for all addresses that
-// are routed as these two are.
+// ask returns the route that packets of a sender take to an end; a nil sender is anybody. The
+// answer is cached until routes change, for all addresses that are routed as these two are.
 func (r *Resolver) ask(to, sender *end, q question) answer {
 	k := key{to: to.atom, mark: q.mark, in: q.in}
 	if q.prefix {
@@ -37,14 +35,14 @@ func (r *Resolver) ask(to, sender *end, q question) answer {
 		full.from = sender.addr
 	}
 	a := r.lookUp(&full)
-	// what refuses one sender may take others
+	// a route that refuses one sender may accept others
 	if a.kind > nowhere || a.kind == nowhere && sender == nil {
 		r.cache.add(&k, a)
 	}
 	return a
 }
 
-// lookUp asks the kernel. The kind is unknown where it couldn't be asked.
+// lookUp asks the kernel. The kind is unknown if it couldn't be asked.
 func (r *Resolver) lookUp(q *query) answer {
 	r.Stats.Lookups.Add(1)
 	kind, index, err := r.fib.lookUp(q)

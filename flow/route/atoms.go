@@ -13,14 +13,13 @@ type atoms struct {
 }
 
 const (
-	// mostEdges bounds what is kept of the routes, at 16 B each. More come with full
-	// tables of the Internet.
+	// mostEdges bounds the edges, at 16 B each. Only a full table of the Internet has more.
 	mostEdges = 1 << 14
 	// mostAdded is how many edges are merged at once.
 	mostAdded = 1 << 12
 )
 
-// add cuts at the edges of a network.
+// add adds the edges of a network.
 func (a *atoms) add(p *prefix) {
 	if a.fine || p.bits == 0 {
 		return
@@ -36,7 +35,7 @@ func (a *atoms) add(p *prefix) {
 	}
 }
 
-// merge makes edges of what was added. Views have the old ones.
+// merge merges the added edges into a new slice, since views have the old one.
 func (a *atoms) merge() {
 	if len(a.added) == 0 {
 		return

@@ -17,8 +17,8 @@ type key struct {
 
 const prefixBit = 1 << 31 // the kernel's ifIndexes are positive and 32 bits wide
 
-// cache remembers answers: a hash table with open addressing and linear probing,
-// without pointers, so that the garbage collector passes it by.
+// cache remembers answers: a hash table with open addressing and linear probing, without
+// pointers, so that the garbage collector doesn't scan it.
 type cache struct {
 	slots []slot // a power of two
 	used  int
@@ -71,8 +71,8 @@ func (c *cache) slot(k *key) *slot {
 	}
 }
 
-// add remembers the answer to what find doesn't know. A full cache is emptied: what is
-// in use comes back at one look-up each.
+// add adds an answer that find doesn't know. A full cache is emptied: each answer in use comes
+// back by one look-up.
 func (c *cache) add(k *key, a answer) {
 	if 4*(c.used+1) > 3*len(c.slots) {
 		c.grow()
@@ -95,7 +95,7 @@ func (c *cache) grow() {
 	}
 }
 
-// clear forgets all answers, at no cost: routes may change many times a second.
+// clear forgets all answers. It costs nothing: routes may change many times a second.
 func (c *cache) clear() {
 	c.peak = max(c.peak, c.used)
 	c.used = 0
@@ -105,7 +105,7 @@ func (c *cache) clear() {
 	}
 }
 
-// shrinkShare is how many times more than needed there must be room for.
+// shrinkShare is how many times larger than needed the table must be to shrink.
 const shrinkShare = 10
 
 // shrink makes the table smaller if it had room for far more answers than were needed since

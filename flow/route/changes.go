@@ -7,8 +7,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// scope is which connections a change of routes concerns: those with an address in a
-// network, or by way of an interface; the zero scope is all.
+// scope says which connections a change of routes concerns: those with an address in a
+// network, or those that use an interface; the zero scope is all.
 type scope struct {
 	to     prefix
 	device uint32
@@ -36,7 +36,7 @@ func (s *scope) concerns(e *conntrack.Event, paths ...flow.Path) bool {
 	return false
 }
 
-// change is one that came with a version of the view.
+// change is a change of routes, and the version of the view that has it.
 type change struct {
 	scope
 	version uint32
@@ -67,8 +67,8 @@ func (l *changeLog) add(c change) {
 	l.next = (l.next + 1) % mostChanges
 }
 
-// between returns when the first and the last change after a version came that concern a
-// connection. What is forgotten counts for one that does.
+// between returns the times of the first and the last change after a version that concern a
+// connection. Forgotten changes count as such.
 func (l *changeLog) between(
 	version uint32, e *conntrack.Event, paths ...flow.Path,
 ) (first, last int64) {

@@ -145,7 +145,7 @@ type prefix struct {
 	bits uint8 // of 128
 }
 
-// prefixOf returns a network of a family, all its addresses where there is no ip.
+// prefixOf returns a network of a family: all of its addresses if ip is empty.
 func prefixOf(family, bits uint8, ip net.IP) (p prefix, err error) {
 	p = everything(family, bits)
 	if ip != nil {
@@ -154,9 +154,9 @@ func prefixOf(family, bits uint8, ip net.IP) (p prefix, err error) {
 	return p, err
 }
 
-// route is what matters of a route: not where exactly it leads.
+// route is what matters here of a route; its next hops don't.
 type route struct {
-	to, from prefix // of all addresses of the family where it names none
+	to, from prefix // all addresses of the family if it names none
 	unicast  bool
 	out      []uint32 // interfaces: several of a multipath route
 	object   bool     // next hops are an object, and out may be empty
@@ -265,7 +265,7 @@ const (
 	familyIP6MR = 129
 )
 
-// rule is by what of a packet, other than its mark, a policy rule chooses.
+// rule says which properties of a packet, besides its mark, a policy rule chooses by.
 type rule struct {
 	to, from prefix
 	input    bool // the interface that it comes in by, or the VRF of that one

@@ -38,7 +38,7 @@ const (
 	defaultRoute // unicast, by a default route: the answer to a query for the prefix
 )
 
-// nobody is a user id that no rule is for.
+// nobody is a user ID that no rule matches.
 const nobody = ^uint32(0)
 
 // fib asks for routes by RTM_GETROUTE, which applies the router's policy as to a
@@ -59,7 +59,7 @@ func newFIB(s ctnetlink.Socket, dial dial) *fib {
 	return f
 }
 
-// errSocket is a question that the kernel couldn't be asked.
+// errSocket means that the kernel couldn't be asked.
 var errSocket = errors.New("rtnetlink socket is broken")
 
 // lookUp returns the kind of a route and its interface. It fails where there is no
@@ -104,7 +104,7 @@ func (f *fib) try(q *query) error {
 	if q.in != 0 {
 		f.request = appendU32(f.request, unix.RTA_IIF, q.in)
 	} else {
-		// else we would be asking for ourselves
+		// else the kernel would apply rules for our own user
 		f.request = appendU32(f.request, unix.RTA_UID, nobody)
 	}
 	if q.mark != 0 {

@@ -62,8 +62,7 @@ func (m *message) attributes(n int) attributes {
 	return attributes{rest: m.body[n:]}
 }
 
-// attributes walks over netlink attributes. Its error sticks: check it behind the
-// loop.
+// attributes walks over netlink attributes. Its error is kept: check it after the loop.
 type attributes struct {
 	rest  []byte
 	typ   uint16

@@ -25,11 +25,11 @@ func (v *view) end(addr *conntrack.Addr) end {
 
 // Path implements flow.RouteResolver.
 //
-// One end is taken to be within: the one that opened the connection, or what a
-// forwarded port leads to; and if it is behind an uplink, the other. The route to the
-// end without is that of a packet from within, with the connection's mark. Where
-// there are several uplinks, the address of ours that a peer talks to says more
-// than routes do: it belongs to one of them.
+// One end is taken to be inside: the one that opened the connection, or the one that a
+// forwarded port leads to; if that is behind an uplink, the other one. The route to the end
+// outside is that of a packet from inside, with the connection's mark. Where there are several
+// uplinks, the address of ours that a peer talks to says more than routes do: it belongs to
+// one of them.
 func (r *Resolver) Path(e *conntrack.Event) flow.Path {
 	r.look()
 	path := r.path(e)
@@ -66,8 +66,8 @@ func translated(e *conntrack.Event) bool {
 	return e.Orig.Src != e.Reply.Dst || e.Orig.Dst != e.Reply.Src
 }
 
-// within lets what has no interface at all pass by lo: what the router says to
-// itself does, and some collectors drop records that name no interface.
+// within replaces a path without any interface by lo, which packets of the router to itself
+// pass: some collectors drop records that name no interface.
 func within(path flow.Path) flow.Path {
 	if path == (flow.Path{}) {
 		path[conntrack.Original] = flow.NewHop(loopback, false)
@@ -96,7 +96,7 @@ func (r *Resolver) find(inner, outer *end, e *conntrack.Event) {
 // plain asks for the route to an end, no matter who sends.
 func (r *Resolver) plain(to *end) { r.anybodys(to, 0) }
 
-// anybodys asks for the route of packets with a mark.
+// anybodys asks for the route of packets with a mark, from any sender.
 func (r *Resolver) anybodys(to *end, mark uint32) {
 	if isUnspecified(to.addr) || isGroup(to.addr) {
 		to.answer = answer{kind: nowhere}
@@ -181,7 +181,7 @@ func (v *view) towards(to, other *end) flow.Hop {
 	switch {
 	case to.kind == unicast:
 		return to.hop
-	case to.kind == group && other.kind == local: // else it is the router that listens
+	case to.kind == group && other.kind == local: // otherwise the router itself listens
 		if index := v.owners[*other.addr]; index != 0 {
 			return v.hop(index)
 		}
@@ -201,8 +201,8 @@ func (v *view) correct(hop *flow.Hop, ours *conntrack.Addr) {
 	}
 }
 
-// neighbours is the path of what link-local addresses say to each other: it is never
-// forwarded, so the interface is that of the end that is ours.
+// neighbours returns the path between link-local addresses: it is never forwarded, so the
+// interface is that of the router's own address.
 func (v *view) neighbours(e *conntrack.Event) (path flow.Path) {
 	opener, ours := v.owners[e.Orig.Src]
 	peer, theirs := v.owners[e.Reply.Src]

@@ -25,7 +25,7 @@ func isMapped(a *conntrack.Addr) bool {
 	return binary.BigEndian.Uint64(a[:8]) == 0 && binary.BigEndian.Uint32(a[8:]) == 0xffff
 }
 
-// number is an address to reckon with.
+// number is an address as two integers.
 type number struct{ high, low uint64 }
 
 func numberOf(a *conntrack.Addr) number {

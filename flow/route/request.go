@@ -26,7 +26,7 @@ type requests struct {
 	seq     uint32
 	request []byte
 	message message // of an answer, being handed out
-	broken  bool    // the socket failed: what came isn't an answer of the kernel
+	broken  bool    // the socket failed: the error isn't an answer of the kernel
 }
 
 // begin begins a request.
@@ -71,7 +71,7 @@ func (r *requests) answer(b []byte, interrupted *bool, fn func(m *message)) (don
 			return true, err
 		}
 		if m.seq != r.seq {
-			continue // what is left of an answer that was given up
+			continue // the rest of an answer that was abandoned
 		}
 		*interrupted = *interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
 		if m.typ == unix.NLMSG_DONE || m.typ == unix.NLMSG_ERROR {

@@ -14,8 +14,8 @@ import (
 
 // Options of a Resolver.
 type Options struct {
-	// Mark has a connection's mark count in the look-up of its route: for routers
-	// whose rules choose by a mark that is kept in the connection.
+	// Mark includes a connection's mark in the look-up of its route, for routers whose rules
+	// choose by a mark that is saved in the connection.
 	Mark  bool
 	Clock conntrack.Clock
 	// Renamed, if not nil, is called by another goroutine when the result of
@@ -60,7 +60,7 @@ func Open(o Options) (*Resolver, error) {
 
 func open(o Options, dial dial) (*Resolver, error) {
 	var sockets []ctnetlink.Socket
-	// the groups first: what changes while all is read comes behind
+	// the groups first: changes during the reading are then notified
 	for _, g := range []uint32{groups(), 0, 0} {
 		s, err := dial(g)
 		if err != nil {
@@ -85,7 +85,7 @@ func open(o Options, dial dial) (*Resolver, error) {
 	return r, nil
 }
 
-// Close ends the watching.
+// Close stops following and closes the sockets.
 func (r *Resolver) Close() error {
 	close(r.closing)
 	err := r.watcher.close()
@@ -121,7 +121,7 @@ func (r *Resolver) watch() {
 	}
 }
 
-// publish makes what is known now the view.
+// publish makes a view of what is known now.
 func (r *Resolver) publish() {
 	before := r.view.Load()
 	v := r.watcher.state.view(before)
@@ -135,7 +135,7 @@ func (r *Resolver) publish() {
 	}
 }
 
-// look takes the present view for the path that is asked for next.
+// look loads the present view for the next path.
 func (r *Resolver) look() {
 	if v := r.view.Load(); v != r.seen {
 		r.seen = v

@@ -27,7 +27,7 @@ type socket struct {
 	tryBound              func(fd uintptr)
 }
 
-// forever is as long as a Recv waits that has no deadline.
+// forever is how long a Recv without a deadline waits.
 const forever = time.Duration(1<<63 - 1)
 
 func openSocket(groups uint32) (*socket, error) {

@@ -13,7 +13,7 @@ type state struct {
 	addresses  map[address]struct{}
 	multicast  map[multicastKey]multicastRoute
 	policy     policy
-	redescribe bool // what a view says of interfaces is to be made again
+	redescribe bool // the description in the view is outdated
 }
 
 type multicastKey struct {
@@ -21,8 +21,8 @@ type multicastKey struct {
 	table uint32
 }
 
-// policy is what of rules and routes decides how a question for a route has to be
-// asked, and for which other questions its answer holds.
+// policy is the part of rules and routes that decides how a route has to be asked for, and
+// which other questions have the same answer.
 type policy struct {
 	atoms    atoms
 	uplinks  map[uint32]bool
@@ -60,14 +60,14 @@ var kernelClasses = []prefix{
 	{conntrack.Addr{0: 0xff}, 8},           // ff00::/8
 }
 
-// effect is what a message makes of what is known.
+// effect is how a message changes the state.
 type effect struct {
 	changed  bool // routes may lead elsewhere: those that scope concerns
 	outdated bool // the policy is to be read again
 	scope    scope
 }
 
-// apply takes a message in. One that is of no interest has no effect.
+// apply applies a message. One that is of no interest has no effect.
 func (s *state) apply(m *message) (effect, error) {
 	switch m.typ {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
@@ -124,7 +124,7 @@ func (s *state) applyAddress(m *message) (effect, error) {
 	e := effect{changed: true, scope: scope{device: a.index}}
 	if m.typ == unix.RTM_DELADDR {
 		delete(s.addresses, a)
-		// routes go with an interface's last one, and with their source
+		// routes vanish with an interface's last address, and with their source address
 		e.outdated = isMapped(&a.addr)
 	} else if known {
 		return effect{}, nil // its lifetime was renewed
@@ -135,8 +135,7 @@ func (s *state) applyAddress(m *message) (effect, error) {
 	return e, nil
 }
 
-// applyRoute leaves the edges of a route that goes: finer atoms than necessary do no
-// harm.
+// applyRoute keeps the edges of a deleted route: finer atoms than necessary do no harm.
 func (s *state) applyRoute(m *message) (effect, error) {
 	switch {
 	case len(m.body) < unix.SizeofRtMsg:
@@ -178,7 +177,7 @@ func (s *state) applyMulticastRoute(m *message) (effect, error) {
 	return effect{changed: true, scope: scope{to: prefix{r.to, 128}}}, nil
 }
 
-// addRoute reports whether there is an uplink more.
+// addRoute reports whether there is another uplink.
 func (p *policy) addRoute(r *route) (uplink bool) {
 	p.atoms.add(&r.to)
 	p.addSource(&r.from)

@@ -5,7 +5,7 @@ import "sync/atomic"
 // Stats counts what a Resolver does. Any goroutine may read it.
 type Stats struct {
 	Lookups     atomic.Uint64 // routes that the kernel was asked for
-	Hits        atomic.Uint64 // answers that were known
+	Hits        atomic.Uint64 // answers from the cache
 	Unreachable atomic.Uint64 // look-ups without an answer
 	Changes     atomic.Uint64 // of links, addresses, rules or routes: all answers were forgotten
 	Overruns    atomic.Uint64 // times that notifications were lost and everything was read again

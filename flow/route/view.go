@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// view is what is known at one time. It never changes.
+// view is what is known of interfaces and routes at one time. It never changes.
 type view struct {
 	version uint32
 	names   uint32
@@ -35,8 +35,8 @@ type description struct {
 // loopback is the index of lo in every network namespace (LOOPBACK_IFINDEX).
 const loopback = 1
 
-// view makes one of what is known now, with the description of the one before where
-// that is as it was.
+// view returns a view of what is known now. It shares the description of the view before if
+// that is still true.
 func (s *state) view(before *view) *view {
 	s.policy.atoms.merge()
 	v := &view{

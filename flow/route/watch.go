@@ -13,7 +13,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// groups are the multicast groups of what has a say in where packets go.
+// groups are the multicast groups of everything that decides where packets go.
 func groups() (mask uint32) {
 	for _, group := range []uint{
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
@@ -28,7 +28,7 @@ func groups() (mask uint32) {
 }
 
 const (
-	// Changes come in bursts. The first is taken in at once, those that follow
+	// Changes come in bursts. The first is applied at once, those that follow are applied
 	// together.
 	breath = 20 * time.Millisecond
 	burst  = 1000 // datagrams
@@ -49,16 +49,16 @@ type watcher struct {
 	dial    dial
 	clock   conntrack.Clock
 	stats   *Stats
-	version uint32 // that present changes become
+	version uint32 // of the view that will have the present changes
 
-	broken   bool  // events is of no more use
+	broken   bool  // events is broken
 	outdated bool  // the policy is to be read
 	lost     bool  // and all else
 	readAt   int64 // not before, monotonic
 }
 
-// next waits for changes and takes them in. It returns when routes may have changed.
-// An error is of the socket, which is of no more use.
+// next waits for changes and applies them. It returns when routes may have changed. An error
+// means that the socket can't be used any more.
 func (w *watcher) next() error {
 	if w.broken {
 		if err := w.reopen(); err != nil {
@@ -77,7 +77,7 @@ func (w *watcher) next() error {
 	}
 }
 
-// reopen replaces a broken socket. What it would have brought is read.
+// reopen replaces a broken socket, and has everything read again that it would have notified.
 func (w *watcher) reopen() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,7 +110,8 @@ func (w *watcher) wait() time.Duration {
 	return max(time.Duration(w.readAt-w.clock().Mono), time.Millisecond)
 }
 
-// collect takes in what has come, and reports whether routes may have changed.
+// collect applies the notifications that have come, and reports whether routes may have
+// changed.
 func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 	for range burst {
 		b, err := w.events.Recv(wait)
@@ -132,7 +133,7 @@ func (w *watcher) collect(wait time.Duration) (moved bool, err error) {
 	return moved, nil
 }
 
-// take takes in one datagram.
+// take applies one datagram.
 func (w *watcher) take(b []byte) (moved bool) {
 	for len(b) > 0 {
 		m, rest, err := nextMessage(b)
@@ -153,8 +154,8 @@ func (w *watcher) take(b []byte) (moved bool) {
 	return moved
 }
 
-// miss has everything read again, after a notification that was lost or can't be decoded.
-// It may have been of any change.
+// miss has everything read again after a notification was lost or couldn't be decoded: it may
+// have been any change.
 func (w *watcher) miss() {
 	w.lost = true
 	w.note(effect{changed: true})
@@ -168,15 +169,15 @@ func (w *watcher) apply(s *state, m *message) (effect, error) {
 	return e, err
 }
 
-// note remembers a change.
+// note logs a change.
 func (w *watcher) note(e effect) {
 	if e.changed {
 		w.changes.add(change{e.scope, w.version, w.clock().Mono})
 	}
 }
 
-// reread reads what can't be known from notifications, where that is due, and reports
-// whether it has.
+// reread reads again what notifications don't show, if that is due, and reports whether it
+// did.
 func (w *watcher) reread() bool {
 	began := w.clock().Mono
 	if !w.outdated && !w.lost || began < w.readAt {
@@ -195,7 +196,7 @@ func (w *watcher) reread() bool {
 	return true
 }
 
-// read reads the policy, and all else where notifications were lost.
+// read reads the policy, and everything else if notifications were lost.
 func (w *watcher) read() error {
 	if w.dumps.broken {
 		s, err := w.dial(0)

@@ -32,7 +32,8 @@ func (z *zones) of(zone uint16, v *view) (only uint32) {
 	return only
 }
 
-// refreshZones reads again what is too old. Where that fails, what was known stands.
+// refreshZones reads the zones again if they are too old. If that fails, the old ones stay in
+// use.
 func (r *Resolver) refreshZones() {
 	z, now := &r.zones, r.options.Clock().Mono
 	if z.read == nil || z.interfaces != nil && now < z.until {

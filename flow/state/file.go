@@ -24,9 +24,9 @@ type File struct {
 // doesn't keep all, and doesn't allocate. Up to 1024 records are written as one
 // batch, which is restored whole or not at all.
 //
-// After an error, such as ENOSPC, the file holds whole batches, a beginning of
-// all perhaps among them, and stays usable. What is missing is written by
-// another Append of the same, or by a Replace, which Grown then asks for.
+// After an error, such as ENOSPC, the file stays usable and holds whole batches, perhaps the
+// first ones of all. The rest is written by another Append of all, or by a Replace, which
+// Grown then asks for.
 func (f *File) Append(all []flow.Checkpoint) error {
 	for i := range all {
 		f.batch.add(&all[i])
@@ -40,7 +40,7 @@ func (f *File) Append(all []flow.Checkpoint) error {
 	return nil
 }
 
-// slack is by how much a small file may grow, in bytes.
+// slack is how much a small file may grow, in bytes.
 const slack = 1 << 20
 
 // Grown reports whether a Replace is due: more than half of the file may be of overridden
@@ -125,8 +125,8 @@ type log struct {
 	torn    bool // there may be a part of a batch beyond size
 }
 
-// flush writes what b holds as one batch, by one write(2), and empties b. After an
-// error the file ends where it ended before, or the next flush sees to that.
+// flush writes what b holds as one batch, by one write(2), and empties b. After an error the
+// file ends where it ended before, or the next flush cuts it there.
 func (l *log) flush(b *batch) error {
 	defer b.reset()
 	if b.count == 0 {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Identity identifies the kernel's table whose connections a file holds. Where it
-// differs, the kernel's entries are others.
+// Identity identifies the kernel's table whose connections a file holds. If it differs, the
+// entries are those of another table.
 type Identity struct {
 	Boot      [16]byte // /proc/sys/kernel/random/boot_id
 	Namespace uint64   // inode of the network namespace; used again after its end
@@ -64,7 +64,7 @@ func cookie() uint64 {
 	return c
 }
 
-// check returns why what was saved under identity i is not about here, or nil.
+// check returns why what was saved under identity i belongs to another table, or nil.
 func (i *Identity) check(here *Identity) error {
 	switch {
 	case i.Boot != here.Boot:

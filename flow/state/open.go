@@ -33,10 +33,9 @@ type Restored struct {
 	Refused error
 }
 
-// Open opens the file at path for one process and returns what it holds for id;
-// now, in ns since 1970, is when the first run begins if this is the first. It returns
-// an error, ErrInUse among others, when no file can be kept at path: without one
-// the program counts as well, but a restart isn't exact.
+// Open opens the file at path for one process and returns what it holds for id. If this is the
+// first run, it begins at now, in ns since 1970. Open returns an error, such as ErrInUse, if
+// no file can be kept at path: the program counts without one, too, but a restart isn't exact.
 func Open(path string, id Identity, now int64) (*File, Restored, error) {
 	l, err := lock(path + ".lock")
 	if err != nil {

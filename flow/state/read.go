@@ -21,7 +21,7 @@ type reader struct {
 	from io.Reader
 	buf  []byte // batchSize
 	most int    // records
-	hint int    // records, at a guess
+	hint int    // estimated number of records
 
 	header      header
 	checkpoints map[conntrack.Key]flow.Checkpoint
@@ -29,8 +29,8 @@ type reader struct {
 	records     int
 }
 
-// all reads everything. It returns an error unless all of it but a torn last batch
-// is sound and about here.
+// all reads everything. It returns an error unless everything except a torn last batch is
+// valid and of this table.
 func (r *reader) all(here *Identity) error {
 	if err := r.begin(here); err != nil {
 		return err

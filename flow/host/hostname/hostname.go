@@ -34,10 +34,10 @@ func Clean(raw string) string {
 	return name
 }
 
-// CleanText returns a line of text without whatever a terminal, HTML, CSV or a label of
-// metrics could take for more than text: at most Most printable characters of valid UTF-8,
-// no quotes, brackets, separators or backslashes, no spaces at the ends, nothing that
-// begins a formula. It returns "" where no letter or digit is left.
+// CleanText returns a line of text without anything that a terminal, HTML, CSV or a metric's
+// label could take for more than text: at most Most printable characters of valid UTF-8, no
+// quotes, brackets, separators or backslashes, no spaces at the ends, nothing that begins a
+// formula. It returns "" where no letter or digit is left.
 func CleanText(raw string) string {
 	var b strings.Builder
 	length, marks, space := 0, 0, false
@@ -82,7 +82,7 @@ func hasWord(s string) bool {
 // mostMarks is how many accents a letter may carry. Vietnamese takes two.
 const mostMarks = 2
 
-// bound cuts what nobody would call a name, between two characters.
+// bound cuts a text that is too long, between two characters.
 func bound(raw string) string {
 	if len(raw) <= longest {
 		return raw

@@ -136,7 +136,7 @@ func (p *dhcpdParser) end() {
 
 // setEnd applies "ends never", "ends 0 2026/11/29 20:00:00", in UTC, or "ends epoch N".
 func (p *dhcpdParser) setEnd() {
-	if p.lease.Until == 0 { // the state has said so already
+	if p.lease.Until == 0 { // the binding state has ended it already
 		return
 	}
 	if p.word(1) == "epoch" {

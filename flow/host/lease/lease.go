@@ -26,7 +26,7 @@ const (
 	longestLine = 4096
 )
 
-// ErrIncomplete says that a file ends in the middle of something: it is being written.
+// ErrIncomplete means that a file ends in the middle of an entry: it is being written.
 var ErrIncomplete = errors.New("it ends in the middle of a lease")
 
 // Lease is one address that a server has lent.
@@ -38,8 +38,8 @@ type Lease struct {
 }
 
 // Parse returns the leases of one server, from its files in the order in which they were
-// written; most have one. Each address occurs once: the last lease of it counts. With an
-// error come the leases that could be read. It is ErrIncomplete where that is all that is
+// written; most have one. Each address occurs once: the last lease of it counts. With an error
+// it returns the leases that could be read. The error is ErrIncomplete if nothing else is
 // wrong.
 func Parse(files ...[]byte) ([]Lease, error) {
 	c := newCollector()
@@ -85,7 +85,7 @@ func (c *collector) add(l Lease) {
 	i, known := c.byAddr[l.Addr]
 	switch {
 	case known && l.Until == 0 && l.Name == "":
-		c.leases[i].Until = 0 // servers forget the name first
+		c.leases[i].Until = 0 // servers drop the name before the lease
 	case known:
 		c.leases[i] = l
 	case len(c.leases) == Most:
@@ -119,8 +119,8 @@ func (c *collector) problem() error {
 	return nil
 }
 
-// lines calls fn with each whole line and its number, from 1, but for empty ones. Those
-// that are too long are skipped.
+// lines calls fn with each whole line that isn't empty, and its number, from 1. Those that are
+// too long are skipped.
 func (c *collector) lines(b []byte, fn func(number int, line []byte)) error {
 	for number := 1; len(b) > 0; number++ {
 		line, rest, whole := bytes.Cut(b, []byte("\n"))
@@ -164,7 +164,7 @@ func ParseMAC(s string) (mac [6]byte, err error) {
 	return mac, nil
 }
 
-// parseAddr parses an address of a host. Others are errors.
+// parseAddr parses the address of a single host. Other addresses are errors.
 func parseAddr(b []byte) (netip.Addr, bool) {
 	if len(b) > 64 {
 		return netip.Addr{}, false

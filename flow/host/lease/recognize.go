@@ -10,8 +10,8 @@ var errUnknown = errors.New("it is of no DHCP server that is known here")
 // parser hands the leases of a file to a collector.
 type parser func(b []byte, c *collector) error
 
-// recognize returns who can read a file, nil where it holds nothing. The first line that
-// belongs to one kind of file alone decides.
+// recognize returns the parser of a file, or nil if the file holds nothing. The first line
+// that only one kind of file can have decides.
 func recognize(b []byte) (parser, error) {
 	if bytes.HasPrefix(b, []byte("{")) {
 		return networkd, nil
@@ -38,7 +38,7 @@ func recognize(b []byte) (parser, error) {
 	return nil, nil
 }
 
-// kind returns who can read a line, or nil.
+// kind returns the parser of the kind of file that a line belongs to, or nil.
 func kind(line []byte) parser {
 	if IsKea(line) {
 		return kea
