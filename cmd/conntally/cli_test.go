@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +13,16 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestCommandLineExitCodesAndOutput: of each command, with help and with mistakes.
-func TestCommandLineExitCodesAndOutput(t *testing.T) {
-	cases := []struct {
-		args   string
-		code   int
-		stdout string // is part of it
-		stderr string
-	}{
+// commandLine is a command line, its exit code, and parts of its output.
+type commandLine struct {
+	args           string
+	code           int
+	stdout, stderr string
+}
+
+// toolLines are the command lines of the commands that need no service.
+func toolLines() []commandLine {
+	return []commandLine{
 		{"", exitUsage, "", "no command"},
 		{"frobnicate", exitUsage, "", `"frobnicate" is not a command`},
 		{"rnu", exitUsage, "", `"rnu" is not a command; did you mean run?`},
@@ -47,9 +50,17 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"collector-config goflow2", exitUsage, "", "which collector?"},
 		{"collector-config goflow2 --collector 127.0.0.1:2055", exitDone, "netflow://:2055", ""},
 		{"run --collector nonsense", exitUsage, "",
-			`run: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
+			`run: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address ` +
+				`in brackets`},
 		{"collector-config akvorado --collector nonsense", exitUsage, "",
-			`collector-config: invalid value "nonsense" for flag --collector: want HOST:PORT, an IPv6 address in brackets`},
+			`collector-config: invalid value "nonsense" for flag --collector: want HOST:PORT, an ` +
+				`IPv6 address in brackets`},
+	}
+}
+
+// serviceLines are the command lines of the service, and of the commands that ask it.
+func serviceLines() []commandLine {
+	return []commandLine{
 		{"top --help", exitDone, "--by KIND", ""},
 		{"top --by devices", exitUsage, "",
 			`--by: want one of device, destination, connection, port`},
@@ -77,7 +88,11 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"demo --protocol sflow", exitUsage, "", `"ipfix" or "netflow9"`},
 		{"listen --address nowhere", exitFail, "", "listen"},
 	}
-	for _, c := range cases {
+}
+
+// TestCommandLineExitCodesAndOutput: of each command, with help and with mistakes.
+func TestCommandLineExitCodesAndOutput(t *testing.T) {
+	for _, c := range slices.Concat(toolLines(), serviceLines()) {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(), strings.Fields(c.args), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stdout.String(), c.stdout) ||

@@ -234,7 +234,8 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 			if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && exec "$@"`
+			script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && ` +
+				`exec "$@"`
 			c := r.conditionedBy(script, file, "/proc/sys/"+sysctlPrefix+name)
 			c.holds(id, 1)
 			c.judged(id)

@@ -27,18 +27,7 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 	r := newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "2"})
 	stays, stays9, goes, comes := r.bigSink(), r.bigSink(), r.bigSink(), r.bigSink()
 	path := filepath.Join(t.TempDir(), "conntally.toml")
-	write := func(settings string, sinks ...*sink) {
-		// However slow the machine is, polls are not stretched.
-		text := fmt.Sprintf("[metrics]\nlisten = %q\n[conntrack]\nmax_cpu = 100.0\n%s",
-			faultMetrics, settings)
-		for _, s := range sinks {
-			text += collectorSection(s.Address())
-		}
-		text += collectorSection(stays9.Address()) + "protocol = \"netflow9\"\n"
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write := func(settings string, sinks ...*sink) { writeSinks(t, path, settings, stays9, sinks) }
 	write("", stays, goes)
 	p := r.probe("--config", path)
 	reload := func(says string) {
@@ -89,6 +78,21 @@ func TestReloadUnderLoadLosesNothing(t *testing.T) {
 		r.sent, udp, tcp, m["conntrack_dropped_events_total"])
 	if strings.Count(p.String(), "configuration read again") != 1 {
 		t.Errorf("the log:\n%s", p)
+	}
+}
+
+// writeSinks writes a configuration that exports to sinks by IPFIX and to v9 by NetFlow v9.
+func writeSinks(t *testing.T, path, settings string, v9 *sink, sinks []*sink) {
+	t.Helper()
+	// However slow the machine is, polls are not stretched.
+	text := fmt.Sprintf("[metrics]\nlisten = %q\n[conntrack]\nmax_cpu = 100.0\n%s",
+		faultMetrics, settings)
+	for _, s := range sinks {
+		text += collectorSection(s.Address())
+	}
+	text += collectorSection(v9.Address()) + "protocol = \"netflow9\"\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

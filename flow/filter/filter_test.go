@@ -81,13 +81,17 @@ func (l *links) Path(e *conntrack.Event) (p flow.Path) {
 
 func (l *links) Name(index uint32) string { return map[uint32]string{2: "wan0", 3: "lan0"}[index] }
 
-func TestRuleMatchesByEachCondition(t *testing.T) {
+// ruleCase is a rule, and the connections that match it.
+type ruleCase struct {
+	name string
+	rule Rule
+	want []string
+}
+
+// ruleCases have a rule for each condition.
+func ruleCases() []ruleCase {
 	all := []string{"web", "forwarded", "dns", "six", "ping", "zone"}
-	cases := []struct {
-		name string
-		rule Rule
-		want []string // that match
-	}{
+	return []ruleCase{
 		{"none", Rule{}, all},
 		{"LAN at either end", Rule{Networks: prefixes("192.168.77.0/24")},
 			[]string{"web", "forwarded", "ping"}},
@@ -130,7 +134,10 @@ func TestRuleMatchesByEachCondition(t *testing.T) {
 			Rule{Sources: prefixes("192.168.0.0/16"), Protocols: []uint8{conntrack.ProtoTCP},
 				Interfaces: []string{"wan0"}}, []string{"web"}},
 	}
-	for _, c := range cases {
+}
+
+func TestRuleMatchesByEachCondition(t *testing.T) {
+	for _, c := range ruleCases() {
 		want := map[string]bool{}
 		for _, name := range c.want {
 			want[name] = true

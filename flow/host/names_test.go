@@ -1,9 +1,7 @@
 package host
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,8 +26,12 @@ func lent(mac, addr, name string) string {
 
 // TestAutoFindsEachServer: each kind of file is found where its server keeps it.
 func TestAutoFindsEachServer(t *testing.T) {
-	const kea4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n"
-	const kea6 = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state\n"
+	const kea4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev," +
+		"hostname,state,user_context,pool_id\n"
+	const networkdLeases = `{"Leases":[{"ClientId":[1,2,0,0,0,0,10],"Address":[192,0,2,10],` +
+		`"Hostname":"box"}]}`
+	const kea6 = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid," +
+		"prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state\n"
 	files := map[string]string{
 		dnsmasqFile:                   lent(macA, "192.0.2.10", "box"),
 		"/var/lib/dnsmasq/lan.leases": lent(macA, "192.0.2.10", "box"),
@@ -55,8 +57,8 @@ func TestAutoFindsEachServer(t *testing.T) {
 		"/tmp/hosts/odhcpd.hosts.br-lan":                  "2001:db8::10\tbox.lan\tbox\n",
 		"/etc/ethers":                                     macA + " box\n",
 		"/etc/hosts":                                      "192.0.2.10 box.lan box\n",
-		"/run/systemd/netif/dhcp-server-lease/lan0":       `{"Leases":[{"ClientId":[1,2,0,0,0,0,10],"Address":[192,0,2,10],"Hostname":"box"}]}`,
-		"/var/lib/systemd/network/dhcp-server-lease/lan0": `{"Leases":[{"ClientId":[1,2,0,0,0,0,10],"Address":[192,0,2,10],"Hostname":"box"}]}`,
+		"/run/systemd/netif/dhcp-server-lease/lan0":       networkdLeases,
+		"/var/lib/systemd/network/dhcp-server-lease/lan0": networkdLeases,
 	}
 	for path, content := range files {
 		t.Run(path, func(t *testing.T) {
@@ -198,24 +200,6 @@ func TestReplacedStaticFilesLoseNothing(t *testing.T) {
 	b.want("192.0.2.11", "")
 }
 
-// TestHiddenStateIsAProblem: systemd hides the state of another service with a user of its own,
-// as Kea has
-// on NixOS.
-func TestHiddenStateIsAProblem(t *testing.T) {
-	b := newBox(t, "auto")
-	if err := os.MkdirAll(b.root+"/var/lib", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("private/kea", b.root+"/var/lib/kea"); err != nil {
-		t.Fatal(err)
-	}
-	b.read()
-	b.wantProblems("/var/lib/kea: it leads to a directory that is not visible to this service")
-	if p := b.names.Problems(); !strings.Contains(p[0].Fix, "BindReadOnlyPaths=") {
-		t.Errorf("%+v", p)
-	}
-}
-
 // TestChangeOfSameSizeIsNoticed: a file that was read just after it was written is read again.
 func TestChangeOfSameSizeIsNoticed(t *testing.T) {
 	b := newBox(t, "auto")
@@ -239,7 +223,8 @@ func TestChangeOfSameSizeIsNoticed(t *testing.T) {
 // TestKeaCleanUpLosesNothing goes through the steps of a clean-up.
 func TestKeaCleanUpLosesNothing(t *testing.T) {
 	const file = "/var/lib/kea/kea-leases4.csv"
-	const header = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context\n"
+	const header = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev," +
+		"hostname,state,user_context\n"
 	row := func(mac, addr, name string) string {
 		return addr + "," + mac + ",,3600,2000000000,1,0,0," + name + ",0,\n"
 	}
@@ -283,8 +268,9 @@ func TestNamedFilesAreRecognized(t *testing.T) {
 	dir := t.TempDir()
 	b := newBox(t, dir+"/dhcp", dir+"/networkd", dir+"/missing")
 	for path, content := range map[string]string{
-		"/dhcp":          lent(macA, "192.0.2.10", "laptop"),
-		"/networkd/lan0": `{"Leases":[{"ClientId":[1,2,0,0,0,0,11],"Address":[192,0,2,11],"Hostname":"tv"}]}`,
+		"/dhcp": lent(macA, "192.0.2.10", "laptop"),
+		"/networkd/lan0": `{"Leases":[{"ClientId":[1,2,0,0,0,0,11],"Address":[192,0,2,11],` +
+			`"Hostname":"tv"}]}`,
 	} {
 		if err := os.MkdirAll(filepath.Dir(dir+path), 0o755); err != nil {
 			t.Fatal(err)
@@ -297,54 +283,6 @@ func TestNamedFilesAreRecognized(t *testing.T) {
 	b.want(macA, "laptop")
 	b.want(macB, "tv")
 	b.wantProblems(dir + "/missing: no such file or directory")
-}
-
-func TestWhatIsNoFileIsAProblem(t *testing.T) {
-	b := newBox(t, "/dev/zero", "auto")
-	b.write(dnsmasqFile, "what is this?\n")
-	b.write("/etc/ethers", "x\ny\n")
-	b.write("/etc/hosts", strings.Repeat("\n", largest+1))
-	b.read()
-	b.wantProblems("/dev/zero is a device, not a regular file",
-		dnsmasqFile+": it is of no DHCP server that is known here",
-		"/etc/hosts is larger than 16384 KiB",
-		"/etc/ethers: line 1 begins with no Ethernet address and a name; there are 2 of that kind")
-}
-
-// TestForbiddenFilesHaveAFix: those that another user alone may read, themselves or by their
-// directory,
-// take a capability. What was read before stays, and a file is read as soon as that is allowed.
-func TestForbiddenFilesHaveAFix(t *testing.T) {
-	b := newBox(t, "auto")
-	b.write("/etc/ethers", macB+" tv\n")
-	b.write("/run/systemd/netif/dhcp-server-lease/lan0", `{"Leases":[]}`)
-	b.write("/var/lib/kea/kea-leases4.csv",
-		"address,hwaddr,expire,hostname\n192.0.2.10,"+macA+",2000000000,laptop\n")
-	b.read()
-	chmod := func(path string, mode os.FileMode) {
-		if err := os.Chmod(b.root+path, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	chmod("/..", 0o755) // of the test's directories, which are private
-	chmod("/etc/ethers", 0)
-	chmod("/var/lib/kea", 0)
-	chmod("/run/systemd/netif/dhcp-server-lease", 0o711)
-	withoutRights(t, b.read)
-	b.want(macA, "laptop")
-	b.want(macB, "tv")
-	b.wantProblems("/var/lib/kea: permission denied",
-		"/run/systemd/netif/dhcp-server-lease: permission denied", "/etc/ethers: permission denied")
-	for _, p := range b.names.Problems() {
-		if !strings.Contains(p.Fix, "CAP_DAC_READ_SEARCH") || !errors.Is(p.Err, fs.ErrPermission) {
-			t.Errorf("%+v", p)
-		}
-	}
-	chmod("/etc/ethers", 0o644)
-	chmod("/var/lib/kea", 0o755)
-	chmod("/run/systemd/netif/dhcp-server-lease", 0o755)
-	withoutRights(t, b.read)
-	b.wantProblems()
 }
 
 // TestInventedDevicesAreBounded: neither a file of invented leases nor ever new ones take up

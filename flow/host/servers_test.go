@@ -219,7 +219,8 @@ func TestNamesOfRealServers(t *testing.T) {
 		{server{
 			"Kea", `{"Dhcp4":{"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
 				`"lease-database":{"type":"memfile","name":"DIR/leases"},` +
-				`"subnet4":[{"id":1,"subnet":"192.0.2.0/24","pools":[{"pool":"192.0.2.10-192.0.2.20"}]}]}}`,
+				`"subnet4":[{"id":1,"subnet":"192.0.2.0/24",` +
+				`"pools":[{"pool":"192.0.2.10-192.0.2.20"}]}]}}`,
 			"kea-dhcp4 -c DIR/config", "leases",
 		}, "bonclickxtv"},
 		{server{
@@ -298,9 +299,11 @@ func TestNamesOfRealServers6(t *testing.T) {
 		},
 		{
 			"Kea",
-			`{"Dhcp6":{"server-id":{"type":"EN","persist":false},"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
+			`{"Dhcp6":{"server-id":{"type":"EN","persist":false},` +
+				`"interfaces-config":{"interfaces":["lan0"]},"valid-lifetime":3600,` +
 				`"lease-database":{"type":"memfile","name":"DIR/leases"},` +
-				`"subnet6":[{"id":1,"interface":"lan0","subnet":"2001:db8::/64","pools":[{"pool":"2001:db8::10-2001:db8::20"}]}]}}`,
+				`"subnet6":[{"id":1,"interface":"lan0","subnet":"2001:db8::/64",` +
+				`"pools":[{"pool":"2001:db8::10-2001:db8::20"}]}]}}`,
 			"kea-dhcp6 -c DIR/config", "leases",
 		},
 		{

@@ -2,22 +2,25 @@ package route
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
 	"github.com/conntally/conntally/flow"
 )
 
-// TestChanges: what is remembered is forgotten when anything changes that has a say,
-// also what the kernel doesn't notify of.
-func TestChanges(t *testing.T) {
+// changeCase is a router's set-up, a change, and a connection's path before and after it.
+type changeCase struct {
+	setup, change string
+	connection
+	before, after string
+}
+
+// routeChanges are changes of routes, rules and uplinks.
+func routeChanges() map[string]changeCase {
 	out := connection{from: client, to: server}
 	out6 := connection{from: client6, to: server6}
-	cases := map[string]struct {
-		setup, change string
-		connection
-		before, after string
-	}{
+	return map[string]changeCase{
 		"the default route goes": {"", "route delete default dev wan1", out, "lan0 > wan1",
 			"lan0 > wan2"},
 		"the IPv6 default route goes": {"", "-6 route delete default dev wan1", out6,
@@ -45,6 +48,13 @@ func TestChanges(t *testing.T) {
 		"a next hop changes": {"nexthop add id 7 dev wan1 via 198.51.100.254\n" +
 			"route add 192.0.2.0/24 nhid 7", "nexthop replace id 7 dev wan2 via 203.0.113.254", out,
 			"lan0 > wan1", "lan0 > wan2"},
+	}
+}
+
+// addressChanges are changes of addresses and of the uplinks that they belong to.
+func addressChanges() map[string]changeCase {
+	out := connection{from: client, to: server}
+	return map[string]changeCase{
 		"an address becomes ours": {"", "address add 192.0.2.20/32 dev lan0", out,
 			"lan0 > wan1", "lan0 >"},
 		"an address is ours no more": {"address add 192.0.2.20/32 dev lan0",
@@ -76,6 +86,13 @@ func TestChanges(t *testing.T) {
 		"another name": {"", "link set wan1 down\nlink set wan1 name uplink\nlink set uplink up\n" +
 			"route add default via 198.51.100.254 dev uplink", out, "lan0 > wan1", "lan0 > uplink"},
 	}
+}
+
+// TestChangesInvalidateCachedPaths: whatever change may affect a path is noticed, even if the
+// kernel sends no notification of it.
+func TestChangesInvalidateCachedPaths(t *testing.T) {
+	cases := routeChanges()
+	maps.Copy(cases, addressChanges())
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, c.setup, Options{})

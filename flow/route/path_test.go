@@ -1,6 +1,9 @@
 package route
 
-import "testing"
+import (
+	"maps"
+	"testing"
+)
 
 const (
 	client  = "192.168.77.10"
@@ -21,10 +24,15 @@ type pathWant struct {
 	want string
 }
 
-func pathCases() map[string]pathCase {
+// snat returns c with its source translated.
+func snat(c connection, as string) connection { c.as = as; return c }
+
+// marked returns c with a mark.
+func marked(c connection, mark uint32) connection { c.mark = mark; return c }
+
+// routePaths are of routers without policy rules.
+func routePaths() map[string]pathCase {
 	out, out6 := connection{from: client, to: server}, connection{from: client6, to: server6}
-	snat := func(c connection, as string) connection { c.as = as; return c }
-	marked := func(c connection, mark uint32) connection { c.mark = mark; return c }
 	return map[string]pathCase{
 		"routed": {paths: []pathWant{
 			{out, "lan0 > wan1"},
@@ -74,6 +82,13 @@ func pathCases() map[string]pathCase {
 				{connection{from: "192.168.96.0", to: server}, "wan1 > wan1"},
 			},
 		},
+	}
+}
+
+// markPaths are of routers whose rules choose by marks.
+func markPaths() map[string]pathCase {
+	out, out6 := connection{from: client, to: server}, connection{from: client6, to: server6}
+	return map[string]pathCase{
 		"a rule by mark": {
 			mark: true,
 			setup: "route add default via 203.0.113.254 table 2\nrule add fwmark 2 lookup 2\n" +
@@ -101,6 +116,13 @@ func pathCases() map[string]pathCase {
 				{snat(out, "198.51.100.77"), "lan0 > wan1"},
 			},
 		},
+	}
+}
+
+// endPaths are of routers whose rules choose by the ends of connections.
+func endPaths() map[string]pathCase {
+	out, out6 := connection{from: client, to: server}, connection{from: client6, to: server6}
+	return map[string]pathCase{
 		"a rule by source": {
 			setup: "route add default via 203.0.113.254 table 2\n" +
 				"rule add from 192.168.77.128/25 lookup 2\nrule add from 203.0.113.1 lookup 2\n" +
@@ -148,6 +170,13 @@ func pathCases() map[string]pathCase {
 				{out6, "lan0 > wan1"},
 			},
 		},
+	}
+}
+
+// otherRulePaths are of routers with other rules.
+func otherRulePaths() map[string]pathCase {
+	out := connection{from: client, to: server}
+	return map[string]pathCase{
 		"rules for what the router sends": {
 			setup: "route add default via 203.0.113.254 table 2\nrule add iif lo lookup 2\n",
 			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "198.51.100.1", to: server},
@@ -171,6 +200,13 @@ func pathCases() map[string]pathCase {
 			paths: []pathWant{{out, "lan0 > wan1"}, {connection{from: "192.168.77.200", to: server},
 				"lan0 > wan2"}},
 		},
+	}
+}
+
+// interfacePaths are of routers with other kinds of interfaces.
+func interfacePaths() map[string]pathCase {
+	out, out6 := connection{from: client, to: server}, connection{from: client6, to: server6}
+	return map[string]pathCase{
 		"bridges and what they stand on": {
 			setup: `link add port0 type veth peer name port1
 link add br-lan type bridge
@@ -212,6 +248,13 @@ address add 192.0.2.1/24 dev wan1.7
 			paths: []pathWant{{out, "lan0 > wan1.7"},
 				{connection{from: client, to: "192.0.3.1"}, "lan0 > wan1"}},
 		},
+	}
+}
+
+// unroutedPaths are of addresses that routes alone don't decide about.
+func unroutedPaths() map[string]pathCase {
+	out := connection{from: client, to: server}
+	return map[string]pathCase{
 		"link-local": {
 			setup: "address add fe80::1:1/64 dev lan0 nodad\n" +
 				"address add fe80::2:1/64 dev wan1 nodad\n" +
@@ -248,7 +291,12 @@ address add 192.0.2.1/24 dev wan1.7
 
 // TestPaths holds paths on a real router against what its set-up says.
 func TestPaths(t *testing.T) {
-	for name, c := range pathCases() {
+	cases := map[string]pathCase{}
+	for _, some := range []map[string]pathCase{routePaths(), markPaths(), endPaths(),
+		otherRulePaths(), interfacePaths(), unroutedPaths()} {
+		maps.Copy(cases, some)
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t, c.setup, Options{Mark: c.mark})
 			if name == "a strict reverse path filter" {

@@ -55,7 +55,7 @@ type outcome struct {
 }
 
 func outcomes() []outcome {
-	return slices.Concat(moduleOutcomes(), settingOutcomes(), tableOutcomes(),
+	return slices.Concat(moduleOutcomes(), settingOutcomes(), countingOutcomes(), tableOutcomes(),
 		listenerOutcomes(), collectorOutcomes())
 }
 
@@ -160,8 +160,8 @@ func settingOutcomes() []outcome {
 	}
 }
 
-// tableOutcomes are of the table and what it counts.
-func tableOutcomes() []outcome {
+// countingOutcomes are of counters and offloading.
+func countingOutcomes() []outcome {
 	return []outcome{
 		{"counters", OK, "0 of 1000", "", nil},
 		{"counters", Warn,
@@ -198,7 +198,12 @@ func tableOutcomes() []outcome {
 				"counter; to the", "",
 			flowtables(kernel.Flowtable{Family: 1, Table: "$(reboot)", Name: "x"})},
 		{"offload", "", "", "", func(f *State) { f.Dump.Err = unix.EBUSY }},
+	}
+}
 
+// tableOutcomes are of bridges, the connection table and the receive buffer.
+func tableOutcomes() []outcome {
+	return []outcome{
 		{"bridge", OK, "doesn't see frames that are only bridged", "", nil},
 		{"bridge", Warn, "conntrack sees frames that are only bridged",
 			"sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",

@@ -19,11 +19,14 @@ func TestFamilies(t *testing.T) {
 		{"flows.example.org:2055", "192.0.2.1", ""}, // a name may have both
 		{"flows.example.org:2055", "2001:db8::1", ""},
 		{"192.0.2.10:2055", "2001:db8::1",
-			`FILE:3: [[collector]] #1 source = "2001:db8::1": want an IPv4 address, as the collector's is`},
+			`FILE:3: [[collector]] #1 source = "2001:db8::1": want an IPv4 address, as the ` +
+				`collector's is`},
 		{"[2001:db8::10]:2055", "192.0.2.1",
-			`FILE:3: [[collector]] #1 source = "192.0.2.1": want an IPv6 address, as the collector's is`},
+			`FILE:3: [[collector]] #1 source = "192.0.2.1": want an IPv6 address, as the ` +
+				`collector's is`},
 		{"[::ffff:192.0.2.10]:2055", "2001:db8::1",
-			`FILE:3: [[collector]] #1 source = "2001:db8::1": want an IPv4 address, as the collector's is`},
+			`FILE:3: [[collector]] #1 source = "2001:db8::1": want an IPv4 address, as the ` +
+				`collector's is`},
 	} {
 		got := ""
 		if err := tomlfile.Decode("FILE",

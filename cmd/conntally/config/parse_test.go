@@ -18,7 +18,8 @@ func TestValues(t *testing.T) {
 	c := mustParse(t, `
 metrics.listen = ":9469"
 log = { level = "warn", format = "json" }
-collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9" }, { address = 'flows.example.org:4739', source = "::ffff:192.0.2.1", max_datagram = 9_000 }]
+collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9" },
+  { address = 'flows.example.org:4739', source = "::ffff:192.0.2.1", max_datagram = 9_000 }]
 
 ["flow"] # quoted keys are the same keys
 "active_timeout" = "1m30s"

@@ -1,10 +1,7 @@
 package lease
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -85,8 +82,10 @@ func TestDNSMasq(t *testing.T) {
 }
 
 const (
-	kea4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n"
-	kea6 = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,prefix_len,fqdn_fwd,fqdn_rev," +
+	kea4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname," +
+		"state,user_context,pool_id\n"
+	kea6 = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid," +
+		"prefix_len,fqdn_fwd,fqdn_rev," +
 		"hostname,hwaddr,state,user_context,hwtype,hwaddr_source,pool_id\n"
 )
 
@@ -99,12 +98,14 @@ func TestKea(t *testing.T) {
 		{"IPv4", kea4 + row("02:00:00:00:00:01", "3600", "1790000000", "laptop.lan.", "0"),
 			"192.0.2.10=laptop/020000000001/1790000000", ""},
 		{"IPv6", kea6 +
-			"2001:db8::10,00:01,3600,1790000000,1,1800,0,1,128,0,0,laptop,02:00:00:00:00:01,0,,1,2,0\n",
+			"2001:db8::10,00:01,3600,1790000000,1,1800,0,1,128,0,0,laptop,02:00:00:00:00:01,0,,1," +
+			"2,0\n",
 			"2001:db8::10=laptop/020000000001/1790000000", ""},
 		{"a prefix", kea6 + "2001:db8:1::,00:01,3600,1790000000,1,1800,2,1,56,0,0,router,,0,,,,0\n",
 			"", ""},
 		{"columns of an old version",
-			"address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname\n" +
+			"address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev," +
+				"hostname\n" +
 				"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,tv\n",
 			"192.0.2.10=tv/020000000001/1790000000", ""},
 		{"columns in another order",
@@ -265,14 +266,18 @@ func TestOdhcpd(t *testing.T) {
 }
 
 func TestNetworkd(t *testing.T) {
-	const begin = `{"BootID":"d7f5041316de4f1f992a8a2822218a71","Address":[192,0,2,1],"PrefixLength":24,"Leases":[`
+	const begin = `{"BootID":"d7f5041316de4f1f992a8a2822218a71","Address":[192,0,2,1],` +
+		`"PrefixLength":24,"Leases":[`
 	check(t, []testCase{
 		{"version 256", begin +
-			`{"ClientId":[1,2,0,0,0,0,1],"Address":[192,0,2,10],"Hostname":"laptop","ExpirationUSec":72338380895,"ExpirationRealtimeUSec":1790000000500000}]}` + "\n",
+			`{"ClientId":[1,2,0,0,0,0,1],"Address":[192,0,2,10],"Hostname":"laptop",` +
+			`"ExpirationUSec":72338380895,"ExpirationRealtimeUSec":1790000000500000}]}` + "\n",
 			"192.0.2.10=laptop/020000000001/1790000000", ""},
 		{"with a hardware address", begin +
-			`{"ClientId":[255,1,2,3,4,0,2,0,0,171,17],"AddressString":"192.0.2.10","Address":[192,0,2,10],"Hostname":"tv",` +
-			`"HardwareAddressType":1,"HardwareAddressLength":6,"HardwareAddress":[2,0,0,0,0,1],"ExpirationRealtimeUSec":1790000000000000}]}`,
+			`{"ClientId":[255,1,2,3,4,0,2,0,0,171,17],"AddressString":"192.0.2.10",` +
+			`"Address":[192,0,2,10],"Hostname":"tv",` +
+			`"HardwareAddressType":1,"HardwareAddressLength":6,"HardwareAddress":[2,0,0,0,0,1],` +
+			`"ExpirationRealtimeUSec":1790000000000000}]}`,
 			"192.0.2.10=tv/020000000001/1790000000", ""},
 		{"an identifier without a MAC", begin +
 			`{"ClientId":[255,1,2,3,4,0,2],"Address":[192,0,2,10],"Hostname":"tv"}]}`,
@@ -297,71 +302,6 @@ func TestNetworkd(t *testing.T) {
 	})
 }
 
-func TestOtherFilesAreRefused(t *testing.T) {
-	check(t, []testCase{
-		{"text", "Dear Sir,\nthis is no lease.\n", "",
-			"it is of no DHCP server that is known here"},
-		{"comments alone", "# nothing\n\n", "", ""},
-		{"a long line", strings.Repeat("x", 1<<20) + "\n", "",
-			"it is of no DHCP server that is known here"},
-	})
-}
-
-// TestCutFilesLoseNothingButTheirEnd: of a file that is cut anywhere, each lease is as in the
-// whole one,
-// or an earlier state of it, or missing.
-func TestCutFilesLoseNothingButTheirEnd(t *testing.T) {
-	for name, file := range samples() {
-		whole, err := Parse([]byte(file))
-		if err != nil || len(whole) < 2 {
-			t.Fatal(name, whole, err)
-		}
-		for size := range len(file) {
-			part, _ := Parse([]byte(file[:size]))
-			for _, l := range part {
-				if !slices.Contains(whole, l) {
-					t.Errorf("%s, cut after %d of %d B: %s", name, size, len(file),
-						short([]Lease{l}))
-				}
-			}
-		}
-	}
-}
-
-// samples has a file of each kind with two leases or more.
-func samples() map[string]string {
-	return map[string]string{
-		"dnsmasq": "1790000000 02:00:00:00:00:01 192.0.2.10 laptop *\nduid 00:01\n" +
-			"1790000000 1 2001:db8::10 laptop 00:01\n",
-		"kea": kea4 +
-			"192.0.2.10,02:00:00:00:00:01,,3600,1790000000,1,0,0,laptop,0,,0\n" +
-			"192.0.2.11,02:00:00:00:00:02,,3600,1790000000,1,0,0,tv,0,,0\n",
-		"dhcpd": dhcpdHeader +
-			"lease 192.0.2.10 {\n  binding state active;\n  uid \"}\";\n" +
-			"  client-hostname \"laptop\";\n}\n" +
-			"ia-na \"x\" {\n  iaaddr 2001:db8::10 {\n    ends never;\n" +
-			"    set ddns-fwd-name = \"laptop.lan\";\n  }\n}\n",
-		"odhcpd": "# br-lan 020000000001 ipv4 laptop 1790000000 c000020a 32 192.0.2.10/32\n" +
-			"# br-lan 0001 1 laptop 1790000000 10 128 2001:db8::10/128\n",
-		"networkd": `{"Address":[192,0,2,1],"Leases":[{"ClientId":[1,2,0,0,0,0,1],"Address":[192,0,2,10],"Hostname":"laptop"},` +
-			`{"ClientId":[1,2,0,0,0,0,2],"Address":[192,0,2,11],"Hostname":"tv"}]}`,
-	}
-}
-
-// TestInventedLeasesAreBounded: invented clients take no more memory than there is room
-// for.
-func TestInventedLeasesAreBounded(t *testing.T) {
-	var b strings.Builder
-	for i := range 100_000 {
-		fmt.Fprintf(&b, "1790000000 02:00:00:%02x:%02x:%02x 10.%d.%d.%d invented-%d *\n", i>>16,
-			i>>8&255, i&255, i>>16, i>>8&255, i&255, i)
-	}
-	leases, err := Parse([]byte(b.String()))
-	if len(leases) != Most || err == nil || errors.Is(err, ErrIncomplete) {
-		t.Errorf("%d leases, %v", len(leases), err)
-	}
-}
-
 func TestParseMAC(t *testing.T) {
 	for s, want := range map[string]string{
 		"02:00:00:00:00:01": "020000000001", "02-00-00-00-00-0A": "02000000000a",
@@ -378,31 +318,3 @@ func TestParseMAC(t *testing.T) {
 		}
 	}
 }
-
-// fuzz runs a parser: it must return with valid leases, whatever it reads.
-func fuzz(f *testing.F, kind string, parse parser) {
-	for name, file := range samples() {
-		if name == kind {
-			f.Add([]byte(file))
-		}
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c := newCollector()
-		err := parse(b, c)
-		seen := map[netip.Addr]bool{}
-		for _, l := range c.leases {
-			if !l.Addr.IsValid() || l.Addr.Zone() != "" || l.Addr.Is4In6() || seen[l.Addr] ||
-				l.Until < 0 {
-				t.Errorf("%+v, %v", l, err)
-			}
-			seen[l.Addr] = true
-		}
-		_, _ = Parse(b, b)
-	})
-}
-
-func FuzzDNSMasq(f *testing.F)  { fuzz(f, "dnsmasq", dnsmasq) }
-func FuzzKea(f *testing.F)      { fuzz(f, "kea", kea) }
-func FuzzDHCPD(f *testing.F)    { fuzz(f, "dhcpd", dhcpd) }
-func FuzzOdhcpd(f *testing.F)   { fuzz(f, "odhcpd", odhcpd) }
-func FuzzNetworkd(f *testing.F) { fuzz(f, "networkd", networkd) }
