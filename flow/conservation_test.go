@@ -10,11 +10,10 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestConservation plays a kernel at random: connections come, move, end, come
-// again with the same identity, are dumped late or twice, their ends are repeated; the
-// table may have room for a few of them, it gives back memory, and the program is stopped
-// and started again.
-// Whatever happens, what moved is exported once.
+// TestConservation simulates a kernel at random: connections begin, move, end, begin again
+// with the same identity, and are dumped late or twice; their ends are repeated; the table may
+// have room for a few of them only; it gives back memory; the program is stopped and started
+// again. Whatever happens, everything that moved is exported once.
 func TestConservation(t *testing.T) {
 	for seed := range uint64(400) {
 		w := newWorld(t, seed)

@@ -90,8 +90,7 @@ func TestRecordEndsAtLastPacket(t *testing.T) {
 	}
 }
 
-// What is read of an end is not always plausible. An entry began at 0 and was read at
-// 50 s.
+// The values of an end are not always plausible. An entry began at 0 and was read at 50 s.
 func TestRecordEndsWithinItsReadings(t *testing.T) {
 	const long = 432000 * second // of an established TCP connection
 	cases := map[string]struct {
@@ -145,8 +144,8 @@ func TestRecordEndsWithinItsReadings(t *testing.T) {
 	}
 }
 
-// Nor is what is read of a beginning: the timer, which ticks, may say that the only packet
-// came before it, and its stamp that it is still to come.
+// Nor are those of a beginning: by its timer, which ticks, the only packet may have come
+// before it, and by its timestamp it may lie in the future.
 func TestStartIsWithinDumpInterval(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
@@ -228,7 +227,7 @@ func TestLiveRecordEndsByItsTimer(t *testing.T) {
 		"3.2 s ago":             {26, true, 6500 * time.Millisecond},
 		"just now":              {29, true, 9500 * time.Millisecond},
 		"at the start":          {20, true, 500 * time.Millisecond},
-		"before it was counted": {5, true, 10 * time.Second}, // 24 to 25 s ago: a foreign timer
+		"before it was counted": {5, true, 10 * time.Second}, // 24 to 25 s ago: not plausible
 		"a longer timer":        {86400, true, 10 * time.Second},
 		"offloaded":             {0, false, 10 * time.Second},
 	}
@@ -247,8 +246,8 @@ func TestLiveRecordEndsByItsTimer(t *testing.T) {
 	}
 }
 
-// A step of the system clock must not put a flow into the future, nor turn it round, nor
-// make it longer or shorter than it was.
+// A step of the system clock must not move a flow into the future, swap its start and end, or
+// change its duration.
 func TestClockStepsDoNotMoveRecords(t *testing.T) {
 	for name, step := range map[string]time.Duration{
 		"1 h ahead": time.Hour, "1 h back": -time.Hour, "from 1970": 56 * 365 * 24 * time.Hour,

@@ -63,7 +63,7 @@ func TestFullTableDoesNotCountOlderEntriesWhole(t *testing.T) {
 	}
 }
 
-// Once a dump found room for all, all is as if the table had never been full.
+// Once a dump has found room for all, everything is as if the table had never been full.
 func TestTableWithRoomAgainWorksAsBefore(t *testing.T) {
 	o := testOptions()
 	o.MaxFlows = 1

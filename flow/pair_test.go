@@ -8,8 +8,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestPairHasBothDirections also where one of them rested, and as often as something
-// moved.
+// TestPairHasBothDirections: even if one of them was idle, and each time that anything moved.
 func TestPairHasBothDirections(t *testing.T) {
 	cases := map[string][2]conntrack.Counters{
 		"both":     {{Packets: 1, Bytes: 100}, {Packets: 2, Bytes: 2000}},
@@ -68,7 +67,7 @@ func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrac
 	}
 }
 
-// TestPairIsExportedOnce and none is where nothing moved.
+// TestPairIsExportedOnce: and not at all if nothing moved.
 func TestPairIsExportedOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)
@@ -87,7 +86,7 @@ func TestPairIsExportedOnce(t *testing.T) {
 	}
 }
 
-// TestSinksReceiveTheSameInOrder in the order in which they stand.
+// TestSinksReceiveTheSameInOrder: in the order of the list.
 func TestSinksReceiveTheSameInOrder(t *testing.T) {
 	var order []string
 	note := func(name string) Sink { return noted{name, &order} }
@@ -110,7 +109,7 @@ func (n noted) Export(*Pair) { *n.order = append(*n.order, n.name+" takes") }
 
 func (n noted) Flush(conntrack.Timestamp) { *n.order = append(*n.order, n.name+" flushes") }
 
-// TestIDDiffersByStart also where connections have everything else in common.
+// TestIDDiffersByStart: even if connections have everything else in common.
 func TestIDDiffersByStart(t *testing.T) {
 	h := running(t, testOptions())
 	seen := map[uint64]bool{}

@@ -143,8 +143,8 @@ func TestNewConnectionWithSameIDCounts(t *testing.T) {
 	}
 }
 
-// While another program's listener stalls, the kernel repeats an end to all, also
-// long after we have forgotten it.
+// While the socket of another program stalls, the kernel repeats an end to all, even long
+// after its tombstone is gone.
 func TestEndRepeatedLongAfterwardsIsExportedOnce(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)

@@ -230,7 +230,7 @@ func (f sinkFunc) Export(p *Pair) { f(p) }
 
 func (sinkFunc) Flush(conntrack.Timestamp) {}
 
-// Whichever record makes the exporter send, what it sends has a checkpoint.
+// Whichever record makes the exporter send, the records that it sends have checkpoints.
 func TestCheckpointComesBeforeExport(t *testing.T) {
 	h := running(t, testOptions())
 	h.table.Restore(epoch, nil)
@@ -261,7 +261,7 @@ func TestCheckpointComesBeforeExport(t *testing.T) {
 	}
 }
 
-// kept is what a state file would hold of these.
+// kept is what a state file would hold of these checkpoints.
 func kept(all ...Checkpoint) map[conntrack.Key]Checkpoint {
 	saved := map[conntrack.Key]Checkpoint{}
 	for _, s := range all {
@@ -298,7 +298,7 @@ func TestRestoredEntriesWithoutRoomCountOnce(t *testing.T) {
 	}
 }
 
-// A run that reads no whole dump forgets nothing of what a previous one exported.
+// A run that reads no whole dump forgets nothing that a previous one exported.
 func TestRestartBeforeFirstDumpLosesNothing(t *testing.T) {
 	h := running(t, testOptions())
 	shown, unseen := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)

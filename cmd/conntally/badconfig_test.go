@@ -17,7 +17,7 @@ import (
 const allTables = "[[collector]], [flow], [conntrack], [[filter]], [devices], [[device]], " +
 	"[metrics], [control], [log]"
 
-// badFiles are files and all that is said of them, FILE standing for the name.
+// badFiles are files and their errors, in which FILE stands for the name.
 var badFiles = []struct{ text, want string }{
 	// No TOML.
 	{"[flow", "FILE:1: [flow: expected '.' or ']' to end table name, but got '\\x00' instead"},
@@ -230,7 +230,7 @@ var badFiles = []struct{ text, want string }{
 	{"[log]\nformat = \"xml\"",
 		"FILE:2: [log] format = \"xml\": want \"auto\", \"console\", \"journald\" or \"json\""},
 
-	// All at once, and no end of them.
+	// Several at once, and very many.
 	{"[log]\nlevel = 1\nformat = 2\n[flow]\nnat = 3",
 		"FILE:2: [log] level = 1: want \"debug\", \"info\", \"warn\" or \"error\"\n" +
 			"FILE:3: [log] format = 2: want \"auto\", \"console\", \"journald\" or \"json\"\n" +
@@ -247,7 +247,7 @@ func manyUnknown(keys int) string {
 	return b.String()
 }
 
-// unknownKeys is what is said of the first ones of those.
+// unknownKeys is the error about the first of them.
 func unknownKeys(keys int) string {
 	var b strings.Builder
 	for i := range keys {
@@ -276,7 +276,7 @@ func TestEachMistakeInFileIsReported(t *testing.T) {
 	t.Logf("%d bad files", len(badFiles))
 }
 
-// badFlags are flags and all that is said of them.
+// badFlags are flags and their errors.
 var badFlags = []struct{ args, want string }{
 	{"--frobnicate", `run: unknown flag --frobnicate; see conntally run --help`},
 	{"-frobnicate=1", `run: unknown flag --frobnicate; see conntally run --help`},

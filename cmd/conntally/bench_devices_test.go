@@ -38,8 +38,8 @@ func (manyDevices) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
 	return host.MAC{2, 0, 0, 0, 0, a[15]}
 }
 
-// BenchmarkPollWithDevices is of polls in which all connections have moved, with devices
-// counted and without.
+// BenchmarkPollWithDevices measures polls in which all connections have moved, with and
+// without devices.
 func BenchmarkPollWithDevices(b *testing.B) {
 	const entries, with, without = 100_000, 0, 1
 	f := newFilled(b)

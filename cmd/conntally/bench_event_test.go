@@ -37,11 +37,10 @@ func (e *encoding) Export(p *flow.Pair) {
 // Flush implements flow.Sink.
 func (e *encoding) Flush(conntrack.Timestamp) {}
 
-// BenchmarkEventPath goes from a DESTROY datagram to its two encoded records
-// (Encoder, no socket), with the clock of the system and with interfaces by the routes
-// of this machine. The events come from the fake,
-// whose own part, that of an empty reader, is measured too and subtracted. An
-// entry is met where a dump has shown it before.
+// BenchmarkEventPath goes from a DESTROY datagram to its two encoded records (Encoder, no
+// socket), with the clock of the system and with interfaces by the routes of this machine. The
+// events come from the fake, whose own part, that of an empty reader, is measured too and
+// subtracted. An entry is met if a dump has shown it before.
 func BenchmarkEventPath(b *testing.B) {
 	for _, protocol := range [...]export.Protocol{export.IPFIX, export.NetFlow9} {
 		for _, met := range [...]bool{false, true} {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkMemory is of fresh processes of `conntally run` that have met a whole
-// table, and of ones that have met nothing.
+// BenchmarkMemory measures new processes of `conntally run`: some that have read a full table,
+// and some with an empty one.
 func BenchmarkMemory(b *testing.B) {
 	const entries = 250_000
 	empty, f := newFilled(b), newFilled(b)
@@ -67,7 +67,7 @@ func (f *filled) process(b *testing.B) memory {
 		m.read(string(text))
 	}
 	must(b, cmd.Process.Signal(unix.SIGTERM))
-	_, _ = io.Copy(io.Discard, log) // else it could wait for us
+	_, _ = io.Copy(io.Discard, log) // or else it could wait for this test
 	must(b, cmd.Wait())
 	return m
 }

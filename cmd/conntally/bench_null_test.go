@@ -25,7 +25,7 @@ const (
 	ctGet        = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
 )
 
-// nullReader reads conntrack and throws it away: what it costs is the kernel's.
+// nullReader reads conntrack and discards it: its cost is that of the kernel.
 type nullReader struct {
 	fd      int
 	buffer  []byte

@@ -37,8 +37,8 @@ func (p *poller) poll(b *testing.B) {
 	p.table.EndDump(p.clock())
 }
 
-// meet shows the entries to the table in no order, as they arrive on a router: a
-// dump's order is that of their hashes.
+// meet shows the entries to the table in random order, as they arrive on a router: a dump has
+// them in the order of their hashes.
 func (p *poller) meet(b *testing.B) {
 	var entries []conntrack.Event
 	must(b, p.reader.Dump(func(e *conntrack.Event) { entries = append(entries, *e) }))
@@ -68,8 +68,8 @@ func (f *filled) polls(b *testing.B) *contest {
 	return c
 }
 
-// BenchmarkPollAgainstNullReader is of what conntally adds to what the kernel
-// takes to dump its table.
+// BenchmarkPollAgainstNullReader measures what conntally adds to the kernel's own cost of a
+// dump.
 func BenchmarkPollAgainstNullReader(b *testing.B) {
 	const entries = 100_000
 	f := newFilled(b)
@@ -85,8 +85,8 @@ func BenchmarkPollAgainstNullReader(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // of a round
 }
 
-// BenchmarkPollScaling is of tables that grow. Small ones cost more per entry:
-// the kernel looks at each hash bucket.
+// BenchmarkPollScaling measures tables of growing size. Small ones cost more per entry: the
+// kernel visits each hash bucket.
 func BenchmarkPollScaling(b *testing.B) {
 	f := newFilled(b)
 	for _, entries := range [...]int{1000, 10_000, 100_000, 250_000} {

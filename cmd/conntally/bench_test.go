@@ -22,7 +22,7 @@ import (
 //
 //	go test -run '^$' -bench . -benchtime 11x ./cmd/conntally
 
-// cost is what some work took.
+// cost is the cost of some work.
 type cost struct {
 	cpu, user time.Duration // of its thread; user is sampled by the kernel's tick
 	allocs    uint64
@@ -67,7 +67,7 @@ func (m *meter) user() time.Duration {
 // work is what a contest measures. Before and after, where set, aren't measured.
 type work struct{ before, run, after func() }
 
-// contest has works take turns.
+// contest measures works in turn.
 type contest struct {
 	meter meter
 	works []work
@@ -198,7 +198,7 @@ func (f *filled) empty(b *testing.B) {
 	f.entries = 0
 }
 
-// open subscribes with a buffer that takes a burst of events whole.
+// open subscribes with a buffer that has room for a whole burst of events.
 func (f *filled) open(b *testing.B) *ctnetlink.Reader {
 	b.Helper()
 	r, err := ctnetlink.Open(ctnetlink.Options{NetNS: f.FD(), ReceiveBuffer: burstBuffer}, f.clock)

@@ -71,7 +71,7 @@ func everyProtocol() uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// read takes all that is there, and wants to be called again.
+// read reads all packets that are there, and asks to be called again.
 func (c *capture) read(fd uintptr) (done bool) {
 	packet, control := make([]byte, 128), make([]byte, 128)
 	for {

@@ -38,10 +38,10 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	return nil
 }
 
-// shellBytes is what a shell takes as it is.
+// shellBytes are the bytes that a shell takes literally.
 const shellBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 
-// requirements is what the check needs of the configuration.
+// requirements returns what the configuration asks of the machine.
 func requirements(c *config.Config, file string) check.Requirements {
 	w := check.Requirements{
 		File:          file != "",

@@ -60,8 +60,8 @@ func TestCheckUnreachable(t *testing.T) {
 	}
 }
 
-// TestCheckReachable looks from a machine that lacks nothing at collectors that
-// listen. But for the clock, which is the machine's, all is well.
+// TestCheckReachable runs check on a machine that lacks nothing, with collectors that listen.
+// Everything is ok, except perhaps for the clock, which is the machine's.
 func TestCheckReachable(t *testing.T) {
 	r := newCheckedRig(t)
 	path := r.config(`

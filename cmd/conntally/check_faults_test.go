@@ -17,8 +17,8 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// TestCheckFixes makes faults for real, has them found, does what is said, and has
-// them gone.
+// TestCheckFixes causes real faults, which check must find, and runs its fixes, after which
+// they must be gone.
 func TestCheckFixes(t *testing.T) {
 	r := newCheckedRig(t)
 	set := func(name, value string) func() error {
@@ -52,7 +52,7 @@ func TestCheckFixes(t *testing.T) {
 	}
 }
 
-// TestCheckFullTable fixes what is the machine's, and puts it back.
+// TestCheckFullTable changes a setting of the machine, and restores it.
 func TestCheckFullTable(t *testing.T) {
 	r := newCheckedRig(t)
 	most := keepSysctl(t, "/proc/sys/net/netfilter/nf_conntrack_max")
@@ -65,7 +65,7 @@ func TestCheckFullTable(t *testing.T) {
 	r.want(r.check(r.Router, "table"), check.OK, "")
 }
 
-// TestCheckBridge looks where frames are bridged, with a sysfs of that namespace.
+// TestCheckBridge runs check in a namespace that bridges frames, with its own sysfs.
 func TestCheckBridge(t *testing.T) {
 	r := newCheckedRig(t)
 	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil {
@@ -88,7 +88,7 @@ func TestCheckBridge(t *testing.T) {
 	r.want(look(), check.OK, "")
 }
 
-// TestCheckZeroing has a process of nlbwmon's name.
+// TestCheckZeroing runs a process with nlbwmon's name.
 func TestCheckZeroing(t *testing.T) {
 	r := newCheckedRig(t)
 	sleep, err := os.ReadFile(need(t, "sleep"))
@@ -103,7 +103,7 @@ func TestCheckZeroing(t *testing.T) {
 		fmt.Sprintf("traffic since the last poll is lost (nlbwmon (pid %d))", p.cmd.Process.Pid))
 }
 
-// TestCheckNoCollector looks at a file that has none.
+// TestCheckNoCollector runs check with a file that has no collector.
 func TestCheckNoCollector(t *testing.T) {
 	r := newCheckedRig(t)
 	r.want(r.check(r.Router, "collector", "--config", r.config("")), check.Warn,
@@ -111,7 +111,7 @@ func TestCheckNoCollector(t *testing.T) {
 	r.want(r.check(r.Router, "collector"), "", "")
 }
 
-// TestCheckBuffer looks where SO_RCVBUFFORCE is refused: in a user namespace.
+// TestCheckBuffer runs check in a user namespace, where SO_RCVBUFFORCE is refused.
 func TestCheckBuffer(t *testing.T) {
 	r := newCheckedRig(t)
 	was := keepSysctl(t, "/proc/sys/net/core/rmem_max")
@@ -133,7 +133,7 @@ func TestCheckBuffer(t *testing.T) {
 	r.want(r.check(r.Router, "buffer"), check.OK, "16 MiB") // where it isn't refused
 }
 
-// TestCheckRights looks as an ordinary user, and then as is said.
+// TestCheckRights runs check as an ordinary user, and then as its fix says.
 func TestCheckRights(t *testing.T) {
 	r := newCheckedRig(t)
 	cmd := exec.Command(filepath.Join(r.bin, "conntally"), "check", "--json")
@@ -153,7 +153,7 @@ func TestCheckRights(t *testing.T) {
 	r.want(r.check(r.Router, "acct"), check.OK, "")
 }
 
-// TestCheckListeners looks at other programs that listen.
+// TestCheckListeners runs check beside other programs that listen.
 func TestCheckListeners(t *testing.T) {
 	r := newCheckedRig(t)
 	r.want(r.check(r.Router, "listeners"), check.OK, "no other program")
@@ -205,7 +205,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
-// state is what a check could change, but for counters.
+// state returns everything that a check could change, except counters.
 func (r *checkedRig) state(ns *lab.Namespace) string {
 	const command = "nft -s list ruleset; grep -r . /proc/sys/net/netfilter /proc/sys/net/core | " +
 		"grep -v _count:; grep -c . /proc/net/netlink"

@@ -120,8 +120,8 @@ func allArrived(
 	}
 }
 
-// mixedTraffic sends some of everything at the same time. It returns how many
-// connections there were, and how many of them are left open.
+// mixedTraffic sends all kinds of traffic at the same time. It returns how many connections
+// there were, and how many of them are left open.
 func (r *rig) mixedTraffic() (flows, left int) {
 	r.t.Helper()
 	g, ctx := errgroup.WithContext(r.ctx)
@@ -161,9 +161,8 @@ func (r *rig) mixedTraffic() (flows, left int) {
 	return flows, left
 }
 
-// config writes a configuration file that exports to s and to collectors. Beside
-// them are one that refuses and one without an address: they are to cost the others
-// nothing.
+// config writes a configuration file that exports to s and to collectors. It also has a
+// collector that refuses and one without an address, which must not affect the others.
 func (r *rig) config(s *sink, collectors []collector) string {
 	r.t.Helper()
 	var b strings.Builder

@@ -12,7 +12,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/top"
 )
 
-// choices are what may stand for a value; any other is free.
+// choices are the words that complete a value; other values are free text.
 var choices = map[string][]string{
 	"--protocol":  {"ipfix", "netflow9"},
 	"--nat":       {"endpoints", "wire"},

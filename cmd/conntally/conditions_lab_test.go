@@ -97,7 +97,7 @@ func (c *conditioned) until(metric string, wanted func(float64) bool, label ...s
 		if v, found := families.Value(metric, label...); found && wanted(v) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond) // between two questions, not for luck
+		time.Sleep(20 * time.Millisecond) // the interval of the polling
 	}
 	c.t.Fatalf("%s %v never became as wanted:\n%s", metric, label, c.p)
 }
@@ -108,7 +108,7 @@ func (c *conditioned) holds(id condition.ID, want float64) {
 	c.until("conntally_condition", func(v float64) bool { return v == want }, string(id))
 }
 
-// judged compares log and /healthz with a condition that holds.
+// judged checks that log and /healthz show a condition that holds.
 func (c *conditioned) judged(id condition.ID) {
 	c.t.Helper()
 	d := condition.Complete(condition.Condition{ID: id})
@@ -152,7 +152,7 @@ func TestConditionsAreLogged(t *testing.T) {
 		id      condition.ID
 		prepare func(*checkedRig)
 		damage  func(*conditioned)
-		fix     func(*conditioned) // nil: it is over by itself
+		fix     func(*conditioned) // nil: it ends by itself
 	}{
 		{condition.SettingRestored, nil, set("acct", "0"), nil},
 		{condition.SettingRestored, nil, set("timestamp", "0"), nil},
@@ -228,7 +228,7 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	} {
 		t.Run(string(id), func(t *testing.T) {
 			r := newCheckedRig(t)
-			// A file in the setting's place, which the probe can't write.
+			// A file that the probe can't write takes the setting's place.
 			value := map[bool]string{true: "2\n", false: "0\n"}[id == condition.EventsAuto]
 			file := filepath.Join(t.TempDir(), name)
 			if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
@@ -254,8 +254,8 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	}
 }
 
-// endInSilence makes connections that carry no event, as where another module took the
-// notifier, and ends them. The probe turns events on again: some may carry one.
+// endInSilence creates and ends connections without events, as if another module had taken the
+// notifier. The probe turns events on again, so that some may have one.
 func (c *conditioned) endInSilence() {
 	c.t.Helper()
 	flows := func(v float64) bool { return v >= 100 }

@@ -89,7 +89,7 @@ func TestFullDiskIsReportedUntilItHasRoom(t *testing.T) {
 	c.stop(c.p)
 }
 
-// zeros never ends.
+// zeros is an endless Reader of zeros.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { return len(b), nil }

@@ -135,7 +135,7 @@ func (d *demo) close() {
 	d.lab.Close()
 }
 
-// show generates the traffic and prints the flows that arrived.
+// show generates the traffic, and prints the flows that arrived.
 func (d *demo) show(ctx context.Context, stdout io.Writer) error {
 	select {
 	case <-d.ready:

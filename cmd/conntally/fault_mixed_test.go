@@ -28,7 +28,7 @@ type faulted struct {
 	other  *ct.Conn
 	zeroed map[lab.Class]lab.Count // by the other program
 	unseen lab.Count               // UDP over IPv4 that was sent while accounting was off
-	m      metrics                 // in the end
+	m      metrics                 // at the end
 	lost   map[lab.Class]lab.Count
 }
 
@@ -101,9 +101,9 @@ func (f *faulted) traffic(g *errgroup.Group) {
 	}
 }
 
-// settled waits until all that was sent has passed the router, and returns what of
-// it conntrack has counted. A packet that conntrack calls invalid is not: after
-// a flush a connection may begin with its last one.
+// settled waits until all that was sent has passed the router, and returns how much of it
+// conntrack has counted. A packet that conntrack calls invalid is not: after a flush a
+// connection may begin with its last one.
 func (f *faulted) settled() map[lab.Class]lab.Count {
 	f.t.Helper()
 	total := func(m map[lab.Class]lab.Count) (n uint64) {
@@ -135,7 +135,7 @@ func (f *faulted) settled() map[lab.Class]lab.Count {
 	}
 }
 
-// compare holds the records against what the router forwarded.
+// compare compares the records with what the router forwarded.
 func (f *faulted) compare(flows []decode.Flow, want map[lab.Class]lab.Count, what fault) {
 	f.t.Helper()
 	sums := sumFlows(flows)

@@ -31,7 +31,7 @@ func TestStormLosesNothing(t *testing.T) {
 	r.reached(m, flows)
 }
 
-// stall has a probe stand still for ten seconds under load.
+// stall stops a probe for ten seconds under load.
 func stall(t *testing.T, section string) (r *faultRig, m metrics, missing int) {
 	t.Helper()
 	r = newFaultRig(t, map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "1"})

@@ -57,7 +57,7 @@ func newFaultRig(t *testing.T, sysctls map[string]string) *faultRig {
 	return r
 }
 
-// bigSink is a sink that holds all that a storm makes of records.
+// bigSink is a sink with room for all records of a storm.
 func (r *faultRig) bigSink() *sink {
 	r.t.Helper()
 	s := r.sink()
@@ -65,7 +65,7 @@ func (r *faultRig) bigSink() *sink {
 	return s
 }
 
-// enlarge has a socket hold what comes in while its reader is busy.
+// enlarge gives a socket room for what arrives while its reader is busy.
 func enlarge(t *testing.T, conn *net.UDPConn) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -190,7 +190,7 @@ func (r *faultRig) untilMetrics(p *process, what string, enough func(metrics) bo
 	}
 }
 
-// entries is how many the router's conntrack has, those included that are dying.
+// entries returns the number of the router's conntrack entries, including dying ones.
 func (r *faultRig) entries() int {
 	r.t.Helper()
 	text, err := r.Router.ReadSysctl("net/netfilter/nf_conntrack_count")
@@ -261,8 +261,8 @@ func (r *faultRig) resume(p *process) {
 	}
 }
 
-// arrivals holds what has arrived of the flood against what was sent. It returns
-// how many flows are missing, and reports what came twice or never was.
+// arrivals compares what has arrived of the flood with what was sent. It returns how many
+// flows are missing, and fails for those that came twice or were never sent.
 func (r *faultRig) arrivals(flows []decode.Flow) (missing int) {
 	r.t.Helper()
 	count := make(map[netip.AddrPort]int, r.sent)
@@ -293,8 +293,8 @@ func (r *faultRig) arrivals(flows []decode.Flow) (missing int) {
 	return missing
 }
 
-// reached holds what the probe has sent against what has arrived: a record that
-// the collector itself lost would look like one that was never made.
+// reached compares what the probe has sent with what has arrived: a record that the collector
+// itself lost would look like one that was never exported.
 func (r *faultRig) reached(m metrics, flows []decode.Flow) {
 	r.t.Helper()
 	if m["export_unsent_records_total"] != 0 || int(m["records_total"]) != len(flows) {

@@ -88,8 +88,8 @@ func (r *rig) answer(n *lab.Namespace, at netip.AddrPort) {
 	}()
 }
 
-// exchange sends datagrams to a UDP port that answers, and returns the port that they
-// came from and by which of the router's interfaces they left.
+// exchange sends datagrams to a UDP port that answers. It returns their source port, and by
+// which of the router's interfaces they left.
 func (r *rig) exchange(from *lab.Namespace, to string) (port uint16, by string) {
 	r.t.Helper()
 	const datagrams = 30
@@ -269,8 +269,8 @@ func TestInterfaceNamesAreExported(t *testing.T) {
 	}
 }
 
-// nfcapdNames receives by nfcapd, which must have nothing to complain of, and returns
-// what nfdump calls the interfaces of the records, by index.
+// nfcapdNames receives with nfcapd, which must not log any problem. The function that it
+// returns has nfdump's names of the records' interfaces, by index.
 func (r *rig) nfcapdNames(port int) func() map[string]string {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()

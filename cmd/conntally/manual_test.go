@@ -25,7 +25,7 @@ type described struct {
 // describedFlag is one line of it.
 type describedFlag struct {
 	name  string // with dashes
-	value string // what stands for it, "" of one without
+	value string // its placeholder; "" if there is none
 	usage string
 }
 
@@ -118,7 +118,7 @@ func manual(all []described) string {
 func bold(s string) string   { return `\fB` + roff(s) + `\fR` }
 func italic(s string) string { return `\fI` + roff(s) + `\fR` }
 
-// roff writes text so that it means itself.
+// roff escapes text so that it is printed literally.
 func roff(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

@@ -69,7 +69,7 @@ func (s shown) string(fields []string) string {
 	return b.String()
 }
 
-// shows holds what v shows against what there is to show.
+// shows compares what v shows with what it should show.
 func (v *viewer) shows(t *testing.T, want []shown) {
 	t.Helper()
 	texts := func(all []shown) (texts []string) {
@@ -92,7 +92,7 @@ func (v *viewer) shows(t *testing.T, want []shown) {
 	}
 }
 
-// put takes over a value that is there, by the name of the collector's field.
+// put copies a value, if present, from the collector's field of that name.
 func (s shown) put(name string, value any) {
 	switch v := value.(type) {
 	case nil:
@@ -103,7 +103,7 @@ func (s shown) put(name string, value any) {
 	}
 }
 
-// tidy leaves out the ports of ICMP, and what says that nothing is translated.
+// tidy leaves out the ports of ICMP, and translations that change nothing.
 func (s shown) tidy() shown {
 	if _, ok := s["type"]; ok {
 		for _, name := range []string{"sport", "dport", "psport", "pdport"} {
@@ -334,7 +334,7 @@ timestamps_rfc3339: true
 	}
 }
 
-// nfacctdProtocols are those that it calls by a name.
+// nfacctdProtocols are the protocols that nfacctd prints by name.
 var nfacctdProtocols = map[string]string{"icmp": "1", "tcp": "6", "udp": "17", "gre": "47",
 	"ipv6-icmp": "58", "sctp": "132"}
 
@@ -361,8 +361,8 @@ func nfacctdView(row map[string]any) shown {
 	return s.tidy()
 }
 
-// tsharkViewer shows what the analyzer of a capture of the loopback interface does,
-// of what goes to a port.
+// tsharkViewer shows how tshark decodes the packets to a port in a capture of the loopback
+// interface.
 func (r *rig) tsharkViewer(capture, name, protocol string, port int) viewer {
 	tshark := need(r.t, "tshark")
 	read := func(int) []shown {

@@ -63,8 +63,8 @@ func sendRaw(b []byte) error {
 	return unix.Sendto(fd, b, 0, to)
 }
 
-// What the two sides of a connection say, request and answer. Ports are 0 for
-// protocols without.
+// The packets of both sides of a connection: request and answer. Ports are 0 for protocols
+// without.
 
 func ports(from, to uint16, rest ...byte) []byte {
 	return append(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, from), to),

@@ -19,11 +19,11 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// The matrix: each protocol by each kind of NAT over each IP version, on the real
-// kernel, exported by both protocols to every collector that we know, which has to
-// show of every record what it can show.
+// The matrix: each protocol by each kind of NAT over each IP version, on the real kernel,
+// exported by both protocols to every known collector, which has to show all of each record
+// that it can show.
 
-// saying is a protocol and what its two sides say.
+// saying is a protocol and the packets of its two sides.
 type saying struct {
 	proto uint8
 	ports bool // conntrack takes the ports into account
@@ -80,7 +80,7 @@ type trip struct {
 	saying
 	name               string
 	client, as         netip.AddrPort // as whom the server sees the client
-	server, advertised netip.AddrPort // whom the client believes to talk to
+	server, advertised netip.AddrPort // the server's address as the client knows it
 }
 
 const clientPort, serverPort = 2000, 3000
@@ -146,8 +146,8 @@ func natRules() string {
 		"table inet lab {\nchain prerouting {\n%s}\nchain postrouting {\n%s}\n}\n", &pre, &post)
 }
 
-// newMatrix is a router with the rules of the matrix and a default route, between
-// hosts that hear nothing: what they say is made up.
+// newMatrix returns a router with the rules of the matrix and a default route, between hosts
+// that ignore what they receive: all packets are made up by the test.
 func newMatrix(t *testing.T) *rig {
 	t.Helper()
 	nft := need(t, "nft")
@@ -197,7 +197,7 @@ func (r *rig) travel(all []trip) {
 	}
 }
 
-// records is all that there is to show of the trip's two records, but their times.
+// records returns everything to be shown of the trip's two records except their times.
 func (t trip) records() [2]shown {
 	return [2]shown{t.record(false), t.record(true)}
 }
@@ -321,8 +321,8 @@ func (r *rig) matrixConfig(sinks map[string]*sink, viewers []viewer) string {
 	return configFile(r.t, b.String())
 }
 
-// withTimes holds what our own decoder has read against the trips, and returns what
-// others are to show: the same with its times, which are plausible.
+// withTimes compares what our own decoder has read with the trips, and returns what others
+// have to show: the same, with its times, which must be plausible.
 func withTimes(t *testing.T, all []trip, flows []decode.Flow) (want []shown) {
 	t.Helper()
 	withoutTimes := without(slices.Concat(common, icmp, nat, rest), times)

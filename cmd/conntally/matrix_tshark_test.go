@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// pdmlField is a field of tshark's packet details, and what stands in it.
+// pdmlField is a field of tshark's packet details, with the fields in it.
 type pdmlField struct {
 	Name   string      `xml:"name,attr"`
 	Show   string      `xml:"show,attr"`
@@ -69,7 +69,7 @@ func (f *pdmlField) boot() (ms uint64) {
 	return ms
 }
 
-// number reads a value's octets; what is none is large.
+// number parses a value's octets; if they are no number, it returns a large one.
 func (f pdmlField) number() uint64 {
 	n, err := strconv.ParseUint(f.Value, 16, 64)
 	if err != nil {

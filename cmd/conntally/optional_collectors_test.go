@@ -100,7 +100,7 @@ func (r *rig) sendToDiscard(b []byte) {
 	}
 }
 
-// sameLines compares what does not come in order.
+// sameLines compares lines whose order is not defined.
 func sameLines(t *testing.T, who string, got, want []string) {
 	t.Helper()
 	slices.Sort(got)
@@ -223,8 +223,8 @@ func (r *rig) tsharkCounters(capture, collector string) (lines []string) {
 	return lines
 }
 
-// records hands fn what each data record shows, by the fields' names, in order: what
-// comes a second time is of the reverse direction.
+// records calls fn with the values of each data record by the fields' names, in order: the
+// second value is that of the reverse direction.
 func (f *pdmlField) records(fn func(of map[string][]string)) {
 	if f.Name == "" && strings.HasPrefix(f.Show, "Flow ") {
 		of := map[string][]string{}

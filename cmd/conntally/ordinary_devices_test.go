@@ -100,8 +100,7 @@ func (l *deviceLedger) of(a netip.Addr, index uint32) *[2]account.Usage {
 }
 
 // compareDevices compares what a probe has counted by device with what passed the router:
-// by an uplink to the byte, between devices at least what is certain, and in all to the
-// byte.
+// exactly by uplinks and in total, and between devices as far as it is certain.
 func compareDevices(t *testing.T, who, directory string, passed map[lab.Passage]lab.Count) {
 	t.Helper()
 	saved := savedDevices(t, directory)

@@ -102,7 +102,7 @@ func (r *ordinaryRig) begin() {
 	})
 }
 
-// round lets so many things happen, a few at a time.
+// round runs the conversations of a round, a few at a time.
 func (r *ordinaryRig) round() {
 	r.t.Helper()
 	g, ctx := errgroup.WithContext(r.ctx)
@@ -216,7 +216,7 @@ format = "json"
 	return p
 }
 
-// untilDumped waits until all that there is now has been looked at.
+// untilDumped waits until a dump has read all present entries.
 func (p *ordinaryProbe) untilDumped() {
 	p.t.Helper()
 	const dumps = "conntrack_dumps_total"
@@ -227,7 +227,7 @@ func (p *ordinaryProbe) untilDumped() {
 	}
 }
 
-// lostNothing looks at all metrics that count a loss or a failure.
+// lostNothing checks all metrics that count a loss or a failure.
 func (p *ordinaryProbe) lostNothing() {
 	p.t.Helper()
 	m := p.rig.scrapeAt(p.metrics)
@@ -250,8 +250,8 @@ func (p *ordinaryProbe) lostNothing() {
 	}
 }
 
-// complainsOfNothing looks for warnings and errors in the log. Only the clock isn't the
-// test's: it is the machine's.
+// complainsOfNothing fails for warnings and errors in the log, except those about the clock,
+// which is the machine's.
 func (p *ordinaryProbe) complainsOfNothing() {
 	p.t.Helper()
 	for line := range strings.Lines(p.String()) {

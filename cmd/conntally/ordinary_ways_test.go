@@ -15,7 +15,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// way is what packets did in the router: between which real ends, in and out by which
+// way is how packets passed the router: between which real ends, in and out by which
 // interfaces.
 type way struct {
 	proto         uint8
@@ -28,7 +28,7 @@ func (w way) String() string {
 	return fmt.Sprintf("%s %v > %v, interface %d > %d", name, w.from, w.to, w.input, w.output)
 }
 
-// wayOf returns that of a record of either view.
+// wayOf returns the way of a record of either view.
 func wayOf(f *decode.Flow) way {
 	from, to := netip.AddrPortFrom(f.Src, f.SrcPort), netip.AddrPortFrom(f.Dst, f.DstPort)
 	w := way{f.Protocol, from, to, f.Input, f.Output}
@@ -50,7 +50,7 @@ func (w way) unknowable() bool {
 	return from.IsUnspecified() || from.IsLinkLocalUnicast() || to.IsLinkLocalUnicast()
 }
 
-// unknown returns what is said where an interface is not known: lo, else none.
+// unknown reports whether both interfaces are given as unknown: as lo or none.
 func (w way) unknown() bool { return w.input <= loopbackIndex && w.output <= loopbackIndex }
 
 type ways map[way]lab.Count
@@ -62,7 +62,7 @@ func (w ways) add(k way, c lab.Count) {
 	w[k] = sum
 }
 
-// equals reports each way that differs.
+// equals fails the test for each way that differs.
 func (w ways) equals(t *testing.T, who string, got ways) {
 	t.Helper()
 	if sums, want := got.totals(), w.totals(); !maps.Equal(sums, want) {
@@ -84,7 +84,8 @@ func (w ways) equals(t *testing.T, who string, got ways) {
 	}
 }
 
-// interpret takes what is said to be unknown, where it may be, for what is right.
+// interpret replaces interfaces that are given as unknown, where they may be, by the right
+// ones.
 func (w ways) interpret(got ways) ways {
 	known := ways{}
 	for k, c := range got {

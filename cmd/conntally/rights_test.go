@@ -21,7 +21,7 @@ const nobody = 65534
 // capabilities, such as "+net_admin", and none besides.
 func asNobody(t *testing.T, capabilities string, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Open(os.Args[0]) // which lies where only we may look for it
+	self, err := os.Open(os.Args[0]) // whose directory only root may enter
 	if err != nil {
 		t.Fatal(err)
 	}

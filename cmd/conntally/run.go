@@ -103,7 +103,7 @@ func printForm(a config.Args, stdout io.Writer) print.Options {
 	return o
 }
 
-// explain adds to an error of the kernel what it requires.
+// explain adds to an error of the kernel what would be required.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPROTONOSUPPORT): // of socket(2)

@@ -76,7 +76,7 @@ func (r *rig) soak(long time.Duration) (flows, left, events int) {
 	return flows, left, events
 }
 
-// tallies are of what the router's rules counted: by flow, and by protocol.
+// tallies returns what the router's rules counted, by flow and by protocol.
 func (r *rig) tallies() (flows tally, classes map[lab.Class]lab.Count) {
 	r.t.Helper()
 	passed, err := r.Observed()

@@ -60,7 +60,7 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 		r.query(db, "select peer_ip_src, count(*), sum(bytes) from flows group by 1"))
 }
 
-// database makes the documented one.
+// database creates the documented database.
 func (r *rig) database() string {
 	r.t.Helper()
 	schema, err := os.ReadFile("../../docs/collectors/sqlite/schema.sql")

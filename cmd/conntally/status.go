@@ -13,7 +13,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/suggest"
 )
 
-// asking are the flags of a command that asks the running service.
+// asking holds the flags of a command that asks the running service.
 type asking struct {
 	socket *string
 	asJSON *bool

@@ -25,7 +25,7 @@ func TestLastDumpLosesNothing(t *testing.T) {
 			if err := p.end(unix.SIGTERM); err != nil {
 				t.Fatalf("%v:\n%s", err, p)
 			}
-			// by the kernel's own collecting before
+			// before that, by the kernel's garbage collection
 			lost := int(m["conntrack_dropped_events_total"])
 			if got := len(s.all()); got != r.sent-lost {
 				t.Errorf("%d of %d flows arrived, %d were lost before the stop:\n%s", got, r.sent,

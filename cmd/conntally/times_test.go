@@ -12,7 +12,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// How far a flow's times may be from those of its packets.
+// How far a flow's times may differ from those of its packets.
 const (
 	startWithin = 10 * time.Millisecond
 	endWithin   = time.Second

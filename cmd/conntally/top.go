@@ -55,7 +55,7 @@ func keyboard() *os.File {
 	return f
 }
 
-// parseTop returns what the arguments ask for; socket is "" where they name none.
+// parseTop returns what the arguments ask for; socket is "" if they name none.
 func parseTop(args []string, stdout io.Writer) (o *top.Options, socket string, err error) {
 	o = &top.Options{}
 	fs := newFlags("top", "what moves now, refreshed every 2 s; piped, plain rows", stdout)
@@ -99,8 +99,8 @@ func openSource(ctx context.Context, socket string) (control.Source, io.Closer, 
 	return localSource(ctx, err)
 }
 
-// localSource returns a source that reads the kernel itself, until it is closed. unserved
-// says why the service can't be asked.
+// localSource returns a source that reads the kernel itself, until it is closed. unserved is
+// why the service can't be asked.
 func localSource(ctx context.Context, unserved error) (control.Source, io.Closer, error) {
 	c := config.Default()
 	c.Control.Socket = ""

@@ -11,8 +11,8 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// veil runs the probe with something else in the place of one path, and returns what
-// takes that away again.
+// veil runs the probe with another file mounted over a path, and returns a function that
+// removes it.
 func (r *rig) veil(path, by string, args ...string) (p *process, lift func()) {
 	r.t.Helper()
 	script := `mount --bind "$1" "$2" && shift 2 && exec "$@"`

@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// FuzzKeeps holds the compiled rules against what a Rule says, read plainly.
+// FuzzKeeps compares the compiled rules with a plain reading of each Rule.
 func FuzzKeeps(f *testing.F) {
 	f.Add([]byte("\x01\x08\x0a\x00\x00\x06\x01\xbb"), []byte("0123456789abcdef"), true)
 	f.Add([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, []byte{10, 0, 0, 1}, false)

@@ -109,8 +109,7 @@ func TestBestNameWins(t *testing.T) {
 }
 
 // TestNamesOutliveTheirLeases: a device that sleeps keeps its name; an address that is lent to
-// another
-// device has that one's.
+// another device has that device's name.
 func TestNamesOutliveTheirLeases(t *testing.T) {
 	b := newBox(t, "auto")
 	b.write(dnsmasqFile, lent(macA, "192.0.2.10",
@@ -285,9 +284,8 @@ func TestNamedFilesAreRecognized(t *testing.T) {
 	b.wantProblems(dir + "/missing: no such file or directory")
 }
 
-// TestInventedDevicesAreBounded: neither a file of invented leases nor ever new ones take up
-// more than is
-// provided for, and a device that is there keeps its name.
+// TestInventedDevicesAreBounded: neither a file of invented leases nor a stream of new ones
+// takes more memory than allowed, and a real device keeps its name.
 func TestInventedDevicesAreBounded(t *testing.T) {
 	b := newBox(t, "auto")
 	invented := 0

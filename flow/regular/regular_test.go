@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever is there, Open and Read return at once: nobody writes into the FIFO here.
+// Open and Read return at once, whatever the path is: nobody writes into the FIFO here.
 func TestOnlyRegularFiles(t *testing.T) {
 	dir := t.TempDir()
 	fifo, socket := filepath.Join(dir, "fifo"), filepath.Join(dir, "socket")

@@ -52,7 +52,7 @@ func TestOneLookUpPerAddress(t *testing.T) {
 	}
 }
 
-// TestNothingIsAllocated for a path, not even by asking for it.
+// TestNothingIsAllocated for a path, not even if the kernel has to be asked.
 func TestNothingIsAllocated(t *testing.T) {
 	for name, setup := range map[string]string{"plain": "", "rules": rulesSetup,
 		"hops": multipathSetup} {
@@ -80,8 +80,8 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// TestUnreachable is remembered too, but for the failure of one sender, from which
-// others of its class don't suffer.
+// TestUnreachable: no route is cached, too, except for the failure of one sender, which must
+// not affect others of its class.
 func TestUnreachable(t *testing.T) {
 	k := smallKernel()
 	k.route = func(to, from conntrack.Addr, in, _ uint32) (unix.Errno, uint8, uint32) {
@@ -117,7 +117,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestBadAnswers are no routes, and the next question has its own answer.
+// TestBadAnswers: a malformed answer is no route, and the next question gets its own answer.
 func TestBadAnswers(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})

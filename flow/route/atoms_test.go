@@ -85,7 +85,7 @@ func TestUpTo(t *testing.T) {
 	}
 }
 
-// TestTooManyRoutes: each address is by itself then, and nothing grows on.
+// TestTooManyRoutes: each address is then an atom of its own, and nothing grows any more.
 func TestTooManyRoutes(t *testing.T) {
 	var a atoms
 	for i := range uint32(2 * mostEdges) {

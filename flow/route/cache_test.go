@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestCache plays at random against a map, and stays bounded.
+// TestCache compares the cache with a map under random use. It stays bounded.
 func TestCache(t *testing.T) {
 	c, want, rnd := newCache(), map[key]answer{}, rand.New(rand.NewPCG(1, 2))
 	for range 3 * mostSlots {

@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestOwnChangeAmongOthers: a connection's own changes are found among all others, those that
-// don't concern it left aside.
+// TestOwnChangeAmongOthers: a connection's own changes are found among others that don't
+// concern it.
 func TestOwnChangeAmongOthers(t *testing.T) {
 	e := connection{from: client, to: server, as: "198.51.100.1"}.event()
 	before, now := flow.Path{3, 4}, flow.Path{3, 5}
@@ -51,7 +51,7 @@ func TestOwnChangeAmongOthers(t *testing.T) {
 	}
 }
 
-// TestForgottenChanges: one that is forgotten counts for a flow's own.
+// TestForgottenChanges: a forgotten change counts as one that concerns the connection.
 func TestForgottenChanges(t *testing.T) {
 	var l changeLog
 	e := connection{from: client, to: server}.event()

@@ -10,8 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// FuzzNotifications: whatever a datagram holds, it is taken in or counted, and what is
-// known then can be used.
+// FuzzNotifications: any datagram is applied or counted, and the state can be used afterwards.
 func FuzzNotifications(f *testing.F) {
 	small := smallKernel()
 	for _, objects := range small.objects {
@@ -47,7 +46,7 @@ func FuzzNotifications(f *testing.F) {
 	})
 }
 
-// FuzzAnswer: whatever the kernel answers, there is an end to it.
+// FuzzAnswer: every look-up returns, whatever the kernel answers.
 func FuzzAnswer(f *testing.F) {
 	f.Add(encode(unix.RTM_NEWROUTE, 0, 1, appendU32([]byte{7: unix.RTN_UNICAST, 11: 0},
 		unix.RTA_OIF, 4)))

@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// legalMessages are those that a strict or an older decoder would refuse.
+// legalMessages are messages that a strict or an older decoder would refuse.
 func legalMessages() map[string][]byte {
 	phonet := appendBytes([]byte{0: unix.AF_PHONET, 7: 0}, unix.IFA_LOCAL, []byte{0x6c})
 	noAddress := appendText([]byte{0: unix.AF_INET, 7: 0}, unix.IFA_LABEL, "lan0")

@@ -33,8 +33,8 @@ func multicastMessage(typ uint16, family uint8, from, to string, in uint32, out 
 	return encode(typ, 0, 0, body)
 }
 
-// TestRoutedMulticast: a stream comes in and leaves as its multicast route says, the first of
-// several outputs counting, and what has no such route has no output.
+// TestRoutedMulticast: a stream has the interfaces of its multicast route, of several outputs
+// the first. A stream without such a route has no output.
 func TestRoutedMulticast(t *testing.T) {
 	k := smallKernel()
 	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "203.0.113.50",

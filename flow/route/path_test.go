@@ -289,7 +289,7 @@ func unroutedPaths() map[string]pathCase {
 	}
 }
 
-// TestPaths holds paths on a real router against what its set-up says.
+// TestPaths compares paths on a real router with what its set-up implies.
 func TestPaths(t *testing.T) {
 	cases := map[string]pathCase{}
 	for _, some := range []map[string]pathCase{routePaths(), markPaths(), endPaths(),

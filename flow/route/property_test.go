@@ -195,7 +195,7 @@ func (o *oracle) compare(n int) {
 	}
 }
 
-// comparePath holds a path against that of a Resolver that remembers nothing.
+// comparePath compares a path with that of a Resolver that caches nothing.
 func (o *oracle) comparePath(c connection) {
 	o.uncached.cache.clear()
 	if got, want := o.resolver.Path(c.event()), o.uncached.Path(c.event()); got != want {
@@ -205,7 +205,7 @@ func (o *oracle) comparePath(c connection) {
 
 func names(p flow.Path) [2]uint32 { return [2]uint32{p[0].Index(), p[1].Index()} }
 
-// compareAnswer holds an answer against a question of the test's own.
+// compareAnswer compares an answer with that to a question of the test's own.
 func (o *oracle) compareAnswer(to, from netip.Addr, in uint32) {
 	v := o.resolver.seen
 	addr := conntrack.AddrFrom(to)

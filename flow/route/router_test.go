@@ -141,8 +141,8 @@ func (r *router) await(otherwise string, holds func() bool) {
 	}
 }
 
-// connection is how tests write one down: who opened it to whom, and as whom the
-// router shows each to the other where it translates.
+// connection is a connection in the notation of these tests: who opened it to whom, and the
+// addresses after translation.
 type connection struct {
 	from, to string
 	as       string // the source after SNAT
@@ -180,7 +180,7 @@ func (r *router) route(c connection) string {
 	return strings.TrimSpace(p[0] + " > " + p[1])
 }
 
-// goes holds a connection's path against what it is to be, as "lan0 > wan1".
+// goes compares a connection's path with the expected one, such as "lan0 > wan1".
 func (r *router) goes(c connection, want string) {
 	r.t.Helper()
 	if got := r.route(c); got != want {

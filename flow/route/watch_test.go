@@ -29,8 +29,7 @@ func smallKernel() *kernel {
 	return k
 }
 
-// routes leads what is within, by the beginning of its text, one way and all else
-// another.
+// routes sends addresses with a textual prefix by one interface and all others by another.
 func (k *kernel) routes(within string, inside, outside uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,8 +64,7 @@ func outputs(t *testing.T, l *Resolver, to string, want uint32) {
 	}
 }
 
-// TestNotifications: whatever comes, and from whatever side it is lost, the view
-// is as the kernel is.
+// TestNotifications: whatever is notified or lost, the view agrees with the kernel.
 func TestNotifications(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
@@ -84,7 +82,7 @@ func TestNotifications(t *testing.T) {
 	newer(t, l, version)
 	outputs(t, l, server, 4)
 
-	// Lost: what changed meanwhile is found all the same.
+	// Lost: what changed meanwhile is found nevertheless.
 	k.has(unix.RTM_GETLINK, linkMessage(unix.RTM_NEWLINK, 9, "wg0"))
 	k.routes("192.168.77.", 3, 9)
 	k.events <- unix.ENOBUFS
@@ -99,7 +97,7 @@ func TestNotifications(t *testing.T) {
 	k.events <- ctnetlink.ErrMalformed
 	newer(t, l, version)
 
-	// Nonsense is counted, and what follows is heard.
+	// A malformed datagram is counted, and the next one is applied.
 	k.events <- []byte{1, 2, 3}
 	k.events <- encode(unix.RTM_NEWLINK, 0, 0, []byte{0})
 	k.events <- encode(unix.RTM_NEWROUTE, 0, 0, append([]byte{0: unix.AF_INET, 11: 0}, 9, 0, 1, 0))
@@ -124,7 +122,7 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
-// TestNothingNew: what changes nothing leaves the cache alone.
+// TestNothingNew: a message that changes nothing keeps the cache.
 func TestNothingNew(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
@@ -142,7 +140,7 @@ func TestNothingNew(t *testing.T) {
 	}
 }
 
-// TestReadingFails: it is tried again, and meanwhile what was known stands.
+// TestReadingFails: it is tried again, and meanwhile the old state is used.
 func TestReadingFails(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
@@ -235,7 +233,7 @@ func TestRequestSocketsBreak(t *testing.T) {
 	}
 }
 
-// TestReadingIsPaced: what has to be read often is not read more often than it may.
+// TestReadingIsPaced: frequent changes don't cause more readings than allowed.
 func TestReadingIsPaced(t *testing.T) {
 	now := conntrack.Timestamp{Mono: int64(time.Hour)}
 	k := smallKernel()
@@ -264,7 +262,7 @@ func TestReadingIsPaced(t *testing.T) {
 	}
 }
 
-// TestVLAN: of a device that this machine's kernel may not have.
+// TestVLAN uses a kind of device that this machine's kernel may lack.
 func TestVLAN(t *testing.T) {
 	k := smallKernel()
 	id := nested(unix.IFLA_INFO_DATA,
@@ -318,7 +316,7 @@ func TestGone(t *testing.T) {
 	await(t, "wan1 stays", func() bool { return l.Name(4) == "" })
 }
 
-// TestRuleGoes: what no rule chooses by any more makes no difference any more.
+// TestRuleGoes: a property that no rule chooses by any more doesn't split answers any more.
 func TestRuleGoes(t *testing.T) {
 	k := smallKernel()
 	n := addr("192.168.0.0")
@@ -335,7 +333,7 @@ func TestRuleGoes(t *testing.T) {
 	await(t, "the rule still makes a difference", func() bool { return !l.view.Load().bySender })
 }
 
-// TestConcurrently is for the race detector: all is used while all changes.
+// TestConcurrently is for the race detector: everything is used while everything changes.
 func TestConcurrently(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{Renamed: func() {}})

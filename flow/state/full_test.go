@@ -35,7 +35,7 @@ func TestDiskFullKeepsWholeBatches(t *testing.T) {
 	if got := files(t, path); !slices.Equal(got, []string{"flows", "flows.lock"}) {
 		t.Errorf("left: %q", got)
 	}
-	// One who is killed now finds what was written.
+	// A process that is killed now finds what was written.
 	must(t, f.Close())
 	if r := holds(t, path, byKey(saved(0, full))); r.Torn != 0 {
 		t.Errorf("%d bytes torn", r.Torn)

@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// here is who the tests are; began when the first of their lives began.
+// here is the identity of the tests' table; began is when their first run began.
 var here = Identity{Boot: [16]byte{1, 2, 3}, Namespace: 4026531840, Cookie: 7}
 
 const began = 1_700_000_000_000_000_000

@@ -104,8 +104,8 @@ func TestKilledWriterLosesNoWholeBatch(t *testing.T) {
 	t.Logf("%d records; %d batches torn, %d times killed within Replace", reached, torn, inReplace)
 }
 
-// killed starts a victim, kills it after it has spoken so many times, and returns
-// what it printed last.
+// killed starts a victim, kills it after it has printed the given number of lines, and returns
+// the last one.
 func killed(t *testing.T, path string, lines int) (printed uint64) {
 	t.Helper()
 	c := exec.Command(os.Args[0])

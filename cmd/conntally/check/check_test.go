@@ -18,7 +18,7 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// good returns the state of a machine on which every check passes.
+// good returns the state of a machine that passes every check.
 func good() *State {
 	setting := func(name string) kernel.Setting {
 		return kernel.Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1, Was: 1}

@@ -13,7 +13,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// strange are names as long and as nasty as they can get.
+// strange are states with names as long and as hostile as possible.
 func strange() []outcome {
 	long := strings.Repeat("flowtable", 28) // NFT_NAME_MAXLEN is 256
 	host := strings.Repeat(strings.Repeat("a", 63)+".", 4)[:253] + ":2055"
@@ -37,7 +37,7 @@ func strange() []outcome {
 	}
 }
 
-// TestWidth: no line is wider than a terminal, or does to it what it should not.
+// TestWidth: no line is wider than a terminal, or has control characters.
 func TestWidth(t *testing.T) {
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
@@ -55,7 +55,7 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-// TestFold: a shell reads a command that was broken as if it had not been.
+// TestFold: a shell reads a folded command like the original one.
 func TestFold(t *testing.T) {
 	long := strings.Repeat("name", 60)
 	for _, command := range []string{

@@ -1,4 +1,4 @@
-// Package condition has the one list of what can be wrong with counting and exporting.
+// Package condition has the list of everything that can be wrong with counting and exporting.
 // Log, metrics, /healthz, alert rules and `conntally check` are made from it.
 //
 //	Definitions -> Tracker.Raise, Clear -> log, Snapshot -> metrics, /healthz
@@ -45,7 +45,7 @@ type Definition struct {
 	// Event: something that happened raises it, and it lasts until that hasn't happened again
 	// for EventLasts.
 	Event bool
-	// Once: the log has it when it begins, and not again each minute.
+	// Once: it is logged when it begins, but not again each minute.
 	Once bool
 }
 
@@ -66,7 +66,7 @@ type Condition struct {
 	Since   time.Time `json:"since"`
 }
 
-// complete adds to c what its definition says.
+// complete fills in c from its definition.
 func (d *Definition) complete(c Condition) Condition {
 	c.Severity, c.Message = d.Severity, d.Message
 	if c.Fix == "" {
@@ -78,7 +78,7 @@ func (d *Definition) complete(c Condition) Condition {
 	return c
 }
 
-// Complete returns a condition that holds with what its definition says.
+// Complete returns a condition that holds, filled in from its definition.
 func Complete(c Condition) Condition {
 	for _, d := range Definitions() {
 		if d.ID == c.ID {
@@ -88,7 +88,7 @@ func Complete(c Condition) Condition {
 	panic("condition: no definition of " + string(c.ID))
 }
 
-// String returns what there is to say in one line.
+// String describes the condition in one line.
 func (c *Condition) String() string {
 	text := c.Message
 	if c.Subject != "" {

@@ -15,8 +15,7 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// Kernel is what the kernel says of itself when it is asked, in the calling thread's
-// network namespace.
+// Kernel is the state of the kernel in the network namespace of the calling thread.
 type Kernel struct {
 	Loaded          error // why nf_conntrack's settings can't be read
 	Answer          error // kernel.Available's, where asked
@@ -34,7 +33,7 @@ type Tracked uint8
 
 // Whether they are.
 const (
-	TrackingUnknown Tracked = iota // it wasn't tried, or can't be
+	TrackingUnknown Tracked = iota // it wasn't tested, or can't be tested
 	TrackingOn
 	TrackingOff
 	TrackingDoubted // loopback isn't, where that was tried; but there are connections
@@ -47,11 +46,11 @@ type Clock struct {
 	Systemd bool // runs the machine
 }
 
-// Ask is what to ask the kernel for besides its settings.
+// Ask is what to ask the kernel for in addition to its settings.
 type Ask struct {
 	Enable     bool // turn on what counting depends on
-	Available  bool // does it let conntrack be read?
-	Tracking   bool // is a datagram on loopback tracked?
+	Available  bool // whether conntrack can be read
+	Tracking   bool // whether a datagram on loopback is tracked
 	Flowtables bool // which loads nftables
 }
 
@@ -159,8 +158,8 @@ func (k *Kernel) Conditions() []Condition {
 	return append(append(list, k.ofFlowtables()...), k.ofTable()...)
 }
 
-// ofSettings returns the conditions of settings that are not as wanted. One that this
-// kernel lacks is none.
+// ofSettings returns the conditions of settings that are not as wanted. A setting that this
+// kernel lacks is no condition.
 func (k *Kernel) ofSettings() (list []Condition) {
 	for _, s := range k.Settings {
 		if s.Was == s.Want || errors.Is(s.Err, os.ErrNotExist) {
@@ -193,7 +192,8 @@ func (k *Kernel) ofFlowtables() (list []Condition) {
 	return list
 }
 
-// tableFull is what part of nf_conntrack_max, in percent, is too much.
+// tableFull is the share of nf_conntrack_max, in percent, from which on the table counts as
+// full.
 const tableFull = 80
 
 func (k *Kernel) ofTable() []Condition {

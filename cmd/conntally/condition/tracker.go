@@ -11,7 +11,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// repeatAfter is how often the log has a condition while it lasts.
+// repeatAfter is how often a lasting condition is logged.
 const repeatAfter = time.Minute
 
 // Tracker knows which conditions hold. Any goroutine may use it.
@@ -33,16 +33,16 @@ type key struct {
 	subject string
 }
 
-// held is a condition that holds, or that the log had less than repeatAfter ago.
+// held is a condition that holds, or that was logged less than repeatAfter ago.
 type held struct {
 	Condition
 	holds  bool
-	noted  bool  // the log had it since it began
-	raised int64 // when it last was, monotonic
-	logged int64 // when the log last had it, monotonic
+	noted  bool  // it was logged since it began
+	raised int64 // when it was last raised, monotonic
+	logged int64 // when it was last logged, monotonic
 }
 
-// NewTracker returns a Tracker of no condition.
+// NewTracker returns a Tracker by which no condition holds.
 func NewTracker(log *zap.Logger) *Tracker {
 	t := &Tracker{log: log, definitions: map[ID]place{}, held: map[key]*held{}}
 	for i, d := range Definitions() {
@@ -51,10 +51,9 @@ func NewTracker(log *zap.Logger) *Tracker {
 	return t
 }
 
-// Raise says that c holds at now. ID, and Subject where there are several, name it;
-// Severity, Message and Since are not looked at; the definition has them, and what else is
-// empty.
-// The log has it at once, and once a minute while it lasts.
+// Raise records that c holds at now. ID identifies it, with Subject if there are several.
+// Severity, Message and Since are ignored; Severity and Message, and other empty fields, are
+// filled in from the definition. It is logged at once, and once a minute while it lasts.
 func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	d, known := t.definitions[c.ID]
 	if !known {
@@ -78,7 +77,7 @@ func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
 	t.write(h, now.Mono)
 }
 
-// Clear says that a condition doesn't hold any more. Subject is that of Raise.
+// Clear records that a condition doesn't hold any more. Subject is that of Raise.
 func (t *Tracker) Clear(id ID, subject string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,7 +86,7 @@ func (t *Tracker) Clear(id ID, subject string) {
 	}
 }
 
-// Observe says that of the conditions ids those of list hold at now, and no others.
+// Observe records which of the conditions ids hold at now: those in list.
 func (t *Tracker) Observe(now conntrack.Timestamp, list []Condition, ids ...ID) {
 	holding := map[key]bool{}
 	for _, c := range list {
@@ -103,8 +102,8 @@ func (t *Tracker) Observe(now conntrack.Timestamp, list []Condition, ids ...ID) 
 	}
 }
 
-// Tick repeats in the log what lasts, and ends events that are over. It is to be called
-// some times a minute.
+// Tick logs lasting conditions again, and clears events that are over. Call it several times a
+// minute.
 func (t *Tracker) Tick(now conntrack.Timestamp) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,7 +119,7 @@ func (t *Tracker) Tick(now conntrack.Timestamp) {
 	}
 }
 
-// write writes a condition to the log, unless it had it less than a minute ago.
+// write logs a condition, unless it was logged less than a minute ago.
 func (t *Tracker) write(h *held, mono int64) {
 	if mono-h.logged < int64(repeatAfter) || h.noted && t.definitions[h.ID].Once {
 		return

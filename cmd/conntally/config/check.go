@@ -83,7 +83,7 @@ func (f *Filter) check(wrong func(table any, key, text string)) {
 	}
 }
 
-// isEmpty reports whether a list is given, but has no elements.
+// isEmpty reports whether a list is configured, but without elements.
 func isEmpty[T any](list []T) bool { return list != nil && len(list) == 0 }
 
 // isInterface reports whether the kernel accepts an interface name (dev_valid_name).

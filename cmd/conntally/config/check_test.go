@@ -6,7 +6,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/tomlfile"
 )
 
-// What can't be sent from its source is refused, where that can be known.
+// A collector that can't be reached from its source is refused, if that can be known.
 func TestFamilies(t *testing.T) {
 	for _, c := range []struct{ address, source, want string }{
 		{"192.0.2.10:2055", "192.0.2.1", ""},

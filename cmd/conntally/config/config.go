@@ -84,7 +84,7 @@ type Devices struct {
 	OfflineAfter Duration  `toml:"offline_after"`
 }
 
-// Device is a device with a name. All of its addresses are counted as one.
+// Device is a device with a name. All of its addresses count as one device.
 type Device struct {
 	Name    string `toml:"name"`
 	MAC     []MAC  `toml:"mac"`
@@ -96,7 +96,7 @@ type Metrics struct {
 	Listen  Listen `toml:"listen" restart:"yes"`
 	Pprof   bool   `toml:"pprof" restart:"yes"`
 	Devices bool   `toml:"devices" restart:"yes"` // of each device
-	Labels  Labels `toml:"labels" restart:"yes"`  // of all metrics, besides their own
+	Labels  Labels `toml:"labels" restart:"yes"`  // of all metrics, in addition to their own
 }
 
 // Control holds where the control socket is: AutoSocket, or a path; "" is none.

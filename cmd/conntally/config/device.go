@@ -50,7 +50,7 @@ type Labels map[string]string
 
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
-// reservedLabels are those that metrics have already.
+// reservedLabels are the labels that metrics have already.
 const reservedLabels = " collector condition device direction goversion interface mac name " +
 	"addresses protocol scope vendor version "
 
@@ -128,8 +128,8 @@ func (d *Device) check(
 // maxName bounds a device's name, in bytes: that of a DNS label.
 const maxName = 63
 
-// isName reports whether a device may be called so: it is shown on terminals, pages and in
-// tables.
+// isName reports whether a device may have a name, which is shown on terminals, in pages and
+// in tables.
 func isName(s string) bool {
 	strange := func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" -_.", r)

@@ -56,7 +56,7 @@ func TestReferenceHoldsTheDefaults(t *testing.T) {
 	}
 }
 
-// normal takes a list without elements for none.
+// normal replaces lists without elements by nil.
 func normal(c *Config) *Config {
 	if len(c.Flow.ExtraFields) == 0 {
 		c.Flow.ExtraFields = nil
@@ -103,7 +103,7 @@ func tableOf(text, header string) string {
 	return below
 }
 
-// The documentation shows the reference as it is.
+// The documentation has the present reference.
 func TestDocumented(t *testing.T) {
 	text := read(t, documentation)
 	before, rest, _ := strings.Cut(text, "```toml\n")
@@ -121,7 +121,7 @@ func TestDocumented(t *testing.T) {
 	}
 }
 
-// Whatever TOML the documentation shows is right.
+// All TOML in the documentation is valid.
 func TestExamplesAreGood(t *testing.T) {
 	blocks := strings.Split(read(t, documentation), "```toml\n")[1:]
 	if len(blocks) < 2 {
@@ -133,7 +133,7 @@ func TestExamplesAreGood(t *testing.T) {
 	}
 }
 
-// Whatever a key allows fits into its type, where an int has 32 bits as well.
+// Every value that a key allows fits into its type, even if an int has 32 bits.
 func TestLimitsFitTheTypes(t *testing.T) {
 	bits := map[reflect.Kind]int{reflect.Int: 31, reflect.Int64: 63, reflect.Uint16: 16,
 		reflect.Uint32: 32}

@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	requestTimeout = 15 * time.Second // longest time until the whole answer is there
+	requestTimeout = 15 * time.Second // bounds the wait for the whole answer
 	maxAnswer      = 64 << 20
 	maxList        = 65536 // elements
 )
 
-// ErrNotRunning says that nobody listens on the socket.
+// ErrNotRunning means that nobody listens on the socket.
 var ErrNotRunning = errors.New("conntally isn't running, or [control] is off")
 
 // Client is a Source that asks a service over its socket. Make one with Dial.
@@ -64,7 +64,7 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	return nil, fmt.Errorf("%s: %w", path, errno)
 }
 
-// orGroupOf says membership in which group lets a user connect, too.
+// orGroupOf names the group whose members may connect, too.
 func orGroupOf(path string) string {
 	const or = " or membership in the group "
 	info, err := os.Lstat(path)

@@ -13,9 +13,9 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 )
 
-// Source answers from snapshots: it never blocks the probe. maxAge asks for counters that
-// were read no longer ago than that, which the source may read early for it, or else are
-// somewhat older; 0 takes those that there are.
+// Source answers from snapshots: it never blocks the probe. maxAge asks for counters that are
+// at most that old, for which the source may read them early; they may still be somewhat
+// older. 0 accepts any age.
 type Source interface {
 	Status(ctx context.Context) (Status, error)
 	Conditions(ctx context.Context) ([]condition.Condition, error)
@@ -27,7 +27,7 @@ type Source interface {
 	Flows(ctx context.Context, device string, limit int, maxAge time.Duration) (*Flows, error)
 }
 
-// ErrNoDevice says that no device has the name that was asked for.
+// ErrNoDevice means that no device has the name that was asked for.
 var ErrNoDevice = errors.New("no such device; conntally devices lists them")
 
 // Limits of the number of flows in an answer.
@@ -59,8 +59,7 @@ type Device struct {
 	LAN         Usage     `json:"lan"`         // it is not
 }
 
-// Label returns what to call the device: its name, or else its first address, or else its
-// identity.
+// Label names the device: by its name, or else its first address, or else its identity.
 func (d *Device) Label() string {
 	switch {
 	case d.Name != "":
@@ -105,7 +104,7 @@ type Flow struct {
 	SrcPort  uint16 `json:"src_port"`
 	Dst      string `json:"dst"`
 	DstPort  uint16 `json:"dst_port"`
-	// What NAT makes of the source, or of the destination; "" where nothing.
+	// The source and the destination after NAT; "" if it is the same.
 	PostSrc     string `json:"post_nat_src,omitempty"`
 	PostSrcPort uint16 `json:"post_nat_src_port,omitempty"`
 	PostDst     string `json:"post_nat_dst,omitempty"`

@@ -25,7 +25,7 @@ const (
 	maxMaxAge = 24 * time.Hour
 )
 
-// errBusy is the answer to those who waited for others in vain.
+// errBusy is the answer if too many others were answered at the same time.
 var errBusy = errors.New("too many clients at a time; try again")
 
 // handler answers requests from a Source.
@@ -49,7 +49,7 @@ func Handler(s Source) http.Handler {
 	endpoints := h.endpoints()
 	known := paths(endpoints)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Without a connection, as in tests, there is nothing to set it on.
+		// Without a connection, as in tests, no deadline can be set.
 		deadline := time.Now().Add(busyTimeout + writeTimeout)
 		_ = http.NewResponseController(w).SetWriteDeadline(deadline)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

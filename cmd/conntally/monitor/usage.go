@@ -21,7 +21,7 @@ type InterfaceUsage struct {
 	Received, Sent uint64
 }
 
-// TrafficUsage is what passed the router one way, in bytes.
+// TrafficUsage is what passed the router in one way, in bytes.
 type TrafficUsage struct {
 	Direction string // such as "upload"
 	Bytes     uint64
@@ -36,7 +36,7 @@ type DeviceUsage struct {
 	Scopes                               []ScopeUsage
 }
 
-// ScopeUsage is the part of it whose other end is in a scope.
+// ScopeUsage is the part of a DeviceUsage whose other end is in a scope.
 type ScopeUsage struct {
 	Scope    string // "wan" or "lan"
 	Up, Down conntrack.Counters

@@ -9,7 +9,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// TestMissingTimesAreLeftOut: templates of other exporters may lack times.
+// TestMissingTimesAreLeftOut: templates of other exporters may have no times.
 func TestMissingTimesAreLeftOut(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.Local)
 	cases := []struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// terminalColumns are those of a flow on a terminal. 80 columns have room for the first
+// terminalColumns are the columns of a flow on a terminal. 80 columns have room for the first
 // ones, a wider terminal for the others. Their widths don't depend on the flows.
 func terminalColumns() []text.Column {
 	return []text.Column{
@@ -55,7 +55,7 @@ func (p *Printer) terminalRow(values ...string) {
 	}
 }
 
-// interfaces returns those that a flow passes.
+// interfaces returns the interfaces that a flow passes.
 func (p *Printer) interfaces(f *decode.Flow) string {
 	if f.Input == 0 && f.Output == 0 {
 		return "-"

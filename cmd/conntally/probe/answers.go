@@ -155,8 +155,8 @@ type connections struct {
 	interval time.Duration
 }
 
-// connections copies the connections of some devices, or of all, at most limit. It is for
-// the loop.
+// connections copies at most limit connections of some devices, or of all. Only the loop may
+// call it.
 func (p *Probe) connections(
 	now conntrack.Timestamp, wanted map[string]bool, limit int,
 ) *connections {
@@ -181,8 +181,8 @@ func (p *Probe) connections(
 	return c
 }
 
-// side returns which end is one of the wanted devices, or is a device at all: 0 that of who
-// opened the connection, 1 the other, or -1.
+// side returns which end is one of the wanted devices, or any device if none is wanted: 0 is
+// the end that opened the connection, 1 is the other, -1 means neither.
 func (l *living) side(wanted map[string]bool) int {
 	for d := range l.ids {
 		if l.isDevice[d] && (len(wanted) == 0 || wanted[l.ids[d].String()]) {

@@ -59,7 +59,8 @@ func (o *observer) resizeOnce() {
 	o.reader.OnChunk = func() {}
 }
 
-// injections returns what makes each condition of the probe, and returns while it holds.
+// injections returns a function for each condition of the probe, which causes it and returns
+// while it holds.
 func injections() map[condition.ID]func(*observer) {
 	return map[condition.ID]func(*observer){
 		condition.DumpFailed:     func(o *observer) { o.k.FailDump(unix.ENOMEM); o.poll() },
@@ -132,7 +133,7 @@ func clearingInjections() map[condition.ID]func(*observer) {
 			o.k.Count(keys[0], conntrack.Original, 1, 100)
 			o.poll()
 			o.expect()
-			for _, key := range keys { // else their counters stand still from now on
+			for _, key := range keys { // otherwise their counters don't change from now on
 				o.k.Destroy(key)
 			}
 		},

@@ -11,8 +11,8 @@ import (
 	"github.com/conntally/conntally/flow/route"
 )
 
-// openNeighbours returns the hosts beside the router, or nil where nothing needs them:
-// neither devices nor the records' MAC addresses.
+// openNeighbours returns the router's neighbours, or nil if neither devices nor the records'
+// MAC addresses need them.
 func openNeighbours(c *config.Config, clock conntrack.Clock) (*host.Neighbours, error) {
 	if !c.Devices.Enable && !optional(c).MAC {
 		return nil, nil
@@ -51,7 +51,7 @@ func prefixes(list []config.Network) (all []netip.Prefix) {
 	return all
 }
 
-// newNames returns what knows the names of devices, or nil where none are counted.
+// newNames returns the names of devices, or nil if devices are not counted.
 func newNames(c *config.Config, clock conntrack.Clock) *host.Names {
 	if !c.Devices.Enable {
 		return nil

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// askPause is the least time between two questions to the loop: however many ask, they
-	// cost it little.
+	// askPause is the least time between two questions to the loop, so that many of them cost
+	// it little.
 	askPause = 250 * time.Millisecond
 	// askTimeout bounds the wait for an answer. A dump may take longer.
 	askTimeout = 5 * time.Second
@@ -23,7 +23,7 @@ var errBusy = errors.New("the probe is busy; try again")
 // question is something that only the loop can look at.
 type question struct {
 	read  int64 // when counters must have been read, monotonic; 0: at any time
-	until int64 // when it is answered whatever was read
+	until int64 // when it is answered even with older counters
 	look  func(now conntrack.Timestamp)
 	done  chan struct{}
 }
@@ -42,8 +42,8 @@ func newQuestions(clock conntrack.Clock, wake func()) *questions {
 	return &questions{clock: clock, wake: wake, next: make(chan *question, 1)}
 }
 
-// ask has the loop call look. The counters are then at most maxAge old, if it can read
-// them soon enough; 0 is any age.
+// ask makes the loop call look. The counters are then at most maxAge old, if they can be read
+// soon enough; 0 allows any age.
 func (q *questions) ask(
 	ctx context.Context, maxAge time.Duration, look func(now conntrack.Timestamp),
 ) error {
@@ -63,7 +63,7 @@ func (q *questions) ask(
 		one.read = now - int64(maxAge)
 	}
 	select {
-	case <-q.next: // given up by the one that asked
+	case <-q.next: // abandoned by its asker
 	default:
 	}
 	q.next <- one

@@ -15,7 +15,7 @@ import (
 // maxNames bounds the names of interfaces that are remembered.
 const maxNames = 8192
 
-// usage has the loop copy what is counted, for metrics and the control socket.
+// usage makes the loop copy what is counted, for metrics and the control socket.
 type usage struct {
 	nameOf func(index uint32) string // the present name of an interface
 
@@ -25,7 +25,7 @@ type usage struct {
 	names map[uint32]string // of interfaces, those that are gone included
 }
 
-// snapshot returns what is counted by now. While the loop is busy it is the one before.
+// snapshot returns what is counted by now, or the last snapshot if the loop is busy.
 func (p *Probe) snapshot(ctx context.Context, maxAge time.Duration) (*account.Snapshot, error) {
 	if s := p.recentSnapshot(maxAge); s != nil {
 		return s, nil
@@ -47,8 +47,8 @@ func (p *Probe) snapshot(ctx context.Context, maxAge time.Duration) (*account.Sn
 	return p.usage.last, nil
 }
 
-// snapshotLasts is how long a snapshot serves others who ask: devices, flows and status are
-// asked for in a row.
+// snapshotLasts is how long a snapshot is reused: devices, flows and status are often asked
+// for one after the other.
 const snapshotLasts = 500 * time.Millisecond
 
 // recentSnapshot returns the last snapshot if it has just been taken and its counters are new

@@ -16,7 +16,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/text"
 )
 
-// Page is where to print.
+// Page is the output, and how wide and colourful it is.
 type Page struct {
 	Out     io.Writer
 	Columns int  // of the terminal; 0: lines are as long as they are
@@ -72,7 +72,7 @@ func (p Page) coloured(s, colour string) string {
 	return colour + s + unstyled
 }
 
-// conditions prints those that hold, and what ends each.
+// conditions prints the conditions that hold, each with its fix.
 func (p Page) conditions(list []condition.Condition) error {
 	if len(list) == 0 {
 		_, err := fmt.Fprintln(p.Out, p.coloured("ok", green)+"       nothing is known to be wrong")
@@ -87,7 +87,7 @@ func (p Page) conditions(list []condition.Condition) error {
 		}
 		severity := p.coloured(text.Pad(string(c.Severity), indent-2, false), colour)
 		fmt.Fprintf(p.Out, "%s  %s\n", severity, p.wrapped(c.String(), indent))
-		if fix := c.Fix; fix != "" { // never broken: it is to be copied
+		if fix := c.Fix; fix != "" { // never wrapped, so that it can be copied
 			fmt.Fprintf(p.Out, "    fix: %s\n", text.Clean(fix))
 		} else if c.Advice != "" {
 			fmt.Fprintf(p.Out, "%*s%s\n", indent, "", p.wrapped(c.Advice, indent))
@@ -177,7 +177,7 @@ func (p Page) Flows(f *control.Flows) error {
 	return err
 }
 
-// FlowDevice returns what to call the device of a flow: by its name, or else its address.
+// FlowDevice names the device of a flow: by its name, or else by its address.
 func FlowDevice(f *control.Flow) string {
 	switch {
 	case f.Name != "":

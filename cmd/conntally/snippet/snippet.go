@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// Router is what a collector sees.
+// Router is the router as a collector sees it.
 type Router struct {
 	Name       string     // its host name
 	Address    netip.Addr // from which datagrams come
@@ -25,8 +25,7 @@ type Interface struct {
 	Uplink            bool
 }
 
-// kind is a collector that is known: what stands before the interfaces, what is said
-// of each, and what goes for the whole.
+// kind is a known collector: how its snippet begins, and what it has for each interface.
 type kind struct {
 	name  string
 	head  func(r *Router) string
@@ -70,11 +69,11 @@ func Write(w io.Writer, name string, r *Router) error {
 	return fmt.Errorf("nothing is known of %q", name)
 }
 
-// quote makes any text a scalar of YAML 1.2, whose double quotes are those of JSON.
+// quote returns any text as a scalar of YAML 1.2, which has JSON's double quotes.
 func quote(s string) string { return strconv.QuoteToASCII(s) }
 
-// akvorado drops the flows of exporters that it has no metadata of, and asks by SNMP
-// unless this says it all. Name, description and speed are required.
+// akvorado drops the flows of exporters without metadata, and asks for it by SNMP unless this
+// has all of it. Name, description and speed are required.
 func akvorado(r *Router) string {
 	return fmt.Sprintf(`# Part of Akvorado's configuration (akvorado.yaml). It listens at %[1]d for flows.
 # Set idle_timeout and active_timeout of conntally to 10s: Akvorado dates flows by

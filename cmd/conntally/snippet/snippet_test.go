@@ -69,7 +69,7 @@ func TestAkvorado(t *testing.T) {
 	}
 }
 
-// TestLines: no name breaks out of the comment that it stands in.
+// TestLines: no name ends the comment that it is in.
 func TestLines(t *testing.T) {
 	for _, kind := range Kinds() {
 		var plain, hostile bytes.Buffer

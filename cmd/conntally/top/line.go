@@ -27,8 +27,8 @@ type Line struct {
 	Style Style
 }
 
-// columnsOf returns the columns of a view. Their widths don't depend on the rows. one says
-// that all rows are of one device, which needs no column then.
+// columnsOf returns the columns of a view. Their widths don't depend on the rows. If one is
+// true, all rows are of one device, which then needs no column.
 func columnsOf(view View, one bool) []text.Column {
 	up := text.Column{Head: "UP", Right: true, Least: 11}
 	down := text.Column{Head: "DOWN", Right: true, Least: 11}

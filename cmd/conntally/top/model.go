@@ -123,7 +123,7 @@ type measure struct{ up, down float64 }
 func flowKey(f *control.Flow) string { return f.ID + "/" + f.Start.Format(time.RFC3339Nano) }
 
 // Measure returns the rates between two samples, the first of which may be nil. last are those
-// up to the first; they stay where the counters haven't been read again since.
+// up to the first; they are returned if the counters haven't been read again since.
 func Measure(before, now *Sample, last *Rates) *Rates {
 	r := &Rates{devices: map[string]measure{}, flows: map[string]measure{}}
 	if before == nil {
@@ -148,7 +148,7 @@ func (r *Rates) measureDevices(before, now []control.Device) {
 	for i := range now {
 		d := &now[i]
 		old := was[d.Device]
-		if old == nil { // all that it moved, it moved since
+		if old == nil { // new since before: all that it moved counts
 			old = &control.Device{}
 		}
 		wan := rate(&old.WAN, &d.WAN, r.Interval)
@@ -215,8 +215,8 @@ func sortRows(rows []Row, s Sort) {
 	})
 }
 
-// label returns what to call the other end of a connection: the name of a device, or else
-// its address.
+// label names the other end of a connection: by the name of its device, or else by its
+// address.
 func label(names map[string]string, address string) string {
 	if name := names[address]; name != "" {
 		return name

@@ -38,7 +38,7 @@ func (s *Screen) Render(width, height int, now time.Time) []Line {
 	return lines[:min(len(lines), height)]
 }
 
-// title returns where the reader is, such as "conntally: devices > smart-tv > destinations".
+// title returns the path to the page, such as "conntally: devices > smart-tv > destinations".
 func (s *Screen) title() string {
 	parts := []string{}
 	for _, p := range s.pages[1:] {
@@ -48,8 +48,8 @@ func (s *Screen) title() string {
 	return "conntally: " + strings.Join(append(parts, names[s.page().view]), " > ")
 }
 
-// totals returns what passes in all, or what an opened device has moved, in parts of which
-// the first are the most important.
+// totals returns the sum of all traffic, or that of an opened device, as parts of a line. The
+// first are the most important.
 func (s *Screen) totals() []string {
 	if s.sample == nil {
 		return []string{"reading the counters ..."}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// page is a view with where its reader is. Enter puts another on top of it.
+// page is a view, and the reader's place in it. Enter puts another page on top of it.
 type page struct {
 	view     View
 	sort     Sort
@@ -38,7 +38,7 @@ func (s *Screen) page() *page { return &s.pages[len(s.pages)-1] }
 // Device returns the device whose flows the screen needs; "" is all.
 func (s *Screen) Device() string { return s.page().filter.Device }
 
-// Take shows another sample, unless it is of a page that was left meanwhile.
+// Take shows another sample, unless the page that it is for was left meanwhile.
 func (s *Screen) Take(now *Sample) {
 	if s.err = nil; now.Asked != s.Device() {
 		return
@@ -69,7 +69,8 @@ func (s *Screen) rows() []Row {
 	return rows
 }
 
-// Key handles a key. quit ends the program; ask says that other flows are needed now.
+// Key handles a key. quit reports whether the program is to end, ask whether other flows are
+// needed now.
 func (s *Screen) Key(k Key) (quit, ask bool) {
 	device := s.Device()
 	switch {
@@ -165,7 +166,7 @@ func (s *Screen) move(k Key) {
 		return
 	}
 	p.index, p.selected = max(0, min(to, len(rows)-1)), ""
-	if p.index > 0 { // at the top, it stays there whatever row that is
+	if p.index > 0 { // at the top, the selection is the first row, whichever that is
 		p.selected = rows[p.index].Key
 	}
 }

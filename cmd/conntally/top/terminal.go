@@ -49,8 +49,8 @@ type screenTerminal struct {
 	before  *term.State
 }
 
-// OnTerminal shows the page on a terminal: in for keys, and out. Whatever ends it, the
-// terminal is as before, unless the program is killed.
+// OnTerminal shows the page on a terminal: in for keys, and out. However it ends, it restores
+// the terminal, unless the program is killed.
 func (o *Options) OnTerminal(ctx context.Context, in, out *os.File, colour bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGHUP)
 	defer stop()
@@ -74,7 +74,7 @@ func (t *screenTerminal) enter() error {
 	return err
 }
 
-// leave restores the terminal. The modes of one that a shell has taken back are the shell's.
+// leave restores the terminal. If a shell has taken it back, its modes are the shell's.
 func (t *screenTerminal) leave() {
 	_, _ = t.out.WriteString(leaveScreen) // it may be gone
 	if t.before != nil && t.inForeground() {

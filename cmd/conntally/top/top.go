@@ -18,18 +18,18 @@ const (
 	// maxAge is less than refresh, so that each refresh asks for another reading.
 	maxAge = refresh - 200*time.Millisecond
 
-	// stale is how long rows wait for another reading: with max_cpu it may come late.
+	// stale is how long rows are kept without another reading: max_cpu may delay it.
 	stale = 20 * time.Second
 
 	defaultRows = 20 // of rows for people
 )
 
-// Options say what to show.
+// Options configure Print and Show.
 type Options struct {
 	Source control.Source
 	View   View
 	Sort   Sort
-	Rows   int  // at most; 0: as many as fit, 20 where nothing has to, all of JSON
+	Rows   int  // at most; 0: as many as fit; 20 in plain rows, all as JSON
 	Once   bool // and end
 	JSON   bool
 }
@@ -54,7 +54,7 @@ func (o *Options) fetch(ctx context.Context, device string) (*Sample, error) {
 	return &Sample{Asked: device, Devices: devices, Flows: flows, Status: status}, nil
 }
 
-// Print prints rows or JSON at each refresh, as long as ctx isn't done and somebody reads.
+// Print prints rows or JSON at each refresh until ctx is done or nobody reads them any more.
 // width is that of a terminal; 0 cuts nothing.
 func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 	before, err := o.fetch(ctx, "")
@@ -86,7 +86,7 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 	}
 }
 
-// ended returns nil where err only says that nobody reads any more, or that ctx is done.
+// ended returns nil if err only means that nobody reads any more or that ctx is done.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, unix.EPIPE) {
 		return nil
@@ -104,7 +104,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Terminal is what the page is drawn on.
+// Terminal is where the page is drawn.
 type Terminal interface {
 	Size() (width, height int)
 	Draw(lines []Line, width int) error
@@ -112,7 +112,7 @@ type Terminal interface {
 	Suspend() error
 }
 
-// Events are what a terminal and the system say.
+// Events are events of a terminal and of the system.
 type Events struct {
 	Input   <-chan []byte // what keys send; closed when the terminal is gone
 	Resized <-chan struct{}
@@ -164,7 +164,7 @@ func (o *Options) Show(ctx context.Context, t Terminal, events Events) error {
 	return l.err
 }
 
-// gone returns nil where err says that the terminal is gone.
+// gone returns nil if err means that the terminal is gone.
 func gone(err error) error {
 	if errors.Is(err, unix.EIO) || errors.Is(err, unix.EPIPE) {
 		return nil
@@ -205,7 +205,7 @@ func (l *loop) ask(ctx context.Context) {
 	go func() {
 		var a answer
 		defer func() {
-			if v := recover(); v != nil { // to be passed on where the terminal is restored
+			if v := recover(); v != nil { // raised again where the terminal is restored
 				a.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
 			}
 			l.answers <- a

@@ -40,7 +40,7 @@ func TestNamesLoseTheirDomain(t *testing.T) {
 	}
 }
 
-// hostile are names by which somebody attacks whatever shows them.
+// hostile are names that attack the programs that show them.
 func hostile() []string {
 	return []string{
 		"\x1b[2J\x1b[1;1Howned", "\x1b]0;title\x07", "\x1b]52;c;cm0gLXJm\x07", "\u009b31mred",
@@ -120,7 +120,7 @@ func asCSV(t *testing.T, field string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// FuzzClean holds every name to what is asked of the hostile ones.
+// FuzzClean requires of every name what is required of the hostile ones.
 func FuzzClean(f *testing.F) {
 	for _, raw := range hostile() {
 		f.Add(raw[:min(len(raw), 2*longest)]) // long seeds are slow

@@ -19,9 +19,8 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	})
 }
 
-// TestCutFilesLoseNothingButTheirEnd: of a file that is cut anywhere, each lease is as in the
-// whole one,
-// or an earlier state of it, or missing.
+// TestCutFilesLoseNothingButTheirEnd: wherever a file is cut, each lease is as in the whole
+// file, or in an earlier state, or missing.
 func TestCutFilesLoseNothingButTheirEnd(t *testing.T) {
 	for name, file := range samples() {
 		whole, err := Parse([]byte(file))

@@ -79,7 +79,7 @@ func add(to *control.Usage, u control.Usage) {
 	to.DownPackets += u.DownPackets
 }
 
-// Change applies a function to what the source has.
+// Change applies a function to the source's data.
 func (s *Source) Change(change func(*control.Status, *[]control.Device, *[]control.Flow)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
