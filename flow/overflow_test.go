@@ -82,7 +82,7 @@ func TestTableWithRoomAgainWorksAsBefore(t *testing.T) {
 		h.pass(10 * time.Second)
 		h.dump()
 	}
-	h.dump(e) // it comes back, see TestVanishedComesBack
+	h.dump(e) // it comes back, see TestMissingEntryThatComesBackCountsOnce
 	moves(e)
 	h.expire(e, h.now.Wall)
 	h.exported(2200)

@@ -93,8 +93,8 @@ func TestSinksReceiveTheSameInOrder(t *testing.T) {
 	all := Sinks{note("a"), note("b")}
 	all.Export(new(Pair))
 	all.Flush(conntrack.Timestamp{})
-	if want := []string{"a takes", "b takes", "a flushes", "b flushes"}; !slices.Equal(order,
-		want) {
+	want := []string{"a takes", "b takes", "a flushes", "b flushes"}
+	if !slices.Equal(order, want) {
 		t.Errorf("%q, want %q", order, want)
 	}
 }

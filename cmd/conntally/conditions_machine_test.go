@@ -163,8 +163,8 @@ func TestSmallReceiveBufferIsReported(t *testing.T) {
 		c.holds(condition.BufferSmall, want)
 		if want == 1 {
 			c.judged(condition.BufferSmall)
-			if fix := fmt.Sprintf("net.core.rmem_max=%d", size); !strings.Contains(c.p.String(),
-				fix) {
+			fix := fmt.Sprintf("net.core.rmem_max=%d", size)
+			if !strings.Contains(c.p.String(), fix) {
 				t.Errorf("the log has no fix:\n%s", c.p)
 			}
 		}

@@ -42,8 +42,8 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 		if _, err := io.Copy(&rest, lines); err != nil {
 			t.Fatal(err)
 		}
-		if got := <-code; got != exitFail || !strings.Contains(rest.String(),
-			"no space left on device") || ctx.Err() != nil {
+		if got := <-code; got != exitFail || ctx.Err() != nil ||
+			!strings.Contains(rest.String(), "no space left on device") {
 			t.Errorf("%v: exit %d, want %d: %s", format, got, exitFail, &rest)
 		}
 	}

@@ -342,8 +342,8 @@ func TestNeighboursOfRealRouter(t *testing.T) {
 		if err := l.Router.Do(cmd.Run); err != nil {
 			t.Fatal(err)
 		}
-		if got := n.MAC(address(a), 0, conntrack.SystemClock()().Mono); got != (MAC{2, 0, 0, 0, 0,
-			0x99}) {
+		got := n.MAC(address(a), 0, conntrack.SystemClock()().Mono)
+		if got != (MAC{2, 0, 0, 0, 0, 0x99}) {
 			t.Errorf("%s: %v right after it came", a, got)
 		}
 	}

@@ -52,8 +52,8 @@ func TestOneLookUpPerAddress(t *testing.T) {
 	}
 }
 
-// TestNothingIsAllocated for a path, not even if the kernel has to be asked.
-func TestNothingIsAllocated(t *testing.T) {
+// TestPathAllocatesNothing for a path, not even if the kernel has to be asked.
+func TestPathAllocatesNothing(t *testing.T) {
 	for name, setup := range map[string]string{"plain": "", "rules": rulesSetup,
 		"hops": multipathSetup} {
 		t.Run(name, func(t *testing.T) {
@@ -80,9 +80,9 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// TestUnreachable: no route is cached, too, except for the failure of one sender, which must
-// not affect others of its class.
-func TestUnreachable(t *testing.T) {
+// TestUnreachableIsCached: no route is cached, too, except for the failure of one sender,
+// which must not affect others of its class.
+func TestUnreachableIsCached(t *testing.T) {
 	k := smallKernel()
 	k.route = func(to, from conntrack.Addr, in, _ uint32) (unix.Errno, uint8, uint32) {
 		switch {
@@ -117,8 +117,9 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestBadAnswers: a malformed answer is no route, and the next question gets its own answer.
-func TestBadAnswers(t *testing.T) {
+// TestMalformedAnswersAreNoRoutes: a malformed answer is no route, and the next question gets
+// its own answer.
+func TestMalformedAnswersAreNoRoutes(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	routes := l.fib.socket.(*requestSocket)

@@ -18,8 +18,8 @@ func parsePrefix(s string) prefix {
 	return prefix{conntrack.AddrFrom(p.Addr()), bits}
 }
 
-// TestAtoms: two addresses are in one atom only if they are in the same networks.
-func TestAtoms(t *testing.T) {
+// TestAtomsDontCrossNetworks: two addresses are in one atom only if they are in the same networks.
+func TestAtomsDontCrossNetworks(t *testing.T) {
 	networks := []string{
 		"0.0.0.0/0", "::/0", "192.168.77.0/24", "192.168.77.1/32", "192.168.77.255/32",
 		"10.0.0.0/8", "255.255.255.255/32",
@@ -85,8 +85,9 @@ func TestUpTo(t *testing.T) {
 	}
 }
 
-// TestTooManyRoutes: each address is then an atom of its own, and nothing grows any more.
-func TestTooManyRoutes(t *testing.T) {
+// TestTooManyRoutesStayBounded: each address is then an atom of its own, and nothing grows any
+// more.
+func TestTooManyRoutesStayBounded(t *testing.T) {
 	var a atoms
 	for i := range uint32(2 * mostEdges) {
 		p := prefix{conntrack.Addr{10: 0xff, 11: 0xff, 12: byte(i >> 16), 13: byte(i >> 8),

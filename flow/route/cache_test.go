@@ -7,8 +7,8 @@ import (
 	"github.com/conntally/conntally/flow"
 )
 
-// TestCache compares the cache with a map under random use. It stays bounded.
-func TestCache(t *testing.T) {
+// TestCacheAgainstMap compares the cache with a map under random use. It stays bounded.
+func TestCacheAgainstMap(t *testing.T) {
 	c, want, rnd := newCache(), map[key]answer{}, rand.New(rand.NewPCG(1, 2))
 	for range 3 * mostSlots {
 		k := key{to: number{low: rnd.Uint64N(mostSlots)}, from: number{low: rnd.Uint64N(2)},

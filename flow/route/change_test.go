@@ -109,9 +109,9 @@ func TestChangesInvalidateCachedPaths(t *testing.T) {
 	}
 }
 
-// TestUplinkGone: the routes of an uplink go without a notification in more ways than one;
-// what is known then is what is read again.
-func TestUplinkGone(t *testing.T) {
+// TestVanishedUplinkIsNoticed: the routes of an uplink go without a notification in more ways
+// than one; what is known then is what is read again.
+func TestVanishedUplinkIsNoticed(t *testing.T) {
 	alone := "-6 route delete default dev wan1\n"
 	for name, c := range map[string]struct{ setup, change, uplink string }{
 		"its last address goes": {alone,
@@ -148,9 +148,9 @@ func TestUplinkGone(t *testing.T) {
 	}
 }
 
-// TestNewIndex: an interface that is made again has another index, and its uplink,
-// names and translation follow.
-func TestNewIndex(t *testing.T) {
+// TestRecreatedInterfaceHasNewIndex: an interface that is made again has another index, and
+// its uplink, names and translation follow.
+func TestRecreatedInterfaceHasNewIndex(t *testing.T) {
 	renamed := make(chan struct{}, 100)
 	r := newRouter(t, "", Options{Renamed: func() { renamed <- struct{}{} }})
 	masqueraded := connection{from: client, to: server, as: "198.51.100.1"}
@@ -173,8 +173,8 @@ func TestNewIndex(t *testing.T) {
 	}
 }
 
-// TestInterfaces: all are there, in order, described by alias, kind and address.
-func TestInterfaces(t *testing.T) {
+// TestInterfacesAreListedInOrder: all are there, in order, described by alias, kind and address.
+func TestInterfacesAreListedInOrder(t *testing.T) {
 	r := newRouter(t, `
 link set wan1 alias DSL
 link add br-lan type bridge
@@ -211,9 +211,9 @@ link add link port1 name mac0 type macvlan
 	}
 }
 
-// TestNextHopGroup: a route by a group of next hop objects may not show that the group has
-// several.
-func TestNextHopGroup(t *testing.T) {
+// TestNextHopGroupIsMultipath: a route by a group of next hop objects may not show that the
+// group has several.
+func TestNextHopGroupIsMultipath(t *testing.T) {
 	r := newNamespace(t)
 	if err := r.Sysctl("net/ipv4/nexthop_compat_mode", "0"); err != nil {
 		t.Skip(err)

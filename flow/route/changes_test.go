@@ -51,8 +51,8 @@ func TestOwnChangeAmongOthers(t *testing.T) {
 	}
 }
 
-// TestForgottenChanges: a forgotten change counts as one that concerns the connection.
-func TestForgottenChanges(t *testing.T) {
+// TestForgottenChangesCountAsOwn: a forgotten change counts as one that concerns the connection.
+func TestForgottenChangesCountAsOwn(t *testing.T) {
 	var l changeLog
 	e := connection{from: client, to: server}.event()
 	for i := range int64(2 * mostChanges) {

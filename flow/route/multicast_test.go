@@ -33,9 +33,9 @@ func multicastMessage(typ uint16, family uint8, from, to string, in uint32, out 
 	return encode(typ, 0, 0, body)
 }
 
-// TestRoutedMulticast: a stream has the interfaces of its multicast route, of several outputs
-// the first. A stream without such a route has no output.
-func TestRoutedMulticast(t *testing.T) {
+// TestMulticastFollowsItsRoute: a stream has the interfaces of its multicast route, of several
+// outputs the first. A stream without such a route has no output.
+func TestMulticastFollowsItsRoute(t *testing.T) {
 	k := smallKernel()
 	k.has(unix.RTM_GETROUTE, multicastMessage(unix.RTM_NEWROUTE, familyIPMR, "203.0.113.50",
 		"239.1.2.3", 5, 3, 4))

@@ -289,8 +289,8 @@ func unroutedPaths() map[string]pathCase {
 	}
 }
 
-// TestPaths compares paths on a real router with what its set-up implies.
-func TestPaths(t *testing.T) {
+// TestPathsFollowPolicy compares paths on a real router with what its set-up implies.
+func TestPathsFollowPolicy(t *testing.T) {
 	cases := map[string]pathCase{}
 	for _, some := range []map[string]pathCase{routePaths(), markPaths(), endPaths(),
 		otherRulePaths(), interfacePaths(), unroutedPaths()} {

@@ -64,8 +64,8 @@ func outputs(t *testing.T, l *Resolver, to string, want uint32) {
 	}
 }
 
-// TestNotifications: whatever is notified or lost, the view agrees with the kernel.
-func TestNotifications(t *testing.T) {
+// TestViewFollowsNotifications: whatever is notified or lost, the view agrees with the kernel.
+func TestViewFollowsNotifications(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	outputs(t, l, server, 4)
@@ -122,8 +122,8 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
-// TestNothingNew: a message that changes nothing keeps the cache.
-func TestNothingNew(t *testing.T) {
+// TestNoChangeKeepsCache: a message that changes nothing keeps the cache.
+func TestNoChangeKeepsCache(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	version := l.Version()
@@ -140,8 +140,8 @@ func TestNothingNew(t *testing.T) {
 	}
 }
 
-// TestReadingFails: it is tried again, and meanwhile the old state is used.
-func TestReadingFails(t *testing.T) {
+// TestFailedReadingIsRepeated: it is tried again, and meanwhile the old state is used.
+func TestFailedReadingIsRepeated(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	k.mu.Lock()
@@ -156,8 +156,8 @@ func TestReadingFails(t *testing.T) {
 	await(t, "wg0 never came", func() bool { _, ok := l.Index("wg0"); return ok })
 }
 
-// TestInterruptedDump is read again at once, but not for ever.
-func TestInterruptedDump(t *testing.T) {
+// TestInterruptedDumpIsRepeated is read again at once, but not for ever.
+func TestInterruptedDumpIsRepeated(t *testing.T) {
 	k := smallKernel()
 	k.fails[unix.RTM_GETLINK] = []error{errInterrupted, errInterrupted}
 	if l := k.open(t, Options{}); l.Name(3) != "lan0" {
@@ -174,9 +174,9 @@ func TestInterruptedDump(t *testing.T) {
 	}
 }
 
-// TestNoRules: a kernel without CONFIG_IP_MULTIPLE_TABLES refuses to be asked for
-// rules. Only those may be missing.
-func TestNoRules(t *testing.T) {
+// TestKernelWithoutRulesIsAccepted: a kernel without CONFIG_IP_MULTIPLE_TABLES refuses to be
+// asked for rules. Only those may be missing.
+func TestKernelWithoutRulesIsAccepted(t *testing.T) {
 	k := smallKernel()
 	k.fails[unix.RTM_GETRULE] = []error{unix.EOPNOTSUPP, unix.EOPNOTSUPP}
 	outputs(t, k.open(t, Options{}), server, 4)
@@ -189,9 +189,9 @@ func TestNoRules(t *testing.T) {
 	}
 }
 
-// TestSocketBreaks: a broken socket of notifications is opened again, and all is read
-// again: nothing that changed meanwhile is missed.
-func TestSocketBreaks(t *testing.T) {
+// TestBrokenEventSocketIsReopened: a broken socket of notifications is opened again, and all
+// is read again: nothing that changed meanwhile is missed.
+func TestBrokenEventSocketIsReopened(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	k.events <- unix.EIO
@@ -205,9 +205,9 @@ func TestSocketBreaks(t *testing.T) {
 	await(t, "the new socket brings nothing", func() bool { _, ok := l.Index("wg1"); return ok })
 }
 
-// TestRequestSocketsBreak: one of dumps is opened again at the next one, one of look-ups at
-// once; what couldn't be asked is not remembered.
-func TestRequestSocketsBreak(t *testing.T) {
+// TestBrokenRequestSocketsAreReopened: one of dumps is opened again at the next one, one of
+// look-ups at once; what couldn't be asked is not remembered.
+func TestBrokenRequestSocketsAreReopened(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	l.fib.socket.(*requestSocket).broken = unix.EBADF
@@ -262,8 +262,8 @@ func TestReadingIsPaced(t *testing.T) {
 	}
 }
 
-// TestVLAN uses a kind of device that this machine's kernel may lack.
-func TestVLAN(t *testing.T) {
+// TestVLANHasIDAndParent uses a kind of device that this machine's kernel may lack.
+func TestVLANHasIDAndParent(t *testing.T) {
 	k := smallKernel()
 	id := nested(unix.IFLA_INFO_DATA,
 		appendBytes(nil, unix.IFLA_VLAN_ID, binary.NativeEndian.AppendUint16(nil, 77)))
@@ -273,13 +273,13 @@ func TestVLAN(t *testing.T) {
 	k.has(unix.RTM_GETLINK,
 		linkMessage(unix.RTM_NEWLINK, 21, "veth1", appendU32(nil, unix.IFLA_LINK, 3),
 			appendU32(nil, unix.IFLA_LINK_NETNSID, 0)))
-	// for which there is no room
+	// Its description has no room for the address.
 	k.has(unix.RTM_GETADDR, addressMessage(unix.RTM_NEWADDR, 20, "10.0.77.1"))
 	k.routes("192.168.77.", 20, 4)
 	l := k.open(t, Options{})
-	if p := l.Path(connection{from: client, to: server}.event()); l.Name(
-		p[0].Index()) != "lan0.77" {
-		t.Errorf("comes in by %q", l.Name(p[0].Index()))
+	p := l.Path(connection{from: client, to: server}.event())
+	if in := l.Name(p[0].Index()); in != "lan0.77" {
+		t.Errorf("comes in by %q", in)
 	}
 	all, _ := l.Interfaces()
 	if got := all[len(all)-2].Description; got != "lan0.77 vlan 77 on lan0" {
@@ -298,8 +298,8 @@ func TestVLAN(t *testing.T) {
 	}
 }
 
-// TestGone: what is deleted has no effect any more.
-func TestGone(t *testing.T) {
+// TestDeletedObjectsHaveNoEffect: what is deleted has no effect any more.
+func TestDeletedObjectsHaveNoEffect(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{})
 	translated := connection{from: client, to: server, as: "203.0.113.1"}.event()
@@ -316,8 +316,9 @@ func TestGone(t *testing.T) {
 	await(t, "wan1 stays", func() bool { return l.Name(4) == "" })
 }
 
-// TestRuleGoes: a property that no rule chooses by any more doesn't split answers any more.
-func TestRuleGoes(t *testing.T) {
+// TestDeletedRuleSplitsNoAnswers: a property that no rule chooses by any more doesn't split
+// answers any more.
+func TestDeletedRuleSplitsNoAnswers(t *testing.T) {
 	k := smallKernel()
 	n := addr("192.168.0.0")
 	body := appendBytes([]byte{0: unix.AF_INET, 2: 16, 11: 0}, unix.FRA_SRC, n[12:])
@@ -333,8 +334,9 @@ func TestRuleGoes(t *testing.T) {
 	await(t, "the rule still makes a difference", func() bool { return !l.view.Load().bySender })
 }
 
-// TestConcurrently is for the race detector: everything is used while everything changes.
-func TestConcurrently(t *testing.T) {
+// TestAnyGoroutineMayUseResolver is for the race detector: everything is used while everything
+// changes.
+func TestAnyGoroutineMayUseResolver(t *testing.T) {
 	k := smallKernel()
 	l := k.open(t, Options{Renamed: func() {}})
 	done := make(chan struct{})

@@ -25,8 +25,8 @@ func TestRoundTrip(t *testing.T) {
 		again, r, err := Open(path, here, began+5)
 		must(t, err)
 		must(t, again.Close())
-		if r.Began != began || r.Torn != 0 || r.Refused != nil || !reflect.DeepEqual(r.Checkpoints,
-			byKey(all)) {
+		if r.Began != began || r.Torn != 0 || r.Refused != nil ||
+			!reflect.DeepEqual(r.Checkpoints, byKey(all)) {
 			t.Errorf("began %d, torn %d, refused %v, %d entries", r.Began, r.Torn, r.Refused,
 				len(r.Checkpoints))
 		}

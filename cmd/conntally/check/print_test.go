@@ -37,8 +37,8 @@ func strange() []outcome {
 	}
 }
 
-// TestWidth: no line is wider than a terminal, or has control characters.
-func TestWidth(t *testing.T) {
+// TestLinesFitTerminal: no line is wider than a terminal, or has control characters.
+func TestLinesFitTerminal(t *testing.T) {
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
 		Print(&out, Results(o.state()), false)
@@ -55,8 +55,8 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-// TestFold: a shell reads a folded command like the original one.
-func TestFold(t *testing.T) {
+// TestFoldedCommandIsSameForShell: a shell reads a folded command like the original one.
+func TestFoldedCommandIsSameForShell(t *testing.T) {
 	long := strings.Repeat("name", 60)
 	for _, command := range []string{
 		"true", "sysctl -w net.core.rmem_max=1",
@@ -123,8 +123,8 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-// TestJSON: the documented schema, and nothing else.
-func TestJSON(t *testing.T) {
+// TestJSONHasDocumentedKeys: the documented schema, and nothing else.
+func TestJSONHasDocumentedKeys(t *testing.T) {
 	var out bytes.Buffer
 	if err := PrintJSON(&out, few()[:2]); err != nil {
 		t.Fatal(err)

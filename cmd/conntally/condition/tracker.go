@@ -126,8 +126,9 @@ func (t *Tracker) write(h *held, mono int64) {
 	}
 	h.logged, h.noted = mono, true
 	fields := t.name(h)
-	for _, f := range []struct{ key, text string }{{"detail", h.Detail}, {"fix", h.Fix},
-		{"advice", h.Advice}} {
+	for _, f := range []struct{ key, text string }{
+		{"detail", h.Detail}, {"fix", h.Fix}, {"advice", h.Advice},
+	} {
 		if f.text != "" {
 			fields = append(fields, zap.String(f.key, f.text))
 		}

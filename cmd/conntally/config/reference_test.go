@@ -147,8 +147,8 @@ func TestLimitsFitTheTypes(t *testing.T) {
 				kind = key.Type.Elem().Kind()
 			}
 			limits := key.Tag.Get("range")
-			isText := reflect.PointerTo(key.Type).Implements(
-				reflect.TypeFor[encoding.TextUnmarshaler]())
+			text := reflect.TypeFor[encoding.TextUnmarshaler]()
+			isText := reflect.PointerTo(key.Type).Implements(text)
 			n, isWhole := bits[kind]
 			if _, high, _ := strings.Cut(limits, ","); isWhole && limits != "" {
 				if most, err := strconv.ParseUint(high, 10, 64); err != nil || most >= 1<<n {

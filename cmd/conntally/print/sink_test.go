@@ -75,8 +75,8 @@ func TestRecordsArePrintedAfterFlush(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.text.String()), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "START") || !strings.Contains(lines[2],
-		"NAT begins") {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "START") ||
+		!strings.Contains(lines[2], "NAT begins") {
 		t.Errorf("printed\n%s", &out.text)
 	}
 	if printed, missed := s.Stats.Printed.Load(), s.Stats.Missed.Load(); printed != 2 ||

@@ -20,9 +20,9 @@ func router(names ...string) *Router {
 	return r
 }
 
-// TestAkvorado reads what Akvorado would: all that it requires is there, whatever
+// TestAkvoradoHasAllItRequires reads what Akvorado would: all that it requires is there, whatever
 // the interfaces are called.
-func TestAkvorado(t *testing.T) {
+func TestAkvoradoHasAllItRequires(t *testing.T) {
 	names := []string{"wan0", "br-lan", `a"b\c`, "yes", "#1: {", "ünï%s", "\x01\t"}
 	var b bytes.Buffer
 	if err := Write(&b, "akvorado", router(names...)); err != nil {
@@ -69,8 +69,8 @@ func TestAkvorado(t *testing.T) {
 	}
 }
 
-// TestLines: no name ends the comment that it is in.
-func TestLines(t *testing.T) {
+// TestNamesStayInComments: no name ends the comment that it is in.
+func TestNamesStayInComments(t *testing.T) {
 	for _, kind := range Kinds() {
 		var plain, hostile bytes.Buffer
 		if err := Write(&plain, kind, router("wan0", "lan0")); err != nil {
@@ -79,9 +79,8 @@ func TestLines(t *testing.T) {
 		if err := Write(&hostile, kind, router("wan0\nx", "`reboot`\r")); err != nil {
 			t.Fatal(err)
 		}
-		if a, b := strings.Count(plain.String(), "\n"), strings.Count(
-			hostile.String(), "\n",
-		); a != b {
+		a, b := strings.Count(plain.String(), "\n"), strings.Count(hostile.String(), "\n")
+		if a != b {
 			t.Errorf("%s: %d lines, with other names %d", kind, a, b)
 		}
 		if !strings.Contains(plain.String(), "2055") ||

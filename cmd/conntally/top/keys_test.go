@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestKeys: what terminals send, in one part and byte by byte.
-func TestKeys(t *testing.T) {
+// TestKeysOfTerminals: what terminals send, in one part and byte by byte.
+func TestKeysOfTerminals(t *testing.T) {
 	for _, c := range []struct {
 		sent string
 		want []Key
@@ -40,8 +40,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestUnfinishedSequences: Escape is a key if nothing follows it, and no sequence is endless.
-func TestUnfinishedSequences(t *testing.T) {
+// TestUnfinishedSequencesEnd: Escape is a key if nothing follows it, and no sequence is endless.
+func TestUnfinishedSequencesEnd(t *testing.T) {
 	var p keyParser
 	if got := p.Feed([]byte{0x1b}); len(got) > 0 || !p.Waiting() {
 		t.Errorf("at once: %d", got)
