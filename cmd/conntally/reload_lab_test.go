@@ -134,14 +134,16 @@ func TestLostTerminalEndsInteractiveProgram(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.sink()
 	t.Run("as ever", func(t *testing.T) {
-		cmd, _ := loseTerminal(t, r, `exec "$@"`, s.Address())
+		cmd, _, readOn := loseTerminal(t, r, `exec "$@"`, s.Address())
+		go readOn()
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("nohup", func(t *testing.T) {
-		cmd, until := loseTerminal(t, r, `trap '' HUP; exec "$@"`, s.Address())
+		cmd, until, readOn := loseTerminal(t, r, `trap '' HUP; exec "$@"`, s.Address())
 		until("configuration read again")
+		go readOn()
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -152,10 +154,10 @@ func TestLostTerminalEndsInteractiveProgram(t *testing.T) {
 }
 
 // loseTerminal has a shell run the probe in a terminal, and takes that away. until reads
-// the log up to a text.
+// the log up to a text, readOn the rest of it.
 func loseTerminal(
 	t *testing.T, r *rig, script, collector string,
-) (cmd *exec.Cmd, until func(text string)) {
+) (cmd *exec.Cmd, until func(text string), readOn func()) {
 	t.Helper()
 	master, slave := pty(t)
 	cmd = exec.CommandContext(r.ctx, "sh", "-c", script, "sh", os.Args[0], "run", "--collector",
@@ -163,6 +165,8 @@ func loseTerminal(
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stdin = slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // and say why it hung
+	cmd.WaitDelay = patience
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +191,13 @@ func loseTerminal(
 	}
 	until("configuration read again")
 	master.Close()
-	return cmd, until
+	return cmd, until, func() {
+		for lines.Scan() {
+			if r.ctx.Err() != nil {
+				t.Log(lines.Text())
+			}
+		}
+	}
 }
 
 // pty opens a pseudo terminal.
