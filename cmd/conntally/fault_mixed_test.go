@@ -30,6 +30,7 @@ type faulted struct {
 	unseen lab.Count               // UDP over IPv4 that was sent while accounting was off
 	m      metrics                 // at the end
 	lost   map[lab.Class]lab.Count
+	passed map[lab.Class]lab.Count // by nftables
 }
 
 var faults = []fault{
@@ -139,7 +140,7 @@ func (f *faulted) settled() map[lab.Class]lab.Count {
 func (f *faulted) compare(flows []decode.Flow, want map[lab.Class]lab.Count, what fault) {
 	f.t.Helper()
 	sums := sumFlows(flows)
-	f.lost = map[lab.Class]lab.Count{}
+	f.lost, f.passed = map[lab.Class]lab.Count{}, want
 	for class, w := range want {
 		got := sums[class]
 		if got.Packets > w.Packets || got.Bytes > w.Bytes {
@@ -208,10 +209,13 @@ func (f *faulted) zero() {
 	}
 }
 
-// checkZeroed: only what another program has read and zeroed may be missing.
+// checkZeroed: only what another program has read and zeroed may be missing, and a tenth of
+// what was forwarded: where an entry finds no room at the end of a datagram, the kernel has
+// zeroed it already, and the next datagram shows it with 0 (ctnetlink_fill_info).
 func (f *faulted) checkZeroed() {
 	for class, lost := range f.lost {
-		if z := f.zeroed[class]; lost.Packets > z.Packets || lost.Bytes > z.Bytes {
+		z, all := f.zeroed[class], f.passed[class]
+		if lost.Packets > z.Packets+all.Packets/10 || lost.Bytes > z.Bytes+all.Bytes/10 {
 			f.t.Errorf("%v: %v are missing, %v were zeroed", class, lost, z)
 		}
 	}
