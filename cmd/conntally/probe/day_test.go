@@ -32,7 +32,7 @@ const (
 	dayBegin = 2 * time.Hour
 	dayEnd   = 26 * time.Hour
 
-	dayDevices = 100 // fewer than there are
+	dayDevices = 20 // fewer than there are
 
 	// The bounds of growth lie between the noise, mostly datagrams of 32 KiB that the fake
 	// kernel happens to hold, and the smallest leak: 9,000 dumps of a slice of 24 B, or of
@@ -75,13 +75,13 @@ func measureMemory() memoryUse {
 // Notify implements manager.
 func (d *day) Notify(...string) {}
 
-// Alive implements manager: a second of traffic, and a scrape every 15 s.
+// Alive implements manager: a second of traffic, and a scrape every minute.
 func (d *day) Alive(now int64) (due int64) {
 	if now-d.moved >= int64(time.Second) { // a DESTROY event wakes the loop at once
 		d.moved = now
 		d.traffic()
 	}
-	if now-d.scraped >= int64(15*time.Second) {
+	if now-d.scraped >= int64(time.Minute) {
 		d.scraped = now
 		w := httptest.NewRecorder()
 		d.scrape.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
