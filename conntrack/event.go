@@ -24,6 +24,16 @@ func (a *Addr) IsLoopback() bool {
 	return high == 0 && (low>>24 == 0xffff7f || low == 1)
 }
 
+// IsGroup reports whether a is a multicast address or 255.255.255.255. The broadcast address of
+// a network can't be recognized by itself.
+func (a *Addr) IsGroup() bool {
+	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	if high == 0 && low>>32 == 0xffff {
+		return low>>28&0xf == 0xe || low&0xffffffff == 0xffffffff
+	}
+	return a[0] == 0xff
+}
+
 // Tuple names one direction of a connection (struct nf_conntrack_tuple).
 type Tuple struct {
 	Src, Dst Addr

@@ -87,19 +87,13 @@ func (d *device) isReal() bool {
 	return wan.Up.Packets+lan.Up.Packets > 0 && wan.Down.Packets+lan.Down.Packets > 0
 }
 
-// isGroup reports whether an address is a multicast one or 255.255.255.255.
-func isGroup(a *conntrack.Addr) bool {
-	ip := a.Netip()
-	return ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})
-}
-
 // end returns which device an end of a connection is.
 func (a *Accounts) end(
 	addr *conntrack.Addr, zone uint16, hop flow.Hop, now conntrack.Timestamp,
 ) int32 {
 	o := &a.options
 	switch {
-	case isGroup(addr):
+	case addr.IsGroup():
 		return nobody
 	case o.Resolver.Local(addr):
 		return router

@@ -44,7 +44,7 @@ func (r *Resolver) path(e *conntrack.Event) flow.Path {
 	}
 	ends := [2]end{r.seen.end(&e.Orig.Src), r.seen.end(&e.Reply.Src)}
 	opener, peer := &ends[0], &ends[1]
-	if isGroup(peer.addr) {
+	if peer.addr.IsGroup() {
 		return within(r.toGroup(opener, peer))
 	}
 	inner, outer := opener, peer
@@ -98,7 +98,7 @@ func (r *Resolver) plain(to *end) { r.anybodys(to, 0) }
 
 // anybodys asks for the route of packets with a mark, from any sender.
 func (r *Resolver) anybodys(to *end, mark uint32) {
-	if isUnspecified(to.addr) || isGroup(to.addr) {
+	if isUnspecified(to.addr) || to.addr.IsGroup() {
 		to.answer = answer{kind: nowhere}
 		return
 	}
@@ -112,7 +112,7 @@ func (r *Resolver) from(sender, to *end, e *conntrack.Event, mark uint32) {
 	if to.settled {
 		return
 	}
-	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !isGroup(to.addr) {
+	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !to.addr.IsGroup() {
 		q := question{mark: mark}
 		if v.byFlow {
 			r.ports = portsTowards(e, to)
@@ -218,15 +218,6 @@ func (v *view) neighbours(e *conntrack.Event) (path flow.Path) {
 
 // isLinkLocal reports whether an address is of fe80::/10.
 func isLinkLocal(a *conntrack.Addr) bool { return a[0] == 0xfe && a[1]&0xc0 == 0x80 }
-
-// isGroup reports whether an address is a multicast one or 255.255.255.255. The broadcast
-// address of a network has a route like any other.
-func isGroup(a *conntrack.Addr) bool {
-	if isMapped(a) {
-		return a[12]&0xf0 == 0xe0 || binary.BigEndian.Uint32(a[12:]) == 1<<32-1
-	}
-	return a[0] == 0xff
-}
 
 func isUnspecified(a *conntrack.Addr) bool {
 	return *a == conntrack.Addr{} || isMapped(a) && binary.BigEndian.Uint32(a[12:]) == 0
