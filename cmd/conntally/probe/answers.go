@@ -114,16 +114,16 @@ func byRate(a, b living) int {
 func (p answers) Flows(
 	ctx context.Context, device string, limit int, maxAge time.Duration,
 ) (*control.Flows, error) {
-	devices, err := p.Devices(ctx, maxAge)
+	s, err := p.snapshot(ctx, maxAge)
 	if err != nil {
 		return nil, err
 	}
-	names, wanted := map[string]string{}, map[string]bool{}
-	for i := range devices.Devices {
-		d := &devices.Devices[i]
-		names[d.Device] = d.Name
+	names, wanted := map[account.ID]string{}, map[account.ID]bool{}
+	for i := range s.Devices {
+		id, d := s.Devices[i].ID, p.controlDevice(&s.Devices[i])
+		names[id] = d.Name
 		if device != "" && d.Is(device) {
-			wanted[d.Device] = true
+			wanted[id] = true
 		}
 	}
 	if device != "" && len(wanted) == 0 {
@@ -158,7 +158,7 @@ type connections struct {
 // connections copies at most limit connections of some devices, or of all. Only the loop may
 // call it.
 func (p *Probe) connections(
-	now conntrack.Timestamp, wanted map[string]bool, limit int,
+	now conntrack.Timestamp, wanted map[account.ID]bool, limit int,
 ) *connections {
 	read, interval := p.table.LastDump()
 	c := &connections{read: read, interval: time.Duration(interval)}
@@ -183,9 +183,9 @@ func (p *Probe) connections(
 
 // side returns which end is one of the wanted devices, or any device if none is wanted: 0 is
 // the end that opened the connection, 1 is the other, -1 means neither.
-func (l *living) side(wanted map[string]bool) int {
+func (l *living) side(wanted map[account.ID]bool) int {
 	for d := range l.ids {
-		if l.isDevice[d] && (len(wanted) == 0 || wanted[l.ids[d].String()]) {
+		if l.isDevice[d] && (len(wanted) == 0 || wanted[l.ids[d]]) {
 			return d
 		}
 	}
@@ -193,7 +193,7 @@ func (l *living) side(wanted map[string]bool) int {
 }
 
 func (p answers) controlFlow(
-	l *living, wanted map[string]bool, names map[string]string, interval time.Duration,
+	l *living, wanted map[account.ID]bool, names map[account.ID]string, interval time.Duration,
 ) control.Flow {
 	orig, reply := &l.Orig, &l.Reply
 	f := control.Flow{
@@ -216,7 +216,7 @@ func (p answers) controlFlow(
 	side = max(side, 0)
 	if l.isDevice[side] {
 		f.Device = l.ids[side].String()
-		f.Name = names[f.Device]
+		f.Name = names[l.ids[side]]
 	}
 	up, down := &l.Counters[side], &l.Counters[1-side]
 	f.Usage = control.Usage{
