@@ -6,12 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow/account"
 	"github.com/conntally/conntally/flow/regular"
 )
@@ -30,7 +28,6 @@ const (
 type devicesFile struct {
 	path   string
 	report func(error) // called with the result of each write; nil error: it succeeded
-	mu     sync.Mutex  // held while it is written
 }
 
 // openDevicesFile continues the accounts of the file in a directory; "" is none. most is
@@ -58,13 +55,12 @@ func openDevicesFile(
 	return f
 }
 
-// save replaces the file, so that it is whole whenever the process or the power ends.
+// save replaces the file, so that it is whole whenever the process or the power ends. One
+// goroutine at a time may call it.
 func (f *devicesFile) save(s *account.Snapshot) {
 	if f == nil {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.report(replaceFile(f.path, s.Encode()))
 }
 
@@ -96,6 +92,3 @@ func (p *Probe) saveDevices(ctx context.Context) {
 		}
 	}
 }
-
-// saveLast saves the devices at the end, when all is counted.
-func (p *Probe) saveLast(now conntrack.Timestamp) { p.devicesFile.save(p.accounts.Snapshot(now)) }

@@ -120,7 +120,9 @@ func (p *Probe) Run(ctx context.Context) error {
 	cancel()
 	served()
 	answered()
-	return errors.Join(err, tasks.Wait())
+	err = errors.Join(err, tasks.Wait())
+	p.devicesFile.save(p.accounts.Snapshot(p.clock())) // no other task saves any more
+	return err
 }
 
 // loop is the one goroutine that reads, counts and exports.
@@ -356,7 +358,6 @@ func (p *Probe) stop() error {
 	now := p.clock()
 	p.table.Flush(now)
 	p.closeSinks(now)
-	p.saveLast(now)
 	p.summary.end(p)
 	if err != nil {
 		return fmt.Errorf("the last dump failed, its packets and bytes are missing: %w", err)
