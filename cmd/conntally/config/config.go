@@ -133,7 +133,7 @@ func Default() *Config {
 			OfflineAfter: Duration(5 * time.Minute),
 		},
 		Control: Control{Socket: AutoSocket},
-		Log:     Log{Level: Level{zapcore.InfoLevel}},
+		Log:     Log{Level: Level{Level: zapcore.InfoLevel}},
 	}
 }
 

@@ -31,27 +31,6 @@ func (a *Action) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Network is a set of addresses, possibly of a single one.
-type Network struct{ netip.Prefix }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (n *Network) UnmarshalText(b []byte) error {
-	text := string(b)
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" && !a.Is4In6() {
-		n.Prefix = netip.PrefixFrom(a, a.BitLen())
-		return nil
-	}
-	p, err := netip.ParsePrefix(text)
-	switch {
-	case err != nil || p.Addr().Is4In6():
-		return errors.New(`want a network, such as "192.0.2.0/24" or "2001:db8::/32"`)
-	case p != p.Masked():
-		return errors.New("want a network: did you mean " + p.Masked().String() + "?")
-	}
-	n.Prefix = p
-	return nil
-}
-
 // IPProto is an IP protocol's number.
 type IPProto uint8
 

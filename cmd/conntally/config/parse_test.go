@@ -49,7 +49,7 @@ reliable = true
 	want.Conntrack = Conntrack{PollInterval: Interval(2500 * time.Millisecond), MaxCPU: 5,
 		ReceiveBuffer: 4096, Reliable: true}
 	want.Metrics.Listen = ":9469"
-	want.Log = Log{Level: Level{zapcore.WarnLevel}, Format: logging.FormatJSON}
+	want.Log = Log{Level: Level{Level: zapcore.WarnLevel}, Format: logging.FormatJSON}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)
 	}

@@ -9,14 +9,22 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap/zapcore"
-
+	"github.com/conntally/conntally/cmd/internal/setting"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 )
 
 // The types of values. UnmarshalText's error says what is allowed; its caller adds the key
 // and the value.
+
+// Values that conntally-history's configuration has, too.
+type (
+	MAC     = setting.MAC
+	IP      = setting.IP
+	Network = setting.Network
+	Listen  = setting.Listen
+	Level   = setting.Level
+)
 
 // Duration is a time.Duration from 1 ms to a day.
 type Duration time.Duration
@@ -93,7 +101,7 @@ func (a *Address) UnmarshalText(b []byte) error {
 		return errors.New("want HOST:PORT, an IPv6 address in brackets")
 	case host == "":
 		return errors.New("the host is missing: want HOST:PORT")
-	case !isHost(host):
+	case !setting.IsHost(host):
 		return errors.New("want HOST:PORT with a host's name or address")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -101,16 +109,6 @@ func (a *Address) UnmarshalText(b []byte) error {
 	}
 	*a = Address(b)
 	return nil
-}
-
-const hostBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
-
-// isHost reports whether s may be a host's address or name.
-func isHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
-	return strings.Trim(s, hostBytes) == ""
 }
 
 // Source is the local address to send from; "" leaves the choice to the kernel.
@@ -127,20 +125,6 @@ func (s *Source) UnmarshalText(b []byte) error {
 		return errors.New(`want an address of this host, such as "192.0.2.1", or ""`)
 	}
 	s.Addr = a.Unmap()
-	return nil
-}
-
-// Listen is an address to serve at; "" is none.
-type Listen string
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (l *Listen) UnmarshalText(b []byte) error {
-	host, port, err := net.SplitHostPort(string(b))
-	_, number := strconv.ParseUint(port, 10, 16)
-	if len(b) > 0 && (err != nil || number != nil || !isHost(host)) {
-		return errors.New(`want HOST:PORT, such as "127.0.0.1:9469", or ""`)
-	}
-	*l = Listen(b)
 	return nil
 }
 
@@ -180,20 +164,6 @@ func (v *View) UnmarshalText(b []byte) error {
 
 // MarshalText implements encoding.TextMarshaler.
 func (v View) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
-
-// Level is the lowest level that is logged.
-type Level struct{ zapcore.Level }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (l *Level) UnmarshalText(b []byte) error {
-	for level := zapcore.DebugLevel; level <= zapcore.ErrorLevel; level++ {
-		if level.String() == string(b) {
-			l.Level = level
-			return nil
-		}
-	}
-	return errors.New(`want "debug", "info", "warn" or "error"`)
-}
 
 // ExtraField is a field of records that is left out unless asked for.
 type ExtraField uint8

@@ -1,10 +1,10 @@
 package probe
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/cmd/internal/setting"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow/account"
 	"github.com/conntally/conntally/flow/host"
@@ -39,16 +39,9 @@ func (p *Probe) accountOptions() account.Options {
 	d := &p.config.Devices
 	return account.Options{
 		Devices: d.Enable, Max: d.Max, OfflineAfter: time.Duration(d.OfflineAfter),
-		Inside: prefixes(d.Networks), Exclude: prefixes(d.Exclude), Aliases: p.config.Aliases(),
+		Inside: setting.Prefixes(d.Networks), Exclude: setting.Prefixes(d.Exclude), Aliases: p.config.Aliases(),
 		Resolver: resolver{p.routes, p.hosts},
 	}
-}
-
-func prefixes(list []config.Network) (all []netip.Prefix) {
-	for _, n := range list {
-		all = append(all, n.Prefix)
-	}
-	return all
 }
 
 // newNames returns the names of devices, or nil if devices are not counted.
