@@ -65,7 +65,7 @@ func TestDoc(t *testing.T) {
 }
 
 // rule returns the alert rule of a condition.
-func (d *Definition) rule() string {
+func rule(d *Definition) string {
 	series := fmt.Sprintf("conntally_condition{condition=%q}", d.ID)
 	expression, wait, severity := series+" == 1", "        for: 5m\n", "warning"
 	if d.Severity == Failing {
@@ -83,7 +83,7 @@ func (d *Definition) rule() string {
 func TestAlertRules(t *testing.T) {
 	var b strings.Builder
 	for _, d := range Definitions() {
-		b.WriteString(d.rule())
+		b.WriteString(rule(&d))
 	}
 	current(t, filepath.Join("monitoring", "alerts.yml"),
 		"      # From here on made by go generate ./cmd/conntally/condition. Don't edit.\n",

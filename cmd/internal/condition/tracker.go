@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/conntally/conntally/conntrack"
 )
+
+// Timestamp is one moment on two clocks, in nanoseconds: monotonic, and since 1970. A
+// conntrack.Timestamp can be assigned to it.
+type Timestamp = struct{ Mono, Wall int64 }
 
 // repeatAfter is how often a lasting condition is logged.
 const repeatAfter = time.Minute
@@ -42,10 +44,10 @@ type held struct {
 	logged int64 // when it was last logged, monotonic
 }
 
-// NewTracker returns a Tracker by which no condition holds.
-func NewTracker(log *zap.Logger) *Tracker {
+// NewTracker returns a Tracker of the conditions in a list, by which none holds.
+func NewTracker(log *zap.Logger, list []Definition) *Tracker {
 	t := &Tracker{log: log, definitions: map[ID]place{}, held: map[key]*held{}}
-	for i, d := range Definitions() {
+	for i, d := range list {
 		t.definitions[d.ID] = place{d, i}
 	}
 	return t
@@ -54,7 +56,7 @@ func NewTracker(log *zap.Logger) *Tracker {
 // Raise records that c holds at now. ID identifies it, with Subject if there are several.
 // Severity, Message and Since are ignored; Severity and Message, and other empty fields, are
 // filled in from the definition. It is logged at once, and once a minute while it lasts.
-func (t *Tracker) Raise(now conntrack.Timestamp, c Condition) {
+func (t *Tracker) Raise(now Timestamp, c Condition) {
 	d, known := t.definitions[c.ID]
 	if !known {
 		panic("condition: no definition of " + string(c.ID))
@@ -87,7 +89,7 @@ func (t *Tracker) Clear(id ID, subject string) {
 }
 
 // Observe records which of the conditions ids hold at now: those in list.
-func (t *Tracker) Observe(now conntrack.Timestamp, list []Condition, ids ...ID) {
+func (t *Tracker) Observe(now Timestamp, list []Condition, ids ...ID) {
 	holding := map[key]bool{}
 	for _, c := range list {
 		holding[key{c.ID, c.Subject}] = true
@@ -104,7 +106,7 @@ func (t *Tracker) Observe(now conntrack.Timestamp, list []Condition, ids ...ID) 
 
 // Tick logs lasting conditions again, and clears events that are over. Call it several times a
 // minute.
-func (t *Tracker) Tick(now conntrack.Timestamp) {
+func (t *Tracker) Tick(now Timestamp) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.sorted() {
