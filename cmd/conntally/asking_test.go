@@ -12,6 +12,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/control"
 	"github.com/conntally/conntally/cmd/conntally/control/controltest"
+	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 )
 
@@ -37,15 +38,15 @@ func TestCommandsAskService(t *testing.T) {
 		stdout string // is part of it
 		stderr string
 	}{
-		{"status", exitDone, "reading netlink every 10s\n6 connections, 4 devices\n", ""},
-		{"status --json", exitDone, `{"version":"1.2.3","source":"netlink",`, ""},
-		{"devices", exitDone, "  192.0.2.122    1.2 GB   34.1 GB ", ""},
-		{"devices --json", exitDone, `[{"device":"02:00:00:00:00:01","name":"smart-tv",`, ""},
-		{"flows", exitDone, "  udp    >  203.0.113.123:123", ""},
-		{"flows --limit 2", exitDone, "4 more are not shown; see --limit\n", ""},
-		{"flows --device SMART-TV --json", exitDone, `"omitted":0,"flows":[{"id":"0`, ""},
-		{"flows --device smart-t", exitFail, "", `is no device; did you mean "smart-tv"?`},
-		{"flows --device 192.0.2.200", exitFail, "", `"192.0.2.200": no such device;`},
+		{"status", command.ExitDone, "reading netlink every 10s\n6 connections, 4 devices\n", ""},
+		{"status --json", command.ExitDone, `{"version":"1.2.3","source":"netlink",`, ""},
+		{"devices", command.ExitDone, "  192.0.2.122    1.2 GB   34.1 GB ", ""},
+		{"devices --json", command.ExitDone, `[{"device":"02:00:00:00:00:01","name":"smart-tv",`, ""},
+		{"flows", command.ExitDone, "  udp    >  203.0.113.123:123", ""},
+		{"flows --limit 2", command.ExitDone, "4 more are not shown; see --limit\n", ""},
+		{"flows --device SMART-TV --json", command.ExitDone, `"omitted":0,"flows":[{"id":"0`, ""},
+		{"flows --device smart-t", command.ExitFailed, "", `is no device; did you mean "smart-tv"?`},
+		{"flows --device 192.0.2.200", command.ExitFailed, "", `"192.0.2.200": no such device;`},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append(strings.Fields(c.args), "--socket", path)
@@ -56,7 +57,7 @@ func TestCommandsAskService(t *testing.T) {
 			t.Errorf("conntally %s: exit %d, want %d\nstdout: %s\nstderr: %s",
 				c.args, code, c.code, out, err)
 		}
-		if c.code != exitDone && stdout.Len() > 0 {
+		if c.code != command.ExitDone && stdout.Len() > 0 {
 			t.Errorf("conntally %s: prints %s", c.args, &stdout)
 		}
 	}
@@ -68,7 +69,7 @@ func TestSocketOfRuntimeDirectory(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", filepath.Dir(path)+":/run/other")
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"status"}, &stdout, &stderr)
-	if code != exitDone || stdout.Len() == 0 {
+	if code != command.ExitDone || stdout.Len() == 0 {
 		t.Errorf("exit %d: %s%s", code, &stdout, &stderr)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/internal/command"
 )
 
 // allTables are those of a configuration, as its errors list them.
@@ -268,7 +270,7 @@ func TestEachMistakeInFileIsReported(t *testing.T) {
 		code := run(context.Background(), []string{"run", "--check-config", "--config", path},
 			&stdout, &stderr)
 		said := strings.ReplaceAll(stderr.String(), path, "FILE")
-		if want := "conntally: " + c.want + "\n"; code != exitUsage || said != want ||
+		if want := "conntally: " + c.want + "\n"; code != command.ExitUsage || said != want ||
 			stdout.Len() > 0 {
 			t.Errorf("%q: exit %d\n got %s\nwant %s", c.text, code, said, want)
 		}
@@ -323,7 +325,7 @@ func TestEachMistakeInFlagsIsReported(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		code := run(context.Background(),
 			append([]string{"run", "--check-config"}, strings.Fields(c.args)...), &stdout, &stderr)
-		if want := "conntally: " + c.want + "\n"; code != exitUsage || stderr.String() != want ||
+		if want := "conntally: " + c.want + "\n"; code != command.ExitUsage || stderr.String() != want ||
 			stdout.Len() > 0 {
 			t.Errorf("%q: exit %d\n got %s\nwant %s", c.args, code, &stderr, want)
 		}
@@ -352,11 +354,11 @@ func TestConfigMustBeRegularFile(t *testing.T) {
 		socket: socket + " is a socket, not a regular file",
 		large:  large + " is larger than 64 KiB",
 	} {
-		for _, command := range []string{"run --check-config", "check"} {
+		for _, line := range []string{"run --check-config", "check"} {
 			var stdout, stderr bytes.Buffer
-			args := append(strings.Fields(command), "--config", path)
+			args := append(strings.Fields(line), "--config", path)
 			code := run(context.Background(), args, &stdout, &stderr)
-			if code != exitUsage || stderr.String() != "conntally: "+want+"\n" {
+			if code != command.ExitUsage || stderr.String() != "conntally: "+want+"\n" {
 				t.Errorf("%q: exit %d, %s, want %s", args, code, &stderr, want)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/probe"
+	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/terminal"
 )
 
 // runCheck is `conntally check`.
@@ -15,13 +17,13 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	fs := newFlags("check", "is this machine ready? Exit status 1 where not", stdout)
 	file := fs.String("config", "", "look for what this TOML `FILE` wants")
 	asJSON := fs.Bool("json", false, "print one JSON array")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	c := config.Default()
 	if *file != "" {
 		if err := c.Read(*file); err != nil {
-			return usageError("%w", err)
+			return command.UsageError("%w", err)
 		}
 	}
 	results := check.Results(check.ReadState(ctx, requirements(c, *file)))
@@ -30,10 +32,10 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 			return err
 		}
 	} else {
-		check.Print(stdout, results, colourful(stdout))
+		check.Print(stdout, results, terminal.Colourful(stdout))
 	}
 	if check.Count(results, check.Fail) > 0 {
-		return errReported
+		return command.ErrReported
 	}
 	return nil
 }

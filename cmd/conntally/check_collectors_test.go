@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -131,32 +129,5 @@ func TestCheckIsHarmless(t *testing.T) {
 				t.Errorf("%s by %s: %v: %v, want %v", c.name, c.protocol, key, got[key], sum)
 			}
 		}
-	}
-}
-
-// Colours are for terminals, and for those who want them.
-func TestColours(t *testing.T) {
-	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer terminal.Close()
-	for _, c := range []struct {
-		noColor, term string
-		want          bool
-	}{{"", "xterm", true}, {"1", "xterm", false}, {"", "dumb", false}, {"", "", true}} {
-		t.Setenv("NO_COLOR", c.noColor)
-		t.Setenv("TERM", c.term)
-		if got := colourful(terminal); got != c.want {
-			t.Errorf("%+v: %v", c, got)
-		}
-		file, err := os.CreateTemp(t.TempDir(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if colourful(file) || colourful(new(bytes.Buffer)) {
-			t.Errorf("%+v: colours in a file", c)
-		}
-		file.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/snippet"
+	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow/route"
 )
@@ -28,12 +29,12 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 		return address.UnmarshalText([]byte(s))
 	})
 	kind := ""
-	fs.take("KIND", &kind)
-	if err := fs.parse(args); err != nil {
+	fs.Take("KIND", &kind)
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if !slices.Contains(snippet.Kinds(), kind) {
-		return usageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
+		return command.UsageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
 	}
 	collector, err := selectCollector(*file, address)
 	if err != nil {
@@ -57,7 +58,7 @@ func selectCollector(file string, address config.Address) (config.Collector, err
 	c := config.Default()
 	if file != "" {
 		if err := c.Read(file); err != nil {
-			return config.Collector{}, usageError("%w", err)
+			return config.Collector{}, command.UsageError("%w", err)
 		}
 	}
 	switch {
@@ -66,7 +67,7 @@ func selectCollector(file string, address config.Address) (config.Collector, err
 	case len(c.Collectors) > 0:
 		return c.Collectors[0], nil
 	}
-	return config.Collector{}, usageError(
+	return config.Collector{}, command.UsageError(
 		"collector-config: which collector? Use --collector HOST:PORT or --config FILE")
 }
 

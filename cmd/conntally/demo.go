@@ -28,7 +28,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	fs.Func("protocol", "export by `ipfix` or netflow9 (default ipfix)", func(s string) error {
 		return proto.UnmarshalText([]byte(s))
 	})
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if err := lab.Available(); err != nil {

@@ -31,7 +31,7 @@ func TestFailureIsReportedInFormatOfLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said bytes.Buffer
-		reportFailure(&said, c.args, failure)
+		program().Report(&said, c.args, failure)
 		var line struct{ Level, Msg, Error string }
 		switch err := json.Unmarshal(said.Bytes(), &line); {
 		case c.json && (err != nil || line.Level != "error" || line.Error != failure.Error()):

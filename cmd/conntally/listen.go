@@ -17,7 +17,7 @@ func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	fs := newFlags("listen", "a small collector: print the flows that arrive", stdout)
 	address := fs.String("address", "127.0.0.1:2055", "receive at `HOST:PORT`")
 	asJSON := fs.Bool("json", false, "print one JSON object per flow")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	s, err := newServer(*address)

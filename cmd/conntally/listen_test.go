@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
@@ -42,9 +43,9 @@ func TestListenEndsOnFullDisk(t *testing.T) {
 		if _, err := io.Copy(&rest, lines); err != nil {
 			t.Fatal(err)
 		}
-		if got := <-code; got != exitFail || ctx.Err() != nil ||
+		if got := <-code; got != command.ExitFailed || ctx.Err() != nil ||
 			!strings.Contains(rest.String(), "no space left on device") {
-			t.Errorf("%v: exit %d, want %d: %s", format, got, exitFail, &rest)
+			t.Errorf("%v: exit %d, want %d: %s", format, got, command.ExitFailed, &rest)
 		}
 	}
 }

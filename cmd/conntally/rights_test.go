@@ -12,6 +12,7 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/probe"
+	"github.com/conntally/conntally/cmd/internal/command"
 )
 
 // nobody is a user without any rights of its own.
@@ -85,7 +86,7 @@ func TestWithoutCapNetAdminOneSentence(t *testing.T) {
 		err := <-p.exited
 		lines := strings.Split(strings.TrimSpace(p.String()), "\n")
 		if len(lines) != 1 || !strings.Contains(lines[0], "this requires CAP_NET_ADMIN") ||
-			p.cmd.ProcessState.ExitCode() != exitFail {
+			p.cmd.ProcessState.ExitCode() != command.ExitFailed {
 			t.Errorf("%q: ended with %v:\n%s", args, err, p)
 		}
 	}

@@ -17,7 +17,9 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/conntally/probe"
+	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/cmd/internal/logging"
+	"github.com/conntally/conntally/cmd/internal/terminal"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
@@ -28,7 +30,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		return err
 	}
 	if a.JSON && len(c.Collectors) > 0 {
-		return usageError("run: --json: flows are printed only without a collector")
+		return command.UsageError("run: --json: flows are printed only without a collector")
 	}
 	if a.CheckOnly {
 		return reportConfigOK(a, stdout)
@@ -76,10 +78,10 @@ func loadConfig(args []string, stdout io.Writer) (*config.Config, config.Args, e
 		fs := newFlags("run", "read conntrack and export flows; without a collector, print them",
 			stdout)
 		bind(fs.FlagSet)
-		return fs.parse(args)
+		return fs.Parse(args)
 	})
 	if err != nil {
-		return nil, a, usageError("%w", err)
+		return nil, a, command.UsageError("%w", err)
 	}
 	return c, a, nil
 }
@@ -97,8 +99,8 @@ func reportConfigOK(a config.Args, stdout io.Writer) error {
 // printForm returns how flows are printed: as JSON, for a terminal, or in columns.
 func printForm(a config.Args, stdout io.Writer) print.Options {
 	o := print.Options{JSON: a.JSON}
-	if terminalOf(stdout) != nil {
-		o.Columns = func() int { return columnsOf(stdout) }
+	if terminal.Of(stdout) != nil {
+		o.Columns = func() int { return terminal.Columns(stdout) }
 	}
 	return o
 }

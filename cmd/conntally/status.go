@@ -10,7 +10,9 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/control"
 	"github.com/conntally/conntally/cmd/conntally/show"
+	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/cmd/internal/suggest"
+	"github.com/conntally/conntally/cmd/internal/terminal"
 )
 
 // asking holds the flags of a command that asks the running service.
@@ -19,7 +21,7 @@ type asking struct {
 	asJSON *bool
 }
 
-func bindAsking(fs *flags, object string) asking {
+func bindAsking(fs *command.Flags, object string) asking {
 	const socket = "ask the service at the socket `FILE` (default /run/conntally/control.sock)"
 	return asking{
 		socket: fs.String("socket", "", socket),
@@ -47,14 +49,14 @@ func printJSON(w io.Writer, object any) error {
 
 // pageOf returns where to print tables.
 func pageOf(w io.Writer) show.Page {
-	return show.Page{Out: w, Columns: columnsOf(w), Colour: colourful(w), Now: time.Now()}
+	return show.Page{Out: w, Columns: terminal.Columns(w), Colour: terminal.Colourful(w), Now: time.Now()}
 }
 
 // runStatus is `conntally status`.
 func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	fs := newFlags("status", "what the running service does, and what is wrong", stdout)
 	asking := bindAsking(fs, "one JSON object")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	client, err := control.Dial(ctx, asking.path())
@@ -75,7 +77,7 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 func runDevices(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	fs := newFlags("devices", "what each device has moved since the service knows it", stdout)
 	asking := bindAsking(fs, "one JSON array")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	client, err := control.Dial(ctx, asking.path())
@@ -98,11 +100,11 @@ func runFlows(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	asking := bindAsking(fs, "one JSON object")
 	device := fs.String("device", "", "only those of the device with this `NAME`, address or MAC")
 	limit := fs.Int("limit", control.DefaultLimit, "at most `N` connections, up to 10000")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if *limit < 1 || *limit > control.MaxLimit {
-		return usageError("flows: --limit: want a number from 1 to %d", control.MaxLimit)
+		return command.UsageError("flows: --limit: want a number from 1 to %d", control.MaxLimit)
 	}
 	client, err := control.Dial(ctx, asking.path())
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/control"
 	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/cmd/conntally/top"
+	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/terminal"
 )
 
 // runTop is `conntally top`.
@@ -36,14 +38,14 @@ func runTop(ctx context.Context, args []string, stdout, _ io.Writer) error {
 
 // showTop shows a page on a terminal, and otherwise prints rows.
 func showTop(ctx context.Context, o *top.Options, stdout io.Writer) error {
-	out := terminalOf(stdout)
-	if out != nil && !o.Once && !o.JSON && !isDumb() {
+	out := terminal.Of(stdout)
+	if out != nil && !o.Once && !o.JSON && !terminal.IsDumb() {
 		if keys := keyboard(); keys != nil {
 			defer keys.Close()
-			return o.OnTerminal(ctx, keys, out, colourful(stdout))
+			return o.OnTerminal(ctx, keys, out, terminal.Colourful(stdout))
 		}
 	}
-	return o.Print(ctx, stdout, columnsOf(stdout))
+	return o.Print(ctx, stdout, terminal.Columns(stdout))
 }
 
 // keyboard returns the controlling terminal to read keys from, or nil if there is none.
@@ -72,11 +74,11 @@ func parseTop(args []string, stdout io.Writer) (o *top.Options, socket string, e
 	fs.BoolVar(&o.Once, "once", false, "print once, after 2 s, and end")
 	fs.IntVar(&o.Rows, "n", 0, "at most `N` rows (default 20 where they are printed, all as JSON)")
 	asking := bindAsking(fs, "one JSON object per refresh")
-	if err := fs.parse(args); err != nil {
+	if err := fs.Parse(args); err != nil {
 		return nil, "", err
 	}
 	if o.Rows < 0 {
-		return nil, "", usageError("top: --n: want a number of rows")
+		return nil, "", command.UsageError("top: --n: want a number of rows")
 	}
 	o.JSON = *asking.asJSON
 	return o, *asking.socket, nil

@@ -20,7 +20,7 @@ _conntally() {
 	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --n | --device | --limit | --address) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
-		1,*) words='run top status devices flows check listen demo collector-config version' ;;
+		1,*) words='run top status devices flows check listen demo collector-config version help' ;;
 		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --json --log-level --metrics --nat --poll-interval --protocol --track' ;;
 		*,top) words='--by --json --n --once --socket --sort' ;;
 		*,status) words='--json --socket' ;;
@@ -29,8 +29,9 @@ _conntally() {
 		*,check) words='--config --json' ;;
 		*,listen) words='--address --json' ;;
 		*,demo) words='--protocol' ;;
-		*,collector-config) words='--collector --config' ;;
-		*,version) words='' ;;
+		*,collector-config) words='--collector --config akvorado goflow2 nfdump pmacct' ;;
+		*,version) words='--json' ;;
+		*,help) words='run top status devices flows check listen demo collector-config version help' ;;
 		esac
 		;;
 	esac

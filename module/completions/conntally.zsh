@@ -12,6 +12,7 @@ local -a commands=(
 	'demo:show it at work on a router made of namespaces'
 	'collector-config:print what a collector'\''s configuration needs'
 	'version:print the version'
+	'help:list the commands, or one'\''s flags'
 )
 if (( CURRENT == 2 )); then
 	_describe command commands
@@ -78,9 +79,15 @@ demo)
 collector-config)
 	_arguments \
 		'--collector[the collector is at HOST\:PORT]:HOST\:PORT:()' \
-		'--config[take the first collector of this TOML FILE]:FILE:_files'
+		'--config[take the first collector of this TOML FILE]:FILE:_files' \
+		':argument:(akvorado goflow2 nfdump pmacct)'
 	;;
 version)
-	_arguments
+	_arguments \
+		'--json[print one JSON object]'
+	;;
+help)
+	_arguments \
+		':argument:(run top status devices flows check listen demo collector-config version help)'
 	;;
 esac

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"runtime"
@@ -17,14 +17,15 @@ func TestDescribeVersion(t *testing.T) {
 		info                  *debug.BuildInfo
 		want                  string
 	}{
-		{"devel", "", "", nil, "conntally devel (" + machine + ")"},
-		{"devel", "", "", info("(devel)"), "conntally devel (" + machine + ")"},
-		{"devel", "", "", info("v0.1.0"), "conntally v0.1.0 (" + machine + ")"},
+		{"devel", "", "", nil, "devel (" + machine + ")"},
+		{"devel", "", "", info("(devel)"), "devel (" + machine + ")"},
+		{"devel", "", "", info("v0.1.0"), "v0.1.0 (" + machine + ")"},
 		{"v0.2.0", "0123456789ab", "2026-01-31", info("v0.1.0"),
-			"conntally v0.2.0 (commit 0123456789ab, 2026-01-31, " + machine + ")"},
+			"v0.2.0 (commit 0123456789ab, 2026-01-31, " + machine + ")"},
 	}
 	for _, c := range cases {
-		if got := describe(c.version, c.commit, c.date, c.info); got != c.want {
+		v := Version{Version: c.version, Commit: c.commit, Date: c.date}
+		if got := v.complete(c.info).String(); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}

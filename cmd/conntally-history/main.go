@@ -1,0 +1,38 @@
+// Command conntally-history collects flow records and keeps who moved how much, by hour, day
+// and month.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/conntally/conntally/cmd/internal/command"
+)
+
+// Stamped by the build: -ldflags "-X main.version=...", and so on.
+var (
+	version = "devel"
+	commit  string
+	date    string
+)
+
+const name = "conntally-history"
+
+func main() {
+	os.Exit(run(command.FirstSignal(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program without the process around it. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return program().Run(ctx, args, stdout, stderr)
+}
+
+func program() *command.Program {
+	return &command.Program{
+		Name:     name,
+		About:    "conntally-history keeps who moved how much, by hour, day and month.",
+		Version:  command.Version{Version: version, Commit: commit, Date: date},
+		Commands: []command.Command{},
+	}
+}
