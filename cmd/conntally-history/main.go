@@ -30,9 +30,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func program() *command.Program {
 	return &command.Program{
-		Name:     name,
-		About:    "conntally-history keeps who moved how much, by hour, day and month.",
-		Version:  command.Version{Version: version, Commit: commit, Date: date},
-		Commands: []command.Command{},
+		Name:    name,
+		About:   "conntally-history keeps who moved how much, by hour, day and month.",
+		Version: command.Version{Version: version, Commit: commit, Date: date},
+		Commands: []command.Command{
+			{Name: "report", Arguments: "[flags]", Run: runReport,
+				About: "who used how much: by device, destination, service, hour, day, month"},
+		},
 	}
 }

@@ -1,0 +1,96 @@
+package report
+
+import (
+	"context"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally-history/store"
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+)
+
+// Quota is how many bytes a device may exchange with the outside in a billing month, up and
+// down together.
+type Quota struct {
+	Name  string   // of the device; "" is all devices together
+	IDs   []string // by which the device may be identified
+	Bytes uint64
+}
+
+// Quotas is the answer to `report --quota`.
+type Quotas struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"` // exclusive
+	Losses
+	Rows []QuotaRow `json:"rows"`
+}
+
+// QuotaRow is how far one quota is used.
+type QuotaRow struct {
+	Name     string  `json:"name"` // of the device; "" is all devices together
+	Quota    uint64  `json:"quota_bytes"`
+	Used     uint64  `json:"used_bytes"`
+	Expected *uint64 `json:"expected_bytes"` // at the end of the month; nil if it can't be said
+	Exceeded bool    `json:"exceeded"`
+}
+
+// Exceeded reports whether any quota is.
+func (q *Quotas) Exceeded() bool {
+	for _, row := range q.Rows {
+		if row.Exceeded {
+			return true
+		}
+	}
+	return false
+}
+
+// BuildQuotas compares quotas with what has been used in a billing month.
+func BuildQuotas(
+	ctx context.Context, source Source, from, to time.Time, quotas []Quota, now time.Time,
+) (*Quotas, error) {
+	devices, err := source.Devices(ctx, store.Span{From: from, To: to})
+	if err != nil {
+		return nil, err
+	}
+	extent, err := source.Extent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &Quotas{From: from, To: to, Rows: []QuotaRow{}}
+	if err := q.Losses.read(ctx, source, from, to, extent, from.Location()); err != nil {
+		return nil, err
+	}
+	for i := range quotas {
+		row := quotas[i].row(devices)
+		row.Exceeded = row.Used > row.Quota
+		if e := estimate(usage.Counters{UpBytes: row.Used}, from, to, extent, now); e != nil {
+			row.Expected = &e.UpBytes
+		}
+		q.Rows = append(q.Rows, row)
+	}
+	return q, nil
+}
+
+// row adds up what counts for a quota.
+func (q *Quota) row(devices []store.DeviceRow) QuotaRow {
+	row := QuotaRow{Name: q.Name, Quota: q.Bytes}
+	for i := range devices {
+		if d := &devices[i]; q.counts(&d.Device) {
+			row.Used += d.WAN.UpBytes + d.WAN.DownBytes
+		}
+	}
+	return row
+}
+
+// counts reports whether a quota is about a device. A name proves nothing, as a device may say
+// any name to a DHCP server; but the router does not.
+func (q *Quota) counts(d *usage.Device) bool {
+	if q.Name == "" || d.ID == usage.Router && q.Name == d.Name {
+		return true
+	}
+	for _, id := range q.IDs {
+		if id == d.ID {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,320 @@
+// Package report answers who moved how much, and when, out of the data base.
+//
+//	Query -> store.Reader -> Report -> text with bars | JSON | CSV
+package report
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally-history/store"
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/cmd/conntally/print"
+)
+
+// Source is what a report reads: a store.Reader.
+type Source interface {
+	Devices(ctx context.Context, s store.Span) ([]store.DeviceRow, error)
+	Destinations(ctx context.Context, s store.Span) ([]store.DestinationRow, error)
+	Services(ctx context.Context, s store.Span) ([]store.ServiceRow, error)
+	Exporters(ctx context.Context, s store.Span) ([]store.ExporterRow, error)
+	Losses(ctx context.Context, from, to time.Time) (usage.Losses, error)
+	Extent(ctx context.Context) (store.Extent, error)
+	Lookup(ctx context.Context, device string) (usage.Device, bool, error)
+}
+
+// ErrNoDevice says that the data base has no device of a name.
+var ErrNoDevice = errors.New("no such device; conntally-history report lists them")
+
+// Report is the answer to a Query. Encoded as JSON it is what `report --json` prints.
+type Report struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"` // exclusive
+	By   string    `json:"by"`
+	Losses
+	Estimate *Estimate `json:"estimate,omitempty"`
+	Rows     []Row     `json:"rows"`
+	Omitted  int       `json:"omitted_rows"` // by the limit
+
+	query    Query
+	location *time.Location
+	rest     usage.Usage // of what is omitted
+	sum      usage.Usage // of all rows
+}
+
+// Losses are what a report lacks, and as of when it is.
+type Losses struct {
+	MissingRecords   uint64     `json:"missing_records"`
+	MissingDatagrams uint64     `json:"missing_datagrams"`
+	UnknownSets      uint64     `json:"unknown_sets"`
+	Refused          uint64     `json:"malformed_datagrams"`
+	Absent           []Absence  `json:"absent"`
+	Flushed          *time.Time `json:"flushed"` // nil: nothing was ever written
+}
+
+// Absence is a time during which conntally-history did not run.
+type Absence struct {
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Crash bool      `json:"crash"`
+}
+
+// Build answers a query that Check finds nothing wrong with.
+func Build(
+	ctx context.Context, from Source, c usage.Calendar, q Query, now time.Time,
+) (*Report, error) {
+	r := &Report{
+		From: q.From.In(c.Location), To: q.To.In(c.Location), By: q.By.String(), query: q,
+		location: c.Location, Rows: []Row{},
+	}
+	span := store.Span{From: q.From, To: q.To, Period: q.Period}
+	if q.Device != "" {
+		d, found, err := from.Lookup(ctx, q.Device)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			return nil, fmt.Errorf("%q: %w", q.Device, ErrNoDevice)
+		}
+		span.Device = d.ID
+	}
+	if err := r.read(ctx, from, span); err != nil {
+		return nil, err
+	}
+	extent, err := from.Extent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Losses.read(ctx, from, r.From, r.To, extent, c.Location); err != nil {
+		return nil, err
+	}
+	for i := range r.Rows {
+		r.sum.Add(r.Rows[i].usage())
+	}
+	if q.Month && q.Period == store.Whole && (q.By == Device || q.By == Total) {
+		r.Estimate = estimate(q.Scope.of(r.sum), r.From, r.To, extent, now)
+	}
+	r.sort()
+	r.limit()
+	return r, nil
+}
+
+// read reads the rows.
+func (r *Report) read(ctx context.Context, from Source, s store.Span) error {
+	switch r.query.By {
+	case Destination, Port:
+		return r.destinations(ctx, from, s)
+	case Service:
+		return r.services(ctx, from, s)
+	case Exporter:
+		return r.exporters(ctx, from, s)
+	}
+	rows, err := from.Devices(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		row := &rows[i]
+		r.Rows = append(r.Rows, Row{
+			Start: r.start(row.Start), Subject: &Subject{row.ID, row.Name},
+			Traffic: traffic(row.WAN), Local: local(row.LAN),
+		})
+	}
+	if r.query.By == Total {
+		r.merge(func(row *Row) any { row.Subject = nil; return nil })
+	}
+	return nil
+}
+
+// start returns when the period of a row begins; nil if there is one for all.
+func (r *Report) start(t time.Time) *time.Time {
+	if r.query.Period == store.Whole {
+		return nil
+	}
+	t = t.In(r.location)
+	return &t
+}
+
+// merge adds up the rows of each period that have the same key.
+func (r *Report) merge(key func(*Row) any) {
+	type group struct {
+		start time.Time
+		key   any
+	}
+	first := map[group]int{}
+	merged := r.Rows[:0]
+	for _, row := range r.Rows {
+		g := group{key: key(&row)}
+		if row.Start != nil {
+			g.start = *row.Start
+		}
+		i, found := first[g]
+		if !found {
+			first[g] = len(merged)
+			merged = append(merged, row)
+			continue
+		}
+		u := merged[i].usage()
+		u.Add(row.usage())
+		merged[i].Traffic, merged[i].Local = traffic(u.WAN), local(u.LAN)
+		if merged[i].Contacts != nil {
+			merged[i].Contacts = &Contacts{
+				Connections: merged[i].Connections + row.Connections,
+				FirstSeen:   earlier(merged[i].FirstSeen, row.FirstSeen),
+				LastSeen:    later(merged[i].LastSeen, row.LastSeen),
+			}
+		}
+	}
+	r.Rows = merged
+}
+
+func earlier(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.Before(*a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.After(*a) {
+		return b
+	}
+	return a
+}
+
+func (r *Report) destinations(ctx context.Context, from Source, s store.Span) error {
+	rows, err := from.Destinations(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		d := &rows[i]
+		if r.query.New && (!d.New || !d.Remote.IsValid()) {
+			continue
+		}
+		text := address(d.Remote)
+		row := Row{
+			Start: r.start(d.Start),
+			Remote: &Remote{Address: &text, Protocol: print.Protocol(d.Protocol), Port: d.Port,
+				Inbound: &d.Inbound, New: &d.New},
+			Subject: &Subject{d.Device, d.Name},
+			Traffic: traffic(d.WAN), Local: local(d.LAN),
+			Contacts: contacts(&d.DestinationUsage, r.location),
+		}
+		if text == "" {
+			row.Protocol = ""
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	if r.query.By == Port {
+		r.merge(byPort)
+	}
+	return nil
+}
+
+// byPort makes a row one of a port, which is returned.
+func byPort(row *Row) any {
+	row.Subject = nil
+	row.Remote = &Remote{Protocol: row.Protocol, Port: row.Remote.Port}
+	row.Contacts = &Contacts{
+		Connections: row.Connections, FirstSeen: row.FirstSeen, LastSeen: row.LastSeen,
+	}
+	return *row.Remote
+}
+
+func (r *Report) services(ctx context.Context, from Source, s store.Span) error {
+	rows, err := from.Services(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		r.Rows = append(r.Rows, Row{
+			Start: r.start(rows[i].Start), Unit: &Unit{rows[i].Unit},
+			Traffic: traffic(rows[i].Counters),
+		})
+	}
+	return nil
+}
+
+func (r *Report) exporters(ctx context.Context, from Source, s store.Span) error {
+	rows, err := from.Exporters(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		e, in := rows[i].Exporter, rows[i].Intake
+		r.Rows = append(r.Rows, Row{
+			Start: r.start(rows[i].Start), Stream: &Stream{address(e.Address), e.Version, e.Domain},
+			Received: &Received{
+				Datagrams: in.Datagrams, Records: in.Records, Bytes: in.Bytes,
+				MissingRecords: in.MissingRecords, MissingDatagrams: in.MissingDatagrams,
+				UnknownSets: in.UnknownSets, Refused: in.Refused,
+			},
+		})
+	}
+	return nil
+}
+
+// sort sorts rows by time, then the largest first.
+func (r *Report) sort() {
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		if a.Start != nil && !a.Start.Equal(*b.Start) {
+			return a.Start.Compare(*b.Start)
+		}
+		return cmp.Compare(b.size(r.scope()), a.size(r.scope()))
+	})
+}
+
+// scope returns the scope of the columns. What services move has none.
+func (r *Report) scope() Scope {
+	if r.query.By == Service {
+		return WAN
+	}
+	return r.query.Scope
+}
+
+// limit leaves out the smallest rows of each period.
+func (r *Report) limit() {
+	if r.query.Limit <= 0 {
+		return
+	}
+	kept, n, start := r.Rows[:0], 0, time.Time{}
+	for _, row := range r.Rows {
+		if row.Start != nil && !row.Start.Equal(start) {
+			n, start = 0, *row.Start
+		}
+		if n++; n > r.query.Limit {
+			r.Omitted++
+			r.rest.Add(row.usage())
+			continue
+		}
+		kept = append(kept, row)
+	}
+	r.Rows = kept
+}
+
+// read reads what is missing between from and to.
+func (l *Losses) read(
+	ctx context.Context, source Source, from, to time.Time, e store.Extent, in *time.Location,
+) error {
+	losses, err := source.Losses(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	*l = Losses{
+		MissingRecords: losses.MissingRecords, MissingDatagrams: losses.MissingDatagrams,
+		UnknownSets: losses.UnknownSets, Refused: losses.Refused, Absent: []Absence{},
+	}
+	for _, a := range losses.Absent {
+		l.Absent = append(l.Absent, Absence{a.From.In(in), a.To.In(in), a.Crash})
+	}
+	if !e.Flushed.IsZero() {
+		flushed := e.Flushed.In(in)
+		l.Flushed = &flushed
+	}
+	return nil
+}
