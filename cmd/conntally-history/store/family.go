@@ -1,0 +1,72 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// family describes three tables of the same columns: name_hour, name_day, name_month.
+type family struct {
+	name    string // of the tables and of the column that refers to the table name
+	columns []string
+}
+
+func traffic() []string {
+	return []string{"up_bytes", "down_bytes", "up_packets", "down_packets"}
+}
+
+// devices, services and exporters are the families; their columns are in the order of the
+// fields of usage.Usage, usage.Counters and usage.Intake.
+func devices() family {
+	columns := traffic()
+	for _, c := range traffic() {
+		columns = append(columns, "lan_"+c)
+	}
+	return family{"device", columns}
+}
+
+func services() family { return family{"service", traffic()} }
+
+func exporters() family {
+	return family{"exporter", []string{"datagrams", "records", "bytes", "missing_records",
+		"missing_datagrams", "unknown_sets", "refused"}}
+}
+
+func families() []family { return []family{devices(), services(), exporters()} }
+
+// destinationColumns are what is added up of a destination.
+func destinationColumns() []string {
+	return append(devices().columns, "up_contacts", "down_contacts")
+}
+
+const destinationKey = "day, device, remote, protocol, port, inbound"
+
+// largest is the largest value of a column: what others claim to have counted must not overflow
+// SQLite's integers when it is added up.
+const largest = 1 << 53
+
+// list returns columns for SQL, each in the form of format.
+func list(columns []string, format string) string {
+	all := make([]string, len(columns))
+	for i, c := range columns {
+		all[i] = strings.ReplaceAll(format, "%", c)
+	}
+	return strings.Join(all, ", ")
+}
+
+// sums adds columns up. total can't overflow, and is exact up to 2^53.
+func sums(columns []string) string { return list(columns, "CAST(total(%) AS INTEGER) AS %") }
+
+// added adds a row to the row that is there already, after ON CONFLICT DO UPDATE SET.
+func added(table string, columns []string) string {
+	return list(columns, fmt.Sprintf("%% = min(%s.%% + excluded.%%, %d)", table, largest))
+}
+
+// placeholders returns n of them.
+func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// monthOf is the month of a day in SQL.
+func monthOf(day string) string {
+	return "CAST(strftime('%Y', " + day + " * 86400, 'unixepoch') AS INTEGER) * 12 + " +
+		"CAST(strftime('%m', " + day + " * 86400, 'unixepoch') AS INTEGER) - 1"
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // for schema
+	"fmt"
+)
+
+//go:embed schema.sql
+var schema string
+
+// application identifies our files in SQLite's header: "ctly".
+const application = 0x63746c79
+
+// steps returns what brings a data base of version i (its user_version) to version i+1.
+func steps() []string { return []string{schema} }
+
+// migrate brings the tables up to date.
+func migrate(ctx context.Context, db *sql.DB) error {
+	version, err := versionOf(ctx, db)
+	if err != nil {
+		return err
+	}
+	for ; version < len(steps()); version++ {
+		if err := step(ctx, db, version); err != nil {
+			return fmt.Errorf("from version %d to %d: %w", version, version+1, err)
+		}
+	}
+	return nil
+}
+
+func step(ctx context.Context, db *sql.DB, version int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("%s;\nPRAGMA application_id = %d;\n"+
+		"PRAGMA user_version = %d;", steps()[version], application, version+1))
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// versionOf returns the version of a data base, 0 for one without tables.
+func versionOf(ctx context.Context, db *sql.DB) (int, error) {
+	var id, version, tables int
+	for pragma, to := range map[string]*int{
+		"PRAGMA application_id": &id, "PRAGMA user_version": &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := db.QueryRowContext(ctx, pragma).Scan(to); err != nil {
+			return 0, damage(err)
+		}
+	}
+	switch {
+	case tables == 0 && id == 0 && version == 0:
+		return 0, nil
+	case id != application:
+		return 0, fmt.Errorf("this is not a data base of conntally-history")
+	case version > len(steps()):
+		return 0, fmt.Errorf("%w: %d, this one knows %d", ErrVersion, version, len(steps()))
+	case version == 0 || tables == 0:
+		return 0, fmt.Errorf("%w: it has no tables", errDamaged)
+	}
+	return version, nil
+}

@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+)
+
+// SetAside says that the data base was damaged, and where it is kept now.
+type SetAside struct {
+	Path string
+	Why  error
+}
+
+// errDamaged wraps what makes a data base be set aside.
+var errDamaged = errors.New("the data base is damaged")
+
+// Open opens or creates the data base, brings its tables up to date, and checks it: if it is
+// damaged, it is set aside and a new one begun, and the SetAside isn't nil. A data base of a
+// newer version is an error. now begins a run, which Close ends: see usage.Absence.
+func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *SetAside, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	var aside *SetAside
+	db, err := openWriter(ctx, path)
+	if errors.Is(err, errDamaged) {
+		aside = &SetAside{Why: err}
+		if aside.Path, err = setAside(path, now); err == nil {
+			db, err = openWriter(ctx, path)
+		}
+	}
+	if err != nil {
+		return nil, aside, fmt.Errorf("%s: %w", path, err)
+	}
+	s := &Store{db: db, options: o}
+	if s.reader, err = newReader(ctx, path, o.Calendar); err == nil && !o.WithoutRun {
+		err = s.beginRun(ctx, now)
+	}
+	if err != nil {
+		_ = s.reader.Close()
+		_ = db.Close()
+		return nil, aside, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, aside, nil
+}
+
+// openWriter opens or creates the data base of this version.
+func openWriter(ctx context.Context, path string) (*sql.DB, error) {
+	if err := looksWhole(path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", writerURL(path))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // a Store belongs to one goroutine
+	err = check(ctx, db)
+	if err == nil {
+		err = migrate(ctx, db)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// looksWhole returns errDamaged for what SQLite would take as a new data base, though there was
+// one before: a file of 0 bytes, as a power cut may leave it, or a log without its file.
+func looksWhole(path string) error {
+	info, err := os.Stat(path)
+	log, logErr := os.Stat(path + "-wal")
+	switch {
+	case err == nil && info.Size() == 0:
+		return fmt.Errorf("%w: it is empty (0 bytes)", errDamaged)
+	case errors.Is(err, fs.ErrNotExist) && logErr == nil && log.Size() > 0:
+		return fmt.Errorf("%w: only its log is left", errDamaged)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
+}
+
+// Flash wears by what is written. A flush changes few rows, so that small pages save most; the
+// log is copied into the file seldom, as the pages of an hour change many times.
+const (
+	pageSize       = "1024"
+	autoCheckpoint = "2000" // pages of the log
+	cacheKiB       = "512"
+	busyMillis     = "10000"
+)
+
+func writerURL(path string) string {
+	return fileURL(path, url.Values{
+		"_busy_timeout": {busyMillis},
+		"_auto_vacuum":  {"INCREMENTAL"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_txlock":       {"immediate"},
+		"_pragma": {
+			"cache_size(-" + cacheKiB + ")", "page_size(" + pageSize + ")",
+			"temp_store(MEMORY)", "wal_autocheckpoint(" + autoCheckpoint + ")",
+			"journal_size_limit(0)",
+		},
+	})
+}
+
+func fileURL(path string, query url.Values) string {
+	u := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
+	return u.String()
+}
+
+// check returns errDamaged unless the data base is consistent.
+func check(ctx context.Context, db *sql.DB) error {
+	var result string
+	err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result)
+	if err != nil {
+		return damage(err)
+	}
+	if result != "ok" {
+		return fmt.Errorf("%w: %s", errDamaged, result)
+	}
+	return nil
+}
+
+// damage wraps err in errDamaged if the content of the file is the reason, and not the disk or
+// someone else who uses it.
+func damage(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+	}
+	return err
+}
+
+// setAside renames the data base and what belongs to it, so that SQLite's tools find it whole.
+func setAside(path string, now time.Time) (string, error) {
+	to := path + ".damaged-" + now.UTC().Format("20060102T150405Z")
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		to = fmt.Sprintf("%s.damaged-%s-%d", path, now.UTC().Format("20060102T150405Z"), n)
+	}
+	for _, suffix := range []string{"-shm", "-wal", ""} {
+		err := os.Rename(path+suffix, to+suffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return to, err
+		}
+	}
+	return to, nil
+}
+
+// beginRun ends a run that was not ended, with the last flush, and begins one.
+func (s *Store) beginRun(ctx context.Context, now time.Time) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE run SET crashed = 1, ended = max(updated, started,
+			(SELECT coalesce(max(updated), 0) FROM exporter_hour)) WHERE ended IS NULL`)
+		if err != nil {
+			return err
+		}
+		r, err := tx.ExecContext(ctx, "INSERT INTO run (started, updated) VALUES (?1, ?1)",
+			now.Unix())
+		if err != nil {
+			return err
+		}
+		s.run, err = r.LastInsertId()
+		return err
+	})
+}
+
+// State is what a program that starts continues from.
+type State struct {
+	Sequences     map[usage.Exporter]usage.Sequence
+	Services      []usage.ServiceState
+	JournalCursor string
+	Devices       []usage.Device
+}
+
+// State returns what was written last.
+func (s *Store) State(ctx context.Context) (State, error) {
+	state := State{Sequences: map[usage.Exporter]usage.Sequence{}}
+	err := query(ctx, s.db, func(scan scanner) error {
+		var e usage.Exporter
+		var seq usage.Sequence
+		var latest int64
+		err := scan(text(parseAddr(&e.Address)), &e.Version, &e.Domain, &seq.Port, &seq.Next, &latest)
+		state.Sequences[e] = seq
+		return err
+	}, `SELECT n.address, n.version, n.domain, u.port, u.next, max(u.hour)
+		FROM exporter_hour u JOIN exporter n ON n.id = u.exporter
+		WHERE u.next IS NOT NULL GROUP BY u.exporter`)
+	if err != nil {
+		return state, err
+	}
+	err = query(ctx, s.db, func(scan scanner) error {
+		var u usage.ServiceState
+		err := scan(&u.Unit, &u.Invocation, &u.Counted.UpBytes, &u.Counted.DownBytes,
+			&u.Counted.UpPackets, &u.Counted.DownPackets)
+		state.Services = append(state.Services, u)
+		return err
+	}, `SELECT unit, invocation, up_bytes, down_bytes, up_packets, down_packets
+		FROM service WHERE invocation <> '' ORDER BY unit`)
+	if err != nil {
+		return state, err
+	}
+	err = s.db.QueryRowContext(ctx, "SELECT value FROM setting WHERE name = 'journal_cursor'").
+		Scan(&state.JournalCursor)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return state, err
+	}
+	err = s.reader.eachDevice(ctx, func(_ int64, d usage.Device) error {
+		state.Devices = append(state.Devices, d)
+		return nil
+	})
+	return state, err
+}

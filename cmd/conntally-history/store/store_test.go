@@ -1,0 +1,166 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+)
+
+func testOptions(t *testing.T) Options {
+	t.Helper()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	return Options{Calendar: usage.Calendar{Location: berlin}, Hours: 60 * day, Days: 1095 * day,
+		Destinations: 90 * day, DestinationsPerDevice: 200, MaxSize: 512 << 20}
+}
+
+// noon is when the tests' days are: 2026-11-29 12:00 in Berlin.
+func noon() time.Time { return time.Date(2026, 11, 29, 11, 0, 0, 0, time.UTC) }
+
+func open(t *testing.T, path string, now time.Time, o Options) *Store {
+	t.Helper()
+	s, aside, err := Open(t.Context(), path, now, o)
+	if err != nil || aside != nil {
+		t.Fatal(err, aside)
+	}
+	t.Cleanup(func() { _ = s.Close(now) })
+	return s
+}
+
+func openNew(t *testing.T) *Store {
+	t.Helper()
+	return open(t, filepath.Join(t.TempDir(), "history.db"), noon(), testOptions(t))
+}
+
+func write(t *testing.T, s *Store, batches ...*usage.Batch) {
+	t.Helper()
+	for _, b := range batches {
+		if err := s.Write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// batchAt has what one device moved at a time: n bytes up and so on, to two destinations.
+func batchAt(s *Store, at time.Time, device string, n uint64) *usage.Batch {
+	hour, day := s.options.Calendar.Hour(at)
+	u := usage.Usage{WAN: usage.Counters{UpBytes: n, DownBytes: 2 * n, UpPackets: 1, DownPackets: 2},
+		LAN: usage.Counters{UpBytes: 3 * n, DownBytes: 4 * n, UpPackets: 3, DownPackets: 4}}
+	exporter := usage.Exporter{Address: netip.MustParseAddr("192.0.2.1"), Version: 10, Domain: 7}
+	to := usage.Destination{Day: day, Device: device, Remote: netip.MustParseAddr("198.51.100.1"),
+		Protocol: 6, Port: 443}
+	other := to
+	other.Port, other.Inbound = 22, true
+	wan, lan := u, u
+	wan.LAN, lan.WAN = usage.Counters{}, usage.Counters{}
+	return &usage.Batch{
+		At:      at,
+		Devices: []usage.Device{{ID: device, Name: "name of " + device, First: at, Last: at}},
+		Hours:   map[usage.DeviceHour]usage.Usage{{Hour: hour, Day: day, Device: device}: u},
+		Destinations: map[usage.Destination]usage.DestinationUsage{
+			to:    {Usage: wan, UpContacts: 1, DownContacts: 2, First: at, Last: at.Add(time.Second)},
+			other: {Usage: lan, UpContacts: 3, First: at, Last: at},
+		},
+		Exporters: map[usage.ExporterHour]usage.Intake{
+			{Hour: hour, Day: day, Exporter: exporter}: {Datagrams: 1, Records: n, Bytes: 10 * n}},
+		Sequences: map[usage.Exporter]usage.Sequence{exporter: {Port: 5, Next: uint32(n)}},
+		Services: map[usage.ServiceHour]usage.Counters{
+			{Hour: hour, Day: day, Unit: "ssh.service"}: u.WAN},
+		ServiceStates: []usage.ServiceState{{Unit: "ssh.service", Invocation: "0a", Counted: u.WAN}},
+		JournalCursor: fmt.Sprint("cursor ", n),
+	}
+}
+
+func day(s *Store, at time.Time) Span {
+	d := s.options.Calendar.Day(at)
+	return Span{From: s.options.Calendar.Start(d), To: s.options.Calendar.Start(d + 1)}
+}
+
+func devicesOf(t *testing.T, s *Store, span Span) map[string]usage.Usage {
+	t.Helper()
+	rows, err := s.Reader().Devices(t.Context(), span)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]usage.Usage{}
+	for _, row := range rows {
+		key := row.ID
+		if span.Period != Whole {
+			key = row.Start.Format("2006-01-02 15:04 ") + key
+		}
+		if _, twice := all[key]; twice {
+			t.Error("twice:", key)
+		}
+		all[key] = row.Usage
+	}
+	return all
+}
+
+func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
+	s := openNew(t)
+	write(t, s, batchAt(s, noon(), "a", 100), batchAt(s, noon().Add(5*time.Minute), "a", 10),
+		batchAt(s, noon().Add(time.Hour), "a", 1), batchAt(s, noon(), "b", 1000))
+
+	got := devicesOf(t, s, day(s, noon()))
+	want := map[string]usage.Usage{
+		"a": {WAN: usage.Counters{UpBytes: 111, DownBytes: 222, UpPackets: 3, DownPackets: 6},
+			LAN: usage.Counters{UpBytes: 333, DownBytes: 444, UpPackets: 9, DownPackets: 12}},
+		"b": {WAN: usage.Counters{UpBytes: 1000, DownBytes: 2000, UpPackets: 1, DownPackets: 2},
+			LAN: usage.Counters{UpBytes: 3000, DownBytes: 4000, UpPackets: 3, DownPackets: 4}},
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("devices %v, want %v", got, want)
+	}
+	span := day(s, noon())
+	span.Period, span.Device = ByHour, "a"
+	if got := slices.Sorted(maps.Keys(devicesOf(t, s, span))); !slices.Equal(got,
+		[]string{"2026-11-29 12:00 a", "2026-11-29 13:00 a"}) {
+		t.Error("hours", got)
+	}
+	destinations, err := s.Reader().Destinations(t.Context(),
+		DestinationSpan{Span: day(s, noon())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(destinations) != 4 {
+		t.Fatalf("%d destinations: %+v", len(destinations), destinations)
+	}
+	largest := destinations[0]
+	if largest.Device != "b" || largest.LAN.DownBytes != 4000 || largest.Port != 22 ||
+		!largest.Inbound || largest.Name != "name of b" || !largest.New {
+		t.Errorf("largest %+v", largest)
+	}
+	a := destinations[3]
+	if a.UpContacts != 3 || a.DownContacts != 6 || !a.DestinationUsage.First.Equal(noon()) ||
+		!a.DestinationUsage.Last.Equal(noon().Add(time.Hour+time.Second)) {
+		t.Errorf("contacts %+v", a)
+	}
+	services, err := s.Reader().Services(t.Context(), day(s, noon()))
+	if err != nil || len(services) != 1 || services[0].UpBytes != 1111 {
+		t.Error(services, err)
+	}
+	losses, err := s.Reader().Losses(t.Context(), day(s, noon()).From, day(s, noon()).To)
+	if err != nil || losses.Records != 1111 || losses.Bytes != 11110 || losses.Absent != nil {
+		t.Error(losses, err)
+	}
+	state, err := s.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exporter := usage.Exporter{Address: netip.MustParseAddr("192.0.2.1"), Version: 10, Domain: 7}
+	if !reflect.DeepEqual(state.Sequences, map[usage.Exporter]usage.Sequence{
+		exporter: {Port: 5, Next: 1}}) || state.JournalCursor != "cursor 1000" ||
+		len(state.Services) != 1 || len(state.Devices) != 2 {
+		t.Errorf("%+v", state)
+	}
+}

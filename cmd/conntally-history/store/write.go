@@ -1,0 +1,265 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+)
+
+// Write writes a batch: all of it or, with an error, nothing.
+//
+// When a device was last seen is written once an hour, or with another change of it: its
+// hours say as much.
+func (s *Store) Write(ctx context.Context, b *usage.Batch) error {
+	return s.inTransaction(ctx, func(tx *sql.Tx) error {
+		w := newWriter(ctx, tx, s.options)
+		defer w.close()
+		w.batch(b)
+		if len(b.Exporters) == 0 && len(b.Sequences) == 0 && s.run != 0 {
+			w.exec("UPDATE run SET updated = ? WHERE id = ?", b.At.Unix(), s.run)
+		}
+		return w.err
+	})
+}
+
+// writer writes in one transaction. After its first error it does nothing.
+type writer struct {
+	ctx        context.Context
+	tx         *sql.Tx
+	options    Options
+	err        error
+	statements map[string]*sql.Stmt
+	devices    map[string]int64 // IDs by usage.Device.ID
+	hours      map[usage.Hour]bool
+}
+
+func newWriter(ctx context.Context, tx *sql.Tx, o Options) *writer {
+	return &writer{ctx: ctx, tx: tx, options: o, statements: map[string]*sql.Stmt{},
+		devices: map[string]int64{}, hours: map[usage.Hour]bool{}}
+}
+
+func (w *writer) close() {
+	for _, s := range w.statements {
+		_ = s.Close()
+	}
+}
+
+func (w *writer) prepare(query string) *sql.Stmt {
+	s, ok := w.statements[query]
+	if !ok && w.err == nil {
+		if s, w.err = w.tx.PrepareContext(w.ctx, query); w.err == nil {
+			w.statements[query] = s
+		}
+	}
+	return s
+}
+
+func (w *writer) exec(query string, args ...any) (changed int64) {
+	s := w.prepare(query)
+	if w.err != nil {
+		return 0
+	}
+	var result sql.Result
+	if result, w.err = s.ExecContext(w.ctx, args...); w.err != nil {
+		return 0
+	}
+	changed, w.err = result.RowsAffected()
+	return changed
+}
+
+// number returns the first column of the first row; found is false if there is none.
+func (w *writer) number(query string, args ...any) (n int64, found bool) {
+	s := w.prepare(query)
+	if w.err != nil {
+		return 0, false
+	}
+	err := s.QueryRowContext(w.ctx, args...).Scan(&n)
+	if err == sql.ErrNoRows { //nolint:errorlint // Scan returns it as it is
+		return 0, false
+	}
+	w.err = err
+	return n, err == nil
+}
+
+func (w *writer) batch(b *usage.Batch) {
+	for _, m := range b.Merges {
+		w.merge(m)
+	}
+	for i := range b.Devices {
+		w.device(&b.Devices[i])
+	}
+	for k, u := range b.Hours {
+		w.hour(k.Hour, k.Day)
+		w.add(devices(), "hour", int64(k.Hour), w.deviceID(k.Device), usageValues(u))
+	}
+	w.destinations(b.Destinations)
+	w.exporters(b)
+	for k, c := range b.Services {
+		w.hour(k.Hour, k.Day)
+		w.add(services(), "hour", int64(k.Hour), w.serviceID(k.Unit), counterValues(c))
+	}
+	for _, s := range b.ServiceStates {
+		w.serviceState(s)
+	}
+	if b.JournalCursor != "" {
+		w.exec(`INSERT INTO setting VALUES ('journal_cursor', ?)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, b.JournalCursor)
+	}
+}
+
+// add adds values to a row of a family's table of a period.
+func (w *writer) add(f family, period string, start, id int64, values []any) {
+	table := f.name + "_" + period
+	w.exec(fmt.Sprintf("INSERT INTO %s (%s, %s, %s) VALUES (%s) ON CONFLICT DO UPDATE SET %s",
+		table, period, f.name, list(f.columns, "%"), placeholders(2+len(f.columns)),
+		added(table, f.columns)), append([]any{start, id}, values...)...)
+}
+
+func (w *writer) hour(h usage.Hour, d usage.Day) {
+	if w.hours[h] {
+		return
+	}
+	w.hours[h] = true
+	label := time.Unix(int64(h), 0).In(w.options.Calendar.Location).Format("2006-01-02 15:04")
+	w.exec("INSERT INTO hour VALUES (?, ?, ?) ON CONFLICT DO NOTHING", int64(h), int64(d), label)
+}
+
+// longest is how much is kept of a text that others chose, in bytes.
+const longest = 255
+
+func clip(s string) string {
+	if len(s) > longest {
+		s = s[:longest]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// device writes what is known of a device, where that has changed.
+func (w *writer) device(d *usage.Device) {
+	id := w.deviceID(d.ID)
+	w.exec(`UPDATE device SET name = ?2, mac = ?3, vendor = ?4, addresses = ?5,
+		first = CASE WHEN first = 0 OR ?6 BETWEEN 1 AND first THEN ?6 ELSE first END,
+		last = max(last, ?7)
+		WHERE id = ?1 AND (name <> ?2 OR mac <> ?3 OR vendor <> ?4 OR addresses <> ?5
+			OR first = 0 AND ?6 <> 0 OR ?6 BETWEEN 1 AND first - 1 OR ?7 >= last + 3600)`,
+		id, clip(d.Name), clip(d.MAC), clip(d.Vendor), joinAddrs(d.Addresses),
+		unix(d.First), unix(d.Last))
+}
+
+// mostAddresses is how many addresses of a device are kept, the latest.
+const mostAddresses = 32
+
+func joinAddrs(addrs []netip.Addr) string {
+	var b strings.Builder
+	for i, a := range addrs {
+		if i == mostAddresses {
+			break
+		}
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
+
+// unix returns seconds since 1970, 0 for the zero Time.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+func (w *writer) deviceID(device string) int64 {
+	device = clip(device)
+	id, ok := w.devices[device]
+	if !ok {
+		id = w.id("device", "device", device)
+		w.devices[device] = id
+	}
+	return id
+}
+
+func (w *writer) serviceID(unit string) int64 { return w.id("service", "unit", clip(unit)) }
+
+// id returns the ID of the row of table whose key is given; where there is none, it makes one.
+func (w *writer) id(table, columns string, key ...any) int64 {
+	names := strings.Split(columns, ", ")
+	id, ok := w.number("SELECT id FROM "+table+" WHERE "+
+		strings.Join(names, " = ? AND ")+" = ?", key...)
+	if ok || w.err != nil {
+		return id
+	}
+	id, _ = w.number(fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) RETURNING id", table, columns,
+		placeholders(len(names))), key...)
+	return id
+}
+
+func (w *writer) exporters(b *usage.Batch) {
+	f := exporters()
+	for k, i := range b.Exporters {
+		w.hour(k.Hour, k.Day)
+		w.add(f, "hour", int64(k.Hour), w.exporterID(k.Exporter), intakeValues(i))
+	}
+	// The sequence stands in the row of the latest hour, which the counters have changed
+	// anyway.
+	hour, day := w.options.Calendar.Hour(b.At)
+	latest := map[usage.Exporter]usage.Hour{}
+	for k := range b.Exporters {
+		latest[k.Exporter] = max(latest[k.Exporter], k.Hour)
+	}
+	for e, h := range latest {
+		w.exec("UPDATE exporter_hour SET updated = ? WHERE hour = ? AND exporter = ?",
+			b.At.Unix(), int64(h), w.exporterID(e))
+	}
+	for e, s := range b.Sequences {
+		h, ok := latest[e]
+		if !ok {
+			h = hour
+			w.hour(hour, day)
+		}
+		w.exec(`INSERT INTO exporter_hour (hour, exporter, port, next, updated)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+			port = excluded.port, next = excluded.next, updated = excluded.updated`,
+			int64(h), w.exporterID(e), s.Port, s.Next, b.At.Unix())
+	}
+}
+
+func (w *writer) exporterID(e usage.Exporter) int64 {
+	return w.id("exporter", "address, version, domain", e.Address.String(), e.Version, e.Domain)
+}
+
+func (w *writer) serviceState(s usage.ServiceState) {
+	w.exec(fmt.Sprintf("UPDATE service SET invocation = ?, %s WHERE id = ?",
+		list(traffic(), "% = ?")), append(append([]any{clip(s.Invocation)},
+		counterValues(s.Counted)...), w.serviceID(s.Unit))...)
+}
+
+// The values of a row, in the order of the columns.
+
+func counterValues(c usage.Counters) []any {
+	return capped(c.UpBytes, c.DownBytes, c.UpPackets, c.DownPackets)
+}
+
+func usageValues(u usage.Usage) []any {
+	return append(counterValues(u.WAN), counterValues(u.LAN)...)
+}
+
+func intakeValues(i usage.Intake) []any {
+	return capped(i.Datagrams, i.Records, i.Bytes, i.MissingRecords, i.MissingDatagrams,
+		i.UnknownSets, i.Refused)
+}
+
+func capped(values ...uint64) []any {
+	all := make([]any, len(values))
+	for i, v := range values {
+		all[i] = int64(min(v, largest))
+	}
+	return all
+}
