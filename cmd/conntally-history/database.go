@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/config"
 	"github.com/conntally/conntally/cmd/conntally-history/store"
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
 	"github.com/conntally/conntally/cmd/internal/command"
 )
 
@@ -41,7 +43,7 @@ func openReader(ctx context.Context, path string) (*store.Reader, error) {
 	if err := readable(path); err != nil {
 		return nil, err
 	}
-	return store.OpenReader(ctx, path)
+	return store.OpenReader(ctx, path, usage.Calendar{Location: time.Local})
 }
 
 // readable returns what to do if there is no data base at path, or it can't be read.

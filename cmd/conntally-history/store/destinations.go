@@ -9,16 +9,6 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// DestinationSpan selects destinations. Days are whole: ByHour counts as ByDay.
-type DestinationSpan struct {
-	Span
-	// Limit is how many rows there are at most: of each period the largest, which is what
-	// bounds the memory of a query; 0: all.
-	Limit int
-	// OnlyNew leaves out the rows that aren't New.
-	OnlyNew bool
-}
-
 // DestinationRow is what a device exchanged with one destination. Its days are whole.
 type DestinationRow struct {
 	Start  time.Time
@@ -33,8 +23,8 @@ type DestinationRow struct {
 
 // Destinations returns usage by destination, by time and then the largest first. A row without
 // an address has what is not among the largest of its day, and what the device moved since
-// destinations were written last.
-func (r *Reader) Destinations(ctx context.Context, s DestinationSpan) ([]DestinationRow, error) {
+// destinations were written last. Days are whole: ByHour counts as ByDay.
+func (r *Reader) Destinations(ctx context.Context, s Span) ([]DestinationRow, error) {
 	var all []DestinationRow
 	err := r.EachDestination(ctx, s, func(row *DestinationRow) error {
 		all = append(all, *row)
@@ -45,7 +35,7 @@ func (r *Reader) Destinations(ctx context.Context, s DestinationSpan) ([]Destina
 
 // EachDestination calls fn with each row that Destinations returns. The row is valid until fn
 // returns.
-func (r *Reader) EachDestination(ctx context.Context, s DestinationSpan,
+func (r *Reader) EachDestination(ctx context.Context, s Span,
 	fn func(*DestinationRow) error) error {
 	if !s.From.Before(s.To) {
 		return nil
@@ -56,7 +46,7 @@ func (r *Reader) EachDestination(ctx context.Context, s DestinationSpan,
 	return query(ctx, r.db, func(scan scanner) error {
 		var row DestinationRow
 		var remote string
-		err := scan(slices.Concat([]any{start{r, s.Span, &row.Start}, &row.Device, &row.Name,
+		err := scan(slices.Concat([]any{start{r, s, &row.Start}, &row.Device, &row.Name,
 			&remote, &row.Protocol, &row.Port, &row.Inbound}, usageTargets(&row.Usage),
 			[]any{&row.UpContacts, &row.DownContacts, second{&row.First}, second{&row.Last},
 				&row.New})...)
@@ -66,10 +56,10 @@ func (r *Reader) EachDestination(ctx context.Context, s DestinationSpan,
 		parseAddr(&row.Remote)(remote)
 		row.Destination.Device, row.Day = row.Device, r.calendar.Day(row.Start)
 		return fn(&row)
-	}, destinationQuery(s), r.bounds(s.Span)...)
+	}, destinationQuery(s), r.bounds(s)...)
 }
 
-func destinationQuery(s DestinationSpan) string {
+func destinationQuery(s Span) string {
 	period := [...]string{Whole: "0", ByDay: "day", ByMonth: monthOf("day")}[s.Period]
 	columns := destinationColumns()
 	device := ""

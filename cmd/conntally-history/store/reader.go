@@ -96,6 +96,11 @@ type Span struct {
 	From, To time.Time
 	Device   string // its ID
 	Period   Period
+
+	// For destinations alone: how many rows there are at most of each period, the largest,
+	// which bounds the memory of a query (0: all), and whether only those that are New count.
+	Limit   int
+	OnlyNew bool
 }
 
 // DeviceRow is what one device moved in one period.

@@ -127,8 +127,7 @@ func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
 		[]string{"2026-11-29 12:00 a", "2026-11-29 13:00 a"}) {
 		t.Error("hours", got)
 	}
-	destinations, err := s.Reader().Destinations(t.Context(),
-		DestinationSpan{Span: day(s, noon())})
+	destinations, err := s.Reader().Destinations(t.Context(), day(s, noon()))
 	if err != nil {
 		t.Fatal(err)
 	}
