@@ -12,18 +12,27 @@ NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 export CGO_ENABLED = 0
 export GO
 
-.PHONY: build install uninstall demo test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
+.PHONY: build build-history install install-history uninstall uninstall-history demo test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
 	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
 
 build: ## the program, ./conntally
 	.ci/build native conntally
 
+build-history: ## the second program, ./conntally-history; the first time SQLite takes minutes
+	.ci/build native conntally-history conntally-history
+
 # PREFIX=/usr/local, SYSCONFDIR=/etc and DESTDIR say where.
 install: ## what build has built, as a service
 	module/install
 
+install-history: ## what build-history has built, as a service
+	module/install install conntally-history
+
 uninstall: ## all of it but the configuration
 	module/install uninstall
+
+uninstall-history: ## all of it but the configuration and the data base
+	module/install uninstall conntally-history
 
 demo: build ## a NAT router in network namespaces, real traffic, the flows
 	$(SUDO) ./conntally demo
@@ -84,7 +93,7 @@ package-test: release ## the packages, installed and removed on an overlay of th
 service-test: release ## the deb as a service of a systemd of its own, in namespaces
 	.ci/service-test
 
-unit-test: build ## the systemd unit
+unit-test: build build-history ## the systemd units
 	.ci/unit-test
 
 qemu-test: ## tests on arm64, arm and mips, emulated, and on 386
@@ -107,7 +116,7 @@ vendor-hash: ## the hash of the dependencies, into module/package.nix
 	.ci/vendor-hash write
 
 tools: $(TOOLS)/goflow2
-	.ci/need nfcapd:nfdump nfacctd:pmacct promtool:prometheus jq:jq tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
+	.ci/need dbus-daemon:dbus-daemon nfcapd:nfdump nfacctd:pmacct promtool:prometheus jq:jq tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
 		conntrack:conntrack sysctl:procps busybox:busybox dhclient:isc-dhcp-client
 	.ci/peers dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server dhcpd:isc-dhcp-server
 
@@ -121,4 +130,4 @@ $(TOOLS)/nfpm:
 	GOBIN=$(TOOLS) $(GO) install $(NFPM)
 
 clean:
-	rm -rf conntally dist $(TOOLS)
+	rm -rf conntally conntally-history dist $(TOOLS)
