@@ -208,14 +208,9 @@ func (s *Store) State(ctx context.Context) (State, error) {
 	if err != nil {
 		return state, err
 	}
-	err = query(ctx, s.db, func(scan scanner) error {
-		var u usage.ServiceState
-		err := scan(&u.Unit, &u.Invocation, &u.Counted.UpBytes, &u.Counted.DownBytes,
-			&u.Counted.UpPackets, &u.Counted.DownPackets)
+	err = eachServiceState(ctx, s.db, func(u usage.ServiceState) {
 		state.Services = append(state.Services, u)
-		return err
-	}, `SELECT unit, invocation, up_bytes, down_bytes, up_packets, down_packets
-		FROM service WHERE invocation <> '' ORDER BY unit`)
+	})
 	if err != nil {
 		return state, err
 	}

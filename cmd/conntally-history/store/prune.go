@@ -114,13 +114,10 @@ func (w *writer) deleteUnused(now time.Time) {
 	for _, f := range families() {
 		also := ""
 		args := []any{}
-		switch f.name {
-		case "device":
+		if f.name == "device" {
 			also = ` AND last < ? AND id NOT IN (SELECT device FROM destination)
 				AND id NOT IN (SELECT device FROM destination_day)`
 			args = append(args, now.Add(-24*time.Hour).Unix())
-		case "service":
-			also = " AND invocation = ''"
 		}
 		w.exec(fmt.Sprintf(`DELETE FROM %[1]s WHERE id NOT IN (SELECT %[1]s FROM %[1]s_hour)
 			AND id NOT IN (SELECT %[1]s FROM %[1]s_day)

@@ -44,15 +44,20 @@ CREATE TABLE exporter (
 ) STRICT;
 
 CREATE TABLE service (
-    id          INTEGER PRIMARY KEY,
-    unit        TEXT NOT NULL UNIQUE,
-    invocation  TEXT NOT NULL DEFAULT '',
-    -- What has been counted of this invocation.
+    id    INTEGER PRIMARY KEY,
+    unit  TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- What has been counted of each invocation of a unit that may still move something.
+CREATE TABLE service_state (
+    unit              TEXT NOT NULL,
+    invocation        TEXT NOT NULL,
     up_bytes          INTEGER NOT NULL DEFAULT 0,
     down_bytes        INTEGER NOT NULL DEFAULT 0,
     up_packets        INTEGER NOT NULL DEFAULT 0,
-    down_packets      INTEGER NOT NULL DEFAULT 0
-) STRICT;
+    down_packets      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (unit, invocation)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE device_hour (
     hour              INTEGER NOT NULL,

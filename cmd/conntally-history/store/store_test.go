@@ -163,3 +163,29 @@ func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
 		t.Errorf("%+v", state)
 	}
 }
+
+// States of services are those of the last batch that has any, and several of one unit.
+func TestServiceStates(t *testing.T) {
+	s := openNew(t)
+	state := func(unit, invocation string, n uint64) usage.ServiceState {
+		return usage.ServiceState{Unit: unit, Invocation: invocation,
+			Counted: usage.Counters{UpBytes: n, DownBytes: 2 * n, UpPackets: 3, DownPackets: 4}}
+	}
+	a := []usage.ServiceState{
+		state("a.service", "01", 1), state("a.service", "02", 2), state("b.service", "03", 3)}
+	b := []usage.ServiceState{state("a.service", "02", 5), state("c.service", "04", 6)}
+	for _, step := range []struct {
+		name        string
+		write, want []usage.ServiceState
+	}{
+		{"some", a, a}, {"unchanged", nil, a}, {"the same", a, a}, {"others", b, b},
+		{"none", []usage.ServiceState{}, nil},
+	} {
+		if err := s.Write(t.Context(), &usage.Batch{At: noon(), ServiceStates: step.write}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.State(t.Context()); err != nil || !reflect.DeepEqual(got.Services, step.want) {
+			t.Errorf("%s: %v, %v; want %v", step.name, got.Services, err, step.want)
+		}
+	}
+}

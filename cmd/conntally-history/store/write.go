@@ -103,9 +103,7 @@ func (w *writer) batch(b *usage.Batch) {
 		w.hour(k.Hour, k.Day)
 		w.add(services(), "hour", int64(k.Hour), w.serviceID(k.Unit), counterValues(c))
 	}
-	for _, s := range b.ServiceStates {
-		w.serviceState(s)
-	}
+	w.serviceStates(b.ServiceStates)
 	if b.JournalCursor != "" {
 		w.exec(`INSERT INTO setting VALUES ('journal_cursor', ?)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, b.JournalCursor)
@@ -235,10 +233,42 @@ func (w *writer) exporterID(e usage.Exporter) int64 {
 	return w.id("exporter", "address, version, domain", e.Address.String(), e.Version, e.Domain)
 }
 
-func (w *writer) serviceState(s usage.ServiceState) {
-	w.exec(fmt.Sprintf("UPDATE service SET invocation = ?, %s WHERE id = ?",
-		list(traffic(), "% = ?")), append(append([]any{clip(s.Invocation)},
-		counterValues(s.Counted)...), w.serviceID(s.Unit))...)
+// serviceStates makes the stored states those that are given. It writes those that have changed.
+func (w *writer) serviceStates(states []usage.ServiceState) {
+	if states == nil || w.err != nil {
+		return
+	}
+	type invocation struct{ unit, id string }
+	stored := map[invocation]usage.Counters{}
+	w.err = eachServiceState(w.ctx, w.tx, func(s usage.ServiceState) {
+		stored[invocation{s.Unit, s.Invocation}] = s.Counted
+	})
+	for _, s := range states {
+		key := invocation{clip(s.Unit), clip(s.Invocation)}
+		was, is := stored[key]
+		delete(stored, key)
+		if is && was == s.Counted {
+			continue
+		}
+		w.exec(fmt.Sprintf("INSERT OR REPLACE INTO service_state (unit, invocation, %s) VALUES (%s)",
+			list(traffic(), "%"), placeholders(2+len(traffic()))),
+			append([]any{key.unit, key.id}, counterValues(s.Counted)...)...)
+	}
+	for key := range stored {
+		w.exec("DELETE FROM service_state WHERE unit = ? AND invocation = ?", key.unit, key.id)
+	}
+}
+
+// eachServiceState calls fn with each state that is stored.
+func eachServiceState(ctx context.Context, q querier, fn func(usage.ServiceState)) error {
+	return query(ctx, q, func(scan scanner) error {
+		var s usage.ServiceState
+		err := scan(&s.Unit, &s.Invocation, &s.Counted.UpBytes, &s.Counted.DownBytes,
+			&s.Counted.UpPackets, &s.Counted.DownPackets)
+		fn(s)
+		return err
+	}, `SELECT unit, invocation, up_bytes, down_bytes, up_packets, down_packets
+		FROM service_state ORDER BY unit, invocation`)
 }
 
 // The values of a row, in the order of the columns.

@@ -132,7 +132,8 @@ type ServiceHour struct {
 	Unit string
 }
 
-// ServiceState is how far a unit's counters have been counted.
+// ServiceState is how far the counters of one invocation of a unit have been counted. Of a unit
+// that was restarted there may be two: what the first one moved last may still come.
 type ServiceState struct {
 	Unit       string
 	Invocation string // InvocationID, 32 hexadecimal digits
@@ -153,8 +154,8 @@ type Batch struct {
 	Sequences map[Exporter]Sequence
 
 	Services      map[ServiceHour]Counters
-	ServiceStates []ServiceState
-	JournalCursor string // of the journal's last entry that is counted; "": unchanged
+	ServiceStates []ServiceState // all there are; nil: unchanged
+	JournalCursor string         // of the journal's last entry that is counted; "": unchanged
 }
 
 // Merge says that the device From is the device Into: all that From moved belongs to Into.
