@@ -36,6 +36,10 @@ func program() *command.Program {
 		Commands: []command.Command{
 			{Name: "report", Arguments: "[flags]", Run: runReport,
 				About: "who used how much: by device, destination, service, hour, day, month"},
+			{Name: "export", Arguments: "[KIND] [flags]", Run: runExport, Values: exportKinds(),
+				About: "print all that is kept, as CSV or JSON"},
+			{Name: "import", Arguments: "[FILE] [flags]", Run: runImport,
+				About: "add usage that export, nlbwmon or vnStat has printed"},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/internal/text"
 )
 
@@ -32,28 +34,55 @@ func encode(w io.Writer, object any) error {
 // CSV writes the rows, with the keys of JSON as heads. What is missing from them is not in the
 // table: see Losses.
 func (r *Report) CSV(w io.Writer) error {
-	columns := r.csvColumns()
-	heads := make([]string, len(columns))
-	for i, c := range columns {
-		heads[i] = c.head
-	}
-	return writeCSV(w, heads, len(r.Rows), func(i int) []string {
-		values := make([]string, len(columns))
-		for j, c := range columns {
-			values[j] = c.value(&r.Rows[i])
+	out := NewRowWriter(w, r.query.By, r.query.Period, false)
+	for i := range r.Rows {
+		if err := out.Write(&r.Rows[i]); err != nil {
+			return err
 		}
-		return values
-	})
+	}
+	return out.Flush()
 }
 
-func writeCSV(w io.Writer, heads []string, rows int, row func(i int) []string) error {
-	out := csv.NewWriter(w)
-	_ = out.Write(heads) // Flush keeps the error
-	for i := range rows {
-		_ = out.Write(row(i))
+// RowWriter writes rows of one kind one by one, as CSV or as JSON, an object a line.
+type RowWriter struct {
+	columns []csvColumn
+	table   *csv.Writer // nil for JSON
+	lines   *bufio.Writer
+}
+
+// NewRowWriter returns a RowWriter. Of CSV it has written the head.
+func NewRowWriter(w io.Writer, by By, p store.Period, asJSON bool) *RowWriter {
+	if asJSON {
+		return &RowWriter{lines: bufio.NewWriter(w)}
 	}
-	out.Flush()
-	return out.Error()
+	out := &RowWriter{columns: csvColumns(by, p), table: csv.NewWriter(w)}
+	heads := make([]string, len(out.columns))
+	for i, c := range out.columns {
+		heads[i] = c.head
+	}
+	_ = out.table.Write(heads) // Flush returns the error
+	return out
+}
+
+// Write writes a row.
+func (w *RowWriter) Write(row *Row) error {
+	if w.table == nil {
+		return encode(w.lines, row)
+	}
+	values := make([]string, len(w.columns))
+	for i, c := range w.columns {
+		values[i] = c.value(row)
+	}
+	return w.table.Write(values)
+}
+
+// Flush writes what is left.
+func (w *RowWriter) Flush() error {
+	if w.table == nil {
+		return w.lines.Flush()
+	}
+	w.table.Flush()
+	return w.table.Error()
 }
 
 // csvColumn is a column of a table of rows.
@@ -92,9 +121,9 @@ func moment(t *time.Time) string {
 
 func flagged(b *bool) string { return strconv.FormatBool(b != nil && *b) }
 
-// csvColumns are the columns of the report's kind.
-func (r *Report) csvColumns() (all []csvColumn) {
-	if (Period{r.query.Period}).String() != "" {
+// csvColumns are the columns of a kind of rows.
+func csvColumns(by By, p store.Period) (all []csvColumn) {
+	if p != store.Whole {
 		all = append(all, csvColumn{"start", func(r *Row) string { return moment(r.Start) }})
 	}
 	device := []csvColumn{
@@ -105,7 +134,7 @@ func (r *Report) csvColumns() (all []csvColumn) {
 		{"protocol", func(r *Row) string { return Cell(r.Protocol) }},
 		{"port", func(r *Row) string { return strconv.Itoa(int(r.Remote.Port)) }},
 	}
-	switch r.query.By {
+	switch by {
 	case Device:
 		all = append(append(all, device...), trafficColumns()...)
 	case Destination:
@@ -172,13 +201,16 @@ func exporterColumns() []csvColumn {
 
 // CSV writes the rows, with the keys of JSON as heads.
 func (q *Quotas) CSV(w io.Writer) error {
-	heads := []string{"name", "quota_bytes", "used_bytes", "expected_bytes", "exceeded"}
-	return writeCSV(w, heads, len(q.Rows), func(i int) []string {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"name", "quota_bytes", "used_bytes", "expected_bytes", "exceeded"})
+	for i := range q.Rows {
 		row, expected := &q.Rows[i], ""
 		if row.Expected != nil {
 			expected = number(*row.Expected)
 		}
-		return []string{Cell(row.Name), number(row.Quota), number(row.Used), expected,
-			strconv.FormatBool(row.Exceeded)}
-	})
+		_ = out.Write([]string{Cell(row.Name), number(row.Quota), number(row.Used), expected,
+			strconv.FormatBool(row.Exceeded)})
+	}
+	out.Flush()
+	return out.Error()
 }

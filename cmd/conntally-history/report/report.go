@@ -13,13 +13,12 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
-	"github.com/conntally/conntally/cmd/conntally/print"
 )
 
 // Source is what a report reads: a store.Reader.
 type Source interface {
 	Devices(ctx context.Context, s store.Span) ([]store.DeviceRow, error)
-	Destinations(ctx context.Context, s store.Span) ([]store.DestinationRow, error)
+	EachDestination(ctx context.Context, s store.Span, fn func(*store.DestinationRow) error) error
 	Services(ctx context.Context, s store.Span) ([]store.ServiceRow, error)
 	Exporters(ctx context.Context, s store.Span) ([]store.ExporterRow, error)
 	Losses(ctx context.Context, from, to time.Time) (usage.Losses, error)
@@ -42,8 +41,10 @@ type Report struct {
 
 	query    Query
 	location *time.Location
-	rest     usage.Usage // of what is omitted
-	sum      usage.Usage // of all rows
+	groups   map[group]int // rows by what they are added up by
+	full     int           // rows after the smallest went last
+	rest     usage.Usage   // of what is omitted
+	sum      usage.Usage   // of all rows
 }
 
 // Losses are what a report lacks, and as of when it is.
@@ -69,7 +70,7 @@ func Build(
 ) (*Report, error) {
 	r := &Report{
 		From: q.From.In(c.Location), To: q.To.In(c.Location), By: q.By.String(), query: q,
-		location: c.Location, Rows: []Row{},
+		location: c.Location, Rows: []Row{}, groups: map[group]int{},
 	}
 	span := store.Span{From: q.From, To: q.To, Period: q.Period}
 	if q.Device != "" {
@@ -92,14 +93,10 @@ func Build(
 	if err := r.Losses.read(ctx, from, r.From, r.To, extent, c.Location); err != nil {
 		return nil, err
 	}
-	for i := range r.Rows {
-		r.sum.Add(r.Rows[i].usage())
-	}
 	if q.Month && q.Period == store.Whole && (q.By == Device || q.By == Total) {
 		r.Estimate = estimate(q.Scope.of(r.sum), r.From, r.To, extent, now)
 	}
-	r.sort()
-	r.limit()
+	r.largest()
 	return r, nil
 }
 
@@ -119,15 +116,33 @@ func (r *Report) read(ctx context.Context, from Source, s store.Span) error {
 	}
 	for i := range rows {
 		row := &rows[i]
-		r.Rows = append(r.Rows, Row{
+		r.add(Row{
 			Start: r.start(row.Start), Subject: &Subject{row.ID, row.Name},
 			Traffic: traffic(row.WAN), Local: local(row.LAN),
 		})
 	}
-	if r.query.By == Total {
-		r.merge(func(row *Row) any { row.Subject = nil; return nil })
-	}
 	return nil
+}
+
+// spare is how many rows beyond the limit are kept before the smallest go.
+const spare = 1000
+
+// add adds a row, or what it has to the row of its port, or of all devices.
+func (r *Report) add(row Row) {
+	r.sum.Add(row.usage())
+	switch r.query.By {
+	case Port:
+		r.addTo(byPort(&row), row)
+		return
+	case Total:
+		row.Subject = nil
+		r.addTo(nil, row)
+		return
+	}
+	if r.Rows = append(r.Rows, row); r.query.Limit > 0 && len(r.Rows) >= r.full+spare {
+		r.largest()
+		r.full = len(r.Rows)
+	}
 }
 
 // start returns when the period of a row begins; nil if there is one for all.
@@ -139,37 +154,35 @@ func (r *Report) start(t time.Time) *time.Time {
 	return &t
 }
 
-// merge adds up the rows of each period that have the same key.
-func (r *Report) merge(key func(*Row) any) {
-	type group struct {
-		start time.Time
-		key   any
+// group is what rows are added up by.
+type group struct {
+	start time.Time
+	key   any
+}
+
+// addTo adds what a row has to the one of its period and key.
+func (r *Report) addTo(key any, row Row) {
+	g := group{key: key}
+	if row.Start != nil {
+		g.start = *row.Start
 	}
-	first := map[group]int{}
-	merged := r.Rows[:0]
-	for _, row := range r.Rows {
-		g := group{key: key(&row)}
-		if row.Start != nil {
-			g.start = *row.Start
-		}
-		i, found := first[g]
-		if !found {
-			first[g] = len(merged)
-			merged = append(merged, row)
-			continue
-		}
-		u := merged[i].usage()
-		u.Add(row.usage())
-		merged[i].Traffic, merged[i].Local = traffic(u.WAN), local(u.LAN)
-		if merged[i].Contacts != nil {
-			merged[i].Contacts = &Contacts{
-				Connections: merged[i].Connections + row.Connections,
-				FirstSeen:   earlier(merged[i].FirstSeen, row.FirstSeen),
-				LastSeen:    later(merged[i].LastSeen, row.LastSeen),
-			}
+	i, found := r.groups[g]
+	if !found {
+		r.groups[g] = len(r.Rows)
+		r.Rows = append(r.Rows, row)
+		return
+	}
+	to := &r.Rows[i]
+	u := to.usage()
+	u.Add(row.usage())
+	to.Traffic, to.Local = traffic(u.WAN), local(u.LAN)
+	if to.Contacts != nil {
+		to.Contacts = &Contacts{
+			Connections: to.Connections + row.Connections,
+			FirstSeen:   earlier(to.FirstSeen, row.FirstSeen),
+			LastSeen:    later(to.LastSeen, row.LastSeen),
 		}
 	}
-	r.Rows = merged
 }
 
 func earlier(a, b *time.Time) *time.Time {
@@ -186,34 +199,20 @@ func later(a, b *time.Time) *time.Time {
 	return a
 }
 
+// destinations reads those that have traffic in the scope.
 func (r *Report) destinations(ctx context.Context, from Source, s store.Span) error {
-	rows, err := from.Destinations(ctx, s)
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		d := &rows[i]
-		if r.query.New && (!d.New || !d.Remote.IsValid()) {
-			continue
+	return from.EachDestination(ctx, s, func(d *store.DestinationRow) error {
+		row := *DestinationRow(d, r.location)
+		row.Start = r.start(d.Start)
+		switch {
+		case r.query.New && !(d.New && d.Remote.IsValid()):
+		case row.size(r.query.Scope) == 0:
+			r.sum.Add(d.Usage)
+		default:
+			r.add(row)
 		}
-		text := address(d.Remote)
-		row := Row{
-			Start: r.start(d.Start),
-			Remote: &Remote{Address: &text, Protocol: print.Protocol(d.Protocol), Port: d.Port,
-				Inbound: &d.Inbound, New: &d.New},
-			Subject: &Subject{d.Device, d.Name},
-			Traffic: traffic(d.WAN), Local: local(d.LAN),
-			Contacts: contacts(&d.DestinationUsage, r.location),
-		}
-		if text == "" {
-			row.Protocol = ""
-		}
-		r.Rows = append(r.Rows, row)
-	}
-	if r.query.By == Port {
-		r.merge(byPort)
-	}
-	return nil
+		return nil
+	})
 }
 
 // byPort makes a row one of a port, which is returned.
@@ -232,10 +231,9 @@ func (r *Report) services(ctx context.Context, from Source, s store.Span) error 
 		return err
 	}
 	for i := range rows {
-		r.Rows = append(r.Rows, Row{
-			Start: r.start(rows[i].Start), Unit: &Unit{rows[i].Unit},
-			Traffic: traffic(rows[i].Counters),
-		})
+		row := *ServiceRow(&rows[i], r.location)
+		row.Start = r.start(rows[i].Start)
+		r.add(row)
 	}
 	return nil
 }
@@ -247,7 +245,7 @@ func (r *Report) exporters(ctx context.Context, from Source, s store.Span) error
 	}
 	for i := range rows {
 		e, in := rows[i].Exporter, rows[i].Intake
-		r.Rows = append(r.Rows, Row{
+		r.add(Row{
 			Start: r.start(rows[i].Start), Stream: &Stream{address(e.Address), e.Version, e.Domain},
 			Received: &Received{
 				Datagrams: in.Datagrams, Records: in.Records, Bytes: in.Bytes,
@@ -259,16 +257,6 @@ func (r *Report) exporters(ctx context.Context, from Source, s store.Span) error
 	return nil
 }
 
-// sort sorts rows by time, then the largest first.
-func (r *Report) sort() {
-	slices.SortStableFunc(r.Rows, func(a, b Row) int {
-		if a.Start != nil && !a.Start.Equal(*b.Start) {
-			return a.Start.Compare(*b.Start)
-		}
-		return cmp.Compare(b.size(r.scope()), a.size(r.scope()))
-	})
-}
-
 // scope returns the scope of the columns. What services move has none.
 func (r *Report) scope() Scope {
 	if r.query.By == Service {
@@ -277,8 +265,15 @@ func (r *Report) scope() Scope {
 	return r.query.Scope
 }
 
-// limit leaves out the smallest rows of each period.
-func (r *Report) limit() {
+// largest sorts rows by time, then the largest first, and leaves out the smallest of each
+// period beyond the limit.
+func (r *Report) largest() {
+	slices.SortStableFunc(r.Rows, func(a, b Row) int {
+		if a.Start != nil && !a.Start.Equal(*b.Start) {
+			return a.Start.Compare(*b.Start)
+		}
+		return cmp.Compare(b.size(r.scope()), a.size(r.scope()))
+	})
 	if r.query.Limit <= 0 {
 		return
 	}

@@ -49,9 +49,16 @@ func (f *fixed) Devices(_ context.Context, s store.Span) ([]store.DeviceRow, err
 	return slices.Clone(f.devices), nil
 }
 
-func (f *fixed) Destinations(_ context.Context, s store.Span) ([]store.DestinationRow, error) {
+func (f *fixed) EachDestination(
+	_ context.Context, s store.Span, fn func(*store.DestinationRow) error,
+) error {
 	f.span = s
-	return slices.Clone(f.destinations), nil
+	for i := range f.destinations {
+		if err := fn(&f.destinations[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fixed) Services(context.Context, store.Span) ([]store.ServiceRow, error) {
@@ -272,6 +279,59 @@ func TestUnknownDeviceIsAnError(t *testing.T) {
 	_, err := Build(context.Background(), home(c), c, q, now(c))
 	if !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), `"toaster"`) {
 		t.Error(err)
+	}
+}
+
+// TestLimitKeepsTheLargest: of more rows than are kept in memory at once, in any order.
+func TestLimitKeepsTheLargest(t *testing.T) {
+	c := zone(t, "UTC")
+	source := home(c)
+	source.destinations = nil
+	const n = 5*spare + 7
+	whole := uint64(0)
+	for i := range n {
+		moved := uint64(i*7919%n + 1)
+		whole += moved
+		source.destinations = append(source.destinations, store.DestinationRow{
+			Destination: usage.Destination{
+				Remote: netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})},
+			DestinationUsage: usage.DestinationUsage{
+				Usage: usage.Usage{WAN: usage.Counters{UpBytes: moved}}},
+		})
+	}
+	q := queries(c)["destination"]
+	q.Limit = 3
+	r, err := Build(context.Background(), source, c, q, now(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := uint64(0)
+	for i, row := range r.Rows {
+		if got += row.Traffic.UpBytes; row.Traffic.UpBytes != uint64(n-i) {
+			t.Errorf("row %d: %d", i, row.Traffic.UpBytes)
+		}
+	}
+	if r.Omitted != n-3 || r.rest.WAN.UpBytes != whole-got || r.sum.WAN.UpBytes != whole {
+		t.Errorf("%d omitted with %d of %d", r.Omitted, r.rest.WAN.UpBytes, whole)
+	}
+}
+
+// TestDestinationsOutsideTheScopeAreLeftOut, but not out of the sums.
+func TestDestinationsOutsideTheScopeAreLeftOut(t *testing.T) {
+	c := zone(t, "UTC")
+	source := home(c)
+	source.destinations = append(source.destinations, store.DestinationRow{
+		Destination: usage.Destination{Remote: netip.MustParseAddr("192.0.2.3"), Protocol: 6, Port: 445},
+		DestinationUsage: usage.DestinationUsage{
+			Usage: usage.Usage{LAN: usage.Counters{UpBytes: 1000}}},
+	})
+	q := queries(c)["destination"]
+	for scope, want := range map[Scope]int{WAN: 4, LAN: 1, All: 5} {
+		q.Scope = scope
+		r, err := Build(context.Background(), source, c, q, now(c))
+		if err != nil || len(r.Rows) != want || r.sum.LAN.UpBytes != 1000 {
+			t.Errorf("%v: %d rows, want %d; %+v; %v", scope, len(r.Rows), want, r.sum, err)
+		}
 	}
 }
 

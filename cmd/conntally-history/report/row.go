@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/cmd/conntally/print"
 )
 
 // Row is a row of a report. What doesn't belong to its kind is nil. All times are in the
@@ -89,6 +91,29 @@ type Received struct {
 	MissingDatagrams uint64 `json:"missing_datagrams"`
 	UnknownSets      uint64 `json:"unknown_sets"`
 	Refused          uint64 `json:"malformed_datagrams"`
+}
+
+// DestinationRow returns the row of a destination.
+func DestinationRow(d *store.DestinationRow, in *time.Location) *Row {
+	start, text, inbound, fresh := d.Start.In(in), address(d.Remote), d.Inbound, d.New
+	row := &Row{
+		Start: &start,
+		Remote: &Remote{Address: &text, Protocol: print.Protocol(d.Protocol), Port: d.Port,
+			Inbound: &inbound, New: &fresh},
+		Subject: &Subject{d.Device, d.Name},
+		Traffic: traffic(d.WAN), Local: local(d.LAN),
+		Contacts: contacts(&d.DestinationUsage, in),
+	}
+	if text == "" {
+		row.Protocol = ""
+	}
+	return row
+}
+
+// ServiceRow returns the row of a unit.
+func ServiceRow(s *store.ServiceRow, in *time.Location) *Row {
+	start := s.Start.In(in)
+	return &Row{Start: &start, Unit: &Unit{s.Unit}, Traffic: traffic(s.Counters)}
 }
 
 func traffic(c usage.Counters) *Traffic {

@@ -36,7 +36,7 @@ func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *
 	}
 	var aside *SetAside
 	db, err := openWriter(ctx, path)
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, errDamaged) && !o.WithoutRun {
 		aside = &SetAside{Why: err}
 		if aside.Path, err = setAside(path, now); err == nil {
 			db, err = openWriter(ctx, path)

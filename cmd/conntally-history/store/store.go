@@ -26,7 +26,7 @@ type Options struct {
 	DestinationsPerDevice int
 	MaxSize               int64 // bytes of the file; beyond, the oldest details go first; 0: any
 	// WithoutRun is for a program that only imports: it begins no run, since another program
-	// may be in the middle of one.
+	// may be in the middle of one. Nor does it set a damaged data base aside: that is an error.
 	WithoutRun bool
 }
 

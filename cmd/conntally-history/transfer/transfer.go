@@ -32,7 +32,7 @@ const (
 	maxLine = 1 << 20
 	// maxWhole is the size of files that have to be read as a whole, those of other programs.
 	maxWhole = 64 << 20
-	maxCount = 1 << 60
+	maxCount = 1 << 53
 )
 
 // ErrFormat says that a file is of no known format.
@@ -80,7 +80,7 @@ func checkRow(row *store.ImportRow) error {
 	}
 	for _, c := range []usage.Counters{row.WAN, row.LAN} {
 		if max(c.UpBytes, c.DownBytes, c.UpPackets, c.DownPackets) > maxCount {
-			return errors.New("a count above 2^60")
+			return errors.New("a count above 2^53")
 		}
 	}
 	return nil

@@ -121,7 +121,7 @@ func randomRow(r *rand.Rand, o Options) *store.ImportRow {
 		row.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 	}
 	for _, n := range counters(&row.Usage) {
-		*n = r.Uint64N(maxCount) >> r.IntN(60)
+		*n = r.Uint64N(maxCount) >> r.IntN(53)
 	}
 	return row
 }
@@ -182,7 +182,7 @@ func TestMistakesInFilesAreExplained(t *testing.T) {
 		`{"period":"day","start":"2026-11-31","device":"a"}`:  `line 1: start "2026-11-31": want the start of a day, such as "2026-11-29"`,
 		`{"period":"day","start":"2026-11-29"}`:               "line 1: the device is missing",
 		row + `,"up_bytes":-1}`:                               "line 1: json: cannot unmarshal number -1",
-		row + `,"up_bytes":18446744073709551615}`:             "line 1: a count above 2^60",
+		row + `,"up_bytes":18446744073709551615}`:             "line 1: a count above 2^53",
 		row + `,"name":"` + strings.Repeat("x", 2000) + `"}`:  "line 1: a text of 2000 bytes",
 		"period,start\n":                                             "column device is missing",
 		"rx_bytes,tx_bytes\n":                                        "column rx_pkts is missing",
