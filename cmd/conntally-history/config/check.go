@@ -112,17 +112,17 @@ func (w *Web) checkPassword(wrong func(table any, key, text string)) {
 			wrong(w, "password_hash", "want a bcrypt hash, such as htpasswd -nB prints")
 		}
 	}
-	if w.Enable && !w.Insecure && w.User == "" && !isLoopback(string(w.Listen)) {
+	if w.Enable && !w.Insecure && w.User == "" && !w.OnLoopback() {
 		wrong(w, "listen", "anyone who reaches it could read the page: want a user with a "+
 			"password, 127.0.0.1, or insecure = true")
 	}
 }
 
-// isLoopback reports whether an address to listen on can be reached from this machine alone.
-func isLoopback(address string) bool {
-	host, _, _ := net.SplitHostPort(address)
+// OnLoopback reports whether the page can be reached from this machine alone.
+func (w *Web) OnLoopback() bool {
+	host, _, _ := net.SplitHostPort(string(w.Listen))
 	ip, err := netip.ParseAddr(host)
-	return address == "" || host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+	return w.Listen == "" || host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // CheckWeb returns why the web page can't be served as configured, or nil. Call it after flags

@@ -21,9 +21,9 @@ type Estimate struct {
 // leastKnown is how much of a month must be known for an estimate.
 const leastKnown = 6 * time.Hour
 
-// estimate returns the estimate of a month of which c has moved until the latest flush; nil if
+// EstimateMonth returns the estimate of a month of which c has moved until the latest flush; nil if
 // it is not the running one, or too little is known.
-func estimate(c usage.Counters, from, to time.Time, e store.Extent, now time.Time) *Estimate {
+func EstimateMonth(c usage.Counters, from, to time.Time, e store.Extent, now time.Time) *Estimate {
 	since, until := from, e.Flushed
 	if e.First.After(since) {
 		since = e.First

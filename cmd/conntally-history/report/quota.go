@@ -62,7 +62,7 @@ func BuildQuotas(
 	for i := range quotas {
 		row := quotas[i].row(devices)
 		row.Exceeded = row.Used > row.Quota
-		if e := estimate(usage.Counters{UpBytes: row.Used}, from, to, extent, now); e != nil {
+		if e := EstimateMonth(usage.Counters{UpBytes: row.Used}, from, to, extent, now); e != nil {
 			row.Expected = &e.UpBytes
 		}
 		q.Rows = append(q.Rows, row)
@@ -74,16 +74,16 @@ func BuildQuotas(
 func (q *Quota) row(devices []store.DeviceRow) QuotaRow {
 	row := QuotaRow{Name: q.Name, Quota: q.Bytes}
 	for i := range devices {
-		if d := &devices[i]; q.counts(&d.Device) {
+		if d := &devices[i]; q.Counts(&d.Device) {
 			row.Used += d.WAN.UpBytes + d.WAN.DownBytes
 		}
 	}
 	return row
 }
 
-// counts reports whether a quota is about a device. A name proves nothing, as a device may say
+// Counts reports whether a quota is about a device. A name proves nothing, as a device may say
 // any name to a DHCP server; but the router does not.
-func (q *Quota) counts(d *usage.Device) bool {
+func (q *Quota) Counts(d *usage.Device) bool {
 	if q.Name == "" || d.ID == usage.Router && q.Name == d.Name {
 		return true
 	}

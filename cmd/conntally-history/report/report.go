@@ -94,7 +94,7 @@ func Build(
 		return nil, err
 	}
 	if q.Month && q.Period == store.Whole && (q.By == Device || q.By == Total) {
-		r.Estimate = estimate(q.Scope.of(r.sum), r.From, r.To, extent, now)
+		r.Estimate = EstimateMonth(q.Scope.of(r.sum), r.From, r.To, extent, now)
 	}
 	r.largest()
 	return r, nil

@@ -354,7 +354,7 @@ func TestEstimateIsLinear(t *testing.T) {
 		"never written":    {time.Time{}, time.Time{}, half, 0},
 		"clock was ahead":  {from, to.Add(time.Hour), half, 0},
 	} {
-		e := estimate(counters, from, to, store.Extent{First: c.first, Flushed: c.flushed}, c.now)
+		e := EstimateMonth(counters, from, to, store.Extent{First: c.first, Flushed: c.flushed}, c.now)
 		if (e != nil) != (c.want > 0) || e != nil && e.UpBytes != c.want {
 			t.Errorf("%s: %+v, want %d", name, e, c.want)
 		}

@@ -6,6 +6,7 @@ package httpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"net"
 	"net/http"
@@ -31,6 +32,7 @@ const (
 // Server answers GET and HEAD requests. Make one with New.
 type Server struct {
 	Stats Stats
+	TLS   *tls.Config // nil: plain HTTP
 	log   *zap.Logger
 }
 
@@ -59,10 +61,12 @@ func (s *Server) report(panicked any) {
 // returns when the responses in progress are sent.
 func (s *Server) Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := s.httpServer(ctx, handler)
+	l = netutil.LimitListener(&retryListener{Listener: l, log: s.log}, maxConnections)
+	if s.TLS != nil {
+		l = tls.NewListener(l, s.TLS)
+	}
 	ended := make(chan error, 1)
-	go func() {
-		ended <- server.Serve(netutil.LimitListener(&retryListener{Listener: l, log: s.log}, maxConnections))
-	}()
+	go func() { ended <- server.Serve(l) }()
 	select {
 	case err := <-ended:
 		return err
