@@ -32,7 +32,7 @@ type device struct {
 	Talk     *chart.Heat
 	Steps    steps // of the destinations
 	Contacts []contact
-	More     int // destinations that are not shown
+	More     int // above 0: some destinations are not shown
 	New      []contact
 	MoreNew  int
 	CSV      string // links of downloads
@@ -171,12 +171,13 @@ func (s *Site) deviceContacts(ctx context.Context, q *request, d *device) error 
 	}
 	d.Steps = q.steps(w)
 	d.Steps.Units = d.Steps.Units[1:]
-	rows, err := s.o.History.Destinations(ctx, store.Span{From: w.From, To: w.To, Device: d.ID})
+	rows, err := s.o.History.Destinations(ctx, store.Span{
+		From: w.From, To: w.To, Device: d.ID, Limit: maxDestinations + 1,
+	})
 	if err != nil {
 		return err
 	}
-	all := contacts(rows)
-	d.Contacts, d.More = largest(all, maxDestinations)
+	d.Contacts, d.More = largest(contacts(rows), maxDestinations)
 	what := []string{
 		"what", "destinations", "device", d.ID, "from", q.cal.Day(w.From).String(),
 		"to", (q.cal.Day(w.To) - 1).String(),
@@ -189,7 +190,10 @@ func (s *Site) deviceContacts(ctx context.Context, q *request, d *device) error 
 // deviceNews finds the destinations that the device has had since yesterday, and not before.
 func (s *Site) deviceNews(ctx context.Context, q *request, d *device) error {
 	today := q.cal.Day(q.now)
-	span := store.Span{From: q.cal.Start(today - 1), To: q.cal.Start(today + 1), Device: d.ID}
+	span := store.Span{
+		From: q.cal.Start(today - 1), To: q.cal.Start(today + 1), Device: d.ID,
+		Limit: maxNew + 2, OnlyNew: true, // one more, and those that have no address
+	}
 	rows, err := s.o.History.Destinations(ctx, span)
 	if err != nil {
 		return err

@@ -68,14 +68,28 @@ func (s *Site) deviceFigure(ctx context.Context, q *request, b bars,
 	if err != nil {
 		return figure{}, err
 	}
-	rows, err := s.o.History.Devices(ctx, b.span(device))
-	if err != nil {
-		return figure{}, err
+	if device == "" {
+		err = s.addTotals(ctx, v)
+	} else {
+		err = s.addDevice(ctx, v, device)
 	}
+	return v.figure(q, id, title), err
+}
+
+func (s *Site) addTotals(ctx context.Context, v *series) error {
+	rows, err := s.o.History.Totals(ctx, v.span(""))
 	for i := range rows {
 		v.add(rows[i].Start, rows[i].WAN)
 	}
-	return v.figure(q, id, title), nil
+	return err
+}
+
+func (s *Site) addDevice(ctx context.Context, v *series, device string) error {
+	rows, err := s.o.History.Devices(ctx, v.span(device))
+	for i := range rows {
+		v.add(rows[i].Start, rows[i].WAN)
+	}
+	return err
 }
 
 // serviceFigure draws what all services moved.

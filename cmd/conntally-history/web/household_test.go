@@ -104,6 +104,19 @@ func (m *memory) Devices(_ context.Context, s store.Span) ([]store.DeviceRow, er
 	return all, m.failure
 }
 
+// Totals implements History.
+func (m *memory) Totals(ctx context.Context, s store.Span) ([]store.TotalRow, error) {
+	rows, err := m.Devices(ctx, s)
+	var all []store.TotalRow
+	for i := range rows {
+		if n := len(all); n == 0 || !all[n-1].Start.Equal(rows[i].Start) {
+			all = append(all, store.TotalRow{Start: rows[i].Start})
+		}
+		all[len(all)-1].Add(rows[i].Usage)
+	}
+	return all, err
+}
+
 // Destinations implements History.
 func (m *memory) Destinations(_ context.Context, s store.Span) ([]store.DestinationRow, error) {
 	rows := map[usage.Destination]*store.DestinationRow{}
@@ -132,13 +145,17 @@ func (m *memory) Destinations(_ context.Context, s store.Span) ([]store.Destinat
 	}
 	all := make([]store.DestinationRow, 0, len(rows))
 	for _, row := range rows {
-		row.New = !before[row.Remote]
-		all = append(all, *row)
+		if row.New = !before[row.Remote]; row.New || !s.OnlyNew {
+			all = append(all, *row)
+		}
 	}
 	slices.SortFunc(all, func(a, b store.DestinationRow) int {
 		return cmp.Or(cmp.Compare(size(b.WAN)+size(b.LAN), size(a.WAN)+size(a.LAN)),
 			a.Remote.Compare(b.Remote), cmp.Compare(a.Port, b.Port))
 	})
+	if s.Limit > 0 {
+		all, _ = largest(all, s.Limit)
+	}
 	return all, m.failure
 }
 
@@ -390,3 +407,5 @@ func household(t testing.TB) (Options, *memory) {
 		Services: true,
 	}, m
 }
+
+func netipAddr(s string) netip.Addr { return netip.MustParseAddr(s) }

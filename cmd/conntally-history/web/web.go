@@ -18,9 +18,16 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conntally/conntally/cmd/conntally-history/report"
+	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 	"github.com/conntally/conntally/cmd/internal/condition"
 )
+
+// History is what pages are made of. *store.Reader implements it.
+type History interface {
+	report.Source
+	Totals(context.Context, store.Span) ([]store.TotalRow, error)
+}
 
 // Rate is what a device moves at present, in bits per second, to and from behind an uplink.
 type Rate struct{ Up, Down float64 }
@@ -28,7 +35,7 @@ type Rate struct{ Up, Down float64 }
 // Options of a Site. All functions may be called by any goroutine, and those that are nil
 // have nothing to say.
 type Options struct {
-	History  report.Source
+	History  History
 	Calendar usage.Calendar
 	Now      func() time.Time
 	// Refresh writes what has been counted, if the last flush is longer ago than a page
