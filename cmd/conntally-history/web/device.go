@@ -171,13 +171,13 @@ func (s *Site) deviceContacts(ctx context.Context, q *request, d *device) error 
 	}
 	d.Steps = q.steps(w)
 	d.Steps.Units = d.Steps.Units[1:]
-	rows, err := s.o.History.Destinations(ctx, store.Span{
+	all, err := s.contacts(ctx, store.Span{
 		From: w.From, To: w.To, Device: d.ID, Limit: maxDestinations + 1,
 	})
 	if err != nil {
 		return err
 	}
-	d.Contacts, d.More = largest(contacts(rows), maxDestinations)
+	d.Contacts, d.More = largest(all, maxDestinations)
 	what := []string{
 		"what", "destinations", "device", d.ID, "from", q.cal.Day(w.From).String(),
 		"to", (q.cal.Day(w.To) - 1).String(),
@@ -194,12 +194,12 @@ func (s *Site) deviceNews(ctx context.Context, q *request, d *device) error {
 		From: q.cal.Start(today - 1), To: q.cal.Start(today + 1), Device: d.ID,
 		Limit: maxNew + 2, OnlyNew: true, // one more, and those that have no address
 	}
-	rows, err := s.o.History.Destinations(ctx, span)
+	all, err := s.contacts(ctx, span)
 	if err != nil {
 		return err
 	}
 	var fresh []contact
-	for _, c := range contacts(rows) {
+	for _, c := range all {
 		if c.New && !c.Others {
 			fresh = append(fresh, c)
 		}
@@ -208,30 +208,33 @@ func (s *Site) deviceNews(ctx context.Context, q *request, d *device) error {
 	return nil
 }
 
-// contacts returns rows as they are shown.
-func contacts(rows []store.DestinationRow) []contact {
+// contacts returns the destinations of a span, the largest first.
+func (s *Site) contacts(ctx context.Context, span store.Span) (all []contact, err error) {
 	most := uint64(0)
-	for i := range rows {
-		most = max(most, size(rows[i].WAN)+size(rows[i].LAN))
+	err = s.o.History.EachDestination(ctx, span, func(row *store.DestinationRow) error {
+		all = append(all, newContact(row))
+		most = max(most, size(row.WAN)+size(row.LAN))
+		return nil
+	})
+	for i := range all {
+		all[i].Largest = most
 	}
-	all := make([]contact, 0, len(rows))
-	for i := range rows {
-		row := &rows[i]
-		c := contact{
-			Remote: remoteName(row.Remote), Others: !row.Remote.IsValid(),
-			Inbound: row.Inbound, New: row.New, Usage: row.Usage,
-			Count: max(row.UpContacts, row.DownContacts),
-			First: row.First, Last: row.Last, Largest: most,
-		}
-		if !c.Others {
-			c.Service = service(row.Protocol, row.Port)
-		}
-		if c.Count > 1 {
-			c.Mean = row.Last.Sub(row.First) / time.Duration(min(c.Count-1, 1<<40))
-		}
-		all = append(all, c)
+	return all, err
+}
+
+func newContact(row *store.DestinationRow) contact {
+	c := contact{
+		Remote: remoteName(row.Remote), Others: !row.Remote.IsValid(),
+		Inbound: row.Inbound, New: row.New, Usage: row.Usage,
+		Count: max(row.UpContacts, row.DownContacts), First: row.First, Last: row.Last,
 	}
-	return all
+	if !c.Others {
+		c.Service = service(row.Protocol, row.Port)
+	}
+	if c.Count > 1 {
+		c.Mean = row.Last.Sub(row.First) / time.Duration(min(c.Count-1, 1<<40))
+	}
+	return c
 }
 
 // service returns the protocol and the port.

@@ -117,8 +117,18 @@ func (m *memory) Totals(ctx context.Context, s store.Span) ([]store.TotalRow, er
 	return all, err
 }
 
-// Destinations implements History.
-func (m *memory) Destinations(_ context.Context, s store.Span) ([]store.DestinationRow, error) {
+// EachDestination implements History.
+func (m *memory) EachDestination(_ context.Context, s store.Span,
+	fn func(*store.DestinationRow) error) error {
+	for _, row := range m.destinationRows(s) {
+		if err := fn(&row); err != nil {
+			return err
+		}
+	}
+	return m.failure
+}
+
+func (m *memory) destinationRows(s store.Span) []store.DestinationRow {
 	rows := map[usage.Destination]*store.DestinationRow{}
 	before := map[netip.Addr]bool{}
 	for d, u := range m.destinations {
@@ -156,7 +166,7 @@ func (m *memory) Destinations(_ context.Context, s store.Span) ([]store.Destinat
 	if s.Limit > 0 {
 		all, _ = largest(all, s.Limit)
 	}
-	return all, m.failure
+	return all
 }
 
 // Services implements History.
