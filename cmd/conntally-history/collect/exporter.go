@@ -1,0 +1,139 @@
+package collect
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export/decode"
+)
+
+// exporter is a source of records: one observation domain of it.
+type exporter struct {
+	key     usage.Exporter
+	local   bool // it is this machine
+	last    time.Time
+	streams map[uint16]*stream // by the port that they come from
+	latest  uint16             // the port of the latest message
+	total   usage.Intake
+
+	interfaces
+	held []heldFlow
+}
+
+// heldFlow is a record, and the times of its message.
+type heldFlow struct {
+	decode.Flow
+	exported, received time.Time
+}
+
+// nobody stands for all exporters that find no room.
+func noExporter() usage.Exporter { return usage.Exporter{Address: netip.IPv4Unspecified()} }
+
+// exporter returns where a message comes from.
+func (c *Collector) exporter(m *decode.Message, now time.Time) *exporter {
+	key := usage.Exporter{Address: m.Exporter.Addr(), Version: m.Version, Domain: m.Domain}
+	if x := c.exporters[key]; x != nil {
+		return x
+	}
+	if len(c.exporters) >= maxExporters && !c.forgetSilent(now) {
+		key = noExporter()
+	}
+	x := c.exporters[key]
+	if x == nil {
+		a := conntrack.AddrFrom(key.Address)
+		x = &exporter{
+			key: key, local: a.IsLoopback() || c.o.Machine.Local(&a),
+			streams: map[uint16]*stream{}, interfaces: newInterfaces(),
+		}
+		c.exporters[key] = x
+	}
+	return x
+}
+
+// silence is after how long an exporter may be forgotten, where another one needs its place.
+const silence = time.Hour
+
+// forgetSilent forgets the exporter that has been silent for longest, if that is long.
+func (c *Collector) forgetSilent(now time.Time) bool {
+	var oldest *exporter
+	for _, x := range c.exporters {
+		if oldest == nil || x.last.Before(oldest.last) {
+			oldest = x
+		}
+	}
+	if now.Sub(oldest.last) < silence {
+		return false
+	}
+	c.release(oldest, true)
+	oldest.giveUp(now.Add(patience), &c.pending, c.o.Calendar)
+	c.pending.follow(oldest)
+	delete(c.exporters, oldest.key)
+	return true
+}
+
+// take counts what came with a message, and what should have come before it.
+func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.Time) {
+	i := usage.Intake{
+		Datagrams: 1, Records: uint64(m.DataRecords), UnknownSets: uint64(m.UnknownSets),
+	}
+	for k := range m.Flows {
+		i.Bytes += m.Flows[k].Bytes
+	}
+	if fault != nil && !errors.Is(fault, decode.ErrUnknownTemplate) {
+		i.Refused = 1
+	}
+	if m.Version != 0 && x.key.Version != 0 {
+		s := c.stream(x, m.Exporter.Port(), now)
+		back := s.advance(m, now)
+		x.latest = m.Exporter.Port()
+		s.settle(x, &i)
+		c.pending.recover(x, back, c.o.Calendar, now)
+	}
+	x.total.Add(i)
+	c.pending.intake(c.o.Calendar, now, x.key, i)
+}
+
+// stream returns the sequence of the messages from a port.
+func (c *Collector) stream(x *exporter, port uint16, now time.Time) *stream {
+	if s := x.streams[port]; s != nil {
+		return s
+	}
+	if len(x.streams) >= maxStreams {
+		x.forgetStream()
+	}
+	s := &stream{}
+	if before, known := c.stored[x.key]; known && before.Port == port {
+		s.next, s.known = before.Next, true
+	}
+	delete(c.stored, x.key)
+	x.streams[port] = s
+	return s
+}
+
+// forgetStream forgets the stream that has been silent for longest.
+func (x *exporter) forgetStream() {
+	var oldest uint16
+	var at time.Time
+	for port, s := range x.streams {
+		if at.IsZero() || s.last.Before(at) {
+			oldest, at = port, s.last
+		}
+	}
+	x.streams[x.latest].deferred += x.streams[oldest].deferred
+	delete(x.streams, oldest)
+}
+
+// giveUp counts as missing what has been held back by the decoder for long.
+func (x *exporter) giveUp(now time.Time, p *pending, c usage.Calendar) {
+	for _, s := range x.streams {
+		if s.deferred > 0 && now.Sub(s.last) >= patience {
+			var i usage.Intake
+			s.give(x, &i)
+			x.total.Add(i)
+			p.intake(c, now, x.key, i)
+		}
+	}
+}
