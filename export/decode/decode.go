@@ -10,6 +10,7 @@ package decode
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -28,6 +29,10 @@ type Options struct {
 	// MaxTemplates is the number of templates, options templates included, kept per source: 64 by
 	// default. One more displaces the template that was repeated least recently.
 	MaxTemplates int
+	// MaxHeld is how many bytes of data sets are kept until their template comes, of all
+	// sources; a source has a quarter of it at most. 0 is none: they are skipped. The records
+	// are in the Message that has the template (RFC 7011, 8.1).
+	MaxHeld int
 }
 
 // A Decoder turns datagrams into flows. It remembers each source's templates and sequence number.
@@ -38,13 +43,14 @@ type Decoder struct {
 	mu       sync.Mutex
 	sources  map[sourceKey]*source
 	counters Counters
+	room     int // bytes that may still be held
 }
 
 // New returns a Decoder without templates.
 func New(o Options) *Decoder {
 	o.MaxExporters = cmp.Or(max(o.MaxExporters, 0), 64)
 	o.MaxTemplates = cmp.Or(max(o.MaxTemplates, 0), 64)
-	return &Decoder{options: o, sources: make(map[sourceKey]*source)}
+	return &Decoder{options: o, sources: make(map[sourceKey]*source), room: o.MaxHeld}
 }
 
 // Decode reads one UDP datagram that came from an exporter's address and port.
@@ -69,7 +75,13 @@ func (d *Decoder) decode(datagram []byte, from netip.AddrPort) (Message, error) 
 	}
 	s := d.source(sourceKey{from, h.domain, h.version})
 	m, err := s.decode(h)
-	d.remember(s)
+	if !d.remember(s) {
+		m.UnknownSets += s.held.drop()
+		m.Held = 0
+	}
+	if err == nil && m.UnknownSets > 0 {
+		err = fmt.Errorf("%d data sets: %w", m.UnknownSets, ErrUnknownTemplate)
+	}
 	return m, err
 }
 
@@ -78,20 +90,33 @@ func (d *Decoder) source(k sourceKey) *source {
 	if s, ok := d.sources[k]; ok {
 		return s
 	}
-	return newSource(k, d.options.MaxTemplates)
+	s := newSource(k, d.options.MaxTemplates)
+	s.held = holder{room: &d.room, most: d.options.MaxHeld / 4}
+	return s
 }
 
-// remember keeps a source that has sent a template; of one that has not there is nothing to keep.
-func (d *Decoder) remember(s *source) {
+// remember keeps a source that has sent a template, and reports whether it did. Of one that has
+// not there is nothing to keep but held data, for which it displaces no other source.
+func (d *Decoder) remember(s *source) bool {
 	s.seen = d.counters.Datagrams
-	if _, ok := d.sources[s.key]; ok || len(s.templates) == 0 {
-		return
+	if _, ok := d.sources[s.key]; ok {
+		return true
 	}
-	if len(d.sources) >= d.options.MaxExporters {
-		delete(d.sources, d.silent())
-		d.counters.Evicted++
+	full := len(d.sources) >= d.options.MaxExporters
+	if len(s.templates) == 0 && (full || s.held.isEmpty()) {
+		return false
+	}
+	if full {
+		d.evict(d.silent())
 	}
 	d.sources[s.key] = s
+	return true
+}
+
+func (d *Decoder) evict(k sourceKey) {
+	d.counters.UnknownSets += uint64(d.sources[k].held.drop())
+	delete(d.sources, k)
+	d.counters.Evicted++
 }
 
 // silent returns the source that was seen least recently.

@@ -35,7 +35,21 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		checkBounded(t, d)
+		fuzzHeld(t, first, second)
 	})
+}
+
+// fuzzHeld is FuzzDecode with data that may wait for its template.
+func fuzzHeld(t *testing.T, first, second []byte) {
+	const most = 1 << 12
+	d := decode.New(decode.Options{MaxExporters: 2, MaxTemplates: 4, MaxHeld: most})
+	for _, b := range [][]byte{first, second, first} {
+		m, _ := d.Decode(b, exporter())
+		if n := len(m.Flows) + m.OptionRecords; n > len(b)+most || m.Recovered > most {
+			t.Fatalf("%d flows from %d bytes, %d recovered", n, len(b), m.Recovered)
+		}
+	}
+	checkBounded(t, d)
 }
 
 func checkBounded(t *testing.T, d *decode.Decoder) {

@@ -24,9 +24,13 @@ type Message struct {
 	Interfaces       []Interface // that an option record names (10, 82, 83)
 	Templates        int         // templates and options templates read
 	UnknownSets      int         // data sets skipped for want of their template
+	Held             int         // data sets of this source that wait for their template
+	Recovered        int         // data records of earlier messages that had waited for it
 
 	Missed uint32 // what the sequence lacks before this message, in the units of Sequence
 	Late   bool   // the message belongs before one that has come already
+
+	incomplete bool // DataRecords are not all, as a template is missing
 }
 
 // An Interface is one of the exporter's.

@@ -24,6 +24,7 @@ type source struct {
 	sequence     sequence
 	systemInit   uint64 // ms since 1970 (160), from an option record; 0 = not said
 	totals       Source
+	held         holder
 }
 
 // A knownTemplate can decode its data sets.
@@ -48,11 +49,10 @@ func (s *source) decode(h header) (Message, error) {
 		Exporter: s.key.exporter, Version: h.version, Domain: h.domain, Sequence: h.sequence,
 		ExportTime: time.Unix(int64(h.exported), 0).UTC(),
 	}
+	m.UnknownSets = s.held.expire(h.exported)
 	err := s.decodeSets(h, &m)
 	s.account(h, &m, err)
-	if err == nil && m.UnknownSets > 0 {
-		err = fmt.Errorf("%d data sets: %w", m.UnknownSets, ErrUnknownTemplate)
-	}
+	m.Held = len(s.held.sets)
 	return m, err
 }
 
@@ -77,6 +77,7 @@ func (s *source) decodeSet(h header, next set, m *Message) error {
 		all, err := parseTemplates(h.version, next)
 		for _, t := range all {
 			s.learn(t)
+			s.decodeHeld(t.id, m)
 		}
 		m.Templates += len(all)
 		return err
@@ -110,14 +111,39 @@ func (s *source) stale() (id uint16) {
 func (s *source) decodeData(h header, data set, m *Message) error {
 	t, ok := s.templates[data.id]
 	if !ok {
-		m.UnknownSets++
+		m.incomplete = true
+		if !s.held.add(h, data) {
+			m.UnknownSets++
+		}
 		return nil
 	}
+	n, err := s.read(h, t, data, m)
+	m.DataRecords += n
+	return err
+}
+
+// decodeHeld reads the data sets that have waited for a template.
+func (s *source) decodeHeld(id uint16, m *Message) {
+	t := s.templates[id]
+	for _, w := range s.held.take(id) {
+		if t.shortest() < shortestHeld {
+			m.UnknownSets++
+			continue
+		}
+		n, err := s.read(w.header, t, w.set, m)
+		if err != nil {
+			m.UnknownSets++
+		}
+		m.Recovered += n
+	}
+}
+
+// read reads a data set, and returns how many records it has.
+func (s *source) read(h header, t *knownTemplate, data set, m *Message) (n int, err error) {
 	records, err := t.read(data)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	m.DataRecords += len(records)
 	switch {
 	case t.option:
 		s.addOptions(t, records, m)
@@ -128,7 +154,7 @@ func (s *source) decodeData(h header, data set, m *Message) error {
 	default:
 		s.addFlows(h, t, records, m)
 	}
-	return nil
+	return len(records), nil
 }
 
 func (s *source) addFlows(h header, t *knownTemplate, records []record, m *Message) {
@@ -176,7 +202,7 @@ func (s *source) account(h header, m *Message, err error) {
 	units, exact := uint32(1), true
 	if h.version == versionIPFIX {
 		units = uint32(m.DataRecords)
-		exact = err == nil && m.UnknownSets == 0
+		exact = err == nil && !m.incomplete
 	}
 	m.Missed, m.Late = s.sequence.advance(h.sequence, units, exact)
 	s.totals.Datagrams++
