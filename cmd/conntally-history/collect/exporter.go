@@ -77,7 +77,8 @@ func (c *Collector) forgetSilent(now time.Time) bool {
 // take counts what came with a message, and what should have come before it.
 func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.Time) {
 	i := usage.Intake{
-		Datagrams: 1, Records: uint64(m.DataRecords), UnknownSets: uint64(m.UnknownSets),
+		Datagrams: 1, Records: uint64(m.DataRecords + m.Recovered),
+		UnknownSets: uint64(m.UnknownSets),
 	}
 	for k := range m.Flows {
 		i.Bytes += m.Flows[k].Bytes
@@ -89,7 +90,7 @@ func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.T
 		s := c.stream(x, m.Exporter.Port(), now)
 		back := s.advance(m, now)
 		x.latest = m.Exporter.Port()
-		s.settle(x, &i)
+		s.settle(x, &i, now)
 		c.pending.recover(x, back, c.o.Calendar, now)
 	}
 	x.total.Add(i)
@@ -101,10 +102,10 @@ func (c *Collector) stream(x *exporter, port uint16, now time.Time) *stream {
 	if s := x.streams[port]; s != nil {
 		return s
 	}
-	if len(x.streams) >= maxStreams {
-		x.forgetStream()
-	}
 	s := &stream{}
+	if len(x.streams) >= maxStreams {
+		s.deferred = x.forgetStream()
+	}
 	if before, known := c.stored[x.key]; known && before.Port == port {
 		s.next, s.known = before.Next, true
 	}
@@ -113,25 +114,26 @@ func (c *Collector) stream(x *exporter, port uint16, now time.Time) *stream {
 	return s
 }
 
-// forgetStream forgets the stream that has been silent for longest.
-func (x *exporter) forgetStream() {
-	var oldest uint16
-	var at time.Time
-	for port, s := range x.streams {
-		if at.IsZero() || s.last.Before(at) {
-			oldest, at = port, s.last
+// forgetStream forgets the stream that has been silent for longest, and returns what it had
+// deferred.
+func (x *exporter) forgetStream() int64 {
+	var oldest *stream
+	var port uint16
+	for p, s := range x.streams {
+		if oldest == nil || s.last.Before(oldest.last) {
+			oldest, port = s, p
 		}
 	}
-	x.streams[x.latest].deferred += x.streams[oldest].deferred
-	delete(x.streams, oldest)
+	delete(x.streams, port)
+	return oldest.deferred
 }
 
-// giveUp counts as missing what has been held back by the decoder for long.
+// giveUp counts as missing what has been waiting for its template for long.
 func (x *exporter) giveUp(now time.Time, p *pending, c usage.Calendar) {
 	for _, s := range x.streams {
-		if s.deferred > 0 && now.Sub(s.last) >= patience {
-			var i usage.Intake
-			s.give(x, &i)
+		var i usage.Intake
+		s.settle(x, &i, now)
+		if i != (usage.Intake{}) {
 			x.total.Add(i)
 			p.intake(c, now, x.key, i)
 		}

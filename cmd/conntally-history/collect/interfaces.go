@@ -16,10 +16,10 @@ const (
 type interfaces struct {
 	uplink  map[uint32]bool // by ifIndex
 	uplinks int             // how many are true
-	flips   int  // between two batches
-	vague   bool // there were too many flips
-	changed bool // since release
-	decided bool // no use in waiting for an exporter's first uplink
+	flips   int             // between two batches
+	vague   bool            // there were too many flips
+	changed bool            // since release
+	decided bool            // no use in waiting for an exporter's first uplink
 }
 
 func newInterfaces() interfaces { return interfaces{uplink: map[uint32]bool{}} }

@@ -15,7 +15,6 @@ type pending struct {
 	destinationsAt time.Time // when they were last part of a batch
 	exporters      map[usage.ExporterHour]usage.Intake
 	sequences      map[usage.Exporter]usage.Sequence
-	services       usage.Batch // the parts of services of a batch that came back
 }
 
 func newPending() pending {
@@ -118,8 +117,6 @@ func (p *pending) take(now time.Time, destinations bool, merges []usage.Merge) *
 	p.rename(all)
 	b := &usage.Batch{
 		At: now, Merges: all, Hours: p.hours, Exporters: p.exporters, Sequences: p.sequences,
-		Services: p.services.Services, ServiceStates: p.services.ServiceStates,
-		JournalCursor: p.services.JournalCursor,
 	}
 	kept, at := p.destinations, p.destinationsAt
 	*p = newPending()
@@ -174,7 +171,4 @@ func (p *pending) restore(b *usage.Batch) {
 	p.sequences = map[usage.Exporter]usage.Sequence{}
 	maps.Copy(p.sequences, b.Sequences)
 	maps.Copy(p.sequences, newer)
-	p.services = usage.Batch{
-		Services: b.Services, ServiceStates: b.ServiceStates, JournalCursor: b.JournalCursor,
-	}
 }

@@ -17,22 +17,27 @@ type stream struct {
 	next  uint32 // expected of the next message
 	known bool   // next is valid
 	last  time.Time
-	// deferred is what next is ahead of what was counted, as records wait for their template,
-	// or were lost: see settle.
+	// deferred is how many of those before next are not counted: they were lost, or they wait
+	// for their template. It becomes what is missing once none waits any more.
 	deferred       int64
-	gapFrom, gapTo uint32 // the last gap
-	waiting        bool   // records wait for their template
-	waitingSince   time.Time
+	waits          time.Time // since when records wait; zero: none does
+	gapFrom, gapTo uint32    // the last gap
 }
 
 // advance follows the sequence, and returns how many units a late message brings back that
 // were counted as missing.
 func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
-	units := uint32(1)
+	units, recovered := uint32(1), 0
 	if m.Version != netflow9 {
-		units = uint32(m.DataRecords)
+		units, recovered = uint32(m.DataRecords), m.Recovered
 	}
 	s.last = now
+	s.deferred -= int64(recovered)
+	if m.Held == 0 {
+		s.waits = time.Time{}
+	} else if s.waits.IsZero() {
+		s.waits = now
+	}
 	if m.Late && s.known {
 		if m.Sequence-s.gapFrom < s.gapTo-s.gapFrom {
 			return uint64(units)
@@ -49,9 +54,9 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 	return 0
 }
 
-// settle counts what is missing, unless some of it waits for its template.
-func (s *stream) settle(x *exporter, i *usage.Intake) {
-	if !s.waiting {
+// settle counts what is missing, unless records have been waiting for a short time.
+func (s *stream) settle(x *exporter, i *usage.Intake, now time.Time) {
+	if s.waits.IsZero() || now.Sub(s.waits) >= patience {
 		s.give(x, i)
 	}
 }
