@@ -141,7 +141,7 @@ func TestContacts(t *testing.T) {
 		return r
 	}
 	f.send(elsewhere, flow(2, -600, -540), flow(2, -540, -480), flow(1, -480, -450), // one
-		flow(1, -400, -390),                      // another
+		flow(1, -400, -390),                     // another
 		flow(2, -300, -240), flow(3, -100, -90), // two more
 		back(flow(3, -600, -90), 5))
 	b := f.take()
