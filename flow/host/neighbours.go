@@ -157,6 +157,14 @@ func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
 	return mac
 }
 
+// Interface returns the ifIndex of the interface that reaches a, if a is a neighbour behind one
+// only. Any goroutine may call it, and it doesn't block.
+func (n *Neighbours) Interface(a *conntrack.Addr) (index uint32, known bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.table.index(a)
+}
+
 // read reads the tables as they are now. Notifications that arrive meanwhile wait: each
 // is newer than the reading, or repeats it.
 func (n *Neighbours) read() error {

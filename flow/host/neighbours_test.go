@@ -191,12 +191,18 @@ func TestOneAddressBehindTwoInterfaces(t *testing.T) {
 	if got := n.MAC(a, 0, 0); got != (MAC{2, 0, 0, 0, 0, 3}) {
 		t.Errorf("behind an unknown interface: %v", got)
 	}
+	if index, known := n.Interface(a); index != 3 || !known {
+		t.Errorf("behind interface %d, %v", index, known)
+	}
 	k.notify(unix.RTM_NEWNEIGH, entryOn(4, ip, "02:00:00:00:00:04", unix.NUD_STALE))
 	n.lookup("198.51.100.1")
 	for index, want := range []MAC{{}, {}, {}, {2, 0, 0, 0, 0, 3}, {2, 0, 0, 0, 0, 4}, {}} {
 		if got := n.MAC(a, uint32(index), 0); got != want {
 			t.Errorf("behind interface %d: %v, want %v", index, got, want)
 		}
+	}
+	if index, known := n.Interface(a); known {
+		t.Errorf("behind two interfaces, but of them %d", index)
 	}
 }
 

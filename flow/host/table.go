@@ -68,6 +68,16 @@ func (t *table) mac(a *conntrack.Addr, index uint32) MAC {
 	return n.mac
 }
 
+// index returns the ifIndex of the interface that reaches a, if only one does.
+func (t *table) index(a *conntrack.Addr) (index uint32, known bool) {
+	i, known := t.first[*a]
+	if !known || t.all[i].next != none {
+		return 0, false
+	}
+	t.all[i].used = true
+	return t.all[i].index, true
+}
+
 // set remembers a neighbour.
 func (t *table) set(a conntrack.Addr, index uint32, mac MAC, now int64) {
 	n := t.find(&a, index)

@@ -1,4 +1,5 @@
-package probe
+// Package memory keeps the memory of a program that runs for long small.
+package memory
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 
 const (
 	// heapGrowth is the heap growth in percent that starts a garbage collection (GOGC).
-	// Connections, events and records make no garbage and the table has no pointers, so
-	// a collection is rare and takes a millisecond.
+	// conntally's connections, events and records make no garbage and its table has no
+	// pointers, so a collection is rare and takes a millisecond.
 	heapGrowth = 25
 
 	// A small heap may grow by megabytes before that, so free memory is also returned to
@@ -28,10 +29,10 @@ const (
 	maxProcs = 1
 )
 
-// SaveMemory keeps the memory that the Go runtime takes small until ctx is done. The
+// Save keeps the memory that the Go runtime takes small until ctx is done. The
 // environment variables GOGC and GOMAXPROCS take precedence. Without profiles, memory
 // profiling is off.
-func SaveMemory(ctx context.Context, profiles bool) {
+func Save(ctx context.Context, profiles bool) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally-history/config"
+	"github.com/conntally/conntally/cmd/conntally-history/serve"
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/logging"
+	"github.com/conntally/conntally/cmd/internal/memory"
+	"github.com/conntally/conntally/conntrack"
+)
+
+// noWeb is the value of --web for no web page.
+const noWeb = "off"
+
+// runServe is `conntally-history serve`.
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	c, path, err := loadServe(args, stdout)
+	if err != nil {
+		return err
+	}
+	memory.Save(ctx, false)
+	log := logging.New(stderr, c.Log.Format, zap.NewAtomicLevelAt(c.Log.Level.Level))
+	defer log.Sync() //nolint:errcheck // a terminal can't be synced
+	s, err := serve.New(ctx, serve.Options{
+		Config: c, Database: path, Version: version, Log: log, Clock: conntrack.SystemClock(),
+		Calendar: usage.Calendar{Location: time.Local},
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Run(ctx)
+	if failed := s.Close(); err == nil {
+		err = failed
+	}
+	return err
+}
+
+// loadServe returns the configuration of the args and of the file that they name, and the path
+// of the data base.
+func loadServe(args []string, stdout io.Writer) (*config.Config, string, error) {
+	fs := command.NewFlags(name, "serve", "receive flow records and keep who moved how much", stdout)
+	database := bindDatabase(fs)
+	listen := fs.String("listen", "", "receive records at `HOST:PORT` (default that of the "+
+		"configuration, 127.0.0.1:2056)")
+	web := fs.String("web", "", "serve the web page at `HOST:PORT`, or off (default that of the "+
+		"configuration, 127.0.0.1:9470)")
+	level := fs.String("log-level", "", "log this `LEVEL`: debug, info, warn, error")
+	if err := fs.Parse(args); err != nil {
+		return nil, "", err
+	}
+	c, path, err := database.load()
+	if err != nil {
+		return nil, "", err
+	}
+	if *web == noWeb {
+		c.Web.Enable, *web = false, ""
+	}
+	for _, f := range []struct {
+		name, value string
+		set         interface{ UnmarshalText(text []byte) error }
+	}{
+		{"listen", *listen, &c.Collector.Address},
+		{"web", *web, &c.Web.Listen},
+		{"log-level", *level, &c.Log.Level},
+	} {
+		if f.value == "" {
+			continue
+		}
+		if err := f.set.UnmarshalText([]byte(f.value)); err != nil {
+			return nil, "", command.UsageError("serve: --%s %s: %w", f.name, f.value, err)
+		}
+		c.Web.Enable = c.Web.Enable || f.name == "web"
+	}
+	if err := c.CheckWeb(); err != nil {
+		return nil, "", command.UsageError("serve: %w", err)
+	}
+	return c, path, nil
+}

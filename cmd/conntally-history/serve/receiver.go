@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/cmd/conntally-history/collect"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export/decode"
+)
+
+const (
+	maxSources = 256
+	// maxHeld is how many bytes of records may wait for their templates.
+	maxHeld = 2 << 20
+	// turn is how often the receiver shows that it is alive, at least.
+	turn = time.Second
+	// lastTurn bounds reading what is queued at the end.
+	lastTurn = time.Second
+)
+
+// ReceiverStats count datagrams. Any goroutine may read them.
+type ReceiverStats struct {
+	Datagrams atomic.Uint64
+	Dropped   atomic.Uint64 // by the kernel, as the receive buffer was full
+	Refused   atomic.Uint64 // from addresses that may not send
+	Buffer    atomic.Int64  // bytes of the receive buffer
+}
+
+// receiver reads datagrams and never waits for anything else.
+type receiver struct {
+	Stats ReceiverStats
+
+	conn      *net.UDPConn
+	decoder   *decode.Decoder
+	collector *collect.Collector
+	allowed   []netip.Prefix // none: all
+	clock     conntrack.Clock
+	alive     func(mono int64) // called at least each turn
+
+	drops   uint32 // the kernel's count, as of the last datagram
+	refused atomic.Pointer[netip.Addr]
+}
+
+// listen opens the socket. size is that of its receive buffer, in bytes.
+func (r *receiver) listen(ctx context.Context, address string, size int) error {
+	config := net.ListenConfig{}
+	conn, err := config.ListenPacket(ctx, "udp", address)
+	if err != nil {
+		return fmt.Errorf("can't receive records: %w", err)
+	}
+	r.conn = conn.(*net.UDPConn)
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = r.setOptions(int(fd), size) })
+	if err = errors.Join(err, failed); err != nil {
+		return errors.Join(fmt.Errorf("can't receive records: %w", err), conn.Close())
+	}
+	return nil
+}
+
+// setOptions makes the buffer as large as it may be, and has the kernel count drops.
+func (r *receiver) setOptions(fd, size int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
+	}
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	r.Stats.Buffer.Store(int64(n / 2)) // the kernel doubles it, socket(7)
+	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1))
+}
+
+// run reads until ctx is done, and then what is queued.
+func (r *receiver) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = r.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	buffer, control := make([]byte, 1<<16), make([]byte, 64)
+	var end int64
+	for {
+		now := r.clock().Mono
+		r.alive(now)
+		_ = r.conn.SetReadDeadline(time.Now().Add(turn))
+		if ctx.Err() != nil {
+			if end == 0 {
+				end = now + int64(lastTurn)
+			}
+			if now >= end {
+				return nil
+			}
+			_ = r.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		}
+		err := r.read(buffer, control)
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("can't receive records: %w", err)
+		case ctx.Err() != nil && end != 0:
+			return nil
+		}
+	}
+}
+
+// read reads datagrams until none is left for the moment.
+func (r *receiver) read(buffer, control []byte) error {
+	n, nc, _, from, err := r.conn.ReadMsgUDPAddrPort(buffer, control)
+	if err != nil {
+		return err
+	}
+	r.countDrops(control[:nc])
+	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+	r.Stats.Datagrams.Add(1)
+	if !r.allows(from.Addr()) {
+		r.Stats.Refused.Add(1)
+		a := from.Addr()
+		r.refused.Store(&a)
+		return nil
+	}
+	m, fault := r.decoder.Decode(buffer[:n], from)
+	r.collector.Handle(&m, fault, time.Unix(0, r.clock().Wall))
+	return nil
+}
+
+func (r *receiver) allows(a netip.Addr) bool {
+	return len(r.allowed) == 0 ||
+		slices.ContainsFunc(r.allowed, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// countDrops reads how many datagrams the kernel has dropped for want of room in the buffer
+// (SO_RXQ_OVFL). It says so with the next datagram.
+func (r *receiver) countDrops(control []byte) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_RXQ_OVFL &&
+			len(m.Data) >= 4 {
+			drops := binary.NativeEndian.Uint32(m.Data)
+			r.Stats.Dropped.Add(uint64(drops - r.drops))
+			r.drops = drops
+		}
+	}
+}

@@ -1,0 +1,289 @@
+// Package serve is the service: it receives records, counts them and writes what they count.
+//
+//	UDP -> receiver -> collect.Collector -> flusher -> store.Store -> web
+//	systemd -> services.Poller ----------------^
+//
+// The receiver waits for nothing else, so that a slow disk loses no datagram.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/conntally/conntally/cmd/conntally-history/collect"
+	"github.com/conntally/conntally/cmd/conntally-history/condition"
+	"github.com/conntally/conntally/cmd/conntally-history/config"
+	"github.com/conntally/conntally/cmd/conntally-history/monitor"
+	"github.com/conntally/conntally/cmd/conntally-history/services"
+	"github.com/conntally/conntally/cmd/conntally-history/store"
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	shared "github.com/conntally/conntally/cmd/internal/condition"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
+	"github.com/conntally/conntally/cmd/internal/notify"
+	"github.com/conntally/conntally/cmd/internal/setting"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/flow/host"
+)
+
+// Options of a Service.
+type Options struct {
+	Config   *config.Config
+	Database string // path of the file
+	Version  string
+	Log      *zap.Logger
+	Clock    conntrack.Clock
+	Calendar usage.Calendar
+}
+
+// Service is conntally-history serve. Make one with New, Run it once, and Close it.
+type Service struct {
+	o          Options
+	conditions *shared.Tracker
+	store      *store.Store
+	machine    *machine
+	names      *host.Names
+	collector  *collect.Collector
+	services   *services.Poller // nil: services are not counted
+	receiver   *receiver
+	flusher    *flusher
+	manager    *notify.Manager
+	server     *httpserver.Server
+}
+
+// DestinationFlushes is how many flushes make one of destinations, too.
+const DestinationFlushes = 12
+
+// New opens the database and the socket.
+func New(ctx context.Context, o Options) (*Service, error) {
+	s := &Service{
+		o: o, conditions: condition.NewTracker(o.Log), server: httpserver.New(o.Log),
+		names: host.NewNames(host.NamesOptions{Leases: o.Config.Devices.Leases, Clock: o.Clock}),
+	}
+	s.manager = notify.New(func(err error) {
+		o.Log.Warn("can't notify the service manager", zap.Error(err))
+	})
+	if err := s.openStore(ctx); err != nil {
+		return nil, err
+	}
+	state, err := s.store.State(ctx)
+	if err != nil {
+		return nil, errors.Join(err, s.store.Close(s.now()))
+	}
+	s.machine, err = openMachine(o.Clock)
+	if err != nil {
+		s.raise(condition.NetworkUnreadable, err.Error())
+	}
+	s.collector = collect.New(s.collectOptions(), state.Sequences, state.Devices)
+	if o.Config.Services.Enable {
+		s.services = services.New(services.Bus{}, services.Journal{}, o.Calendar, state.Services,
+			state.JournalCursor)
+	}
+	s.flusher = &flusher{
+		database: s.store, collector: s.collector, services: s.services,
+		interval: time.Duration(o.Config.Database.FlushInterval), calendar: o.Calendar,
+		clock: o.Clock, conditions: s.conditions, log: o.Log, requests: make(chan chan error),
+	}
+	s.flusher.Stats.Last.Store(o.Clock().Wall)
+	s.receiver = &receiver{
+		decoder:   decode.New(decode.Options{MaxExporters: maxSources, MaxHeld: maxHeld}),
+		collector: s.collector, allowed: setting.Prefixes(o.Config.Collector.Exporters),
+		clock: o.Clock, alive: s.alive,
+	}
+	c := &o.Config.Collector
+	if err := s.receiver.listen(ctx, string(c.Address), int(c.ReceiveBuffer)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) now() time.Time { return time.Unix(0, s.o.Clock().Wall) }
+
+func (s *Service) raise(id shared.ID, detail string) {
+	s.conditions.Raise(s.o.Clock(), shared.Condition{ID: id, Detail: detail})
+}
+
+func (s *Service) openStore(ctx context.Context) error {
+	d := &s.o.Config.Database
+	opened, aside, err := store.Open(ctx, s.o.Database, s.now(), store.Options{
+		Calendar: s.o.Calendar, Hours: time.Duration(d.Hours), Days: time.Duration(d.Days),
+		Destinations: time.Duration(d.Destinations), DestinationsPerDevice: d.PerDevice,
+		MaxSize: int64(d.MaxSize),
+	})
+	if err != nil {
+		return err
+	}
+	if aside != nil {
+		s.raise(condition.DatabaseSetAside, fmt.Sprintf("to %s: %v", aside.Path, aside.Why))
+	}
+	s.store = opened
+	return nil
+}
+
+func (s *Service) collectOptions() collect.Options {
+	c := s.o.Config
+	var aliases []collect.Alias
+	for i := range c.Named {
+		a := collect.Alias{Name: c.Named[i].Name}
+		for _, mac := range c.Named[i].MAC {
+			a.MACs = append(a.MACs, host.MAC(mac))
+		}
+		for _, ip := range c.Named[i].Address {
+			a.Addrs = append(a.Addrs, ip.Addr)
+		}
+		aliases = append(aliases, a)
+	}
+	return collect.Options{
+		Calendar: s.o.Calendar, Max: c.Devices.Max, Aliases: aliases,
+		Inside: setting.Prefixes(c.Devices.Networks), Exclude: setting.Prefixes(c.Devices.Exclude),
+		DestinationInterval: DestinationFlushes * time.Duration(c.Database.FlushInterval),
+		Machine:             s.machine, Names: s.names,
+	}
+}
+
+// Run receives and writes until ctx is done. Then it writes what is left.
+func (s *Service) Run(ctx context.Context) error {
+	s.names.Read()
+	tasks, ctx := errgroup.WithContext(ctx)
+	received, stopped := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopped()
+	if err := s.serveWeb(ctx, tasks); err != nil {
+		return err
+	}
+	tasks.Go(func() error { s.names.Follow(ctx); return nil })
+	if s.machine.neighbours != nil {
+		tasks.Go(func() error { s.machine.neighbours.Follow(ctx); return nil })
+	}
+	tasks.Go(func() error { s.observer().run(ctx); return nil })
+	var polled sync.WaitGroup
+	if s.services != nil {
+		polled.Go(func() { s.pollServices(ctx) })
+	}
+	tasks.Go(func() error { s.flusher.run(ctx); return nil })
+	tasks.Go(func() error {
+		defer stopped()
+		return s.receiver.run(ctx)
+	})
+	s.o.Log.Info("receiving records", zap.Stringer("address", s.receiver.conn.LocalAddr()),
+		zap.String("database", s.o.Database))
+	<-received.Done()
+	s.manager.Notify(notify.Stopping)
+	polled.Wait()
+	return errors.Join(tasks.Wait(), s.last())
+}
+
+// last writes what is left at the end.
+func (s *Service) last() error {
+	if err := s.flusher.flush(context.Background(), true); err != nil {
+		return fmt.Errorf("what was counted since the last write is lost: %w", err)
+	}
+	return nil
+}
+
+// hung is after how long of one write the program counts as hanging: the service manager then
+// restarts it.
+const hung = 10 * time.Minute
+
+// alive sends a heartbeat to the service manager. The receiver calls it, so that none is sent
+// while that hangs.
+func (s *Service) alive(mono int64) {
+	if busy := s.flusher.Stats.Busy.Load(); busy != 0 && mono-busy > int64(hung) {
+		return
+	}
+	s.manager.Alive(mono)
+}
+
+// pollServices reads what services move until ctx is done, and once more then.
+func (s *Service) pollServices(ctx context.Context) {
+	ticker := time.NewTicker(time.Duration(s.o.Config.Services.Interval))
+	defer ticker.Stop()
+	for ended := false; ; {
+		poll, cancel := context.WithTimeout(context.WithoutCancel(ctx), pollTimeout)
+		err := s.services.Poll(poll, s.now())
+		cancel()
+		if err != nil {
+			s.raise(condition.ServicesUnreadable, err.Error())
+		} else {
+			s.conditions.Clear(condition.ServicesUnreadable, "")
+		}
+		if ended {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-ticker.C:
+		}
+	}
+}
+
+// pollTimeout bounds a reading of services.
+const pollTimeout = 10 * time.Second
+
+func (s *Service) observer() *observer {
+	now := s.o.Clock()
+	return &observer{
+		receiver: s.receiver, collector: s.collector, names: s.names, conditions: s.conditions,
+		clock: s.o.Clock, log: s.o.Log, buffer: int64(s.o.Config.Collector.ReceiveBuffer),
+		began: now.Mono, before: map[usage.Exporter]collect.ExporterStats{},
+	}
+}
+
+// serveWeb serves the page and metrics, if they are enabled, and reports that all is ready.
+func (s *Service) serveWeb(ctx context.Context, tasks *errgroup.Group) error {
+	if w := &s.o.Config.Web; w.Enable && w.Listen != "" {
+		listener, err := httpserver.Listen(ctx, string(w.Listen), s.o.Log)
+		if err != nil {
+			return fmt.Errorf("can't serve the web page at %s: %w", w.Listen, err)
+		}
+		mux := http.NewServeMux()
+		sources := s.sources()
+		mux.Handle("GET /metrics", sources.Metrics())
+		mux.Handle("GET /healthz", sources.Health())
+		tasks.Go(func() error { return s.server.Serve(ctx, listener, mux) })
+	}
+	s.manager.Notify(notify.Ready, notify.Status("Receiving records"))
+	return nil
+}
+
+func (s *Service) sources() *monitor.Sources {
+	return &monitor.Sources{
+		Version: s.o.Version, Server: s.server, Conditions: s.conditions.Snapshot,
+		Snapshot: s.snapshot,
+	}
+}
+
+func (s *Service) snapshot() monitor.Snapshot {
+	r, f := &s.receiver.Stats, &s.flusher.Stats
+	m := monitor.Snapshot{
+		Stats:     s.collector.Stats(),
+		Datagrams: r.Datagrams.Load(), Dropped: r.Dropped.Load(), Refused: r.Refused.Load(),
+		ReceiveBuffer: r.Buffer.Load(),
+		Flushes:       f.Flushes.Load(), FlushFailures: f.Failures.Load(), DatabaseSize: -1,
+	}
+	if m.Flushes > 0 {
+		m.LastFlush = time.Unix(0, f.Last.Load())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if extent, err := s.store.Reader().Extent(ctx); err == nil {
+		m.DatabaseSize = extent.Size
+	}
+	return m
+}
+
+// Close closes the database and the sockets.
+func (s *Service) Close() error {
+	var errs []error
+	if s.receiver.conn != nil {
+		errs = append(errs, s.receiver.conn.Close())
+	}
+	return errors.Join(append(errs, s.machine.Close(), s.store.Close(s.now()))...)
+}
