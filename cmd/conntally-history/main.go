@@ -34,6 +34,8 @@ func program() *command.Program {
 		About:   "conntally-history keeps who moved how much, by hour, day and month.",
 		Version: command.Version{Version: version, Commit: commit, Date: date},
 		Commands: []command.Command{
+			{Name: "serve", Arguments: "[flags]", Run: runServe,
+				About: "receive flow records and keep who moved how much"},
 			{Name: "report", Arguments: "[flags]", Run: runReport,
 				About: "who used how much: by device, destination, service, hour, day, month"},
 			{Name: "export", Arguments: "[KIND] [flags]", Run: runExport, Values: exportKinds(),

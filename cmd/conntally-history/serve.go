@@ -5,8 +5,6 @@ import (
 	"io"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/conntally/conntally/cmd/conntally-history/config"
 	"github.com/conntally/conntally/cmd/conntally-history/serve"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
@@ -26,7 +24,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return err
 	}
 	memory.Save(ctx, false)
-	log := logging.New(stderr, c.Log.Format, zap.NewAtomicLevelAt(c.Log.Level.Level))
+	log := logging.New(stderr, c.Log.Format, c.Log.Level.Level)
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced
 	s, err := serve.New(ctx, serve.Options{
 		Config: c, Database: path, Version: version, Log: log, Clock: conntrack.SystemClock(),
