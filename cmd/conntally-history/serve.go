@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/serve"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/footprint"
 	"github.com/conntally/conntally/cmd/internal/logging"
-	"github.com/conntally/conntally/cmd/internal/memory"
 	"github.com/conntally/conntally/conntrack"
 )
 
@@ -23,7 +23,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	memory.Save(ctx, false)
+	footprint.Save(ctx, false)
 	log := logging.New(stderr, c.Log.Format, c.Log.Level.Level)
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced
 	s, err := serve.New(ctx, serve.Options{

@@ -18,8 +18,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/conntally/probe"
 	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/footprint"
 	"github.com/conntally/conntally/cmd/internal/logging"
-	"github.com/conntally/conntally/cmd/internal/memory"
 	"github.com/conntally/conntally/cmd/internal/terminal"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
@@ -36,7 +36,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if a.CheckOnly {
 		return reportConfigOK(a, stdout)
 	}
-	memory.Save(ctx, c.Metrics.Pprof)
+	footprint.Save(ctx, c.Metrics.Pprof)
 	level := zap.NewAtomicLevelAt(c.Log.Level.Level)
 	log := logging.New(stderr, c.Log.Format, level)
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced

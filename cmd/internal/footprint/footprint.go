@@ -1,5 +1,5 @@
-// Package memory keeps the memory of a program that runs for long small.
-package memory
+// Package footprint keeps the memory of a program that runs for long small.
+package footprint
 
 import (
 	"context"
