@@ -121,7 +121,9 @@ func runReport(ctx context.Context, args []string, stdout, stderr io.Writer) err
 }
 
 // query returns what the arguments ask for.
-func (a *reportArgs) query(c *config.Config, in usage.Calendar, now time.Time) (report.Query, error) {
+func (a *reportArgs) query(
+	c *config.Config, in usage.Calendar, now time.Time,
+) (report.Query, error) {
 	q := report.Query{
 		By: a.by, Period: a.period.Period, Device: a.device, Scope: a.scope, New: a.latest,
 		Limit: a.limit,
@@ -221,7 +223,8 @@ func (a *reportArgs) printQuotas(
 ) error {
 	quotas := quotasOf(c)
 	if len(quotas) == 0 {
-		return command.UsageError("report: no quota is configured: see quota in [[device]] and [report]")
+		return command.UsageError(
+			"report: no quota is configured: see quota in [[device]] and [report]")
 	}
 	q, err := report.BuildQuotas(ctx, source, of.From, of.To, quotas, now)
 	if err != nil {

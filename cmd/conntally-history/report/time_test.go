@@ -91,7 +91,9 @@ func TestQueriesThatMakeNoSense(t *testing.T) {
 			q.By, q.Period = Port, store.ByHour
 		},
 		"only destinations are new: add --by destination": func(q *Query) { q.New = true },
-		"a report by service has no devices":              func(q *Query) { q.By, q.Device = Service, "tv" },
+		"a report by service has no devices": func(q *Query) {
+			q.By, q.Device = Service, "tv"
+		},
 	} {
 		q := month
 		change(&q)

@@ -82,8 +82,8 @@ func (fs *Flags) explain(failure error) string {
 func (fs *Flags) print(w io.Writer) {
 	flags := ""
 	fs.VisitAll(func(*flag.Flag) { flags = "[flags]" })
-	head := strings.TrimRight(fmt.Sprintf("%s %s %s%s", fs.program, fs.Name(), fs.argument, flags), " ")
-	fmt.Fprintf(w, "%s: %s\n", head, fs.about)
+	head := fmt.Sprintf("%s %s %s%s", fs.program, fs.Name(), fs.argument, flags)
+	fmt.Fprintf(w, "%s: %s\n", strings.TrimRight(head, " "), fs.about)
 	if flags != "" {
 		fmt.Fprintln(w)
 	}

@@ -1,0 +1,32 @@
+# Made by go generate ./cmd/conntally-history from what --help says.
+
+_conntally_history() {
+	local words= value=
+	[ "$COMP_CWORD" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}
+	case $value in
+	--by) words='device destination port service exporter total' ;;
+	--config)
+		compopt -o default
+		return
+		;;
+	--database)
+		compopt -o default
+		return
+		;;
+	--period) words='hour day month' ;;
+	--scope) words='wan lan all' ;;
+	--billing-day | --device | --from | --limit | --month | --to | --interface) ;;
+	*)
+		case $COMP_CWORD,${COMP_WORDS[1]} in
+		1,*) words='report export import version help' ;;
+		*,report) words='--billing-day --by --config --csv --database --device --from --json --limit --month --new --period --quota --scope --to' ;;
+		*,export) words='--config --csv --database --from --json --to usage destinations services' ;;
+		*,import) words='--config --database --from --interface --month --to' ;;
+		*,version) words='--json' ;;
+		*,help) words='report export import version help' ;;
+		esac
+		;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -F _conntally_history conntally-history

@@ -1,0 +1,63 @@
+#compdef conntally-history
+# Made by go generate ./cmd/conntally-history from what --help says.
+
+local -a commands=(
+	'report:who used how much: by device, destination, service, hour, day, month'
+	'export:print all that is kept, as CSV or JSON'
+	'import:add usage that export, nlbwmon or vnStat has printed'
+	'version:print the version'
+	'help:list the commands, or one'\''s flags'
+)
+if (( CURRENT == 2 )); then
+	_describe command commands
+	return
+fi
+shift words
+(( CURRENT-- ))
+case $words[1] in
+report)
+	_arguments \
+		'--billing-day[billing months begin on day N (default that of the configuration)]:N:()' \
+		'--by[rows are each a KIND\: device, destination, port, service, exporter, total (default device)]:KIND:(device destination port service exporter total)' \
+		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
+		'--csv[print CSV]' \
+		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--device[only the device with this NAME, address or MAC]:NAME:()' \
+		'--from[begin at TIME\: 2026-11-29, 2026-11-29T10\:00, yesterday, 7d]:TIME:()' \
+		'--json[print one JSON object]' \
+		'--limit[at most N rows of each period; 0 is all (default 40 destinations or ports where they are printed)]:N:()' \
+		'--month[the billing month that begins in MONTH, such as 2026-11]:MONTH:()' \
+		'--new[only destinations that are new; without --from, since yesterday]' \
+		'--period[rows for each PERIOD\: hour, day, month]:PERIOD:(hour day month)' \
+		'--quota[compare quotas; exit status 1 if one is exceeded]' \
+		'--scope[traffic of this SCOPE\: wan, by way of an uplink; lan; or all (default wan)]:SCOPE:(wan lan all)' \
+		'--to[end at TIME; a day or month is included (default now)]:TIME:()'
+	;;
+export)
+	_arguments \
+		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
+		'--csv[print CSV, which is the default]' \
+		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--from[only from TIME on\: 2026-11-29, 2026-11, 7d]:TIME:()' \
+		'--json[print one JSON object per row]' \
+		'--to[only until TIME; a day or month is included]:TIME:()' \
+		':argument:(usage destinations services)'
+	;;
+import)
+	_arguments \
+		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
+		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--from[only from TIME on\: 2026-11-29, 2026-11, 7d]:TIME:()' \
+		'--interface[the uplink'\''s NAME in a file of vnStat]:NAME:()' \
+		'--month[the MONTH that a file of nlbwmon is about, such as 2026-11]:MONTH:()' \
+		'--to[only until TIME; a day or month is included]:TIME:()'
+	;;
+version)
+	_arguments \
+		'--json[print one JSON object]'
+	;;
+help)
+	_arguments \
+		':argument:(report export import version help)'
+	;;
+esac
