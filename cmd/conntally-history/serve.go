@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -28,9 +29,12 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced
 	s, err := serve.New(ctx, serve.Options{
 		Config: c, Database: path, Version: version, Log: log, Clock: conntrack.SystemClock(),
-		Calendar: usage.Calendar{Location: time.Local},
+		Calendar: usage.Calendar{Location: time.Local}, Quotas: quotasOf(c),
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, serve.ErrConfig):
+		return command.UsageError("%w", err)
+	case err != nil:
 		return err
 	}
 	err = s.Run(ctx)

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -21,9 +20,11 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/condition"
 	"github.com/conntally/conntally/cmd/conntally-history/config"
 	"github.com/conntally/conntally/cmd/conntally-history/monitor"
+	"github.com/conntally/conntally/cmd/conntally-history/report"
 	"github.com/conntally/conntally/cmd/conntally-history/services"
 	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/cmd/conntally-history/web"
 	shared "github.com/conntally/conntally/cmd/internal/condition"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/cmd/internal/notify"
@@ -41,6 +42,7 @@ type Options struct {
 	Log      *zap.Logger
 	Clock    conntrack.Clock
 	Calendar usage.Calendar
+	Quotas   []report.Quota
 }
 
 // Service is conntally-history serve. Make one with New, Run it once, and Close it.
@@ -55,8 +57,12 @@ type Service struct {
 	receiver   *receiver
 	flusher    *flusher
 	manager    *notify.Manager
-	server     *httpserver.Server
+	server     *httpserver.Server // for its log alone: web has its own
+	web        *web.Server        // nil: there is no page
 }
+
+// ErrConfig marks errors of the configuration.
+var ErrConfig = errors.New("configuration")
 
 // DestinationFlushes is how many flushes make one of destinations, too.
 const DestinationFlushes = 12
@@ -92,6 +98,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		clock: o.Clock, conditions: s.conditions, log: o.Log, requests: make(chan chan error),
 	}
 	s.flusher.Stats.Last.Store(o.Clock().Wall)
+	if err := s.newWeb(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	s.receiver = &receiver{
 		decoder:   decode.New(decode.Options{MaxExporters: maxSources, MaxHeld: maxHeld}),
 		collector: s.collector, allowed: setting.Prefixes(o.Config.Collector.Exporters),
@@ -154,8 +163,9 @@ func (s *Service) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	received, stopped := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopped()
-	if err := s.serveWeb(ctx, tasks); err != nil {
-		return err
+	s.serveWeb(ctx, tasks)
+	if ctx.Err() == nil {
+		s.manager.Notify(notify.Ready, notify.Status("Receiving records"))
 	}
 	tasks.Go(func() error { s.names.Follow(ctx); return nil })
 	if s.machine.neighbours != nil {
@@ -236,21 +246,45 @@ func (s *Service) observer() *observer {
 	}
 }
 
-// serveWeb serves the page and metrics, if they are enabled, and reports that all is ready.
-func (s *Service) serveWeb(ctx context.Context, tasks *errgroup.Group) error {
-	if w := &s.o.Config.Web; w.Enable && w.Listen != "" {
-		listener, err := httpserver.Listen(ctx, string(w.Listen), s.o.Log)
-		if err != nil {
-			return fmt.Errorf("can't serve the web page at %s: %w", w.Listen, err)
-		}
-		mux := http.NewServeMux()
-		sources := s.sources()
-		mux.Handle("GET /metrics", sources.Metrics())
-		mux.Handle("GET /healthz", sources.Health())
-		tasks.Go(func() error { return s.server.Serve(ctx, listener, mux) })
+// newWeb prepares the page and metrics, if they are enabled.
+func (s *Service) newWeb() error {
+	c := s.o.Config
+	if !c.Web.Enable || c.Web.Listen == "" {
+		return nil
 	}
-	s.manager.Notify(notify.Ready, notify.Status("Receiving records"))
+	sources := s.sources()
+	server, err := web.NewServer(&c.Web, web.Options{
+		History: s.store.Reader(), Calendar: s.o.Calendar, Now: s.now, Refresh: s.flusher.Refresh,
+		Rates: s.rates, Conditions: s.conditions.Snapshot, BillingDay: c.Report.BillingDay,
+		Quotas: s.o.Quotas, Services: c.Services.Enable,
+		Metrics: sources.Metrics(), Health: sources.Health(), Log: s.o.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	s.web = server
 	return nil
+}
+
+func (s *Service) rates() map[string]web.Rate {
+	all := map[string]web.Rate{}
+	for id, r := range s.collector.Rates(s.now()) {
+		all[id] = web.Rate(r)
+	}
+	return all
+}
+
+// serveWeb begins to serve the page, and returns when it can be reached or ctx is done.
+func (s *Service) serveWeb(ctx context.Context, tasks *errgroup.Group) {
+	if s.web == nil {
+		return
+	}
+	ready := make(chan struct{})
+	tasks.Go(func() error { return s.web.Serve(ctx, s.o.Log, func() { close(ready) }) })
+	select {
+	case <-ready:
+	case <-ctx.Done():
+	}
 }
 
 func (s *Service) sources() *monitor.Sources {
@@ -282,7 +316,7 @@ func (s *Service) snapshot() monitor.Snapshot {
 // Close closes the database and the sockets.
 func (s *Service) Close() error {
 	var errs []error
-	if s.receiver.conn != nil {
+	if s.receiver != nil && s.receiver.conn != nil {
 		errs = append(errs, s.receiver.conn.Close())
 	}
 	return errors.Join(append(errs, s.machine.Close(), s.store.Close(s.now()))...)
