@@ -3,13 +3,25 @@ package store
 import (
 	"fmt"
 	"strings"
+
+	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// family describes three tables of the same columns: name_hour, name_day, name_month.
+// family describes what has the same columns by hour, day and month: the view name_hour of the
+// table counted, and the tables name_day and name_month.
 type family struct {
 	name    string // of the tables and of the column that refers to the table name
 	columns []string
+	kind    int64 // of the rows of the table counted
 }
+
+// counted returns the columns of the table counted that the family's stand in.
+func (f family) counted() []string {
+	return []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:len(f.columns)]
+}
+
+// id is the id of a row of the table counted.
+func (f family) id(h usage.Hour, of int64) int64 { return int64(h)/900<<22 | f.kind<<20 | of }
 
 func traffic() []string {
 	return []string{"up_bytes", "down_bytes", "up_packets", "down_packets"}
@@ -22,14 +34,14 @@ func devices() family {
 	for _, c := range traffic() {
 		columns = append(columns, "lan_"+c)
 	}
-	return family{"device", columns}
+	return family{"device", columns, 0}
 }
 
-func services() family { return family{"service", traffic()} }
+func services() family { return family{"service", traffic(), 2} }
 
 func exporters() family {
 	return family{"exporter", []string{"datagrams", "records", "bytes", "missing_records",
-		"missing_datagrams", "unknown_sets", "refused"}}
+		"missing_datagrams", "unknown_sets", "refused"}, 1}
 }
 
 func families() []family { return []family{devices(), services(), exporters()} }

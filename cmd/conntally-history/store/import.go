@@ -68,19 +68,25 @@ func (w *writer) importRow(row *ImportRow) bool {
 	switch row.Period {
 	case ByHour:
 		w.hour(hour, day)
-		w.add(devices(), "hour", int64(hour), id, values)
+		w.add(devices(), hour, id, values)
 	case ByDay:
-		w.add(devices(), "day", int64(day), id, values)
+		w.insert("day", int64(day), id, values)
 	case ByMonth:
-		w.add(devices(), "month", int64(month), id, values)
+		w.insert("month", int64(month), id, values)
 	}
 	return w.err == nil
+}
+
+func (w *writer) insert(period string, start, device int64, values []any) {
+	columns := devices().columns
+	w.exec(fmt.Sprintf("INSERT INTO device_%[1]s (%[1]s, device, %[2]s) VALUES (%[3]s)", period,
+		list(columns, "%"), placeholders(2+len(columns))), append([]any{start, device}, values...)...)
 }
 
 // has reports whether a device has anything that an imported row would count again.
 func (w *writer) has(p Period, hour usage.Hour, day usage.Day, month usage.Month,
 	device int64) bool {
-	hours, from, to := "u.hour = ?2", day, day
+	hours, from, to := "h.hour = ?2", day, day
 	if p != ByHour {
 		hours = "h.day BETWEEN ?3 AND ?4"
 	}
@@ -88,8 +94,8 @@ func (w *writer) has(p Period, hour usage.Hour, day usage.Day, month usage.Month
 		from, to = month.First(), (month+1).First()-1
 	}
 	_, found := w.number(`SELECT 1 WHERE
-		EXISTS (SELECT 1 FROM hour h JOIN device_hour u ON u.hour = h.hour
-			WHERE u.device = ?1 AND `+hours+`)
+		EXISTS (SELECT 1 FROM hour h
+			JOIN device_hour u ON u.id = (h.hour / 900 << 22) + ?1 WHERE `+hours+`)
 		OR EXISTS (SELECT 1 FROM device_day WHERE device = ?1 AND day BETWEEN ?3 AND ?4)
 		OR EXISTS (SELECT 1 FROM device_month WHERE device = ?1 AND month = ?5)`,
 		device, int64(hour), int64(from), int64(to), int64(month))

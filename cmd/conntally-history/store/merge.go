@@ -18,8 +18,17 @@ func (w *writer) merge(m usage.Merge) {
 		w.exec("UPDATE device SET device = ? WHERE id = ?", clip(m.Into), from)
 		return
 	}
-	for _, period := range []string{"hour", "day", "month"} {
-		w.mergeRows("device_"+period, period, "device", devices().columns, into, from)
+	w.exec(fmt.Sprintf(`INSERT INTO counted SELECT id - device + ?1, %s FROM device_hour
+		WHERE device = ?2 ON CONFLICT DO UPDATE SET %s`, list(devices().columns, "%"),
+		added("counted", devices().counted())), into, from)
+	w.exec("DELETE FROM counted WHERE id IN (SELECT id FROM device_hour WHERE device = ?)", from)
+	columns := devices().columns
+	for _, period := range []string{"day", "month"} {
+		table := "device_" + period
+		w.exec(fmt.Sprintf(`INSERT INTO %[1]s (%[2]s, device, %[3]s) SELECT %[2]s, ?1, %[3]s
+			FROM %[1]s WHERE device = ?2 ON CONFLICT DO UPDATE SET %[4]s`, table, period,
+			list(columns, "%"), added(table, columns)), into, from)
+		w.exec("DELETE FROM "+table+" WHERE device = ?", from)
 	}
 	w.exec("UPDATE destination SET device = ? WHERE device = ?", into, from)
 	w.mergeDestinations(into, from)
@@ -29,13 +38,6 @@ func (w *writer) merge(m usage.Merge) {
 		name = CASE WHEN name = '' THEN (SELECT name FROM device WHERE id = ?2) ELSE name END
 		WHERE id = ?1`, into, from)
 	w.exec("DELETE FROM device WHERE id = ?", from)
-}
-
-func (w *writer) mergeRows(table, period, key string, columns []string, into, from int64) {
-	w.exec(fmt.Sprintf(`INSERT INTO %s (%s, %s, %s) SELECT %s, ?1, %s FROM %s
-		WHERE %s = ?2 ON CONFLICT DO UPDATE SET %s`, table, period, key, list(columns, "%"),
-		period, list(columns, "%"), table, key, added(table, columns)), into, from)
-	w.exec(fmt.Sprintf("DELETE FROM %s WHERE %s = ?", table, key), from)
 }
 
 func (w *writer) mergeDestinations(into, from int64) {

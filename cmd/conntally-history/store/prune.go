@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,12 +19,10 @@ const mostRuns = 10000
 // then hours become days and days months, and at last the devices of old months "other".
 func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	today := s.options.Calendar.Day(now)
-	if err := s.foldDays(ctx, today); err != nil {
-		return err
-	}
 	err := s.inTransaction(ctx, func(tx *sql.Tx) error {
 		w := newWriter(ctx, tx, s.options)
 		defer w.close()
+		w.foldDestinations(today)
 		w.moveHours(today - days(s.options.Hours) - 1)
 		w.moveDays(today - days(s.options.Days) - 1)
 		w.exec("DELETE FROM destination_day WHERE day < ?",
@@ -52,32 +51,6 @@ func kept(d time.Duration) time.Duration {
 
 func days(d time.Duration) usage.Day { return usage.Day(kept(d) / (24 * time.Hour)) }
 
-// foldDays folds the destinations of the days before today, a day in each transaction.
-func (s *Store) foldDays(ctx context.Context, today usage.Day) error {
-	var open []int64
-	err := query(ctx, s.db, func(scan scanner) error {
-		var day int64
-		err := scan(&day)
-		open = append(open, day)
-		return err
-	}, "SELECT DISTINCT day FROM destination WHERE day < ?", int64(today))
-	if err != nil {
-		return err
-	}
-	for _, day := range open {
-		err := s.inTransaction(ctx, func(tx *sql.Tx) error {
-			w := newWriter(ctx, tx, s.options)
-			defer w.close()
-			w.foldDestinations(day)
-			return w.err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // moveHours moves hours up to and including those of the day last into days.
 func (w *writer) moveHours(last usage.Day) {
 	if _, found := w.number("SELECT 1 FROM hour WHERE day <= ? LIMIT 1", int64(last)); !found {
@@ -89,9 +62,9 @@ func (w *writer) moveHours(last usage.Day) {
 			WHERE h.day <= ? GROUP BY h.day, u.%[1]s ON CONFLICT DO UPDATE SET %[4]s`,
 			f.name, list(f.columns, "%"), sums(f.columns), added(f.name+"_day", f.columns)),
 			int64(last))
-		w.exec("DELETE FROM "+f.name+"_hour WHERE hour IN (SELECT hour FROM hour WHERE day <= ?)",
-			int64(last))
 	}
+	w.exec(`DELETE FROM counted WHERE (id >> 22) * 900 IN (SELECT hour FROM hour WHERE day <= ?)`,
+		int64(last))
 	w.exec("DELETE FROM hour WHERE day <= ?", int64(last))
 }
 
@@ -191,18 +164,22 @@ func (w *writer) mergeMonth(month int64) {
 	w.exec("DELETE FROM device_month WHERE month = ? AND device <> ?", month, other)
 }
 
-// vacuum gives free pages back once they are an eighth of the file: to move pages costs writes.
+// leastFree is how many bytes must be free in the file before it is made smaller.
+const leastFree = 8 << 20
+
+// vacuum makes the file smaller once more than half of it is free, as after a smaller MaxSize. It
+// writes the file anew; until then SQLite uses what is free again. (Files that SQLite can shrink
+// in place are larger, and each change of them writes a quarter more.)
 func (s *Store) vacuum(ctx context.Context) error {
-	var pages, free int64
-	err := s.db.QueryRowContext(ctx, `SELECT page_count, freelist_count
-		FROM pragma_page_count, pragma_freelist_count`).Scan(&pages, &free)
-	if err != nil {
+	var free, pages, size int64
+	err := s.db.QueryRowContext(ctx, `SELECT freelist_count, page_count, page_size
+		FROM pragma_freelist_count, pragma_page_count, pragma_page_size`).Scan(&free, &pages, &size)
+	if err != nil || free*2 < pages || free*size < leastFree {
 		return err
 	}
-	if free > pages/8 && free > 1000 {
-		if _, err := s.db.ExecContext(ctx, "PRAGMA incremental_vacuum"); err != nil {
-			return err
-		}
-	}
-	return nil
+	// Temporary files: the file need not fit into memory.
+	_, err = s.db.ExecContext(ctx, `PRAGMA temp_store = FILE; VACUUM;
+		PRAGMA wal_checkpoint(TRUNCATE)`)
+	_, err2 := s.db.ExecContext(ctx, "PRAGMA temp_store = MEMORY")
+	return errors.Join(err, err2)
 }

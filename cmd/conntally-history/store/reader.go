@@ -194,7 +194,8 @@ func rowsOf(f family, p Period) string {
 	columns := list(f.columns, "u.%")
 	selects := []string{fmt.Sprintf(`SELECT %s AS start, u.%s AS id, %s
 		FROM %s_hour u JOIN hour h ON h.hour = u.hour
-		WHERE u.hour >= :from_hour AND u.hour < :to`, hour[p], f.name, columns, f.name)}
+		WHERE u.id >= (:from_hour / 900 << 22) AND u.id < ((:to + 899) / 900 << 22)`,
+		hour[p], f.name, columns, f.name)}
 	if p != ByHour {
 		selects = append(selects, fmt.Sprintf(`SELECT %s, u.%s, %s FROM %s_day u
 			WHERE u.day BETWEEN :from_day AND :last_day`, day[p], f.name, columns, f.name))
@@ -309,7 +310,7 @@ func (r *Reader) Extent(ctx context.Context) (Extent, error) {
 			UNION ALL SELECT min(month) FROM service_month)),
 		(SELECT max(month) FROM (SELECT max(month) AS month FROM device_month
 			UNION ALL SELECT max(month) FROM service_month)),
-		max((SELECT coalesce(max(updated), 0) FROM exporter_hour),
+		max((SELECT coalesce(max(updated), 0) FROM exporter_hour WHERE sequenced),
 			(SELECT coalesce(max(updated), 0) FROM run))`).Scan(&firstHour, &lastHour,
 		&firstDay, &lastDay, &firstMonth, &lastMonth, second{&e.Flushed})
 	if err != nil {

@@ -24,6 +24,44 @@ CREATE TABLE hour (
     label  TEXT NOT NULL -- local time
 ) STRICT;
 
+-- All that each flush changes, of devices, exporters and services: one table, and rows as small
+-- as they can be, since the pages of these rows are what wears flash. Bits 22 and up of id are the
+-- hour (in quarters, as zones may be 45 minutes off), bits 20 and 21 the kind of the row: 0 a
+-- device, 1 an exporter, 2 a service; the lower ones are the id of that. The views that follow
+-- give names to the rest.
+CREATE TABLE counted (
+    id  INTEGER PRIMARY KEY,
+    a   INTEGER NOT NULL DEFAULT 0,
+    b   INTEGER NOT NULL DEFAULT 0,
+    c   INTEGER NOT NULL DEFAULT 0,
+    d   INTEGER NOT NULL DEFAULT 0,
+    e   INTEGER NOT NULL DEFAULT 0,
+    f   INTEGER NOT NULL DEFAULT 0,
+    g   INTEGER NOT NULL DEFAULT 0,
+    h   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE VIEW device_hour AS
+SELECT id, (id >> 22) * 900 AS hour, id & 0xfffff AS device,
+       a AS up_bytes, b AS down_bytes, c AS up_packets, d AS down_packets,
+       e AS lan_up_bytes, f AS lan_down_bytes, g AS lan_up_packets, h AS lan_down_packets
+FROM counted WHERE (id >> 20) & 3 = 0;
+
+-- The next message from port should have the sequence number next; updated is when they were
+-- written. All of it is one number, 0 for none.
+CREATE VIEW exporter_hour AS
+SELECT id, (id >> 22) * 900 AS hour, id & 0xfffff AS exporter,
+       a AS datagrams, b AS records, c AS bytes, d AS missing_records,
+       e AS missing_datagrams, f AS unknown_sets, g AS refused,
+       (h >> 32) & 0xffff AS port, h & 0xffffffff AS next, h <> 0 AS sequenced,
+       (id >> 22) * 900 + (h >> 48) AS updated
+FROM counted WHERE (id >> 20) & 3 = 1;
+
+CREATE VIEW service_hour AS
+SELECT id, (id >> 22) * 900 AS hour, id & 0xfffff AS service,
+       a AS up_bytes, b AS down_bytes, c AS up_packets, d AS down_packets
+FROM counted WHERE (id >> 20) & 3 = 2;
+
 CREATE TABLE device (
     id         INTEGER PRIMARY KEY,
     device     TEXT NOT NULL UNIQUE,
@@ -59,20 +97,6 @@ CREATE TABLE service_state (
     PRIMARY KEY (unit, invocation)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE device_hour (
-    hour              INTEGER NOT NULL,
-    device            INTEGER NOT NULL,
-    up_bytes          INTEGER NOT NULL DEFAULT 0,
-    down_bytes        INTEGER NOT NULL DEFAULT 0,
-    up_packets        INTEGER NOT NULL DEFAULT 0,
-    down_packets      INTEGER NOT NULL DEFAULT 0,
-    lan_up_bytes      INTEGER NOT NULL DEFAULT 0,
-    lan_down_bytes    INTEGER NOT NULL DEFAULT 0,
-    lan_up_packets    INTEGER NOT NULL DEFAULT 0,
-    lan_down_packets  INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (hour, device)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE device_day (
     day               INTEGER NOT NULL,
     device            INTEGER NOT NULL,
@@ -101,23 +125,6 @@ CREATE TABLE device_month (
     PRIMARY KEY (month, device)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE exporter_hour (
-    hour              INTEGER NOT NULL,
-    exporter          INTEGER NOT NULL,
-    datagrams         INTEGER NOT NULL DEFAULT 0,
-    records           INTEGER NOT NULL DEFAULT 0,
-    bytes             INTEGER NOT NULL DEFAULT 0,
-    missing_records   INTEGER NOT NULL DEFAULT 0,
-    missing_datagrams INTEGER NOT NULL DEFAULT 0,
-    unknown_sets      INTEGER NOT NULL DEFAULT 0,
-    refused           INTEGER NOT NULL DEFAULT 0,
-    -- The next message from port should have the sequence number next.
-    port              INTEGER NOT NULL DEFAULT 0,
-    next              INTEGER,
-    updated           INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (hour, exporter)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE exporter_day (
     day               INTEGER NOT NULL,
     exporter          INTEGER NOT NULL,
@@ -142,16 +149,6 @@ CREATE TABLE exporter_month (
     unknown_sets      INTEGER NOT NULL DEFAULT 0,
     refused           INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (month, exporter)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE service_hour (
-    hour              INTEGER NOT NULL,
-    service           INTEGER NOT NULL,
-    up_bytes          INTEGER NOT NULL DEFAULT 0,
-    down_bytes        INTEGER NOT NULL DEFAULT 0,
-    up_packets        INTEGER NOT NULL DEFAULT 0,
-    down_packets      INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (hour, service)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE service_day (
@@ -182,7 +179,9 @@ CREATE TABLE destination (
     remote    TEXT NOT NULL, -- '': all that are not among the largest
     protocol  INTEGER NOT NULL,
     port      INTEGER NOT NULL,
-    inbound   INTEGER NOT NULL
+    inbound   INTEGER NOT NULL,
+    lan       INTEGER NOT NULL, -- 1: its parts are what moved in the LAN; 0: they are not
+    first     INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE destination_part (
@@ -191,13 +190,8 @@ CREATE TABLE destination_part (
     down_bytes        INTEGER NOT NULL DEFAULT 0,
     up_packets        INTEGER NOT NULL DEFAULT 0,
     down_packets      INTEGER NOT NULL DEFAULT 0,
-    lan_up_bytes      INTEGER NOT NULL DEFAULT 0,
-    lan_down_bytes    INTEGER NOT NULL DEFAULT 0,
-    lan_up_packets    INTEGER NOT NULL DEFAULT 0,
-    lan_down_packets  INTEGER NOT NULL DEFAULT 0,
     up_contacts       INTEGER NOT NULL DEFAULT 0,
     down_contacts     INTEGER NOT NULL DEFAULT 0,
-    first             INTEGER NOT NULL,
     last              INTEGER NOT NULL
 ) STRICT;
 
@@ -386,10 +380,16 @@ GROUP BY u.month, u.exporter;
 CREATE VIEW destination_rows AS
 SELECT d.day AS day, d.device AS device, d.remote AS remote,
        d.protocol AS protocol, d.port AS port, d.inbound AS inbound,
-       p.up_bytes, p.down_bytes, p.up_packets, p.down_packets,
-       p.lan_up_bytes, p.lan_down_bytes, p.lan_up_packets, p.lan_down_packets,
-       p.up_contacts, p.down_contacts,
-       p.first AS first, p.last AS last
+       iif(d.lan, 0, p.up_bytes) AS up_bytes,
+       iif(d.lan, 0, p.down_bytes) AS down_bytes,
+       iif(d.lan, 0, p.up_packets) AS up_packets,
+       iif(d.lan, 0, p.down_packets) AS down_packets,
+       iif(d.lan, p.up_bytes, 0) AS lan_up_bytes,
+       iif(d.lan, p.down_bytes, 0) AS lan_down_bytes,
+       iif(d.lan, p.up_packets, 0) AS lan_up_packets,
+       iif(d.lan, p.down_packets, 0) AS lan_down_packets,
+       p.up_contacts AS up_contacts, p.down_contacts AS down_contacts,
+       d.first AS first, p.last AS last
 FROM destination d JOIN destination_part p ON p.destination = d.id
 UNION ALL
 SELECT day, device, remote, protocol, port, inbound,

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,14 +15,22 @@ import (
 
 // Write writes a batch: all of it or, with an error, nothing.
 //
-// When a device was last seen is written once an hour, or with another change of it: its
-// hours say as much.
+// When a device was last seen is written once a day, or with another change of it: its hours
+// say as much, and cost nothing more. A batch with destinations, which come once an hour, is on
+// the disk when Write returns, with all before it; another one is when the kernel writes it,
+// which takes it half a minute.
 func (s *Store) Write(ctx context.Context, b *usage.Batch) error {
+	if len(b.Destinations) > 0 {
+		if _, err := s.db.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+			return err
+		}
+		defer s.db.ExecContext(ctx, "PRAGMA synchronous = NORMAL") //nolint:errcheck // saves syncs
+	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		w := newWriter(ctx, tx, s.options)
 		defer w.close()
 		w.batch(b)
-		if len(b.Exporters) == 0 && len(b.Sequences) == 0 && s.run != 0 {
+		if len(b.Sequences) == 0 && s.run != 0 {
 			w.exec("UPDATE run SET updated = ? WHERE id = ?", b.At.Unix(), s.run)
 		}
 		return w.err
@@ -86,6 +96,20 @@ func (w *writer) number(query string, args ...any) (n int64, found bool) {
 	return n, err == nil
 }
 
+// numbers returns the first column of all rows.
+func (w *writer) numbers(text string, args ...any) (all []int64) {
+	if w.err != nil {
+		return nil
+	}
+	w.err = query(w.ctx, w.tx, func(scan scanner) error {
+		var n int64
+		err := scan(&n)
+		all = append(all, n)
+		return err
+	}, text, args...)
+	return all
+}
+
 func (w *writer) batch(b *usage.Batch) {
 	for _, m := range b.Merges {
 		w.merge(m)
@@ -93,15 +117,12 @@ func (w *writer) batch(b *usage.Batch) {
 	for i := range b.Devices {
 		w.device(&b.Devices[i])
 	}
-	for k, u := range b.Hours {
-		w.hour(k.Hour, k.Day)
-		w.add(devices(), "hour", int64(k.Hour), w.deviceID(k.Device), usageValues(u))
-	}
+	w.deviceHours(b.Hours)
 	w.destinations(b.Destinations)
 	w.exporters(b)
 	for k, c := range b.Services {
 		w.hour(k.Hour, k.Day)
-		w.add(services(), "hour", int64(k.Hour), w.serviceID(k.Unit), counterValues(c))
+		w.add(services(), k.Hour, w.serviceID(k.Unit), counterValues(c))
 	}
 	w.serviceStates(b.ServiceStates)
 	if b.JournalCursor != "" {
@@ -110,12 +131,32 @@ func (w *writer) batch(b *usage.Batch) {
 	}
 }
 
-// add adds values to a row of a family's table of a period.
-func (w *writer) add(f family, period string, start, id int64, values []any) {
-	table := f.name + "_" + period
-	w.exec(fmt.Sprintf("INSERT INTO %s (%s, %s, %s) VALUES (%s) ON CONFLICT DO UPDATE SET %s",
-		table, period, f.name, list(f.columns, "%"), placeholders(2+len(f.columns)),
-		added(table, f.columns)), append([]any{start, id}, values...)...)
+// deviceHours writes in the order of the table: rows that come in their order fill its pages,
+// and the fewer pages there are the less is written with each flush.
+func (w *writer) deviceHours(all map[usage.DeviceHour]usage.Usage) {
+	type row struct {
+		hour   usage.Hour
+		device int64
+		usage  usage.Usage
+	}
+	rows := make([]row, 0, len(all))
+	for k, u := range all {
+		w.hour(k.Hour, k.Day)
+		rows = append(rows, row{k.Hour, w.deviceID(k.Device), u})
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.hour, b.hour), cmp.Compare(a.device, b.device))
+	})
+	for _, r := range rows {
+		w.add(devices(), r.hour, r.device, usageValues(r.usage))
+	}
+}
+
+// add adds values to what an hour has of one of a family.
+func (w *writer) add(f family, h usage.Hour, of int64, values []any) {
+	w.exec(fmt.Sprintf("INSERT INTO counted (id, %s) VALUES (%s) ON CONFLICT DO UPDATE SET %s",
+		list(f.counted(), "%"), placeholders(1+len(values)), added("counted", f.counted())),
+		append([]any{f.id(h, of)}, values...)...)
 }
 
 func (w *writer) hour(h usage.Hour, d usage.Day) {
@@ -144,7 +185,7 @@ func (w *writer) device(d *usage.Device) {
 		first = CASE WHEN first = 0 OR ?6 BETWEEN 1 AND first THEN ?6 ELSE first END,
 		last = max(last, ?7)
 		WHERE id = ?1 AND (name <> ?2 OR mac <> ?3 OR vendor <> ?4 OR addresses <> ?5
-			OR first = 0 AND ?6 <> 0 OR ?6 BETWEEN 1 AND first - 1 OR ?7 >= last + 3600)`,
+			OR first = 0 AND ?6 <> 0 OR ?6 BETWEEN 1 AND first - 1 OR ?7 >= last + 86400)`,
 		id, clip(d.Name), clip(d.MAC), clip(d.Vendor), joinAddrs(d.Addresses),
 		unix(d.First), unix(d.Last))
 }
@@ -203,29 +244,24 @@ func (w *writer) exporters(b *usage.Batch) {
 	f := exporters()
 	for k, i := range b.Exporters {
 		w.hour(k.Hour, k.Day)
-		w.add(f, "hour", int64(k.Hour), w.exporterID(k.Exporter), intakeValues(i))
+		w.add(f, k.Hour, w.exporterID(k.Exporter), intakeValues(i))
 	}
 	// The sequence stands in the row of the latest hour, which the counters have changed
 	// anyway.
-	hour, day := w.options.Calendar.Hour(b.At)
 	latest := map[usage.Exporter]usage.Hour{}
 	for k := range b.Exporters {
 		latest[k.Exporter] = max(latest[k.Exporter], k.Hour)
 	}
-	for e, h := range latest {
-		w.exec("UPDATE exporter_hour SET updated = ? WHERE hour = ? AND exporter = ?",
-			b.At.Unix(), int64(h), w.exporterID(e))
-	}
+	now, day := w.options.Calendar.Hour(b.At)
 	for e, s := range b.Sequences {
 		h, ok := latest[e]
 		if !ok {
-			h = hour
-			w.hour(hour, day)
+			h = now
+			w.hour(now, day)
 		}
-		w.exec(`INSERT INTO exporter_hour (hour, exporter, port, next, updated)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-			port = excluded.port, next = excluded.next, updated = excluded.updated`,
-			int64(h), w.exporterID(e), s.Port, s.Next, b.At.Unix())
+		since := min(max(b.At.Unix()-int64(h), 0), 1<<15-1)
+		w.exec("INSERT INTO counted (id, h) VALUES (?, ?) ON CONFLICT DO UPDATE SET h = excluded.h",
+			f.id(h, w.exporterID(e)), since<<48|int64(s.Port)<<32|int64(s.Next))
 	}
 }
 
