@@ -4,7 +4,6 @@ _conntally_history() {
 	local words= value=
 	[ "$COMP_CWORD" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}
 	case $value in
-	--by) words='device destination port service exporter total' ;;
 	--config)
 		compopt -o default
 		return
@@ -13,17 +12,20 @@ _conntally_history() {
 		compopt -o default
 		return
 		;;
+	--log-level) words='debug info warn error' ;;
+	--by) words='device destination port service exporter total' ;;
 	--period) words='hour day month' ;;
 	--scope) words='wan lan all' ;;
-	--billing-day | --device | --from | --limit | --month | --to | --interface) ;;
+	--listen | --web | --billing-day | --device | --from | --limit | --month | --to | --interface) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
-		1,*) words='report export import version help' ;;
+		1,*) words='serve report export import version help' ;;
+		*,serve) words='--config --database --listen --log-level --web' ;;
 		*,report) words='--billing-day --by --config --csv --database --device --from --json --limit --month --new --period --quota --scope --to' ;;
 		*,export) words='--config --csv --database --from --json --to usage destinations services' ;;
 		*,import) words='--config --database --from --interface --month --to' ;;
 		*,version) words='--json' ;;
-		*,help) words='report export import version help' ;;
+		*,help) words='serve report export import version help' ;;
 		esac
 		;;
 	esac

@@ -1,11 +1,17 @@
 # Made by go generate ./cmd/conntally-history from what --help says.
 
 complete -c conntally-history -f
+complete -c conntally-history -n __fish_use_subcommand -a serve -d 'receive flow records and keep who moved how much'
 complete -c conntally-history -n __fish_use_subcommand -a report -d 'who used how much: by device, destination, service, hour, day, month'
 complete -c conntally-history -n __fish_use_subcommand -a export -d 'print all that is kept, as CSV or JSON'
 complete -c conntally-history -n __fish_use_subcommand -a import -d 'add usage that export, nlbwmon or vnStat has printed'
 complete -c conntally-history -n __fish_use_subcommand -a version -d 'print the version'
 complete -c conntally-history -n __fish_use_subcommand -a help -d 'list the commands, or one'\''s flags'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l database -rF -d 'the data base is FILE (default that of the configuration)'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l listen -x -d 'receive records at HOST:PORT (default that of the configuration, 127.0.0.1:2056)'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l log-level -xa 'debug info warn error' -d 'log this LEVEL: debug, info, warn, error'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l web -x -d 'serve the web page at HOST:PORT, or off (default that of the configuration, 127.0.0.1:9470)'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l billing-day -x -d 'billing months begin on day N (default that of the configuration)'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l by -xa 'device destination port service exporter total' -d 'rows are each a KIND: device, destination, port, service, exporter, total (default device)'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
@@ -35,4 +41,4 @@ complete -c conntally-history -n '__fish_seen_subcommand_from import' -l interfa
 complete -c conntally-history -n '__fish_seen_subcommand_from import' -l month -x -d 'the MONTH that a file of nlbwmon is about, such as 2026-11'
 complete -c conntally-history -n '__fish_seen_subcommand_from import' -l to -x -d 'only until TIME; a day or month is included'
 complete -c conntally-history -n '__fish_seen_subcommand_from version' -l json -d 'print one JSON object'
-complete -c conntally-history -n '__fish_seen_subcommand_from help' -a 'report export import version help'
+complete -c conntally-history -n '__fish_seen_subcommand_from help' -a 'serve report export import version help'

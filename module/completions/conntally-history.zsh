@@ -2,6 +2,7 @@
 # Made by go generate ./cmd/conntally-history from what --help says.
 
 local -a commands=(
+	'serve:receive flow records and keep who moved how much'
 	'report:who used how much: by device, destination, service, hour, day, month'
 	'export:print all that is kept, as CSV or JSON'
 	'import:add usage that export, nlbwmon or vnStat has printed'
@@ -15,6 +16,14 @@ fi
 shift words
 (( CURRENT-- ))
 case $words[1] in
+serve)
+	_arguments \
+		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
+		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--listen[receive records at HOST\:PORT (default that of the configuration, 127.0.0.1\:2056)]:HOST\:PORT:()' \
+		'--log-level[log this LEVEL\: debug, info, warn, error]:LEVEL:(debug info warn error)' \
+		'--web[serve the web page at HOST\:PORT, or off (default that of the configuration, 127.0.0.1\:9470)]:HOST\:PORT:()'
+	;;
 report)
 	_arguments \
 		'--billing-day[billing months begin on day N (default that of the configuration)]:N:()' \
@@ -58,6 +67,6 @@ version)
 	;;
 help)
 	_arguments \
-		':argument:(report export import version help)'
+		':argument:(serve report export import version help)'
 	;;
 esac
