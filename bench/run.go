@@ -137,7 +137,7 @@ func (r *runner) window(ctx context.Context, warm, length time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if err := lab.WaitUntil(ctx, r.begin.Add(warm+length)); err != nil {
+	if err := r.watch(ctx, warm+length); err != nil {
 		return err
 	}
 	after, err := r.look()
@@ -154,6 +154,28 @@ func (r *runner) window(ctx context.Context, warm, length time.Duration) error {
 		Bytes:   after.forwarded.Bytes - before.forwarded.Bytes,
 	}
 	return nil
+}
+
+// watch waits until so long after the begin of the traffic, and measures stalls meanwhile, if the
+// point is about them: on the last core, while the traffic has the first.
+func (r *runner) watch(ctx context.Context, until time.Duration) error {
+	if !r.point.Stalls {
+		return lab.WaitUntil(ctx, r.begin.Add(until))
+	}
+	all := cores()
+	core := all[len(all)-1]
+	if r.program != nil {
+		if err := r.program.Pin(core); err != nil {
+			return err
+		}
+	}
+	stalls, err := measure.StartStalls(core)
+	if err != nil {
+		return err
+	}
+	err = lab.WaitUntil(ctx, r.begin.Add(until))
+	r.result.Stall = stalls.Stop()
+	return err
 }
 
 // sight is what is measured at an instant.

@@ -106,6 +106,15 @@ func (r *Running) Usage() (measure.Process, error) {
 	return measure.ReadProcesses(pids)
 }
 
+// Pin ties the program to a core.
+func (r *Running) Pin(core int) error {
+	pids, err := measure.Family(r.holder.Process.Pid)
+	if err != nil {
+		return err
+	}
+	return measure.Pin(pids, core)
+}
+
 // gone returns the error of a program that ended before it was stopped.
 func (r *Running) gone() error {
 	<-r.ended // the holder is about to exit, too

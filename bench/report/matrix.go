@@ -65,6 +65,10 @@ func memory(s *result.Suite, scenario string, x int, program string) string {
 	return figure(s.Of(scenario, x, program, result.Peak), " MB")
 }
 
+func stall(s *result.Suite, scenario string, x int, program string) string {
+	return figure(s.Of(scenario, x, program, result.Stall), " ms")
+}
+
 // figure writes a median, and from where to where repetitions went.
 func figure(v result.Spread, unit string) string {
 	switch {

@@ -105,6 +105,12 @@ func section(w io.Writer, s *result.Suite, sc *result.Scenario) {
 	case result.Saturation:
 		saturationTable(w, s, sc)
 		return
+	case result.Stalls:
+		fmt.Fprint(w, "The longest stall:\n\n")
+		matrix(w, s, sc, stall)
+		fmt.Fprint(w, "The program's own CPU time:\n\n")
+		matrix(w, s, sc, own)
+		return
 	}
 	for _, p := range pictures() {
 		if _, ok := p.draw(s); ok && p.scenario == sc.Name {

@@ -46,6 +46,8 @@ func suite() *result.Suite {
 				About: "none moves", Points: []int{1000, 250_000}},
 			{Name: result.Home, Title: "A busy household", Unit: "connections", About: "all sorts",
 				Points: []int{3000}},
+			{Name: result.Stalls, Title: "Stalls", Unit: "connections", About: "how long",
+				Points: []int{0, 2000}},
 			{Name: result.Saturation, Title: "As much as goes", Unit: "flows", About: "all cores",
 				Points: []int{2000}},
 		},
@@ -86,6 +88,9 @@ func invented(scenario string, x, repeat, i int, name string) result.Run {
 		r.Missed = &result.Missed{Count: 12, Unit: "packets"}
 	}
 	r.Collected.Merged = name == "ulogd2"
+	if scenario == result.Stalls {
+		r.Stall = time.Duration(700+100*i+x/10+repeat) * time.Microsecond
+	}
 	return r
 }
 

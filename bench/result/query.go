@@ -100,6 +100,14 @@ func FlowsExact(r *Run) float64 { return percent(float64(r.Collected.Exact), flo
 // Peak is the greatest memory, in MB.
 func Peak(r *Run) float64 { return float64(r.Peak) / 1e6 }
 
+// Stall is the longest stall in ms; NaN where it wasn't measured.
+func Stall(r *Run) float64 {
+	if r.Stall == 0 {
+		return math.NaN()
+	}
+	return float64(r.Stall) / 1e6
+}
+
 // Exported is the UDP payload that was sent, in kB.
 func Exported(r *Run) float64 { return float64(r.Collected.Octets) / 1e3 }
 

@@ -185,6 +185,38 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestStallVerdict proves that the longest stall of all repetitions decides, unless the machine
+// has such stalls of its own.
+func TestStallVerdict(t *testing.T) {
+	for name, test := range map[string]struct {
+		none, ours   [2]float64 // ms, by repetition; 0: not measured
+		held, hidden bool
+		found        string
+	}{
+		"short":          {[2]float64{0.5, 0.7}, [2]float64{0.9, 1.9}, true, false, "1.90 ms, median"},
+		"long once":      {[2]float64{0.5, 0.7}, [2]float64{0.9, 2.1}, false, false, "2.10 ms"},
+		"noise":          {[2]float64{0.5, 2.5}, [2]float64{0.9, 2.1}, false, true, "itself stalls"},
+		"only noise":     {[2]float64{0.5, 2.5}, [2]float64{0.9, 1.1}, true, false, "program 2.50"},
+		"not measured":   {[2]float64{}, [2]float64{}, false, false, NotMeasured},
+		"ours is absent": {[2]float64{0.5, 0.7}, [2]float64{}, false, false, NotMeasured},
+	} {
+		b := new(builder)
+		b.Scenarios = []Scenario{{Name: Stalls, Points: []int{100}}}
+		for repeat := range 2 {
+			for program, stalls := range map[string][2]float64{None: test.none, Ours: test.ours} {
+				b.Runs = append(b.Runs, Run{Scenario: Stalls, X: 100, Program: program,
+					Repeat: repeat + 1, Stall: time.Duration(stalls[repeat] * 1e6)})
+			}
+		}
+		all := b.Verdicts()
+		v := all[len(all)-1]
+		if v.Held != test.held || v.Hidden != test.hidden ||
+			!strings.Contains(v.Found, test.found) {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func (b *builder) each(scenario, program string, change func(*Run)) {
 	for i := range b.Runs {
 		if r := &b.Runs[i]; r.Scenario == scenario && r.Program == program {

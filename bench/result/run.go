@@ -55,6 +55,9 @@ type Run struct {
 	Offered int           // packets per second
 	Life    time.Duration // CPU of the program from its start to its end
 	Peak    int           // bytes of memory, at most
+	// Stall is how long the program's core kept another thread waiting at most, where that was
+	// measured.
+	Stall time.Duration `json:",omitempty"`
 	// Instructions of the program's own, where they were counted.
 	Instructions uint64 `json:",omitempty"`
 

@@ -18,6 +18,7 @@ const (
 	Home       = "home"
 	Saturation = "saturation"
 	Polls      = "polls"
+	Stalls     = "stalls"
 
 	Ours  = "conntally"
 	Rival = "softflowd"
@@ -25,6 +26,9 @@ const (
 	ClaimRate = 50_000 // packets per second of bulk
 
 	PolledEntries = 10_000 // connections of Polls
+
+	StallBuckets = 262_144 // of Stalls
+	stallLimit   = 2.0     // ms
 )
 
 // NotMeasured is found where nothing was.
@@ -38,9 +42,16 @@ type Verdict struct {
 	Found  string
 }
 
-// Verdicts compares the four claims with the measurements.
+// Verdicts compares the claims with the measurements. Results from before stalls were measured have
+// no verdict on them.
 func (s *Suite) Verdicts() []Verdict {
-	return []Verdict{s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict(), s.exactVerdict()}
+	all := []Verdict{
+		s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict(), s.exactVerdict(),
+	}
+	if s.Points(Stalls) != nil {
+		all = append(all, s.stallVerdict())
+	}
+	return all
 }
 
 func (s *Suite) processVerdict() Verdict {
@@ -155,6 +166,37 @@ func (s *Suite) exactVerdict() Verdict {
 	v.Found = fmt.Sprintf("in %d of %d runs", runs-len(wrong), runs)
 	if !v.Held {
 		v.Found += "; not in " + strings.Join(wrong, "; ")
+	}
+	return v
+}
+
+// stallVerdict judges the longest stall of all repetitions, unless the machine has such stalls of
+// its own.
+func (s *Suite) stallVerdict() Verdict {
+	v := Verdict{
+		Claim: fmt.Sprintf("With %d buckets no poll of conntally stalls its core for more than "+
+			"%.0f ms, however many connections there are", StallBuckets, stallLimit),
+		Held: true,
+	}
+	var found []string
+	for _, x := range s.Points(Stalls) {
+		ours, none := s.Of(Stalls, x, Ours, Stall), s.Of(Stalls, x, None, Stall)
+		if !ours.Valid() || !none.Valid() {
+			return v.notMeasured()
+		}
+		found = append(found, fmt.Sprintf("%d connections %.2f ms, median %.2f (without a "+
+			"program %.2f, %.2f)", x, ours.Most, ours.Median, none.Most, none.Median))
+		if ours.Most > stallLimit {
+			v.Held = false
+			v.Hidden = v.Hidden || none.Most > stallLimit
+		}
+	}
+	if len(found) == 0 {
+		return v.notMeasured()
+	}
+	v.Found = strings.Join(found, "; ")
+	if v.Hidden {
+		v.Found += ": the machine itself stalls for longer than that"
 	}
 	return v
 }

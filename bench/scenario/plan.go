@@ -35,6 +35,7 @@ func Full() Plan {
 		table(1000, 100_000, 250_000),
 		buckets(262_144, 65_536, 8192),
 		home(),
+		stalls(0, 100, 2000, 20_000),
 		saturation(),
 	}}
 }
@@ -163,6 +164,22 @@ func home() Scenario {
 	return s.fill([]int{3000}, func(x int) Point {
 		return Point{
 			Home: true, Table: x, Warm: 1500 * milli, Window: 10 * second, Linger: 3 * second,
+		}
+	})
+}
+
+// stalls has one poll in each window.
+func stalls(sizes ...int) Scenario {
+	s := Scenario{Programs: []string{result.None, result.Ours},
+		Scenario: describe(result.Stalls, "Stalls", "connections that rest",
+			fmt.Sprintf("how long a thread of the highest priority (SCHED_FIFO), which sleeps "+
+				"for 0.2 ms at a time, has to wait for its core at most, when conntally polls on "+
+				"that core. The kernel's hash table has %d buckets, and beside the connections "+
+				"that rest one counts ten packets a second", result.StallBuckets))}
+	return s.fill(sizes, func(x int) Point {
+		return Point{
+			Rate: 10, Ring: 1, Table: x, Buckets: result.StallBuckets, Stalls: true,
+			Warm: 500 * milli, Window: pollPeriod,
 		}
 	})
 }

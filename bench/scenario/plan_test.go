@@ -99,8 +99,8 @@ func TestPollsAreCounted(t *testing.T) {
 
 func TestKeepBuckets(t *testing.T) {
 	p := Full()
-	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 3 ||
-		len(p.find(t, result.Buckets).Points) != 0 {
+	if skipped := p.KeepBuckets(errors.New("read-only")); len(skipped) != 7 ||
+		len(p.find(t, result.Buckets).Points)+len(p.find(t, result.Stalls).Points) != 0 {
 		t.Errorf("%q, %+v", skipped, p.find(t, result.Buckets).Points)
 	}
 	if len(p.find(t, result.Bulk).Points) != 4 {

@@ -19,6 +19,7 @@ type Point struct {
 
 	Buckets int  // of the kernel's hash table; 0 = as they are
 	AllCPU  bool // polls may take what they need
+	Stalls  bool // the program has one core, whose stalls are measured
 
 	Warm   time.Duration // of traffic before the window
 	Settle bool          // and one of the program's intervals: it has met all flows by then

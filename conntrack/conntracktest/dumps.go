@@ -47,6 +47,7 @@ func (s *dumps) Send(b []byte) error {
 		s.refusal = AppendError(s.refusal[:0], seq, errno, b)
 		return nil
 	}
+	s.k.requested++
 	s.seq, s.next = seq, 0
 	s.k.pack()
 	s.running = true

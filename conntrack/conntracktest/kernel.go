@@ -24,9 +24,16 @@ type Kernel struct {
 
 	refused unix.Errno // the answer to the next request for a dump
 	broken  unix.Errno // the end of the next dump
+
+	begins     []*begins
+	loseBegins bool
+	hidden     int        // entries that are counted, but not in the table
+	unanswered unix.Errno // the answer to the next question
+	requested  int        // dumps
 }
 
-const firstBuckets = 65536
+// firstBuckets is so small that a Reader dumps: see Kernel.SetBuckets.
+const firstBuckets = 8192
 
 // New returns an empty Kernel with nf_conntrack_acct and _timestamp on.
 func New() *Kernel {
@@ -39,7 +46,7 @@ func New() *Kernel {
 }
 
 // SetBuckets sets nf_conntrack_buckets, which Readers see. All entries stay in the order
-// of dumps.
+// of dumps. With 16,384 buckets or more and few entries, a Reader asks for single entries.
 func (k *Kernel) SetBuckets(n int) { k.buckets.Store(int64(n)) }
 
 // SetAcct sets nf_conntrack_acct: entries created while it is false are never
@@ -70,6 +77,7 @@ func (k *Kernel) Create(e conntrack.Event) conntrack.Key {
 		panic(fmt.Sprintf("conntracktest: entry %+v exists", key))
 	}
 	k.table.add(e)
+	k.announce(&e)
 	return key
 }
 

@@ -14,7 +14,26 @@ func (k *Kernel) Reader() *ctnetlink.Reader {
 	events, dumps := k.Sockets()
 	r := ctnetlink.NewReader(events, dumps, k.Clock())
 	r.Buckets = func() int { return int(k.buckets.Load()) }
+	r.Dial = k.dial
 	return r
+}
+
+// dial opens the further sockets of a Reader.
+func (k *Kernel) dial(p ctnetlink.Purpose) (ctnetlink.Socket, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch p {
+	case ctnetlink.Questions:
+		return &questions{k: k}, nil
+	case ctnetlink.Begins:
+		s := &begins{events: events{k: k}}
+		k.begins = append(k.begins, s)
+		return s, nil
+	default:
+		d := &dumps{k: k}
+		k.dumps = append(k.dumps, d)
+		return d, nil
+	}
 }
 
 // Sockets returns a socket that receives the events of every end from now on, and

@@ -5,12 +5,17 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // DumpOnce calls fn with every living entry of the calling thread's network namespace, without
 // subscribing to events.
 func DumpOnce(fn func(*conntrack.Event)) error {
-	dumps, err := openSocket(0, 1, dumpBuffer, noSetup)
+	size := dumpBuffer
+	if n, err := kernel.ReadSysctl("count"); err == nil && isSparse(buckets(), n) {
+		size = shortBuffer()
+	}
+	dumps, err := openSocket(0, 1, size, noSetup)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ const (
 	msgNew    = unix.NFNL_SUBSYS_CTNETLINK << 8 // also each entry of a dump
 	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
 	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
+	msgStats  = unix.NFNL_SUBSYS_CTNETLINK<<8 | 5 // IPCTNL_MSG_CT_GET_STATS
 )
 
 // message is one netlink message of a datagram; data borrows the datagram.
@@ -67,10 +68,5 @@ func (m *message) failure() error {
 
 // dumpRequest returns a request for all entries of both families (IPCTNL_MSG_CT_GET) in b.
 func dumpRequest(b []byte, seq uint32) []byte {
-	b = binary.NativeEndian.AppendUint32(b[:0], headerLen+genmsgLen)
-	b = binary.NativeEndian.AppendUint16(b, msgGet)
-	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	b = binary.NativeEndian.AppendUint32(b, seq)
-	b = binary.NativeEndian.AppendUint32(b, 0)
-	return append(b, unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0)
+	return finishRequest(appendRequest(b[:0], msgGet, unix.NLM_F_DUMP, seq, unix.AF_UNSPEC), 0)
 }

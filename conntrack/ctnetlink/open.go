@@ -2,6 +2,7 @@ package ctnetlink
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -10,7 +11,10 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-const groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
+const (
+	groupNew     = 1 // NFNLGRP_CONNTRACK_NEW
+	groupDestroy = 3 // NFNLGRP_CONNTRACK_DESTROY
+)
 
 // Options configure the sockets of Open.
 type Options struct {
@@ -33,14 +37,40 @@ func Open(o Options, clock conntrack.Clock) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("conntrack events: %w", err)
 	}
-	dumps, err := openSocket(o.NetNS, 1, dumpBuffer, noSetup)
+	dumps, err := o.dial(Dumps)
 	if err != nil {
 		events.Close()
 		return nil, fmt.Errorf("conntrack dump: %w", err)
 	}
 	r := NewReader(events, dumps, clock)
-	r.options, r.opened, r.Buckets = o, true, buckets
+	r.options, r.Buckets, r.Dial = o, buckets, o.dial
 	return r, nil
+}
+
+// dial opens a socket for dumps and the like.
+func (o Options) dial(p Purpose) (Socket, error) {
+	switch p {
+	case ShortDumps:
+		return openSocket(o.NetNS, 1, shortBuffer(), noSetup)
+	case Questions:
+		return openSocket(o.NetNS, questionBatch, eventBuffer, noSetup)
+	case Begins:
+		return openSocket(o.NetNS, eventBatch, eventBuffer, subscribeBegins)
+	default:
+		return openSocket(o.NetNS, 1, dumpBuffer, noSetup)
+	}
+}
+
+// shortBuffer is the smallest buffer that holds any chunk: the kernel fills a page, or 8 KiB
+// where pages are larger (NLMSG_GOODSIZE).
+func shortBuffer() int { return min(os.Getpagesize(), 8<<10) }
+
+// subscribeBegins sets up a socket of Begins. Without NETLINK_NO_ENOBUFS an overrun is an error.
+func subscribeBegins(conn *netlink.Conn) error {
+	if err := conn.SetReadBuffer(beginsBuffer); err != nil {
+		return err
+	}
+	return conn.JoinGroup(groupNew)
 }
 
 func buckets() int {

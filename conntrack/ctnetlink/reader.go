@@ -41,22 +41,26 @@ type Reader struct {
 	OnChunk func()
 	// Buckets, if not nil, returns the size of the kernel's hash table, or 0 if it isn't known.
 	Buckets func() int
+	// Dial, if not nil, opens a further socket. Without it, every dump walks the kernel's
+	// table.
+	Dial func(Purpose) (Socket, error)
 
-	mu            sync.Mutex // guards events against other goroutines than the reader's
-	events, dumps Socket
-	clock         conntrack.Clock
-	seq           uint32
-	request       []byte
-	event         conntrack.Event
-	decoder       decoder
+	mu      sync.Mutex // guards events against other goroutines than the reader's
+	events  Socket
+	dumps   walker
+	walker  *walker // dumps, or that of sparse
+	clock   conntrack.Clock
+	seq     uint32
+	request []byte
+	sparse
+	event   conntrack.Event
+	decoder decoder
 	// Counted, but not in Stats yet: an atomic counter per entry would cost too much.
 	entries, destroys uint64
 	drops             uint32 // as the event socket counts them
 	options           Options
 	backlog           bool // the last Wait left events unread
-	opened            bool // by Open, so that sockets can be replaced
 	dumpCPU           time.Duration
-	unfinished        bool // the last dump failed, and the kernel may not be done with it
 	heartbeat         heartbeat
 }
 
@@ -71,12 +75,15 @@ type dropCounter interface {
 // NewReader returns a Reader on two sockets: events has joined the DESTROY group, dumps answers
 // requests for dumps.
 func NewReader(events, dumps Socket, clock conntrack.Clock) *Reader {
-	return &Reader{events: events, dumps: dumps, clock: clock}
+	r := &Reader{events: events, clock: clock}
+	r.dumps = walker{Socket: dumps, purpose: Dumps}
+	r.walker = &r.dumps
+	return r
 }
 
-// Close closes both sockets.
+// Close closes all sockets.
 func (r *Reader) Close() error {
-	return errors.Join(r.events.Close(), r.dumps.Close())
+	return errors.Join(r.events.Close(), r.dumps.Close(), r.sparse.close())
 }
 
 // Interrupt makes the current Wait, or else the next one, return at once. Any goroutine may call
@@ -124,6 +131,7 @@ func (r *Reader) Wait(wait time.Duration, fn func(*conntrack.Event)) error {
 	r.destroys = 0
 	stalled := r.options.Reliable && r.heartbeat.stalled.Load()
 	r.countDrops(stalled)
+	r.observeBegins()
 	r.heartbeat.setBusy()
 	if stalled {
 		r.options.Reliable = false
@@ -193,6 +201,25 @@ func (r *Reader) readEvents(b []byte, fn func(*conntrack.Event)) {
 // the size of the hash table has changed.
 func (r *Reader) Dump(fn func(*conntrack.Event)) error {
 	before := r.buckets()
+	complete, err := r.readSparse(before, fn)
+	if err == nil && !complete {
+		err = r.walk(fn)
+	}
+	if err != nil {
+		r.stopAsking()
+		return err
+	}
+	r.Stats.Dumps.Add(1)
+	if after := r.buckets(); before != 0 && before != after {
+		r.stopAsking()
+		return conntrack.ErrPartial
+	}
+	return nil
+}
+
+// walk has the kernel walk its table.
+func (r *Reader) walk(fn func(*conntrack.Event)) error {
+	r.beginWalk()
 	if err := r.requestDump(); err != nil {
 		return fmt.Errorf("conntrack dump: %w", err)
 	}
@@ -205,12 +232,9 @@ func (r *Reader) Dump(fn func(*conntrack.Event)) error {
 			return err
 		}
 	}
-	r.unfinished = false
-	r.Stats.Dumps.Add(1)
-	if after := r.buckets(); before != 0 && before != after {
-		return conntrack.ErrPartial
-	}
-	return nil
+	r.walker.unfinished = false
+	r.Stats.Walks.Add(1)
+	return r.endWalk()
 }
 
 func (r *Reader) buckets() int {
@@ -240,29 +264,39 @@ func (r *Reader) betweenChunks(fn func(*conntrack.Event), done bool) error {
 	return nil
 }
 
-// requestDump requests a dump. If the last one was not read to its end, it uses a new socket: on
-// the old one the kernel would return EBUSY.
+// requestDump requests a dump.
 func (r *Reader) requestDump() error {
-	if r.unfinished && r.opened {
-		fresh, err := openSocket(r.options.NetNS, 1, dumpBuffer, noSetup)
-		if err != nil {
-			return err
-		}
-		_ = r.dumps.Close() // nothing is read from it any more
-		r.dumps = fresh
+	if err := r.renewWalker(); err != nil {
+		return err
 	}
-	r.unfinished = true
+	r.walker.unfinished = true
 	r.seq++
 	r.request = dumpRequest(r.request, r.seq)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	began := kernel.ThreadCPU()
-	err := r.dumps.Send(r.request) // the kernel begins its walk at once
+	err := r.walker.Send(r.request) // the kernel begins its walk at once
 	r.dumpCPU += kernel.ThreadCPU() - began
 	return err
 }
 
-// readChunk reads and decodes one datagram of a dump, and reports whether it was the last.
+// renewWalker replaces the socket on which a dump was not read to its end: the kernel would
+// answer EBUSY.
+func (r *Reader) renewWalker() error {
+	if !r.walker.unfinished || r.Dial == nil {
+		return nil
+	}
+	fresh, err := r.Dial(r.walker.purpose)
+	if err != nil {
+		return err
+	}
+	_ = r.walker.Close() // nothing is read from it any more
+	r.walker.Socket, r.walker.unfinished = fresh, false
+	return nil
+}
+
+// readChunk reads and decodes a long chunk of a dump, or short ones until they are nearly as much,
+// and reports whether the last one was among them.
 func (r *Reader) readChunk(fn func(*conntrack.Event)) (done bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -272,14 +306,22 @@ func (r *Reader) readChunk(fn func(*conntrack.Event)) (done bool, err error) {
 		r.entries = 0
 		r.dumpCPU += kernel.ThreadCPU() - began
 	}()
-	b, err := r.dumps.Recv(dumpTimeout)
-	for errors.Is(err, unix.EINTR) {
-		b, err = r.dumps.Recv(dumpTimeout)
+	for size := 0; !done && size <= dumpBuffer/2; {
+		b, err := receive(r.walker)
+		if err != nil {
+			return false, err
+		}
+		size += len(b)
+		r.event.At = r.clock()
+		if done, err = r.readEntries(b, fn); err != nil || r.walker.purpose != ShortDumps {
+			return done, err
+		}
 	}
-	if err != nil {
-		return false, err
-	}
-	r.event.At = r.clock()
+	return done, nil
+}
+
+// readEntries decodes one datagram of a dump, and reports whether it was the last.
+func (r *Reader) readEntries(b []byte, fn func(*conntrack.Event)) (done bool, err error) {
 	for len(b) > 0 {
 		m, rest, err := nextMessage(b)
 		if err != nil {
@@ -291,7 +333,9 @@ func (r *Reader) readChunk(fn func(*conntrack.Event)) (done bool, err error) {
 		}
 		switch m.typ {
 		case msgNew:
-			r.deliver(&m, conntrack.Dump, fn)
+			if r.deliver(&m, conntrack.Dump, fn) && r.begins != nil {
+				r.learn()
+			}
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
 			return true, m.failure()
 		}
@@ -299,19 +343,25 @@ func (r *Reader) readChunk(fn func(*conntrack.Event)) (done bool, err error) {
 	return false, nil
 }
 
-// DumpCPU returns the CPU time of all dumps so far: the kernel's walk, decoding, and fn with each
+// receive returns the next datagram of an answer, which the kernel has ready.
+func receive(s Socket) ([]byte, error) {
+	b, err := s.Recv(dumpTimeout)
+	for errors.Is(err, unix.EINTR) {
+		b, err = s.Recv(dumpTimeout)
+	}
+	return b, err
+}
+
+// DumpCPU returns the CPU time of all dumps so far: the kernel's part, decoding, and fn with each
 // entry. It doesn't include OnChunk, events that are read in between, and other threads.
 func (r *Reader) DumpCPU() time.Duration { return r.dumpCPU }
 
-// deliver decodes one entry and calls fn with it.
-func (r *Reader) deliver(m *message, eventType conntrack.EventType, fn func(*conntrack.Event)) {
-	b, err := m.attributes()
-	if err == nil {
-		err = r.decoder.decode(b, &r.event)
-	}
-	if err != nil {
-		r.Stats.Malformed.Add(1)
-		return
+// deliver decodes one entry and calls fn with it, unless it is malformed: then it returns false.
+func (r *Reader) deliver(
+	m *message, eventType conntrack.EventType, fn func(*conntrack.Event),
+) (decoded bool) {
+	if !r.decode(m) {
+		return false
 	}
 	r.event.Type, r.event.Portid = eventType, 0
 	if eventType == conntrack.Dump {
@@ -321,4 +371,17 @@ func (r *Reader) deliver(m *message, eventType conntrack.EventType, fn func(*con
 		r.destroys++
 	}
 	fn(&r.event)
+	return true
+}
+
+// decode decodes one entry into r.event, and counts a malformed one.
+func (r *Reader) decode(m *message) (ok bool) {
+	b, err := m.attributes()
+	if err == nil {
+		err = r.decoder.decode(b, &r.event)
+	}
+	if err != nil {
+		r.Stats.Malformed.Add(1)
+	}
+	return err == nil
 }

@@ -164,3 +164,54 @@ func (r *realKernel) invent() (n int) {
 	}
 	return n
 }
+
+// TestSparseDumpShowsWhatTheKernelHolds asks a real kernel for single entries of every kind, as
+// they begin and end, and compares with another reader's dump.
+func TestSparseDumpShowsWhatTheKernelHolds(t *testing.T) {
+	r := newReal(t)
+	if n, err := lab.Buckets(); err != nil || n < 1<<16 {
+		t.Skipf("the kernel's table has %d buckets, too few to be sparse", n)
+	}
+	r.dump()
+	walks := r.reader.Stats.Walks.Load()
+	program := r.dial()
+	compare := func(step string) {
+		t.Helper()
+		want, err := r.oracle.Dump(nil)
+		must(t, err)
+		got := r.dump()
+		if len(got) != len(want) {
+			t.Errorf("%s: %d entries, the kernel holds %d", step, len(got), len(want))
+		}
+		ids := map[uint32]bool{}
+		for key := range got {
+			ids[key.ID] = true
+		}
+		for i := range want {
+			if !ids[want[i].ID] {
+				t.Errorf("%s: %v is missing", step, want[i].TupleOrig)
+			}
+		}
+	}
+	compare("an empty table")
+	r.traffic()
+	compare("traffic")
+	r.invent()
+	compare("invented entries")
+	must(t, r.Router.Fill(0, 200))
+	compare("many")
+	i := 0
+	for _, e := range r.dump() {
+		if i++; i%3 == 0 && e.Zone == 0 && e.ReplyZone == 0 {
+			r.remove(program, e)
+		}
+	}
+	compare("fewer")
+	must(t, r.Router.Fill(200, 50))
+	compare("more again")
+	must(t, r.oracle.Flush())
+	compare("none")
+	if n := r.reader.Stats.Walks.Load(); n != walks {
+		t.Errorf("%d walks for entries that can be asked for", n-walks)
+	}
+}

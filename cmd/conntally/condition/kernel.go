@@ -22,6 +22,7 @@ type Kernel struct {
 	Settings        []kernel.Setting
 	Restored        []kernel.Setting // those of them that Enable has turned on
 	Entries, Max    int              // of its table
+	Buckets         int              // of its hash table; 0: unknown
 	Tracked         Tracked
 	Flowtables      []kernel.Flowtable // none without nftables
 	BridgeNetfilter bool
@@ -66,6 +67,7 @@ func ReadKernel(ask Ask) *Kernel {
 	}
 	k.Max, _ = kernel.ReadSysctl("max") // 0 is no limit, or none that is known
 	k.Entries, _ = kernel.ReadSysctl("count")
+	k.Buckets, _ = kernel.ReadSysctl("buckets")
 	k.Settings = kernel.Settings()
 	if ask.Enable {
 		k.enable()
