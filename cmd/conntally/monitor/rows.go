@@ -116,6 +116,9 @@ func (s *Sources) conntrackRows() []row {
 				"max_cpu."},
 		{"conntally_conntrack_dumps_total", count(&c.Dumps),
 			"Complete dumps."},
+		{"conntally_conntrack_walks_total", count(&c.Walks),
+			"Dumps for which the kernel walked its table. For the others it looked single " +
+				"connections up."},
 		{"conntally_conntrack_failed_dumps_total", count(&p.FailedDumps),
 			"Dumps that failed."},
 		{"conntally_conntrack_discarded_dumps_total", count(&p.DiscardedDumps),
