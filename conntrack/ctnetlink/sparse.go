@@ -39,16 +39,16 @@ const (
 // step took 9 ns on a fast machine, 35 ns on a slow one.
 const (
 	entryCost    = 110 // of a walk
-	questionCost = 200 // of an entry that is asked for
+	questionCost = 240 // of an entry that is asked for
 	beginCost    = 600 // of an entry that announces itself
 )
 
 const (
 	// sparseBuckets is the smallest table that may be sparse: a walk over it takes 0.6 ms.
 	sparseBuckets = 16_384
-	// From shortBuckets buckets per entry on, chunks are short: a long one would take a
-	// millisecond.
-	shortBuckets = 128
+	// From shortBuckets buckets per entry on, chunks are short: a long one would take more than a
+	// millisecond on a slow machine. All short ones together take a fifth more time.
+	shortBuckets = 256
 
 	questionBatch = 64        // questions per request; the answers fill a third of a buffer
 	beginsBuffer  = 512 << 10 // some 800 entries that begin between two polls
@@ -195,7 +195,7 @@ func (r *Reader) choose(buckets, entries int) bool {
 		r.rest--
 		return false
 	}
-	if 3*(entries*questionCost+begun*beginCost) > 2*walk {
+	if 10*(entries*questionCost+begun*beginCost) > 9*walk {
 		return false
 	}
 	begins, err := r.Dial(Begins)
