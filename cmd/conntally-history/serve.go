@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -20,8 +21,8 @@ const noWeb = "off"
 
 // runServe is `conntally-history serve`.
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	c, path, err := loadServe(args, stdout)
-	if err != nil {
+	c, path, checkOnly, err := loadServe(args, stdout)
+	if err != nil || checkOnly {
 		return err
 	}
 	footprint.Save(ctx, false)
@@ -45,8 +46,9 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 }
 
 // loadServe returns the configuration of the args and of the file that they name, and the path
-// of the data base.
-func loadServe(args []string, stdout io.Writer) (*config.Config, string, error) {
+// of the data base. With --check-config it prints that they are good, and checkOnly is set.
+func loadServe(args []string, stdout io.Writer) (c *config.Config, path string, checkOnly bool,
+	err error) {
 	fs := command.NewFlags(name, "serve", "receive flow records and keep who moved how much", stdout)
 	database := bindDatabase(fs)
 	listen := fs.String("listen", "", "receive records at `HOST:PORT` (default that of the "+
@@ -54,12 +56,13 @@ func loadServe(args []string, stdout io.Writer) (*config.Config, string, error) 
 	web := fs.String("web", "", "serve the web page at `HOST:PORT`, or off (default that of the "+
 		"configuration, 127.0.0.1:9470)")
 	level := fs.String("log-level", "", "log this `LEVEL`: debug, info, warn, error")
+	fs.BoolVar(&checkOnly, "check-config", false, "say whether file and flags are good, and end")
 	if err := fs.Parse(args); err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
-	c, path, err := database.load()
+	c, path, err = database.load()
 	if err != nil {
-		return nil, "", err
+		return nil, "", false, err
 	}
 	if *web == noWeb {
 		c.Web.Enable, *web = false, ""
@@ -76,12 +79,19 @@ func loadServe(args []string, stdout io.Writer) (*config.Config, string, error) 
 			continue
 		}
 		if err := f.set.UnmarshalText([]byte(f.value)); err != nil {
-			return nil, "", command.UsageError("serve: --%s %s: %w", f.name, f.value, err)
+			return nil, "", false, command.UsageError("serve: --%s %s: %w", f.name, f.value, err)
 		}
 		c.Web.Enable = c.Web.Enable || f.name == "web"
 	}
 	if err := c.CheckWeb(); err != nil {
-		return nil, "", command.UsageError("serve: %w", err)
+		return nil, "", false, command.UsageError("serve: %w", err)
 	}
-	return c, path, nil
+	if checkOnly {
+		what := database.config
+		if what == "" {
+			what = "flags"
+		}
+		_, err = fmt.Fprintf(stdout, "%s: ok\n", what)
+	}
+	return c, path, checkOnly, err
 }
