@@ -301,6 +301,12 @@ func fillHousehold(m *memory, now time.Time) {
 		}
 		m.devices[r.id] = d
 		fillHours(m, r, now, random)
+		for h := range m.hours {
+			if t := time.Unix(int64(h.Hour), 0); h.Device == r.id && t.After(d.Last) {
+				d.Last = t
+			}
+		}
+		m.devices[r.id] = d
 		fillDestinations(m, r, now, random)
 	}
 	fillServices(m, now, random)
@@ -330,7 +336,13 @@ func fillDestinations(m *memory, r resident, now time.Time, random *rand.Rand) {
 	for back := range 14 {
 		at := now.AddDate(0, 0, -back)
 		day := m.cal.Day(at)
-		for i := range 12 + random.IntN(20) {
+		var left usage.Usage
+		for h, u := range m.hours {
+			if h.Device == r.id && h.Day == day {
+				left.Add(u)
+			}
+		}
+		for i := 12 + random.IntN(20); i >= 0; i-- {
 			d := usage.Destination{
 				Day: day, Device: r.id, Protocol: 6, Port: 443,
 				Remote: netip.AddrFrom4([4]byte{198, 51, 100, byte(i * 3)}),
@@ -345,8 +357,14 @@ func fillDestinations(m *memory, r resident, now time.Time, random *rand.Rand) {
 				d.Protocol, d.Port, d.Inbound = 1, 0, true
 			}
 			u := usage.DestinationUsage{UpContacts: uint64(random.IntN(3000) + 1)}
-			u.WAN.DownBytes = uint64(r.down * random.ExpFloat64() * 1e5)
-			u.WAN.UpBytes = uint64(r.up * random.ExpFloat64() * 1e5)
+			if i == 0 {
+				u.Usage = left // by destination and by device, the sums are the same
+			} else {
+				part := uint64(random.IntN(9) + 4)
+				u.WAN.DownBytes, u.WAN.UpBytes = left.WAN.DownBytes/part, left.WAN.UpBytes/part
+				left.WAN.DownBytes -= u.WAN.DownBytes
+				left.WAN.UpBytes -= u.WAN.UpBytes
+			}
 			u.First = m.cal.Start(day).Add(time.Duration(random.IntN(6)) * time.Hour)
 			u.Last = earlier(u.First.Add(time.Duration(random.IntN(8*3600))*time.Second), now)
 			m.destinations[d] = u

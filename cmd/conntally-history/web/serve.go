@@ -67,19 +67,18 @@ func (a *Access) Check() error {
 // Server serves pages at an address.
 type Server struct {
 	c       config.Web
-	tls     *tls.Config
-	access  Access
+	tls     *tls.Config // nil: plain HTTP
 	options Options
 }
 
-// NewServer checks what Serve needs: an error is one of the configuration.
+// NewServer checks what Listen needs: an error is one of the configuration.
 func NewServer(c *config.Web, o Options) (*Server, error) {
 	access, err := LoadAccess(c)
 	if err != nil {
 		return nil, err
 	}
 	o.Access = access
-	s := &Server{c: *c, access: access, options: o}
+	s := &Server{c: *c, options: o}
 	if c.Certificate != "" {
 		pair := &certificate{cert: c.Certificate, key: c.Key, now: o.Now}
 		if _, err := pair.get(nil); err != nil {
@@ -90,24 +89,24 @@ func NewServer(c *config.Web, o Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve listens, calls ready and serves until ctx is done.
-func (s *Server) Serve(ctx context.Context, log *zap.Logger, ready func()) error {
+// Listen listens at the configured address. serve then serves the pages by way of a server
+// until ctx is done.
+func (s *Server) Listen(ctx context.Context, server *httpserver.Server, log *zap.Logger,
+) (serve func() error, err error) {
 	handler, err := New(s.options)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listener, err := httpserver.Listen(ctx, string(s.c.Listen), log)
 	if err != nil {
-		return fmt.Errorf("can't serve the web page at %s: %w", s.c.Listen, err)
+		return nil, fmt.Errorf("can't serve the web page at %s: %w", s.c.Listen, err)
 	}
-	if s.access.PasswordHash != "" && s.tls == nil && !s.c.OnLoopback() {
+	if s.options.Access.PasswordHash != "" && s.tls == nil && !s.c.OnLoopback() {
 		log.Warn("the password of the web page crosses the network unencrypted; " +
 			"certificate and key in [web] encrypt it")
 	}
-	ready()
-	server := httpserver.New(log)
 	server.TLS = s.tls
-	return server.Serve(ctx, listener, handler)
+	return func() error { return server.Serve(ctx, listener, handler) }, nil
 }
 
 // certificateAge is how long a certificate is used until its files are looked at again.

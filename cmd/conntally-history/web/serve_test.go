@@ -25,6 +25,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/conntally/conntally/cmd/conntally-history/config"
+	"github.com/conntally/conntally/cmd/internal/httpserver"
 	"github.com/conntally/conntally/cmd/internal/setting"
 )
 
@@ -48,19 +49,18 @@ func serveConfig(t *testing.T, c config.Web, log *zap.Logger) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- s.Serve(ctx, log, func() { close(ready) }) }()
+	serve, err := s.Listen(ctx, httpserver.New(log), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- serve() }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	select {
-	case <-ready:
-	case err := <-done:
-		t.Fatal(err)
-	}
 }
 
 // writeCertificate writes a certificate for 127.0.0.1 with a serial number, and its key.
