@@ -91,7 +91,7 @@ func (m *memory) Devices(_ context.Context, s store.Span) ([]store.DeviceRow, er
 		if rows[k] == nil {
 			rows[k] = &store.DeviceRow{Start: start, Device: m.devices[h.Device]}
 		}
-		rows[k].Usage.Add(u)
+		rows[k].Add(u)
 	}
 	all := make([]store.DeviceRow, 0, len(rows))
 	for _, row := range rows {
@@ -148,7 +148,7 @@ func (m *memory) destinationRows(s store.Span) []store.DestinationRow {
 			row.Name, row.First, row.Last = m.devices[d.Device].Name, u.First, u.Last
 			rows[key] = row
 		}
-		row.Usage.Add(u.Usage)
+		row.Add(u.Usage)
 		row.UpContacts += u.UpContacts
 		row.DownContacts += u.DownContacts
 		row.First, row.Last = earlier(row.First, u.First), later(row.Last, u.Last)

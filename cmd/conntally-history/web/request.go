@@ -182,7 +182,7 @@ func label(id, name string) string {
 // the rows of both.
 func total(rows []store.DeviceRow) (sum store.DeviceRow) {
 	for i := range rows {
-		sum.Usage.Add(rows[i].Usage)
+		sum.Add(rows[i].Usage)
 	}
 	return sum
 }

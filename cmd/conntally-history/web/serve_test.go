@@ -112,9 +112,9 @@ func TestPagesByTLSWithPassword(t *testing.T) {
 		Listen: setting.Listen(address), Certificate: cert, Key: key, User: "anna", PasswordFile: file,
 	}, zap.New(core))
 
-	get := func(scheme, password string, min, max uint16) (int, string, error) {
+	get := func(scheme, password string, oldest, newest uint16) (int, string, error) {
 		transport := &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: min, MaxVersion: max},
+			TLSClientConfig:   &tls.Config{RootCAs: pool, MinVersion: oldest, MaxVersion: newest},
 			DisableKeepAlives: true,
 		}
 		r, err := http.NewRequest(http.MethodGet, scheme+"://"+address+"/", nil)
