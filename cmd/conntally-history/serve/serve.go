@@ -57,7 +57,7 @@ type Service struct {
 	receiver   *receiver
 	flusher    *flusher
 	manager    *notify.Manager
-	server     *httpserver.Server // for its log alone: web has its own
+	server     *httpserver.Server
 	web        *web.Server        // nil: there is no page
 }
 
@@ -163,10 +163,10 @@ func (s *Service) Run(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	received, stopped := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopped()
-	s.serveWeb(ctx, tasks)
-	if ctx.Err() == nil {
-		s.manager.Notify(notify.Ready, notify.Status("Receiving records"))
+	if err := s.serveWeb(ctx, tasks); err != nil {
+		return err
 	}
+	s.manager.Notify(notify.Ready, notify.Status("Receiving records"))
 	tasks.Go(func() error { s.names.Follow(ctx); return nil })
 	if s.machine.neighbours != nil {
 		tasks.Go(func() error { s.machine.neighbours.Follow(ctx); return nil })
@@ -274,17 +274,16 @@ func (s *Service) rates() map[string]web.Rate {
 	return all
 }
 
-// serveWeb begins to serve the page, and returns when it can be reached or ctx is done.
-func (s *Service) serveWeb(ctx context.Context, tasks *errgroup.Group) {
+// serveWeb begins to serve the page, which can be reached when it returns.
+func (s *Service) serveWeb(ctx context.Context, tasks *errgroup.Group) error {
 	if s.web == nil {
-		return
+		return nil
 	}
-	ready := make(chan struct{})
-	tasks.Go(func() error { return s.web.Serve(ctx, s.o.Log, func() { close(ready) }) })
-	select {
-	case <-ready:
-	case <-ctx.Done():
+	serve, err := s.web.Listen(ctx, s.server, s.o.Log)
+	if err == nil {
+		tasks.Go(serve)
 	}
+	return err
 }
 
 func (s *Service) sources() *monitor.Sources {
