@@ -89,6 +89,8 @@ func looksWhole(path string) error {
 	switch {
 	case err == nil && info.Size() == 0:
 		return fmt.Errorf("%w: it is empty (0 bytes)", errDamaged)
+	case err == nil && info.Size() < 512: // SQLite takes a byte as nothing
+		return fmt.Errorf("%w: it has %d bytes only", errDamaged, info.Size())
 	case errors.Is(err, fs.ErrNotExist) && logErr == nil && log.Size() > 0:
 		return fmt.Errorf("%w: only its log is left", errDamaged)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

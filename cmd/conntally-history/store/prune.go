@@ -144,8 +144,8 @@ func (w *writer) shrinkOnce(today usage.Day) bool {
 		w.moveDays((usage.Day(day).Month() + 1).First() - 1)
 		return true
 	}
-	month, found := w.number(`SELECT min(month) FROM device_month JOIN device n ON n.id = device
-		WHERE n.device <> ?`, usage.Other)
+	month, found := w.number(`SELECT min(u.month) FROM device_month u JOIN device n ON n.id = u.device
+		WHERE n.device <> ? HAVING min(u.month) IS NOT NULL`, usage.Other)
 	if !found {
 		return false
 	}

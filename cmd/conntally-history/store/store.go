@@ -62,7 +62,8 @@ func (s *Store) inTransaction(ctx context.Context, fn func(*sql.Tx) error) error
 		return err
 	}
 	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // SQLite may have rolled back already
+		return err
 	}
 	return tx.Commit()
 }
