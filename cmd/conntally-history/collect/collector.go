@@ -172,8 +172,8 @@ func (c *Collector) count(x *exporter, f *heldFlow) {
 	}
 }
 
-// Take returns what has been counted since the last call, to be written. last adds what would
-// be written later only.
+// Take returns what has been counted since the last call, to be written. last says that no
+// other call follows: it adds what would wait for another.
 func (c *Collector) Take(now time.Time, last bool) *usage.Batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +181,7 @@ func (c *Collector) Take(now time.Time, last bool) *usage.Batch {
 		x.decided = true
 		c.release(x, true)
 		x.flips = 0
-		x.giveUp(now, &c.pending, c.o.Calendar)
+		x.giveUp(now, last, &c.pending, c.o.Calendar)
 		c.pending.follow(x)
 	}
 	c.active.expire(now)

@@ -68,7 +68,7 @@ func (c *Collector) forgetSilent(now time.Time) bool {
 		return false
 	}
 	c.release(oldest, true)
-	oldest.giveUp(now.Add(patience), &c.pending, c.o.Calendar)
+	oldest.giveUp(now, true, &c.pending, c.o.Calendar)
 	c.pending.follow(oldest)
 	delete(c.exporters, oldest.key)
 	return true
@@ -90,7 +90,7 @@ func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.T
 		s := c.stream(x, m.Exporter.Port(), now)
 		back := s.advance(m, now)
 		x.latest = m.Exporter.Port()
-		s.settle(x, &i, now)
+		s.settle(x, &i, now, false)
 		c.pending.recover(x, back, c.o.Calendar, now)
 	}
 	x.total.Add(i)
@@ -128,11 +128,11 @@ func (x *exporter) forgetStream() int64 {
 	return oldest.deferred
 }
 
-// giveUp counts as missing what has been waiting for its template for long.
-func (x *exporter) giveUp(now time.Time, p *pending, c usage.Calendar) {
+// giveUp counts as missing what has been waiting for its template for long, or all of it.
+func (x *exporter) giveUp(now time.Time, all bool, p *pending, c usage.Calendar) {
 	for _, s := range x.streams {
 		var i usage.Intake
-		s.settle(x, &i, now)
+		s.settle(x, &i, now, all)
 		if i != (usage.Intake{}) {
 			x.total.Add(i)
 			p.intake(c, now, x.key, i)

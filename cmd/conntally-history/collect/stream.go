@@ -55,8 +55,8 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 }
 
 // settle counts what is missing, unless records have been waiting for a short time.
-func (s *stream) settle(x *exporter, i *usage.Intake, now time.Time) {
-	if s.waits.IsZero() || now.Sub(s.waits) >= patience {
+func (s *stream) settle(x *exporter, i *usage.Intake, now time.Time, last bool) {
+	if last || s.waits.IsZero() || now.Sub(s.waits) >= patience {
 		s.give(x, i)
 	}
 }

@@ -85,7 +85,7 @@ func TestGaps(t *testing.T) {
 			for _, m := range c.messages {
 				f.Handle(m, nil, f.now)
 			}
-			b := f.take()
+			b := f.Take(f.now, false)
 			got := total(b)
 			missing := got.MissingRecords
 			if c.inDatagram {
@@ -109,12 +109,12 @@ func TestDataWithoutTemplateIsMissing(t *testing.T) {
 	for _, m := range []*decode.Message{message(1000, 0, 2), held, after} {
 		f.Handle(m, nil, f.now)
 	}
-	f.take()
+	write(&f.written, f.Take(f.now, false))
 	if got := total(&f.written); got.MissingRecords != 0 {
 		t.Errorf("missing at once: %+v", got)
 	}
 	f.now = f.now.Add(patience)
-	f.take()
+	write(&f.written, f.Take(f.now, false))
 	late := message(1000, 8, 1)
 	late.Recovered = 5
 	f.Handle(late, nil, f.now)
