@@ -61,14 +61,8 @@ func TestKilledServiceLosesNothingUnsaid(t *testing.T) {
 	if got.bytes != got.Records || got.bytes != got.Bytes {
 		t.Errorf("%d records have %d bytes, the exporter's are %d", got.Records, got.bytes, got.Bytes)
 	}
-	crashes := 0
-	for _, a := range got.losses.Absent {
-		if a.Crash {
-			crashes++
-		}
-	}
-	if crashes == 0 || got.MissingRecords == 0 {
-		t.Errorf("%d crashes, %d missing: that can't be", crashes, got.MissingRecords)
+	if got.MissingRecords == 0 {
+		t.Error("nothing is missing: that can't be")
 	}
 }
 

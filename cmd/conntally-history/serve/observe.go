@@ -45,17 +45,17 @@ type observer struct {
 	full    uint64
 }
 
-// run observes until ctx is done.
-func (o *observer) run(ctx context.Context) {
-	ticker := time.NewTicker(observeInterval)
+// run observes at intervals until ctx is done.
+func (o *observer) run(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		o.observe(o.clock())
 		select {
 		case <-ctx.Done():
 			o.observe(o.clock())
 			return
 		case <-ticker.C:
+			o.observe(o.clock())
 		}
 	}
 }

@@ -216,7 +216,6 @@ type stored struct {
 	usage.Intake
 	devices map[string]usage.Usage
 	bytes   uint64 // of all devices
-	losses  usage.Losses
 	by      uint64 // bytes of all destinations
 }
 
@@ -251,9 +250,6 @@ func read(t testing.TB, database string) stored {
 	}
 	for _, d := range destinations {
 		all.by += d.WAN.UpBytes + d.WAN.DownBytes
-	}
-	if all.losses, err = r.Losses(ctx, span.From, span.To); err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

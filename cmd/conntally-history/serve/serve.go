@@ -59,6 +59,8 @@ type Service struct {
 	manager    *notify.Manager
 	server     *httpserver.Server
 	web        *web.Server        // nil: there is no page
+
+	observeEvery time.Duration
 }
 
 // ErrConfig marks errors of the configuration.
@@ -71,7 +73,8 @@ const DestinationFlushes = 12
 func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		o: o, conditions: condition.NewTracker(o.Log), server: httpserver.New(o.Log),
-		names: host.NewNames(host.NamesOptions{Leases: o.Config.Devices.Leases, Clock: o.Clock}),
+		names:        host.NewNames(host.NamesOptions{Leases: o.Config.Devices.Leases, Clock: o.Clock}),
+		observeEvery: observeInterval,
 	}
 	s.manager = notify.New(func(err error) {
 		o.Log.Warn("can't notify the service manager", zap.Error(err))
@@ -171,7 +174,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.machine.neighbours != nil {
 		tasks.Go(func() error { s.machine.neighbours.Follow(ctx); return nil })
 	}
-	tasks.Go(func() error { s.observer().run(ctx); return nil })
+	tasks.Go(func() error { s.observer().run(ctx, s.observeEvery); return nil })
 	var polled sync.WaitGroup
 	if s.services != nil {
 		polled.Go(func() { s.pollServices(ctx) })
