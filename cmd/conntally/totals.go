@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/demo"
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/export/decode"
@@ -35,29 +35,29 @@ func printFlows(w io.Writer, flows []decode.Flow) {
 var errTotalsDiffer = errors.New("the totals differ")
 
 // compare prints the totals by protocol and returns errTotalsDiffer unless all agree.
-func (d *demo) compare(ctx context.Context, stdout io.Writer, flows []decode.Flow) error {
-	forwarded, err := d.lab.Settle(ctx)
+func (d *demonstration) compare(ctx context.Context, stdout io.Writer, flows []decode.Flow) error {
+	forwarded, err := d.router.Settle(ctx)
 	if err != nil {
-		return demoError(ctx, err)
+		return demo.Explain(ctx, err)
 	}
-	sent, err := d.lab.Sent()
+	sent, err := d.router.Sent()
 	if err != nil {
 		return err
 	}
 	exported := sumFlows(flows)
-	generated := d.lab.Generated()
+	generated := d.router.Generated()
 
 	tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(tw, "\n\tSENT BY THE HOSTS\t\tnftables ON THE ROUTER\t\tEXPORTED FLOWS\t\t\t\n")
 	fmt.Fprint(tw, "\tpackets\tbytes\tpackets\tbytes\tpackets\tbytes\t\t\n")
 	differ := false
-	for _, class := range classes(forwarded) {
+	for _, class := range demo.Classes(forwarded) {
 		s, f, x := sent[class], forwarded[class], exported[class]
 		verdict := "equal"
 		if s != f || f != x || !agrees(class, generated[class], s) {
 			verdict, differ = "DIFFERENT", true
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", className(class),
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t\n", demo.ClassName(class),
 			s.Packets, s.Bytes, f.Packets, f.Bytes, x.Packets, x.Bytes, verdict)
 	}
 	tw.Flush()
@@ -91,21 +91,4 @@ func sumFlows(flows []decode.Flow) map[lab.Class]lab.Count {
 		sums[class] = sum
 	}
 	return sums
-}
-
-func classes(m map[lab.Class]lab.Count) []lab.Class {
-	return slices.SortedFunc(maps.Keys(m), func(a, b lab.Class) int {
-		if a.Family != b.Family {
-			return int(a.Family) - int(b.Family)
-		}
-		return int(a.Proto) - int(b.Proto)
-	})
-}
-
-func className(c lab.Class) string {
-	family := "IPv4"
-	if c.Family == unix.AF_INET6 {
-		family = "IPv6"
-	}
-	return family + " " + print.Protocol(c.Proto)
 }
