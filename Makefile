@@ -12,7 +12,7 @@ NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 export CGO_ENABLED = 0
 export GO
 
-.PHONY: build build-history install install-history uninstall uninstall-history demo test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
+.PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
 	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
 
 build: ## the program, ./conntally
@@ -36,6 +36,9 @@ uninstall-history: ## all of it but the configuration and the data base
 
 demo: build ## a NAT router in network namespaces, real traffic, the flows
 	$(SUDO) ./conntally demo
+
+demo-history: build-history ## the same router with conntally-history as its collector: report and page
+	$(SUDO) ./conntally-history demo
 
 # With root, tests build routers in network namespaces and run collectors there. One
 # package at a time: a few settings that they change are the whole machine's.

@@ -42,6 +42,8 @@ func program() *command.Program {
 				About: "print all that is kept, as CSV or JSON"},
 			{Name: "import", Arguments: "[FILE] [flags]", Run: runImport,
 				About: "add usage that export, nlbwmon or vnStat has printed"},
+			{Name: "demo", Arguments: "[flags]", Run: runDemo,
+				About: "show it at work on a router made of namespaces"},
 		},
 	}
 }

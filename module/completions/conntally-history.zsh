@@ -6,6 +6,7 @@ local -a commands=(
 	'report:who used how much: by device, destination, service, hour, day, month'
 	'export:print all that is kept, as CSV or JSON'
 	'import:add usage that export, nlbwmon or vnStat has printed'
+	'demo:show it at work on a router made of namespaces'
 	'version:print the version'
 	'help:list the commands, or one'\''s flags'
 )
@@ -61,12 +62,16 @@ import)
 		'--month[the MONTH that a file of nlbwmon is about, such as 2026-11]:MONTH:()' \
 		'--to[only until TIME; a day or month is included]:TIME:()'
 	;;
+demo)
+	_arguments \
+		'--web[serve the page at HOST\:PORT, where there is a terminal (default 127.0.0.1\:9470)]:HOST\:PORT:()'
+	;;
 version)
 	_arguments \
 		'--json[print one JSON object]'
 	;;
 help)
 	_arguments \
-		':argument:(serve report export import version help)'
+		':argument:(serve report export import demo version help)'
 	;;
 esac

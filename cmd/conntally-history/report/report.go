@@ -90,7 +90,7 @@ func Build(
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Losses.read(ctx, from, r.From, r.To, extent, c.Location); err != nil {
+	if err := r.Losses.read(ctx, from, r.From, earliest(r.To, now), extent, c.Location); err != nil {
 		return nil, err
 	}
 	if q.Month && q.Period == store.Whole && (q.By == Device || q.By == Total) {
@@ -290,6 +290,14 @@ func (r *Report) largest() {
 		kept = append(kept, row)
 	}
 	r.Rows = kept
+}
+
+// earliest returns the earlier time: what is yet to come isn't missing.
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // read reads what is missing between from and to.

@@ -42,6 +42,7 @@ type fixed struct {
 	losses       usage.Losses
 	extent       store.Extent
 	span         store.Span // that was asked for last
+	missingTo    time.Time  // to when losses were asked for last
 }
 
 func (f *fixed) Devices(_ context.Context, s store.Span) ([]store.DeviceRow, error) {
@@ -69,7 +70,8 @@ func (f *fixed) Exporters(context.Context, store.Span) ([]store.ExporterRow, err
 	return f.exporters, nil
 }
 
-func (f *fixed) Losses(context.Context, time.Time, time.Time) (usage.Losses, error) {
+func (f *fixed) Losses(_ context.Context, _, to time.Time) (usage.Losses, error) {
+	f.missingTo = to
 	return f.losses, nil
 }
 
@@ -332,6 +334,19 @@ func TestDestinationsOutsideTheScopeAreLeftOut(t *testing.T) {
 		if err != nil || len(r.Rows) != want || r.sum.LAN.UpBytes != 1000 {
 			t.Errorf("%v: %d rows, want %d; %+v; %v", scope, len(r.Rows), want, r.sum, err)
 		}
+	}
+}
+
+// TestNothingIsMissingYet: of the time to come: a service that is stopped now may run again.
+func TestNothingIsMissingYet(t *testing.T) {
+	c := zone(t, "UTC")
+	source := home(c)
+	q := queries(c)["device"]
+	if _, err := Build(context.Background(), source, c, q, now(c)); err != nil {
+		t.Fatal(err)
+	}
+	if !source.missingTo.Equal(now(c)) {
+		t.Errorf("losses until %v, want %v", source.missingTo, now(c))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -35,12 +36,13 @@ type Router struct {
 	stop    context.CancelFunc
 }
 
-// New builds the lab. Close takes it down.
-func New() (*Router, error) {
+// New builds the lab, with default routes to addresses of the server, if there are any. Close
+// takes it down.
+func New(internet ...netip.Addr) (*Router, error) {
 	if err := lab.Available(); err != nil {
 		return nil, fmt.Errorf("the demo can't run here: %w", err)
 	}
-	l, err := lab.New(lab.Options{Sysctls: sysctls()})
+	l, err := lab.New(lab.Options{Sysctls: sysctls(), Internet: internet})
 	if err != nil {
 		return nil, err
 	}
