@@ -58,7 +58,7 @@ type Service struct {
 	flusher    *flusher
 	manager    *notify.Manager
 	server     *httpserver.Server
-	web        *web.Server        // nil: there is no page
+	web        *web.Server // nil: there is no page
 
 	observeEvery time.Duration
 }
