@@ -83,7 +83,7 @@ func NewReader(events, dumps Socket, clock conntrack.Clock) *Reader {
 
 // Close closes all sockets.
 func (r *Reader) Close() error {
-	return errors.Join(r.events.Close(), r.dumps.Close(), r.sparse.close())
+	return errors.Join(r.events.Close(), r.dumps.Close(), r.closeSparse())
 }
 
 // Interrupt makes the current Wait, or else the next one, return at once. Any goroutine may call

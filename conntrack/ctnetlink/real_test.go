@@ -215,3 +215,24 @@ func TestSparseDumpShowsWhatTheKernelHolds(t *testing.T) {
 		t.Errorf("%d walks for entries that can be asked for", n-walks)
 	}
 }
+
+// TestAskingAllocatesNothing proves that a dump without a walk allocates nothing once warm.
+func TestAskingAllocatesNothing(t *testing.T) {
+	r := newReal(t)
+	buckets, err := lab.Buckets()
+	if err != nil || buckets < 1<<16 {
+		t.Skipf("the kernel's table has %d buckets, too few to be sparse", buckets)
+	}
+	r.reader.Buckets = func() int { return buckets } // not read from a file
+	must(t, r.Router.Fill(0, 200))
+	entries := 0
+	count := func(*conntrack.Event) { entries++ }
+	must(t, r.reader.Dump(count))
+	walks := r.reader.Stats.Walks.Load()
+	if n := testing.AllocsPerRun(20, func() {
+		entries = 0
+		must(t, r.reader.Dump(count))
+	}); n != 0 || entries != 200 || r.reader.Stats.Walks.Load() != walks {
+		t.Errorf("%v allocations for %d entries", n, entries)
+	}
+}

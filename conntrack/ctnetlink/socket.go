@@ -35,8 +35,11 @@ type socket struct {
 	timeout time.Duration // of the wait
 	waitErr error         // the wait, with
 
-	tryBound, waitBound, memBound func(fd uintptr)
-	tryAgainBound                 func(epoll uintptr) bool
+	request []byte // during a Send
+	sendErr error  // of the Send
+
+	tryBound, waitBound, memBound, sendBound func(fd uintptr)
+	tryAgainBound                            func(epoll uintptr) bool
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -66,6 +69,7 @@ func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*soc
 		s.headers[i].header.SetIovlen(1)
 	}
 	s.tryBound, s.waitBound, s.tryAgainBound, s.memBound = s.try, s.wait, s.tryAgain, s.mem.read
+	s.sendBound = s.send
 	if s.raw, err = file.SyscallConn(); err != nil {
 		file.Close()
 		return nil, err
@@ -234,12 +238,17 @@ func (s *socket) setReliable(on bool) error {
 
 // Send implements Socket.
 func (s *socket) Send(b []byte) error {
-	var err error
-	failed := s.raw.Control(func(fd uintptr) {
-		err = unix.Sendto(int(fd), b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	})
-	return errors.Join(failed, err)
+	s.request = b
+	err := s.raw.Control(s.sendBound)
+	s.request = nil
+	if err != nil {
+		return err
+	}
+	return s.sendErr
 }
+
+// send needs no address: a socket that isn't connected sends to the kernel.
+func (s *socket) send(fd uintptr) { _, s.sendErr = unix.Write(int(fd), s.request) }
 
 // Close implements Socket. It ends a Recv in progress.
 func (s *socket) Close() error { return errors.Join(s.file.Close(), s.poller.close()) }

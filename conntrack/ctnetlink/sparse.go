@@ -88,7 +88,7 @@ type sparse struct {
 	surprises int // how many polls in a row had entries that had not announced themselves
 }
 
-func (s *sparse) close() (err error) {
+func (s *sparse) closeSparse() (err error) {
 	for _, open := range []Socket{s.short.Socket, s.questions, s.begins} {
 		if open != nil {
 			err = errors.Join(err, open.Close())
