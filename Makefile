@@ -61,7 +61,7 @@ lint: $(TOOLS)/golangci-lint ## style, who may import whom, and shell scripts
 	.ci/imports
 	.ci/shell-test
 
-bench: build $(TOOLS)/bench ## what it costs, beside softflowd and others; 50 minutes, on a machine at rest
+bench: build $(TOOLS)/bench ## what it costs, beside softflowd and others; 55 minutes, on a machine at rest
 	.ci/peers nft:nftables softflowd:softflowd fprobe:fprobe pmacctd:pmacct ulogd:ulogd2
 	$(SUDO) $(TOOLS)/bench
 

@@ -26,7 +26,7 @@ type Plan struct {
 	Repeats   int
 }
 
-// Full takes some 50 minutes.
+// Full takes some 55 minutes.
 func Full() Plan {
 	return Plan{Repeats: 3, Scenarios: []Scenario{
 		bulk(20_000, 50_000, 100_000, 200_000),
