@@ -55,9 +55,8 @@ const (
 	maxKnown      = 1 << 16   // entries; more than are ever cheaper to ask for
 	maxRounds     = 3         // of questions, while entries begin
 
-	overrunPolls = 6  // how many polls walk after an overrun of begins
+	overrunPolls = 6  // how many polls walk after too much has begun, or an answer has failed
 	maxPatience  = 64 // polls
-	maxSurprises = 3  // polls
 )
 
 // walker is a socket for dumps.
@@ -84,8 +83,6 @@ type sparse struct {
 	hidden   int // so many after the last walk
 	patience int // for how many polls that explains a difference
 	patient  int // of which so many are left
-
-	surprises int // how many polls in a row had entries that had not announced themselves
 }
 
 func (s *sparse) closeSparse() (err error) {
@@ -103,7 +100,7 @@ func (r *Reader) stopAsking() {
 		_ = r.begins.Close() // nothing is read from it any more
 	}
 	r.begins, r.known, r.set = nil, nil, nil
-	r.hidden, r.patience, r.patient, r.surprises = 0, 0, 0, 0
+	r.hidden, r.patience, r.patient = 0, 0, 0
 }
 
 // observeBegins stops asking when more entries begin than the socket holds: each that announces
@@ -118,6 +115,7 @@ func (r *Reader) observeBegins() {
 	}
 }
 
+// overrun stops asking for a while.
 func (r *Reader) overrun() {
 	r.stopAsking()
 	r.rest = overrunPolls
@@ -149,7 +147,7 @@ func (r *Reader) readSparse(
 	}
 	left := entries - len(r.known) // no more can answer
 	if r.explained(left) {
-		left, err = r.askAll(entries, fn)
+		left, err = r.askAll(fn)
 	}
 	switch {
 	case errors.Is(err, errNoAnswer):
@@ -158,14 +156,10 @@ func (r *Reader) readSparse(
 	case err != nil:
 		return false, err
 	case r.explained(left):
-		if r.surprises = 0; left > 0 {
+		if left > 0 {
 			r.patient--
 		}
 		return true, nil
-	}
-	if r.surprises++; r.surprises > maxSurprises { // a rule keeps entries from being announced
-		r.stopAsking()
-		r.rest = maxPatience
 	}
 	return false, nil
 }
@@ -183,7 +177,7 @@ func (r *Reader) choose(buckets, entries int) bool {
 	if r.begins != nil {
 		r.drainBegins()
 		if entries*questionCost+r.begun*beginCost > walk || len(r.known) > maxKnown {
-			r.stopAsking()
+			r.overrun()
 		}
 		r.begun = 0
 		return r.begins != nil
@@ -302,19 +296,16 @@ func (r *Reader) endWalk() error {
 var errNoAnswer = errors.New("the kernel doesn't answer")
 
 // askAll asks for all known entries, and for those that begin meanwhile. It returns how many more
-// entries the kernel counts than have answered: at the end, or before, if that is more. Entries that
-// didn't answer may have been counted before. entries is that count.
-func (r *Reader) askAll(entries int, fn func(*conntrack.Event)) (left int, err error) {
+// entries the kernel counts in the end than have answered.
+func (r *Reader) askAll(fn func(*conntrack.Event)) (left int, err error) {
 	living, asked := 0, 0 // known[:living] have answered
 	for range maxRounds {
-		gone := 0
 		for asked < len(r.known) {
 			n := min(questionBatch, len(r.known)-asked)
-			before := living
 			if living, err = r.ask(asked, n, living, fn); err != nil {
 				return 0, err
 			}
-			asked, gone = asked+n, gone+n-(living-before)
+			asked += n
 			if err := r.betweenChunks(fn, false); err != nil {
 				return 0, err
 			}
@@ -323,11 +314,11 @@ func (r *Reader) askAll(entries int, fn func(*conntrack.Event)) (left int, err e
 			}
 		}
 		r.known, asked = r.known[:living], living
-		left = entries - gone - living
-		if entries, err = r.countEntries(); err != nil {
+		entries, err := r.countEntries()
+		if err != nil {
 			return 0, err
 		}
-		if left = max(left, entries-living); left <= 0 {
+		if left = entries - living; left <= 0 {
 			break
 		}
 		if r.drainBegins(); r.begins == nil {
