@@ -13,7 +13,7 @@ export CGO_ENABLED = 0
 export GO
 
 .PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
-	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test qemu-test
+	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test guest-test guest-test-all qemu-test
 
 build: ## the program, ./conntally
 	.ci/build native conntally
@@ -98,6 +98,13 @@ service-test: release ## the deb as a service of a systemd of its own, in namesp
 
 unit-test: build build-history ## the systemd units
 	.ci/unit-test
+
+guest-test: release ## tests on Debian's kernel of its stable release, emulated
+	.ci/guest/test trixie-amd64
+
+guest-test-all: release ## the same on kernels old and new, and on other machines
+	for guest in bookworm-amd64 trixie-amd64 sid-amd64 trixie-arm64; do .ci/guest/test $$guest || exit; done
+	.ci/guest/test bookworm-s390x totals demo
 
 qemu-test: ## tests on arm64, arm and mips, emulated, and on 386
 	.ci/qemu-test

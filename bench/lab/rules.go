@@ -147,8 +147,12 @@ func destinationNAT() []expr.Any {
 
 // exprs matches the class; of ICMP, echo requests and replies alone.
 func (c Class) exprs() []expr.Any {
-	exprs := append(proto(expr.MetaKeyNFPROTO, nfproto(c.Family)),
-		proto(expr.MetaKeyL4PROTO, c.Proto)...)
+	return append(proto(expr.MetaKeyNFPROTO, nfproto(c.Family)), c.protocol()...)
+}
+
+// protocol is the part of exprs that follows the family.
+func (c Class) protocol() []expr.Any {
+	exprs := proto(expr.MetaKeyL4PROTO, c.Proto)
 	switch c.Proto {
 	case unix.IPPROTO_ICMP: // types 0 and 8
 		return append(exprs, icmpType(^uint8(8), 0)...)

@@ -49,7 +49,7 @@ func TestEachCollectorGetsEveryByteOnce(t *testing.T) {
 		"net/netfilter/nf_conntrack_icmpv6_timeout":        "2",
 	}})
 	var cancel context.CancelFunc
-	r.ctx, cancel = context.WithTimeout(t.Context(), soak+patience)
+	r.ctx, cancel = context.WithTimeout(t.Context(), soak+*patience)
 	t.Cleanup(cancel)
 	if err := r.Observe(); err != nil {
 		t.Fatal(err)

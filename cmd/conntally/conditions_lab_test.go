@@ -169,6 +169,9 @@ func TestConditionsAreLogged(t *testing.T) {
 			},
 			func(*conditioned) {},
 			func(c *conditioned) { c.shell(c.Router, fixOf(condition.Uncounted)) }},
+		{condition.FlowtableSilent,
+			func(r *checkedRig) { r.nftOrSkip(silentFlowtable) }, func(*conditioned) {},
+			func(c *conditioned) { c.fix(c.Router, c.check(c.Router, "offload")) }},
 		{condition.CountersZeroed, nil, func(c *conditioned) {
 			if err := c.Flood(c.ctx, lab.FloodFlow{Flows: 100, Size: 32}); err != nil {
 				c.t.Fatal(err)

@@ -181,7 +181,7 @@ func (r *devicesRig) settle(p *prometheus) map[deviceSeries]float64 {
 func TestPrometheusCountsDevices(t *testing.T) {
 	t.Parallel()
 	length := prometheusLength(t)
-	r := newDevicesRig(t, patience+2*length)
+	r := newDevicesRig(t, *patience+2*length)
 	s := r.sink()
 	r.probe("--config", configFile(t, fmt.Sprintf("[metrics]\nlisten = %q\ndevices = true\n"+
 		"labels = { site = \"lab\" }\n[conntrack]\npoll_interval = \"1s\"\nmax_cpu = 100.0\n%s",

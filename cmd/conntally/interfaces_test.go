@@ -100,7 +100,7 @@ func (r *rig) exchange(from *lab.Namespace, to string) (port uint16, by string) 
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { conn.Close() }) // until then nobody else is given its port
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(*patience)); err != nil {
 		r.t.Fatal(err)
 	}
 	b := make([]byte, 100)

@@ -331,7 +331,7 @@ func withTimes(t *testing.T, all []trip, flows []decode.Flow) (want []shown) {
 		f := &flows[i]
 		s := ownView(f)
 		read[s.string(withoutTimes)] = s
-		if f.End.Before(f.Start) || time.Since(f.Start) > patience || time.Until(f.End) > 0 {
+		if f.End.Before(f.Start) || time.Since(f.Start) > *patience || time.Until(f.End) > 0 {
 			t.Errorf("from %v to %v: %v", f.Start, f.End, s)
 		}
 	}

@@ -150,7 +150,7 @@ func (s *sink) checkTranslations(want int) {
 		default:
 			s.t.Errorf("event %d: %+v", e.Event, e)
 		}
-		if age := time.Since(e.Observed); age < 0 || age > patience {
+		if age := time.Since(e.Observed); age < 0 || age > *patience {
 			s.t.Errorf("observed %v ago: %+v", age, e)
 		}
 	}

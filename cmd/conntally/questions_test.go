@@ -31,7 +31,7 @@ func newQuestionsRig(t *testing.T) *questionsRig {
 	for _, name := range []string{"nfdump", "promtool", "jq", "bash"} {
 		need(t, name)
 	}
-	r := &questionsRig{devicesRig: newDevicesRig(t, patience),
+	r := &questionsRig{devicesRig: newDevicesRig(t, *patience),
 		flows: t.TempDir(), runtime: t.TempDir(), programs: t.TempDir()}
 	if err := os.Symlink(os.Args[0], filepath.Join(r.programs, "conntally")); err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func loseTerminal(
 	cmd.Stdin = slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // and say why it hung
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = *patience
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -20,8 +21,9 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// patience bounds every wait of these tests; none is expected to take this long.
-const patience = 90 * time.Second
+// patience bounds every wait of these tests; none is expected to take this long. An emulated
+// machine may have to have more.
+var patience = flag.Duration("patience", 90*time.Second, "how long a test waits for anything")
 
 // rig is a lab whose router runs conntally as a process of its own.
 type rig struct {
@@ -38,7 +40,7 @@ func newRig(t *testing.T, sysctls map[string]string) *rig {
 func newRigWith(t *testing.T, o lab.Options) *rig {
 	t.Helper()
 	l := labtest.New(t, o)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), *patience)
 	t.Cleanup(cancel)
 	return &rig{Lab: l, t: t, ctx: ctx}
 }
@@ -108,7 +110,7 @@ func (p *process) String() string {
 // says waits for a line on standard error that contains text.
 func (p *process) says(text string) {
 	p.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(*patience)
 	for {
 		select {
 		case line := <-p.lines:
@@ -132,7 +134,7 @@ func (p *process) end(s syscall.Signal) error {
 	select {
 	case err := <-p.exited:
 		return err
-	case <-time.After(patience):
+	case <-time.After(*patience):
 		p.t.Fatalf("%s does not end:\n%s", p.cmd.Path, p)
 		return nil
 	}
@@ -210,7 +212,7 @@ func (s *sink) collect() {
 // until waits for the flows that have arrived to satisfy enough, and returns them.
 func (s *sink) until(what string, enough func([]decode.Flow) bool) []decode.Flow {
 	s.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(*patience)
 	for {
 		s.mu.Lock()
 		flows := append([]decode.Flow(nil), s.flows...)

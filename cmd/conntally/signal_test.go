@@ -48,7 +48,7 @@ func (r *rig) startMute(args ...string) *process {
 // awaitTask waits until a file of one of the process's threads has text.
 func (p *process) awaitTask(file, text string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(*patience); ; time.Sleep(10 * time.Millisecond) {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/%s", p.cmd.Process.Pid, file))
 		if err != nil || len(tasks) == 0 || time.Now().After(deadline) {
 			p.t.Fatalf("no thread has %q in %s (%v):\n%s", text, file, err, p)
@@ -65,7 +65,7 @@ func (p *process) awaitTask(file, text string) {
 // was not taken yet is merged with it.
 func (p *process) endAfter(s syscall.Signal) error {
 	p.t.Helper()
-	for range int(patience / (100 * time.Millisecond)) {
+	for range int(*patience / (100 * time.Millisecond)) {
 		_ = p.cmd.Process.Signal(s) // it may have ended
 		select {
 		case err := <-p.exited:

@@ -72,7 +72,7 @@ func (p *screen) start(args ...string) (ended chan error, cmd *exec.Cmd) {
 // await waits until the program has written a text.
 func (p *screen) await(text string) {
 	p.t.Helper()
-	late := time.After(patience)
+	late := time.After(*patience)
 	for {
 		p.mu.Lock()
 		output := p.output.String()
@@ -137,7 +137,7 @@ func TestTopEndsWithItsTerminal(t *testing.T) {
 	p.master.Close()
 	select {
 	case <-ended:
-	case <-time.After(patience):
+	case <-time.After(*patience):
 		t.Error("it runs on")
 	}
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // Timeout bounds the time from the first packet to the last record.
-const Timeout = 25 * time.Second
+const Timeout = 2 * time.Minute
 
 // Router is a lab whose router runs the probe.
 type Router struct {

@@ -1,0 +1,7 @@
+# The demonstration's totals agree.
+. ./lib
+./conntally version
+for protocol in ipfix netflow9; do
+	holds "demo by $protocol" ./conntally demo --protocol $protocol
+done
+end

@@ -1,0 +1,22 @@
+# init: systemd
+# needs: dist/conntally_*_ARCH.deb .ci/service-test
+# The deb as a service of a machine that has just booted.
+. ./lib
+
+setting() { [ "$(cat "/proc/sys/net/netfilter/nf_conntrack_$1" 2>/dev/null)" = "$2" ]; }
+
+fails "no module is loaded at first" [ -e /proc/sys/net/netfilter/nf_conntrack_acct ]
+mv conntally_*.deb /conntally.deb
+# What the test of the service asks of a machine in namespaces holds on this one, too.
+holds "the service" sh -eu ./service-test inside
+echo "== as at a boot"
+dpkg -i /conntally.deb
+for name in acct timestamp; do echo 0 >/proc/sys/net/netfilter/nf_conntrack_$name; done
+systemctl restart systemd-modules-load systemd-sysctl
+for name in acct timestamp; do holds "$name is on" setting $name 1; done
+holds "the unit is valid" systemd-analyze verify conntally.service
+systemd-analyze security --no-pager conntally.service | tail -n 1
+fails "the kernel denied nothing" sh -c 'journalctl -k --no-pager | grep -iE "apparmor.*denied|audit.*denied"'
+dpkg --purge conntally
+holds "nothing has failed" [ -z "$(systemctl --failed --no-legend --plain)" ]
+end
