@@ -1,4 +1,6 @@
+#!/bin/sh
 # The demonstration's totals agree.
+# shellcheck source=.ci/guest/tests/lib
 . ./lib
 ./conntally version
 for protocol in ipfix netflow9; do

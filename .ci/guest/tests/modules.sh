@@ -1,4 +1,6 @@
+#!/bin/sh
 # conntally is started before the kernel's modules are loaded.
+# shellcheck source=.ci/guest/tests/lib disable=SC2317 # functions are called by others
 . ./lib
 
 loaded() { lsmod | grep -q "^$1 "; }

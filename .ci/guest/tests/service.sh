@@ -1,6 +1,8 @@
+#!/bin/sh
 # init: systemd
 # needs: dist/conntally_*_ARCH.deb .ci/service-test
 # The deb as a service of a machine that has just booted.
+# shellcheck source=.ci/guest/tests/lib disable=SC2317 # functions are called by others
 . ./lib
 
 setting() { [ "$(cat "/proc/sys/net/netfilter/nf_conntrack_$1" 2>/dev/null)" = "$2" ]; }
@@ -8,7 +10,7 @@ setting() { [ "$(cat "/proc/sys/net/netfilter/nf_conntrack_$1" 2>/dev/null)" = "
 fails "no module is loaded at first" [ -e /proc/sys/net/netfilter/nf_conntrack_acct ]
 mv conntally_*.deb /conntally.deb
 # What the test of the service asks of a machine in namespaces holds on this one, too.
-holds "the service" sh -eu ./service-test inside
+holds "the service" env WATCHDOG=20 PATIENCE=6000 sh -eu ./service-test inside
 echo "== as at a boot"
 dpkg -i /conntally.deb
 for name in acct timestamp; do echo 0 >/proc/sys/net/netfilter/nf_conntrack_$name; done
