@@ -25,7 +25,8 @@ import (
 	"github.com/conntally/conntally/cmd/internal/logging"
 )
 
-// Timeout bounds the time from the first packet to the last record.
+// Timeout bounds the time from the first packet to the last record. A busy emulated machine takes
+// ten times as long as others.
 const Timeout = 2 * time.Minute
 
 // Router is a lab whose router runs the probe.
