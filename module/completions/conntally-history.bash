@@ -20,7 +20,7 @@ _conntally_history() {
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
 		1,*) words='serve report export import demo version help' ;;
-		*,serve) words='--config --database --listen --log-level --web' ;;
+		*,serve) words='--check-config --config --database --listen --log-level --web' ;;
 		*,report) words='--billing-day --by --config --csv --database --device --from --json --limit --month --new --period --quota --scope --to' ;;
 		*,export) words='--config --csv --database --from --json --to usage destinations services' ;;
 		*,import) words='--config --database --from --interface --month --to' ;;

@@ -8,6 +8,7 @@ complete -c conntally-history -n __fish_use_subcommand -a import -d 'add usage t
 complete -c conntally-history -n __fish_use_subcommand -a demo -d 'show it at work on a router made of namespaces'
 complete -c conntally-history -n __fish_use_subcommand -a version -d 'print the version'
 complete -c conntally-history -n __fish_use_subcommand -a help -d 'list the commands, or one'\''s flags'
+complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l check-config -d 'say whether file and flags are good, and end'
 complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
 complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l database -rF -d 'the data base is FILE (default that of the configuration)'
 complete -c conntally-history -n '__fish_seen_subcommand_from serve' -l listen -x -d 'receive records at HOST:PORT (default that of the configuration, 127.0.0.1:2056)'

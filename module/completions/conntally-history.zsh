@@ -19,6 +19,7 @@ shift words
 case $words[1] in
 serve)
 	_arguments \
+		'--check-config[say whether file and flags are good, and end]' \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
 		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
 		'--listen[receive records at HOST\:PORT (default that of the configuration, 127.0.0.1\:2056)]:HOST\:PORT:()' \
