@@ -6,21 +6,34 @@ import "time"
 type Calendar struct{ Location *time.Location }
 
 // Hour returns the hour that t is in, and its day. Where clocks are set back, the two hours of
-// the same name are two hours.
+// the same name are two hours. Where they are set by half an hour, an hour begins with that.
 func (c Calendar) Hour(t time.Time) (Hour, Day) {
 	t = t.In(c.Location)
-	start := t.Truncate(0).Add(-time.Duration(t.Minute())*time.Minute -
+	start := t.Add(-time.Duration(t.Minute())*time.Minute -
 		time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+	_, offset := t.Zone()
+	if _, before := start.Zone(); before != offset {
+		start, _ = t.ZoneBounds()
+	}
 	return Hour(start.Unix()), dayOf(start)
 }
 
 // Day returns the day that t is in.
 func (c Calendar) Day(t time.Time) Day { return dayOf(t.In(c.Location)) }
 
-// Start returns when a day begins.
+// Start returns when a day begins: not always at midnight, as clocks are set at midnight in some
+// places. A day that a place has left out begins with the next.
 func (c Calendar) Start(d Day) time.Time {
+	const step = 15 * time.Minute // what all clocks are set by is a multiple of it
 	u := d.date()
-	return time.Date(u.Year(), u.Month(), u.Day(), 0, 0, 0, 0, c.Location)
+	t := time.Date(u.Year(), u.Month(), u.Day(), 0, 0, 0, 0, c.Location)
+	for c.Day(t) < d {
+		t = t.Add(step)
+	}
+	for c.Day(t.Add(-step)) >= d {
+		t = t.Add(-step)
+	}
+	return t
 }
 
 func dayOf(t time.Time) Day {
