@@ -178,7 +178,7 @@ func (r *Reader) eachRow(ctx context.Context, f family, s Span, size, named stri
 	if s.Device != "" && f.name == "device" {
 		where = " WHERE n.device = :device"
 	}
-	return query(ctx, r.db, fn, fmt.Sprintf(`SELECT u.start, %s, %s FROM (
+	return query(ctx, r.db, fn, fmt.Sprintf(deviceSeen+`SELECT u.start, %s, %s FROM (
 			SELECT start, id, %s FROM (%s) GROUP BY start, id
 		) u JOIN %s n ON n.id = u.id%s ORDER BY u.start, %s DESC, n.id`,
 		list(f.columns, "u.%"), named, sums(f.columns), rowsOf(f, s.Period), f.name, where, size),
@@ -242,8 +242,15 @@ func (s start) Scan(value any) error {
 	return nil
 }
 
-const deviceColumns = "n.device, n.name, n.mac, n.vendor, n.addresses, n.first, " +
-	"max(n.last, coalesce((SELECT max(hour) FROM device_hour l WHERE l.device = n.id), 0))"
+// deviceColumns are those of a device, n. When it was last seen is written once a day only
+// (Store.Write, Prune), so that its latest hours say it better.
+const (
+	deviceColumns = "n.device, n.name, n.mac, n.vendor, n.addresses, n.first, " +
+		"max(n.last, coalesce((SELECT hour FROM seen WHERE seen.device = n.id), 0))"
+	deviceSeen = `WITH seen(device, hour) AS MATERIALIZED (
+		SELECT device, max(hour) FROM device_hour
+		WHERE id >= ((SELECT max(hour) FROM hour) / 900 - 3 * 96) << 22 GROUP BY device) `
+)
 
 func deviceTargets(d *usage.Device) []any {
 	return []any{&d.ID, &d.Name, &d.MAC, &d.Vendor, text(parseAddrs(&d.Addresses)),
@@ -259,7 +266,7 @@ func (r *Reader) eachDevice(ctx context.Context, fn func(int64, usage.Device) er
 			return err
 		}
 		return fn(id, d)
-	}, "SELECT n.id, "+deviceColumns+" FROM device n ORDER BY n.id")
+	}, deviceSeen+"SELECT n.id, "+deviceColumns+" FROM device n ORDER BY n.id")
 }
 
 // Lookup returns a device by its ID, name, MAC or one of its addresses, in this order.

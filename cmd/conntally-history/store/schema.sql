@@ -415,7 +415,9 @@ FROM (
     SELECT day, device,
            up_bytes, down_bytes, up_packets, down_packets,
            lan_up_bytes, lan_down_bytes, lan_up_packets, lan_down_packets
-    FROM device_by_day WHERE day >= (SELECT min(day) FROM destination_rows)
+    FROM device_by_day WHERE day >= (
+        SELECT min(day) FROM (SELECT min(day) AS day FROM destination_day
+                              UNION ALL SELECT min(day) FROM destination))
     UNION ALL
     SELECT day, device,
            -up_bytes, -down_bytes, -up_packets, -down_packets,

@@ -56,8 +56,8 @@ CREATE TABLE device (
     first      INTEGER NOT NULL DEFAULT 0,
     last       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO device VALUES(1,'02:00:00:00:00:01','name of 02:00:00:00:00:01','','','',1669719600,1795950000);
-INSERT INTO device VALUES(2,'192.0.2.7','name of 192.0.2.7','','','',1669719600,1795950000);
+INSERT INTO device VALUES(1,'02:00:00:00:00:01','name of 02:00:00:00:00:01','','','',1669719600,1795953600);
+INSERT INTO device VALUES(2,'192.0.2.7','name of 192.0.2.7','','','',1669719600,1795953600);
 CREATE TABLE exporter (
     id       INTEGER PRIMARY KEY,
     address  TEXT NOT NULL,
@@ -410,7 +410,9 @@ FROM (
     SELECT day, device,
            up_bytes, down_bytes, up_packets, down_packets,
            lan_up_bytes, lan_down_bytes, lan_up_packets, lan_down_packets
-    FROM device_by_day WHERE day >= (SELECT min(day) FROM destination_rows)
+    FROM device_by_day WHERE day >= (
+        SELECT min(day) FROM (SELECT min(day) AS day FROM destination_day
+                              UNION ALL SELECT min(day) FROM destination))
     UNION ALL
     SELECT day, device,
            -up_bytes, -down_bytes, -up_packets, -down_packets,
