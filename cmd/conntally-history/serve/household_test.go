@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,27 +110,25 @@ route add default via 192.168.77.1 dev NAME table TABLE
 	return nil
 }
 
-// begin starts conntally and the history in the router. The function that it returns ends both.
+// beginHistory starts the history in the router. The function that it returns ends it.
+func (h *household) beginHistory() (end func()) {
+	h.t.Helper()
+	return h.inRouter(func(ctx context.Context, ready func(error)) error {
+		s, err := New(ctx, Options{Config: testConfig(time.Second), Database: h.history,
+			Log: zap.NewNop(), Clock: conntrack.SystemClock(),
+			Calendar: usage.Calendar{Location: time.UTC}})
+		ready(err)
+		if err != nil {
+			return err
+		}
+		return errors.Join(s.Run(ctx), s.Close())
+	})
+}
+
+// begin starts the history and conntally in the router. The function that it returns ends both.
 func (h *household) begin(configure func(*exporting.Config)) (end func()) {
 	h.t.Helper()
-	ctx, stopHistory := context.WithCancel(context.Background())
-	probing, stopProbe := context.WithCancel(context.Background())
-	history, probed, ready := make(chan error, 1), make(chan error, 1), make(chan error, 1)
-	go func() {
-		history <- h.Router.Do(func() error {
-			s, err := New(ctx, Options{Config: testConfig(time.Second), Database: h.history,
-				Log: zap.NewNop(), Clock: conntrack.SystemClock(),
-				Calendar: usage.Calendar{Location: time.UTC}})
-			ready <- err
-			if err != nil {
-				return err
-			}
-			return errors.Join(s.Run(ctx), s.Close())
-		})
-	}()
-	if err := <-ready; err != nil {
-		h.t.Fatal(err)
-	}
+	endHistory := h.beginHistory()
 	c := exporting.Default()
 	c.Collectors = []exporting.Collector{exporting.NewCollector(address)}
 	c.Flow.ActiveTimeout, c.Flow.IdleTimeout = exporting.Duration(2*time.Second),
@@ -138,36 +137,41 @@ func (h *household) begin(configure func(*exporting.Config)) (end func()) {
 	c.Conntrack.MaxCPU = 100
 	c.Control.Socket = ""
 	configure(c)
+	endProbe := h.inRouter(func(ctx context.Context, ready func(error)) error {
+		p, err := probe.New(ctx, probe.Options{Config: c, Log: zap.NewNop()})
+		ready(err)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		return p.Run(ctx)
+	})
+	return func() { endProbe(); endHistory() }
+}
+
+// inRouter runs a service in the router, and returns when it is ready. The function that it
+// returns ends it, at the latest with the test.
+func (h *household) inRouter(
+	service func(ctx context.Context, ready func(error)) error,
+) (end func()) {
+	h.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ready, ended := make(chan error, 1), make(chan error, 1)
 	go func() {
-		probed <- h.Router.Do(func() error {
-			p, err := probe.New(probing, probe.Options{Config: c, Log: zap.NewNop()})
-			ready <- err
-			if err != nil {
-				return err
-			}
-			defer p.Close()
-			return p.Run(probing)
+		ended <- h.Router.Do(func() error {
+			return service(ctx, func(err error) { ready <- err })
 		})
 	}()
+	end = sync.OnceFunc(func() {
+		stop()
+		if err := <-ended; err != nil {
+			h.t.Error(err)
+		}
+	})
+	h.t.Cleanup(end)
 	if err := <-ready; err != nil {
 		h.t.Fatal(err)
 	}
-	ended := false
-	end = func() {
-		if ended {
-			return
-		}
-		ended = true
-		stopProbe()
-		if err := <-probed; err != nil {
-			h.t.Error(err)
-		}
-		stopHistory()
-		if err := <-history; err != nil {
-			h.t.Error(err)
-		}
-	}
-	h.t.Cleanup(end)
 	return end
 }
 
