@@ -38,27 +38,7 @@ let
     log = removeAttrs settings.log [ "level" ];
   };
 
-  # A file that comes into being at run time, or a program for another machine, can't
-  # be tried now.
-  checkable =
-    (builtins.isPath file || lib.hasPrefix builtins.storeDir (toString file))
-    && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
-
-  checked =
-    pkgs.runCommand "conntally.toml"
-      {
-        nativeBuildInputs = [ cfg.package ];
-        preferLocalBuild = true;
-        passthru = { inherit file; };
-      }
-      ''
-        ln -s ${file} conntally.toml
-        if ! conntally run --check-config --config conntally.toml; then
-          echo "services.conntally: the configuration above is no good" >&2
-          exit 1
-        fi
-        ln -s ${file} $out
-      '';
+  checked = import ./checked.nix { inherit lib pkgs; };
 
   # The path stays when the file changes, so that it is re-read and not a restart.
   path = "/etc/conntally.toml";
@@ -90,6 +70,7 @@ in
     ./devices.nix
     ./alerts.nix
     ./kernel.nix
+    ./history.nix
   ];
 
   config = lib.mkIf cfg.enable {
@@ -132,8 +113,6 @@ in
           services.conntally.metrics.listenAddress, such as to "::".
         '';
 
-    services.conntally.package = lib.mkDefault (pkgs.conntally or (pkgs.callPackage ./package.nix { }));
-
     services.conntally.settings = lib.mkMerge [
       (lib.mkIf (cfg.collector != [ ]) {
         collector = map (address: {
@@ -146,7 +125,12 @@ in
 
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ port ];
 
-    environment.etc."conntally.toml".source = if checkable then checked else file;
+    environment.etc."conntally.toml".source = checked {
+      inherit (cfg) package;
+      command = "conntally run --check-config --config conntally.toml";
+      option = "services.conntally";
+      inherit file;
+    };
     environment.systemPackages = [ cfg.package ]; # for conntally check
 
     systemd.services.conntally = {

@@ -15,11 +15,7 @@ let
   # Names, types and defaults are those of settings.
   keys = (import ./settings.nix { inherit lib; }).options;
 
-  # What is set here is set there, with the same priority. A default is not.
-  isSet = option: option.highestPrio < (lib.mkOptionDefault null).priority;
-  pass =
-    option: settings:
-    lib.mkIf (isSet option) (settings (lib.mkOverride option.highestPrio option.value));
+  pass = import ./pass.nix { inherit lib; };
 
   oneOrMore =
     type: description:

@@ -69,7 +69,7 @@ func TestEvaluation(t *testing.T) {
 func evaluateRecord(t *testing.T) map[string]any {
 	t.Helper()
 	fresh, differences := map[string]any{}, map[string]any{}
-	for _, key := range []string{"settings", "nixpkgs", "minimal"} {
+	for _, key := range []string{"settings", "historySettings", "nixpkgs", "minimal"} {
 		var value any
 		evaluate(t, "record."+key, &value)
 		fresh[key] = value
@@ -107,6 +107,11 @@ func TestWrongIsRefused(t *testing.T) {
 		"noName":                ".name' was accessed but has no value",
 		"twice":                 "option `services.conntally.settings.devices.max' has conflicting",
 		"openNothing":           "services.conntally.metrics.enable = true",
+		"pageForAnyone":         "services.conntally.history.web.listenAddress: anyone",
+		"passwordOfNobody":      "services.conntally.history.web.passwordFile is of a user",
+		"unknownHistoryKey":     "option `services.conntally.history.settings.web.port' does not exist",
+		"badRetention":          "option `services.conntally.history.retention.hours' is not of type",
+		"badBillingDay":         "option `services.conntally.history.billingDay' is not of type",
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, complaints, err := nix(t, "wrong."+name)
@@ -121,7 +126,7 @@ func TestWrongIsComplete(t *testing.T) {
 	attributes := regexp.MustCompile(`(?m)^  (\w+) = `).FindAllStringSubmatch(read(t, "evaluate/wrong.nix"), -1)
 	text := read(t, "evaluation_test.go")
 	for _, m := range attributes {
-		if m[1] != "settings" && !strings.Contains(text, `"`+m[1]+`":`) {
+		if m[1] != "settings" && m[1] != "history" && !strings.Contains(text, `"`+m[1]+`":`) {
 			t.Errorf("%s is evaluated by no test", m[1])
 		}
 	}

@@ -1,5 +1,5 @@
-# What can be said of services.conntally; devices.nix, alerts.nix and kernel.nix have the
-# options of what each of them does.
+# What can be said of services.conntally; devices.nix, alerts.nix, history.nix and kernel.nix
+# have the options of what each of them does.
 { lib, pkgs, ... }:
 let
   values = import ./types.nix { inherit lib; };
@@ -69,4 +69,8 @@ in
       description = "Open the port of the metrics in the firewall. Exporting needs none.";
     };
   };
+
+  config.services.conntally.package = lib.mkDefault (
+    pkgs.conntally or (pkgs.callPackage ./package.nix { })
+  );
 }

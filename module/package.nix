@@ -39,15 +39,20 @@ buildGoModule (finalAttrs: {
     "-X=main.version=${finalAttrs.version}"
   ];
 
-  # Builds the program alone, but tests everything.
-  subPackages = [ "cmd/conntally" ];
+  # Builds the programs alone, but tests everything.
+  subPackages = [
+    "cmd/conntally"
+    "cmd/conntally-history"
+  ];
   preCheck = "unset subPackages";
 
   nativeBuildInputs = [ installShellFiles ];
   postInstall = ''
-    installManPage module/man/conntally.1
-    installShellCompletion --cmd conntally --bash module/completions/conntally.bash \
-      --fish module/completions/conntally.fish --zsh module/completions/conntally.zsh
+    installManPage module/man/*.1
+    for program in conntally conntally-history; do
+      installShellCompletion --cmd $program --bash module/completions/$program.bash \
+        --fish module/completions/$program.fish --zsh module/completions/$program.zsh
+    done
   '';
 
   nativeInstallCheckInputs = [ versionCheckHook ];

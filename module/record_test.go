@@ -21,11 +21,13 @@ const renew = "run make nix-record NIXPKGS=DIR, with DIR a checkout of nixpkgs"
 
 // record is the outcome of evaluate/default.nix.
 type record struct {
-	Sources     string // a hash of what was evaluated
-	Nixpkgs     string // its release
-	Settings    map[string]string
-	Minimal     map[string]json.RawMessage            // an outcome
-	Differences map[string]map[string]json.RawMessage // from Minimal
+	Sources  string // a hash of what was evaluated
+	Nixpkgs  string // its release
+	Settings map[string]string
+	// HistorySettings are those of conntally-history.
+	HistorySettings map[string]string
+	Minimal         map[string]json.RawMessage            // an outcome
+	Differences     map[string]map[string]json.RawMessage // from Minimal
 }
 
 // outcome is what became of a system.
@@ -42,6 +44,15 @@ type outcome struct {
 	Ports         []int
 	Warnings      []string
 	Alerts        []json.RawMessage // rules, or the names of files that have them
+	History       *historyOutcome   // nil: none is kept
+}
+
+// historyOutcome is what became of conntally-history.
+type historyOutcome struct {
+	File    map[string]any // the configuration
+	Checked bool
+	Unit    []string
+	Restart bool // a changed configuration restarts it
 }
 
 func readRecord(t *testing.T) *record {
@@ -74,6 +85,27 @@ func (r *record) system(t *testing.T, name string) (o outcome) {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// exporters lists the systems that have conntally itself.
+func (r *record) exporters(t *testing.T) (names []string) {
+	t.Helper()
+	for _, name := range r.systems() {
+		if len(r.system(t, name).Unit) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// history returns what became of conntally-history on a system that has it.
+func (r *record) history(t *testing.T, name string) *historyOutcome {
+	t.Helper()
+	h := r.system(t, name).History
+	if h == nil {
+		t.Fatalf("%s keeps no history", name)
+	}
+	return h
 }
 
 // minimal returns the outcome of the three lines.

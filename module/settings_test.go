@@ -39,10 +39,11 @@ func isTable(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t.NumField() > 0 && t.Field(0).Tag.Get("toml") != ""
 }
 
-// reference is the reference configuration with its examples, by option.
-func reference(t *testing.T) map[string]any {
+// reference is the reference configuration of a program with its examples, by option.
+func reference(t *testing.T, program string) map[string]any {
 	t.Helper()
-	text := regexp.MustCompile(`(?m)^#(\S)`).ReplaceAllString(read(t, "../cmd/conntally/config/reference.toml"), "$1")
+	text := read(t, "../cmd/"+program+"/config/reference.toml")
+	text = regexp.MustCompile(`(?m)^#(\S)`).ReplaceAllString(text, "$1")
 	var file map[string]any
 	if err := toml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
@@ -77,7 +78,7 @@ func flatten(values map[string]any, prefix string, table map[string]any) {
 
 // Each key of the program is an option with the program's default, and no other is.
 func TestSettingsAreTheKeys(t *testing.T) {
-	settings, defaults := readRecord(t).Settings, reference(t)
+	settings, defaults := readRecord(t).Settings, reference(t, "conntally")
 	delete(settings, "collector")
 	delete(settings, "device")
 	delete(settings, "filter")
@@ -142,25 +143,35 @@ func TestOwnFileRestarts(t *testing.T) {
 
 // The program takes each file that the module generates, and takes it as meant.
 func TestSettingsAreTaken(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "conntally")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/conntally").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	check := []string{build(t, "conntally"), "run", "--check-config", "--config"}
 	r := readRecord(t)
-	for _, name := range r.systems() {
+	for _, name := range r.exporters(t) {
 		file := r.system(t, name).File
 		if _, isPath := file.(string); isPath {
 			continue
 		}
 		for _, inline := range []bool{false, true} { // as different writers of TOML do
 			t.Run(fmt.Sprintf("%s, inline %v", name, inline), func(t *testing.T) {
-				taken(t, program, file, inline)
+				taken(t, check, file, inline)
 			})
 		}
 	}
 }
 
-func taken(t *testing.T, program string, file any, inline bool) {
+// build builds a program and returns its path.
+func build(t *testing.T, program string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), program)
+	out, err := exec.Command("go", "build", "-o", path, "../cmd/"+program).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// taken has a program check a file, by the command whose last argument is its path.
+func taken(t *testing.T, check []string, file any, inline bool) {
+	t.Helper()
 	text, err := toml.Marshal(whole(file))
 	if inline {
 		text, err = inlineTables(whole(file).(map[string]any)), nil
@@ -172,7 +183,8 @@ func taken(t *testing.T, program string, file any, inline bool) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(program, "run", "--check-config", "--config", path).CombinedOutput()
+	check = append(slices.Clone(check), path)
+	out, err := exec.Command(check[0], check[1:]...).CombinedOutput()
 	if err != nil || string(out) != path+": ok\n" {
 		t.Errorf("%v: %s\n%s", err, out, text)
 	}
@@ -230,7 +242,7 @@ func whole(value any) any {
 // Each file is checked while the system is built, if it is there and the program runs.
 func TestFilesAreChecked(t *testing.T) {
 	r := readRecord(t)
-	for _, name := range r.systems() {
+	for _, name := range r.exporters(t) {
 		want := name != "secret" && name != "cross"
 		if got := r.system(t, name).Checked; got != want {
 			t.Errorf("%s: checked %v, want %v", name, got, want)
@@ -240,7 +252,7 @@ func TestFilesAreChecked(t *testing.T) {
 
 // The system with everything has each key, none of them as by default.
 func TestEverythingIsTried(t *testing.T) {
-	everything, defaults := map[string]any{}, reference(t)
+	everything, defaults := map[string]any{}, reference(t, "conntally")
 	delete(defaults, "devices.enable") // is off in a system of its own: metrics need it
 	file := readRecord(t).system(t, "everything").File.(map[string]any)
 	list := file["collector"].([]any)

@@ -42,6 +42,7 @@ func TestWarnings(t *testing.T) {
 			"untracked":           "services.conntally.enableTracking = true",
 			"untrackedByNftables": "services.conntally.enableTracking = true",
 			"loopback":            "services.conntally.metrics.listenAddress",
+			"historyBesideFile":   "services.conntally.history.web.listenAddress",
 		}[name]
 		got := r.system(t, name).Warnings
 		if want == "" && len(got) > 0 || want != "" && !strings.Contains(strings.Join(got, ""), want) {

@@ -62,9 +62,16 @@ in
 
   duration = text ''a duration, such as "60s" or "5m"'' (matches duration);
 
+  # With days.
+  age = text ''a duration, such as "5m" or "60d"'' (matches "[0-9]{1,5}d|${duration}");
+
   interval = text ''"auto" or a duration, such as "10s"'' (matches "auto|${duration}");
 
   size = text ''a size, such as "512KiB" or "16MiB"'' (matches "[0-9]+ *(KiB|MiB)?");
+
+  amount = text ''a size, such as "512MiB" or "100GB"'' (
+    matches "[0-9]+ *(KiB|MiB|GiB|TiB|kB|MB|GB|TB)?"
+  );
 
   protocol = types.either types.ints.u8 (
     types.enum [

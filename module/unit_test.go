@@ -61,6 +61,12 @@ var otherwise = map[string]struct{ file, nixos []string }{
 func TestUnitIsTheSame(t *testing.T) {
 	file := parseUnit(strings.Split(read(t, "systemd/conntally.service"), "\n"))
 	nixos := parseUnit(readRecord(t).minimal(t).Unit)
+	sameUnit(t, file, nixos, otherwise)
+}
+
+// sameUnit compares two units, but for what is otherwise.
+func sameUnit(t *testing.T, file, nixos unit, otherwise map[string]struct{ file, nixos []string }) {
+	t.Helper()
 	keys := slices.Concat(slices.Collect(maps.Keys(file)), slices.Collect(maps.Keys(nixos)))
 	slices.Sort(keys)
 	for _, key := range slices.Compact(keys) {
@@ -70,6 +76,39 @@ func TestUnitIsTheSame(t *testing.T) {
 		}
 		if !reflect.DeepEqual(file[key], wantFile) || !reflect.DeepEqual(nixos[key], wantNixos) {
 			t.Errorf("%s: the unit file has %q, NixOS %q", key, file[key], nixos[key])
+		}
+	}
+}
+
+// otherwiseHistory is the same of conntally-history.
+var otherwiseHistory = map[string]struct{ file, nixos []string }{
+	"[Service]ExecStart": {
+		[]string{"/usr/bin/conntally-history serve --config /etc/conntally-history.toml"},
+		[]string{`"/nix/store/conntally/bin/conntally-history" "serve" "--config" "/etc/conntally-history.toml"`},
+	},
+	"[Service]SupplementaryGroups": {[]string{"systemd-journal"}, nil}, // only for services
+}
+
+func TestHistoryUnitIsTheSame(t *testing.T) {
+	file := parseUnit(strings.Split(read(t, "systemd/conntally-history.service"), "\n"))
+	nixos := parseUnit(readRecord(t).history(t, "historyAlone").Unit)
+	sameUnit(t, file, nixos, otherwiseHistory)
+}
+
+// With services the unit may read the journal, and with private leases what only others may.
+func TestRightsOfHistory(t *testing.T) {
+	r := readRecord(t)
+	alone := parseUnit(r.history(t, "historyAlone").Unit)
+	all := parseUnit(r.history(t, "historyEverything").Unit)
+	for key, want := range map[string][]string{
+		"[Service]SupplementaryGroups":   {"systemd-journal"},
+		"[Service]LoadCredential":        {"password:/run/secrets/history-password"},
+		"[Service]AmbientCapabilities":   {"CAP_DAC_READ_SEARCH"},
+		"[Service]CapabilityBoundingSet": {"", "CAP_DAC_READ_SEARCH"},
+		"[Service]PrivateUsers":          {"false"},
+	} {
+		if !slices.Equal(all[key], want) || slices.Equal(alone[key], want) {
+			t.Errorf("%s is %q, want %q; alone it is %q", key, all[key], want, alone[key])
 		}
 	}
 }
@@ -94,16 +133,26 @@ func TestExposure(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	path := filepath.Join(t.TempDir(), "conntally.service")
-	if err := os.WriteFile(path, []byte(strings.Join(readRecord(t).minimal(t).Unit, "\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(analyze, "security", "--no-pager", "--offline=yes", "--threshold=15", path).CombinedOutput()
-	if !regexp.MustCompile(`Overall exposure level for conntally\.service: [0-9.]+`).Match(out) {
-		t.Skipf("systemd-analyze: %v\n%s", err, out) // before systemd 250
-	}
-	if err != nil {
-		t.Errorf("more exposed than 1.5: %v\n%s", err, out)
+	r := readRecord(t)
+	for _, tc := range []struct {
+		name, threshold string
+		unit            []string
+	}{
+		{"conntally", "15", r.minimal(t).Unit},
+		{"conntally-history", "11", r.history(t, "historyAlone").Unit},
+	} {
+		path := filepath.Join(t.TempDir(), tc.name+".service")
+		if err := os.WriteFile(path, []byte(strings.Join(tc.unit, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(analyze, "security", "--no-pager", "--offline=yes",
+			"--threshold="+tc.threshold, path).CombinedOutput()
+		if !regexp.MustCompile(`Overall exposure level for \S+: [0-9.]+`).Match(out) {
+			t.Skipf("systemd-analyze: %v\n%s", err, out) // before systemd 250
+		}
+		if err != nil {
+			t.Errorf("%s is more exposed than %s tenths: %v\n%s", tc.name, tc.threshold, err, out)
+		}
 	}
 }
 

@@ -52,9 +52,12 @@ let
   };
 
   # Which settings there are, and what they are by default.
-  settings =
+  settings = settingsOf good.minimal.options.services.conntally.settings;
+  historySettings = settingsOf good.minimal.options.services.conntally.history.settings;
+  settingsOf =
+    option:
     let
-      inherit ((evaluate minimal).options.services.conntally.settings) type;
+      inherit (option) type;
       options = lib.filter (option: option.visible && !option.internal) (
         lib.optionAttrSetToDocList (type.getSubOptions [ ])
       );
@@ -77,7 +80,7 @@ in
   names = lib.attrNames (removeAttrs good [ "minimal" ]);
 
   record = {
-    inherit settings;
+    inherit settings historySettings;
     nixpkgs = lib.trivial.release;
     minimal = reference;
     differences = lib.mapAttrs (_: one: difference reference (outcome one)) (

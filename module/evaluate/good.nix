@@ -72,6 +72,24 @@
     services.conntally.metrics.enable = true;
   };
 
+  # The one line that keeps history, on a router; and all that it can have.
+  history = evaluate ../examples/history.nix;
+  historyAlone = evaluate { services.conntally.history.enable = true; };
+  historyEverything = extend ./history.nix;
+
+  # A machine that is sent records by others.
+  historyElsewhere = evaluate {
+    services.conntally.enable = false;
+    services.conntally.history.enable = true;
+    services.conntally.history.settings.collector.address = "[::]:2056";
+  };
+
+  historyBesideFile = evaluate {
+    services.conntally.configFile = ../../cmd/conntally/config/reference.toml;
+    services.conntally.history.enable = true;
+    services.conntally.history.web.openFirewall = true;
+  };
+
   # What tracks connections, or nothing does.
   iptables = extend { services.conntally.enableTracking = true; };
 

@@ -11,26 +11,29 @@ let
       builtins.split "/nix/store/[a-z0-9]+-([a-z]+)-[^/]*" text
     );
 
+  # The environment is any unit's, the triggers are recorded on their own.
+  unitOf =
+    config: name:
+    lines (line: line != "" && !lib.hasPrefix "Environment=" line && !lib.hasPrefix "X-Re" line) (
+      short config.systemd.units.${name}.text
+    );
+
   # A path in the flake or on the machine.
   isFile = value: builtins.isPath value || lib.hasPrefix "/" value;
   named = file: if builtins.isPath file then baseNameOf file else file;
-in
-{
-  # After all of it has been evaluated.
-  outcome =
-    { config, ... }:
+
+  # A machine without the exporter has none of this.
+  exporter =
+    config:
     let
       inherit (config.networking) firewall nftables;
       inherit (config.environment.etc."conntally.toml") source;
       file = source.file or source;
     in
-    builtins.seq config.system.build.toplevel.drvPath {
+    {
       checked = source ? file;
       file = file.value or (named file);
-      unit = lines (
-        # The environment is any unit's, the triggers are recorded below.
-        line: line != "" && !lib.hasPrefix "Environment=" line && !lib.hasPrefix "X-Re" line
-      ) (short config.systemd.units."conntally.service".text);
+      unit = unitOf config "conntally.service";
       restart = map (
         trigger: if isFile trigger then named trigger else builtins.fromJSON trigger
       ) config.systemd.services.conntally.restartTriggers;
@@ -45,9 +48,34 @@ in
       alerts = map (
         rules: if rules ? text then builtins.fromJSON rules.text else baseNameOf rules
       ) config.services.prometheus.ruleFiles;
-      ports = firewall.allowedTCPPorts;
-      warnings = lib.filter (lib.hasInfix "conntally") config.warnings;
     };
+
+  history =
+    config:
+    let
+      inherit (config.environment.etc."conntally-history.toml") source;
+      file = source.file or source;
+      trigger = lib.head config.systemd.services.conntally-history.restartTriggers;
+    in
+    {
+      checked = source ? file;
+      file = file.value;
+      unit = unitOf config "conntally-history.service";
+      restart = trigger == source;
+    };
+in
+{
+  # After all of it has been evaluated.
+  outcome =
+    { config, ... }:
+    builtins.seq config.system.build.toplevel.drvPath (
+      lib.mapAttrs (_: value: if config.services.conntally.enable then value else null) (exporter config)
+      // {
+        ports = config.networking.firewall.allowedTCPPorts;
+        warnings = lib.filter (lib.hasInfix "conntally") config.warnings;
+        history = if config.services.conntally.history.enable then history config else null;
+      }
+    );
 
   difference = reference: one: lib.filterAttrs (name: value: value != reference.${name}) one;
 }

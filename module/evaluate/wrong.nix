@@ -7,6 +7,7 @@
 let
   inherit (lib) mkForce;
   settings = value: extend { services.conntally.settings = value; };
+  history = value: extend { services.conntally.history = value // { enable = true; }; };
 in
 {
   noCollector = evaluate { services.conntally.enable = true; };
@@ -49,4 +50,9 @@ in
     services.conntally.settings.devices.max = 20;
   };
   openNothing = extend { services.conntally.openFirewall = true; };
+  pageForAnyone = history { web.listenAddress = "0.0.0.0"; };
+  passwordOfNobody = history { web.passwordFile = "/run/secrets/password"; };
+  unknownHistoryKey = history { settings.web.port = 80; };
+  badRetention = history { retention.hours = "60 days"; };
+  badBillingDay = history { billingDay = 32; };
 }
