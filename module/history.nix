@@ -191,6 +191,15 @@ in
     };
     environment.systemPackages = [ cfg.package ]; # for conntally-history report
 
+    # DynamicUser takes this user: dbus-daemon doesn't answer users that it doesn't know.
+    users = lib.mkIf history.settings.services.enable {
+      users.conntally-history = {
+        isSystemUser = true;
+        group = "conntally-history";
+      };
+      groups.conntally-history = { };
+    };
+
     systemd.services.conntally-history = {
       description = "History of what each device of the network moves";
       documentation = [
