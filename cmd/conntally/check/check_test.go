@@ -181,6 +181,12 @@ func countingOutcomes() []outcome {
 		{"offload", Fail, "filter fast: flowtable without counter",
 			`nft add flowtable inet filter fast "{ hook ingress priority 5; counter; }"`,
 			flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast", Priority: 5})},
+		{"offload", Fail, "filter fast: flowtable without counter",
+			`nft add flowtable inet filter fast "{ hook ingress priority 0; counter; }"`,
+			func(f *State) {
+				flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast"})(f)
+				offloaded(5, 0)(f) // which is no other fault
+			}},
 		{"offload", OK, "no connection", "",
 			flowtables(kernel.Flowtable{Family: 1, Table: "filter", Name: "fast", Counter: true})},
 		{"offload", Fail, "c d: flowtable without counter",

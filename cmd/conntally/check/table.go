@@ -21,7 +21,9 @@ func (s *State) readingConditions() (list []condition.Condition) {
 		if d.Err == nil && s.isOn("acct") { // otherwise new connections are uncounted, too
 			list = append(list, condition.OfEntries(&d.EntryStats)...)
 		}
-		list = append(list, condition.Frozen(d.SeenTwice, d.Moved)...)
+		if s.CountsOffloaded() { // otherwise it is known why
+			list = append(list, condition.Frozen(d.SeenTwice, d.Moved)...)
+		}
 	}
 	if e := s.EndEvent; e != nil {
 		add(e.Err == nil && !e.Reported && s.isOn("events"), condition.EndsMissing,

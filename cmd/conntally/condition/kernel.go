@@ -184,6 +184,11 @@ func (k *Kernel) ofSettings() (list []Condition) {
 	return list
 }
 
+// CountsOffloaded reports whether every flowtable counts what it forwards.
+func (k *Kernel) CountsOffloaded() bool {
+	return !slices.ContainsFunc(k.Flowtables, func(f kernel.Flowtable) bool { return !f.Counter })
+}
+
 func (k *Kernel) ofFlowtables() (list []Condition) {
 	for _, t := range k.Flowtables {
 		if !t.Counter {

@@ -178,7 +178,11 @@ func (p *Probe) observeDump(now conntrack.Timestamp) {
 	p.conditions.Observe(now, condition.OfEntries(&o.entries), condition.Uncounted)
 	if now.Mono-o.offloadedAt >= int64(frozenAfter) {
 		moved, seen := o.entries.Moved(&o.offloaded)
-		p.conditions.Observe(now, condition.Frozen(seen, moved), condition.OffloadFrozen)
+		frozen := condition.Frozen(seen, moved)
+		if p.conditions.Holds(condition.FlowtableSilent) { // it is known why
+			frozen = nil
+		}
+		p.conditions.Observe(now, frozen, condition.OffloadFrozen)
 		o.entries, o.offloaded, o.offloadedAt = o.offloaded, o.entries, now.Mono
 	}
 	p.observeEnds(now)

@@ -198,6 +198,21 @@ func TestLostEventsDoNotRaiseEndsMissing(t *testing.T) {
 	}
 }
 
+// TestFlowtableWithoutCounterExplainsFrozenCounters: the counters of its connections don't
+// change, which is one fault, not two.
+func TestFlowtableWithoutCounterExplainsFrozenCounters(t *testing.T) {
+	o := newObserver(t)
+	o.readKernel = func(a condition.Ask) *condition.Kernel {
+		k := healthyKernel(a)
+		k.Flowtables = []kernel.Flowtable{{Family: 1, Table: "t", Name: "f"}}
+		return k
+	}
+	o.create(3, conntrack.Offload)
+	o.poll()
+	o.poll()
+	o.expect(condition.FlowtableSilent)
+}
+
 // TestKernelStateRaisesConditions: a condition of the kernel holds as long as the kernel's
 // state shows it.
 func TestKernelStateRaisesConditions(t *testing.T) {
