@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
@@ -66,6 +67,12 @@ func destinationQuery(s Span) string {
 	if s.Device != "" {
 		device = " AND device = (SELECT id FROM device WHERE device.device = :device)"
 	}
+	var unknown []string
+	for _, c := range devices().columns {
+		if strings.HasSuffix(c, "bytes") {
+			unknown = append(unknown, "total("+c+") > 0")
+		}
+	}
 	// A row is marked after its rank is known, unless the rank is that among new ones: to mark
 	// a row costs as much as to read it.
 	steps := []string{"ranked", "marked"}
@@ -90,8 +97,17 @@ func destinationQuery(s Span) string {
 			SELECT day, device, remote, protocol, port, inbound, %[1]s, first, last
 			FROM destination_rows WHERE day BETWEEN :from_day AND :last_day%[2]s
 			UNION ALL
-			SELECT day, device, '', 0, 0, 0, %[3]s, 0, 0, NULL, NULL
-			FROM destination_unknown WHERE day BETWEEN :from_day AND :last_day%[2]s
+			-- As the view destination_unknown, which would read all days.
+			SELECT day, device, '', 0, 0, 0, %[3]s, 0, 0, NULL, NULL FROM (
+				SELECT day, device, %[14]s FROM device_by_day
+				WHERE day BETWEEN :from_day AND :last_day%[2]s
+				UNION ALL
+				SELECT day, device, %[15]s FROM destination_rows
+				WHERE day BETWEEN :from_day AND :last_day%[2]s
+			)
+			GROUP BY day, device HAVING day >= (
+				SELECT min(day) FROM (SELECT min(day) AS day FROM destination_day
+				UNION ALL SELECT min(day) FROM destination)) AND (%[16]s)
 		),
 		grouped AS (
 			SELECT %[4]s AS start, device, remote, protocol, port, inbound, %[5]s,
@@ -104,10 +120,13 @@ func destinationQuery(s Span) string {
 			u.first, u.last, u.new
 		FROM %[10]s u JOIN device n ON n.id = u.device
 		ORDER BY u.start, %[13]s DESC, u.device, u.remote, u.port, u.protocol, u.inbound`,
-		list(columns, "%"), device, list(devices().columns, "%"), period, sums(columns),
+		list(columns, "%"), device,
+		list(devices().columns, "CAST(max(0, total(%)) AS INTEGER) AS %"), period, sums(columns),
 		list(columns, "u.%"),
 		steps[0], destinationStep(steps[0], "grouped"), filter[steps[0]],
-		steps[1], destinationStep(steps[1], steps[0]), filter[steps[1]], destinationSize)
+		steps[1], destinationStep(steps[1], steps[0]), filter[steps[1]], destinationSize,
+		list(devices().columns, "%"), list(devices().columns, "-%"),
+		strings.Join(unknown, " OR "))
 }
 
 const destinationSize = "up_bytes + down_bytes + lan_up_bytes + lan_down_bytes"
