@@ -40,7 +40,8 @@ collector. Traffic flows for about 7 s ...
 // runDemo is `conntally-history demo`.
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := command.NewFlags(name, "demo", "show it at work on a router made of namespaces", stdout)
-	web := fs.String("web", "127.0.0.1:9470", "serve the page at `HOST:PORT`, where there is a terminal")
+	web := fs.String("web", "127.0.0.1:9470",
+		"serve the page at `HOST:PORT`, where there is a terminal")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}

@@ -56,7 +56,8 @@ func BuildQuotas(
 		return nil, err
 	}
 	q := &Quotas{From: from, To: to, Rows: []QuotaRow{}}
-	if err := q.Losses.read(ctx, source, from, earliest(to, now), extent, from.Location()); err != nil {
+	err = q.Losses.read(ctx, source, from, earliest(to, now), extent, from.Location())
+	if err != nil {
 		return nil, err
 	}
 	for i := range quotas {

@@ -306,14 +306,16 @@ func (r *Report) notes() (lines []string) {
 	if r.Omitted > 0 {
 		rest := r.scope().of(r.rest)
 		lines = append(lines, fmt.Sprintf(
-			"%d smaller rows are not shown (%s up, %s down); see --limit.", r.Omitted, text.Bytes(rest.UpBytes), text.Bytes(rest.DownBytes)))
+			"%d smaller rows are not shown (%s up, %s down); see --limit.", r.Omitted,
+			text.Bytes(rest.UpBytes), text.Bytes(rest.DownBytes)))
 	}
 	if line := r.otherScope(); line != "" {
 		lines = append(lines, line)
 	}
 	if e := r.Estimate; e != nil {
 		lines = append(lines, fmt.Sprintf(
-			"At this rate %s up and %s down by %s (the rate is that since %s).", text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(r.To), stamp(e.Since)))
+			"At this rate %s up and %s down by %s (the rate is that since %s).",
+			text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(r.To), stamp(e.Since)))
 	}
 	return lines
 }
