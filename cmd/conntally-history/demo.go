@@ -22,7 +22,6 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/serve"
 	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
-	probe "github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/demo"
 	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/cmd/internal/logging"
@@ -163,9 +162,7 @@ func (d *demonstration) nameClient(client *lab.Namespace) error {
 func (d *demonstration) observe(
 	ctx context.Context, router *demo.Router, stdout io.Writer,
 ) (map[lab.Class]lab.Count, error) {
-	c := demo.Config(string(d.config.Collector.Address), probe.Protocol{})
-	c.Flow.ExtraFields = []probe.ExtraField{probe.ExtraMAC}
-	router.Start(ctx, c, version, d.stderr)
+	router.Start(ctx, demo.Config(string(d.config.Collector.Address)), version, d.stderr)
 	reader, err := openReader(ctx, d.path)
 	if err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func TestExportIsImportedAgain(t *testing.T) {
 func TestImportWhileServiceWrites(t *testing.T) {
 	path := seedDatabase(t, 12)
 	s := openStore(t, path)
-	defer s.Close(latest()) //nolint:errcheck // at the end of a test
+	defer s.Close(latest())
 	file := "transfer/testdata/nlbw.json"
 	must(t, "import", "--month", "2020-10", file, "--database", path)
 	out := must(t, "report", "--month", "2020-10", "--database", path)

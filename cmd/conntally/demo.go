@@ -56,7 +56,9 @@ func newDemo(ctx context.Context, proto config.Protocol, stderr io.Writer) (*dem
 		return nil, err
 	}
 	go d.collect()
-	router.Start(ctx, demo.Config(d.server.Address(), proto), version, stderr)
+	c := demo.Config(d.server.Address())
+	c.Collectors[0].Protocol = proto
+	router.Start(ctx, c, version, stderr)
 	return d, nil
 }
 

@@ -132,7 +132,7 @@ func csvColumns(by By, p store.Period) (all []csvColumn) {
 	}
 	port := []csvColumn{
 		{"protocol", func(r *Row) string { return Cell(r.Protocol) }},
-		{"port", func(r *Row) string { return strconv.Itoa(int(r.Remote.Port)) }},
+		{"port", func(r *Row) string { return strconv.Itoa(int(r.Port)) }},
 	}
 	switch by {
 	case Device:
@@ -191,7 +191,7 @@ func exporterColumns() []csvColumn {
 		{"domain", func(r *Row) string { return number(uint64(r.Domain)) }},
 		{"datagrams", func(r *Row) string { return number(r.Datagrams) }},
 		{"records", func(r *Row) string { return number(r.Records) }},
-		{"bytes", func(r *Row) string { return number(r.Received.Bytes) }},
+		{"bytes", func(r *Row) string { return number(r.Bytes) }},
 		{"missing_records", func(r *Row) string { return number(r.MissingRecords) }},
 		{"missing_datagrams", func(r *Row) string { return number(r.MissingDatagrams) }},
 		{"unknown_sets", func(r *Row) string { return number(r.UnknownSets) }},

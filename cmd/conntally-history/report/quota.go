@@ -56,7 +56,7 @@ func BuildQuotas(
 		return nil, err
 	}
 	q := &Quotas{From: from, To: to, Rows: []QuotaRow{}}
-	err = q.Losses.read(ctx, source, from, earliest(to, now), extent, from.Location())
+	err = q.read(ctx, source, from, earliest(to, now), extent, from.Location())
 	if err != nil {
 		return nil, err
 	}

@@ -205,7 +205,7 @@ func (r *Report) destinations(ctx context.Context, from Source, s store.Span) er
 		row := *DestinationRow(d, r.location)
 		row.Start = r.start(d.Start)
 		switch {
-		case r.query.New && !(d.New && d.Remote.IsValid()):
+		case r.query.New && (!d.New || !d.Remote.IsValid()):
 		case row.size(r.query.Scope) == 0:
 			r.sum.Add(d.Usage)
 		default:
@@ -218,7 +218,7 @@ func (r *Report) destinations(ctx context.Context, from Source, s store.Span) er
 // byPort makes a row one of a port, which is returned.
 func byPort(row *Row) any {
 	row.Subject = nil
-	row.Remote = &Remote{Protocol: row.Protocol, Port: row.Remote.Port}
+	row.Remote = &Remote{Protocol: row.Protocol, Port: row.Port}
 	row.Contacts = &Contacts{
 		Connections: row.Connections, FirstSeen: row.FirstSeen, LastSeen: row.LastSeen,
 	}

@@ -140,7 +140,7 @@ func (r *Row) usage() (u usage.Usage) {
 // size is what rows are sorted by: bytes in both directions.
 func (r *Row) size(s Scope) uint64 {
 	if r.Received != nil {
-		return r.Received.Bytes
+		return r.Bytes
 	}
 	c := s.of(r.usage())
 	return c.UpBytes + c.DownBytes

@@ -51,7 +51,7 @@ func (r *Report) Text(p Page) error {
 		return err
 	}
 	fmt.Fprintln(p.Out)
-	return p.print(append(r.notes(), r.Losses.Lines()...)...)
+	return p.print(append(r.notes(), r.Lines()...)...)
 }
 
 // print prints lines, broken where the terminal's are shorter.
@@ -271,7 +271,7 @@ func exporterCells() []cell {
 		}},
 		{text.Column{Head: "PROTOCOL"}, func(row *Row) string { return version(row.Stream) }},
 		{text.Column{Head: "BYTES", Right: true, Least: 8}, func(row *Row) string {
-			return text.Bytes(row.Received.Bytes)
+			return text.Bytes(row.Bytes)
 		}},
 		number("RECORDS", 0, func(row *Row) uint64 { return row.Records }),
 		number("MISSING", 0, func(row *Row) uint64 {
@@ -417,7 +417,7 @@ func (q *Quotas) Text(p Page) error {
 		return err
 	}
 	fmt.Fprintln(p.Out)
-	return p.print(q.Losses.Lines()...)
+	return p.print(q.Lines()...)
 }
 
 // Label returns what the quota is about.

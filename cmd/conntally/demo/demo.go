@@ -69,11 +69,10 @@ func sysctls() map[string]string {
 
 // Config returns the configuration of a probe that exports to a collector, often enough for a
 // demonstration.
-func Config(collector string, protocol config.Protocol) *config.Config {
+func Config(collector string) *config.Config {
 	c := config.Default()
-	to := config.NewCollector(collector)
-	to.Protocol = protocol
-	c.Collectors = []config.Collector{to}
+	c.Collectors = []config.Collector{config.NewCollector(collector)}
+	c.Flow.ExtraFields = []config.ExtraField{config.ExtraMAC}
 	c.Flow.ActiveTimeout = config.Duration(3 * time.Second)
 	c.Flow.IdleTimeout = config.Duration(4 * time.Second)
 	c.Conntrack.PollInterval = config.Interval(500 * time.Millisecond)
