@@ -188,16 +188,12 @@ func (b *browser) attach() {
 	b.call("Emulation.setScriptExecutionDisabled", object{"value": true}, nil)
 }
 
-// screen sets the size of the screen in pixels, and whether it is dark.
-func (b *browser) screen(width, height int, dark bool) {
+// screen sets the size of the screen in pixels, and the scheme of colours.
+func (b *browser) screen(width, height int, scheme string) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", object{
 		"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
 	}, nil)
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
 	b.call("Emulation.setEmulatedMedia", object{
 		"features": []object{{"name": "prefers-color-scheme", "value": scheme}},
 	}, nil)
