@@ -49,7 +49,8 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 // of the data base. With --check-config it prints that they are good, and checkOnly is set.
 func loadServe(args []string, stdout io.Writer) (c *config.Config, path string, checkOnly bool,
 	err error) {
-	fs := command.NewFlags(name, "serve", "receive flow records and keep who moved how much", stdout)
+	fs := command.NewFlags(name, "serve", "receive flow records and keep who moved how much",
+		stdout)
 	database := bindDatabase(fs)
 	listen := fs.String("listen", "", "receive records at `HOST:PORT` (default that of the "+
 		"configuration, 127.0.0.1:2056)")

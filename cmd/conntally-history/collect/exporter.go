@@ -29,7 +29,7 @@ type heldFlow struct {
 	exported, received time.Time
 }
 
-// nobody stands for all exporters that find no room.
+// noExporter stands for all exporters that find no room.
 func noExporter() usage.Exporter { return usage.Exporter{Address: netip.IPv4Unspecified()} }
 
 // exporter returns where a message comes from.

@@ -125,7 +125,7 @@ func kept() []condition.Definition {
 		{
 			ID: NetworkUnreadable, Severity: condition.Warning, Once: true,
 			Message: "this machine's neighbours and addresses can't be read",
-			Meaning: "devices are known by their addresses alone, unless records have MAC addresses",
+			Meaning: "devices are known by address alone, unless records have MAC addresses",
 			Advice:  "allow the service netlink sockets: RestrictAddressFamilies=AF_NETLINK",
 		},
 		{
