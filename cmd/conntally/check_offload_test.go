@@ -36,7 +36,7 @@ func TestCheckFlowtable(t *testing.T) {
 		return nil
 	})
 	found := r.check(r.Router, "offload")
-	r.want(found, check.Fail, "flowtable without counter, fast f:")
+	r.want(found, check.Fail, "fast f: flowtable without counter")
 	r.fix(r.Router, found)
 	r.want(r.check(r.Router, "offload"), check.OK, "1 connection is offloaded, and counted")
 	cancel()
