@@ -68,6 +68,14 @@ in
     };
 
     conntrack = {
+      source = setting (types.enum [
+        "netlink"
+        "bpf"
+        "auto"
+      ]) "netlink" ''
+        How ends of connections are read; `"auto"` is eBPF where it can be had. That takes
+        more capabilities than the service has: see docs/ebpf.md.
+      '';
       poll_interval = setting values.interval "auto" ''
         How often counters are read; `"auto"` is 10s, or a shorter timeout.
       '';

@@ -48,6 +48,7 @@ func requirements(c *config.Config, file string) check.Requirements {
 	w := check.Requirements{
 		File:          file != "",
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Track: c.Conntrack.Track,
+		BPF:     c.Conntrack.Ends != config.EndsByNetlink,
 		Command: "conntally check",
 	}
 	if strings.Trim(file, shellBytes) == "" && file != "" {

@@ -19,6 +19,7 @@ func documents() *commandtest.Documents {
 		Choices: map[string][]string{
 			"--protocol":  {"ipfix", "netflow9"},
 			"--nat":       {"endpoints", "wire"},
+			"--source":    {"netlink", "bpf", "auto"},
 			"--log-level": {"debug", "info", "warn", "error"},
 			"--by":        top.Views(),
 			"--sort":      top.Sorts(),

@@ -21,6 +21,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/footprint"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/terminal"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
@@ -64,6 +65,11 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			return c, err
 		},
 		Reloads: reloads,
+		Settled: func() {
+			if err := bpf.DropCapabilities(); err != nil {
+				log.Warn("capabilities for eBPF are kept: they can't be dropped", zap.Error(err))
+			}
+		},
 	})
 	if err != nil {
 		return explain(err)

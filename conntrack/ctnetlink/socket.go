@@ -9,6 +9,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/internal/poll"
 )
 
 const (
@@ -20,9 +22,9 @@ const (
 // socket is a real netlink socket. It reads batches of datagrams by recvmmsg into buffers of its
 // own, and returns them one by one.
 type socket struct {
-	file   *os.File // not polled by Go's runtime: see poller
+	file   *os.File // not polled by Go's runtime: see poll.Poller
 	raw    syscall.RawConn
-	poller *poller
+	poller *poll.Poller
 
 	buffers [][]byte
 	iovecs  []unix.Iovec
@@ -74,14 +76,14 @@ func openSocket(netns, batch, size int, prepare func(*netlink.Conn) error) (*soc
 		file.Close()
 		return nil, err
 	}
-	if s.poller, err = newPoller(); err != nil {
+	if s.poller, err = poll.New(); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// dial opens a netlink socket that Go's runtime doesn't poll: see poller.
+// dial opens a netlink socket that Go's runtime doesn't poll: see poll.Poller.
 func dial(netns int, prepare func(*netlink.Conn) error) (*os.File, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns})
 	if err != nil {
@@ -158,7 +160,7 @@ func (s *socket) await(patience time.Duration) error {
 
 func (s *socket) wait(fd uintptr) {
 	s.fd = int(fd)
-	s.waitErr = s.poller.wait(s.fd, s.timeout, s.tryAgainBound)
+	s.waitErr = s.poller.Wait(s.fd, s.timeout, s.tryAgainBound)
 }
 
 // tryAgain is try during a wait: it reports whether the wait is over.
@@ -168,7 +170,7 @@ func (s *socket) tryAgain(uintptr) (done bool) {
 }
 
 // Interrupt makes a waiting Recv return as at its deadline.
-func (s *socket) Interrupt() { s.poller.interrupt() }
+func (s *socket) Interrupt() { s.poller.Interrupt() }
 
 func (s *socket) try(fd uintptr) {
 	for {
@@ -251,4 +253,4 @@ func (s *socket) Send(b []byte) error {
 func (s *socket) send(fd uintptr) { _, s.sendErr = unix.Write(int(fd), s.request) }
 
 // Close implements Socket. It ends a Recv in progress.
-func (s *socket) Close() error { return errors.Join(s.file.Close(), s.poller.close()) }
+func (s *socket) Close() error { return errors.Join(s.file.Close(), s.poller.Close()) }

@@ -29,17 +29,36 @@ func ReportsEnds() (bool, error) {
 		return false, err
 	}
 	return withLoopback(func(self netip.AddrPort) (bool, error) {
-		// The request is acknowledged: a DELETE has no other answer.
-		request := loopbackMessage(msgDelEntry, self)
-		request.Header.Flags |= netlink.Acknowledge
-		switch err := ask(request); {
-		case errors.Is(err, unix.ENOENT):
-			return false, ErrNotTracked
-		case err != nil:
-			return false, fmt.Errorf("deleting an entry of its own: %w", err)
+		if err := deleteEntry(self); err != nil {
+			return false, err
 		}
 		return ends(conn, self)
 	})
+}
+
+// EndConnection makes a connection of one datagram of one byte from an address to itself, deletes
+// its entry, and returns the address. The error is ErrNotTracked if loopback isn't tracked.
+func EndConnection() (self netip.AddrPort, err error) {
+	_, err = withLoopback(func(at netip.AddrPort) (bool, error) {
+		self = at
+		return true, deleteEntry(at)
+	})
+	return self, err
+}
+
+// deleteEntry deletes the entry of a datagram from self to self.
+func deleteEntry(self netip.AddrPort) error {
+	// The request is acknowledged: a DELETE has no other answer.
+	request := loopbackMessage(msgDelEntry, self)
+	request.Header.Flags |= netlink.Acknowledge
+	err := ask(request)
+	if errors.Is(err, unix.ENOENT) {
+		return ErrNotTracked
+	}
+	if err != nil {
+		return fmt.Errorf("deleting an entry of its own: %w", err)
+	}
+	return nil
 }
 
 // ErrNotTracked says that datagrams on loopback aren't tracked.

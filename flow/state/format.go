@@ -13,6 +13,7 @@ import (
 const (
 	magic      = "conntly\n"
 	version    = 2
+	ownIDs     = 1 << 16 // added to the version: see Identity
 	headerSize = len(magic) + 4 + 16 + 8 + 8 + 8 + 4
 )
 
@@ -31,7 +32,11 @@ type header struct {
 func (h *header) append(b []byte) []byte {
 	from := len(b)
 	b = append(b, magic...)
-	b = le.AppendUint32(b, version)
+	v := uint32(version)
+	if h.id.OwnIDs {
+		v |= ownIDs
+	}
+	b = le.AppendUint32(b, v)
 	b = append(b, h.id.Boot[:]...)
 	b = le.AppendUint64(b, h.id.Namespace)
 	b = le.AppendUint64(b, h.id.Cookie)
@@ -45,7 +50,8 @@ func parseHeader(b []byte) (h header, err error) {
 	if string(b[:8]) != magic {
 		return h, errors.New("not a state file of conntally")
 	}
-	if v := le.Uint32(b[8:]); v != version {
+	v := le.Uint32(b[8:])
+	if v&^ownIDs != version {
 		return h, fmt.Errorf("of version %d, this program knows %d", v, version)
 	}
 	if crc32.Checksum(b[:headerSize-4], crc32c) != le.Uint32(b[headerSize-4:]) {
@@ -53,6 +59,7 @@ func parseHeader(b []byte) (h header, err error) {
 	}
 	h.id = Identity{
 		Boot: [16]byte(b[12:28]), Namespace: le.Uint64(b[28:]), Cookie: le.Uint64(b[36:]),
+		OwnIDs: v&ownIDs != 0,
 	}
 	h.began = int64(le.Uint64(b[44:]))
 	return h, nil

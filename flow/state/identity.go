@@ -18,9 +18,12 @@ type Identity struct {
 	// Cookie of the network namespace, never used again during a boot
 	// (SO_NETNS_COOKIE, Linux 5.14); 0 where the kernel has none.
 	Cookie uint64
+	// OwnIDs says that the IDs of connections are not the kernel's but conntally's own, as
+	// where eBPF may report their ends.
+	OwnIDs bool
 }
 
-// Here returns the identity of the calling thread. A caller that has moved its
+// Here returns the identity of the calling thread, with the kernel's IDs. A caller that has moved its
 // thread to another namespace keeps it locked (runtime.LockOSThread).
 func Here() (Identity, error) {
 	runtime.LockOSThread()
@@ -69,6 +72,8 @@ func (i *Identity) check(here *Identity) error {
 	switch {
 	case i.Boot != here.Boot:
 		return ErrOtherBoot
+	case i.OwnIDs != here.OwnIDs:
+		return ErrOtherIDs
 	case i.Namespace != here.Namespace:
 		return fmt.Errorf("of network namespace %d, this is %d", i.Namespace, here.Namespace)
 	case i.Cookie != here.Cookie && i.Cookie != 0 && here.Cookie != 0:

@@ -18,6 +18,10 @@ import (
 // connections are new.
 var ErrOtherBoot = errors.New("of another boot")
 
+// ErrOtherIDs means that connections had other IDs then, since another source was configured.
+// Nothing is wrong, but none can be recognized.
+var ErrOtherIDs = errors.New("of another [conntrack] source")
+
 // Restored is what Open read.
 type Restored struct {
 	// Began is when the first run began to count, ns since 1970 (system

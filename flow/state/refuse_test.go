@@ -50,6 +50,7 @@ func TestForeignFilesAreRefusedAndKept(t *testing.T) {
 		"version 0":         {set(8, 0), "version 0"},
 		"version 1":         {set(8, 1), "version 1"},
 		"other boot":        {set(12, 9), "another boot"},
+		"other IDs":         {set(8, version|ownIDs), "another [conntrack] source"},
 		"other namespace":   {set(28, 9), "network namespace 9"},
 		"other cookie":      {set(36, 9), "cookie 9"},
 		"no records":        {set(headerSize, 0), "batch of 0 records"},

@@ -17,11 +17,11 @@ _conntally() {
 		return
 		;;
 	--sort) words='total up down connections' ;;
-	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --n | --device | --limit | --address) ;;
+	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --source | --n | --device | --limit | --address) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
 		1,*) words='run top status devices flows check listen demo collector-config version help' ;;
-		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --json --log-level --metrics --nat --poll-interval --protocol --track' ;;
+		*,run) words='--active-timeout --check-config --collector --config --idle-timeout --json --log-level --metrics --nat --poll-interval --protocol --source --track' ;;
 		*,top) words='--by --json --n --once --socket --sort' ;;
 		*,status) words='--json --socket' ;;
 		*,devices) words='--json --socket' ;;

@@ -23,6 +23,7 @@ complete -c conntally -n '__fish_seen_subcommand_from run' -l metrics -x -d 'ser
 complete -c conntally -n '__fish_seen_subcommand_from run' -l nat -xa 'endpoints wire' -d 'VIEW of translated flows: endpoints or wire (default endpoints)'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l poll-interval -x -d 'read the counters every DURATION (default 10s, or a shorter timeout)'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l protocol -xa 'ipfix netflow9' -d 'PROTOCOL to all collectors: ipfix or netflow9 (default ipfix)'
+complete -c conntally -n '__fish_seen_subcommand_from run' -l source -x -d 'read ends of connections by SOURCE: netlink, bpf or auto (default netlink)'
 complete -c conntally -n '__fish_seen_subcommand_from run' -l track -d 'turn connection tracking on where no firewall rule does'
 complete -c conntally -n '__fish_seen_subcommand_from top' -l by -xa 'device destination connection port' -d 'rows are each a KIND: device, destination, connection, port (default device)'
 complete -c conntally -n '__fish_seen_subcommand_from top' -l json -d 'print one JSON object per refresh'

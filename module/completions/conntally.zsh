@@ -34,6 +34,7 @@ run)
 		'--nat[VIEW of translated flows\: endpoints or wire (default endpoints)]:VIEW:(endpoints wire)' \
 		'--poll-interval[read the counters every DURATION (default 10s, or a shorter timeout)]:DURATION:()' \
 		'--protocol[PROTOCOL to all collectors\: ipfix or netflow9 (default ipfix)]:PROTOCOL:(ipfix netflow9)' \
+		'--source[read ends of connections by SOURCE\: netlink, bpf or auto (default netlink)]:SOURCE:()' \
 		'--track[turn connection tracking on where no firewall rule does]'
 	;;
 top)

@@ -82,6 +82,7 @@
         ];
       };
       conntrack = {
+        source = "auto";
         poll_interval = "5s";
         max_cpu = 2.5;
         receive_buffer = "32MiB";

@@ -47,6 +47,7 @@ func lines() []line {
 		{"acct", setting("acct", "packets and bytes are counted")},
 		{"timestamp", setting("timestamp", "the kernel records when connections begin and end")},
 		{"events", events},
+		{"source", source},
 		{"tracking", tracking},
 		{"counters", counters},
 		{"offload", offload},

@@ -96,6 +96,14 @@ func events(s *State) Result {
 	return r
 }
 
+// source says how ends are read, where eBPF is asked for.
+func source(s *State) Result {
+	if s.BPF == nil {
+		return Result{}
+	}
+	return ok("ends of connections can be read by eBPF (%s): a test connection's was", s.BPF.Step)
+}
+
 func bridge(s *State) Result {
 	if s.Loaded != nil {
 		return Result{}

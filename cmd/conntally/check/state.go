@@ -11,6 +11,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
@@ -22,6 +23,7 @@ type Requirements struct {
 	File          bool // there is a configuration file
 	Collectors    []export.CollectorConfig
 	ReceiveBuffer int      // bytes
+	BPF           bool     // ends are to be read by eBPF where that can be had
 	Track         bool     // `conntally run` has connections tracked by a rule of its own
 	Leases        []string // files with names of devices; nil: names are not needed
 	Command       string   // repeats the check
@@ -36,6 +38,7 @@ type State struct {
 	Root    bool
 
 	EndEvent   *EndEvent
+	BPF        *BPF
 	Dump       *Dump
 	Buffer     *Buffer
 	Statistics *kernel.Statistics
@@ -44,6 +47,12 @@ type State struct {
 	Names      []host.Problem
 
 	Collectors []CollectorResult
+}
+
+// BPF is the result of bpf.Try.
+type BPF struct {
+	Step bpf.Step
+	Err  error
 }
 
 // EndEvent is the result of kernel.ReportsEnds.
@@ -85,6 +94,10 @@ func ReadState(ctx context.Context, r Requirements) *State {
 	s := &State{Requirements: r, Release: unameRelease(), Root: os.Geteuid() == 0}
 	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true,
 		Flowtables: true})
+	if r.BPF {
+		step, err := bpf.Try(conntrack.SystemClock())
+		s.BPF = &BPF{step, err}
+	}
 	if s.Loaded == nil { // otherwise reading would load the module
 		s.readConntrack(ctx)
 	}

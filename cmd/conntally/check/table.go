@@ -29,6 +29,9 @@ func (s *State) readingConditions() (list []condition.Condition) {
 		add(e.Err == nil && !e.Reported && s.isOn("events"), condition.EndsMissing,
 			"a test connection was ended, and its end was not reported")
 	}
+	if s.BPF != nil && s.BPF.Err != nil {
+		list = append(list, condition.OfSource(s.BPF.Err))
+	}
 	list = append(list, condition.OfNames(s.Names)...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")

@@ -26,6 +26,7 @@ const (
 	BufferSmall      ID = "receive_buffer_small"
 	SocketReopened   ID = "socket_reopened"
 	ReliableEnded    ID = "reliable_ended"
+	SourceFellBack   ID = "source_fell_back"
 	Malformed        ID = "malformed_messages"
 	TableResized     ID = "kernel_table_resized"
 	KernelTableFull  ID = "kernel_table_full"
@@ -227,6 +228,14 @@ func eventDefinitions() []Definition {
 				"refuse connections",
 			Meaning: "from now on, events may be lost as without `reliable`",
 			Advice:  "restart conntally",
+		},
+		{
+			ID: SourceFellBack, Severity: Warning, Check: "source",
+			Alert: "ConntallySourceFellBack", Once: true,
+			Message: "eBPF can't be had, though source asks for it: ends of connections are read " +
+				"by netlink",
+			Meaning: "each end costs more CPU; nothing is lost",
+			Advice:  "docs/ebpf.md lists what eBPF needs",
 		},
 	}
 }

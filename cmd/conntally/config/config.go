@@ -52,11 +52,12 @@ type Flow struct {
 
 // Conntrack holds how the kernel is read.
 type Conntrack struct {
-	PollInterval  Interval `toml:"poll_interval"`
-	MaxCPU        float64  `toml:"max_cpu" range:"0.01,100"` // percent of one core
-	ReceiveBuffer Size     `toml:"receive_buffer" restart:"yes"`
-	Reliable      bool     `toml:"reliable" restart:"yes"`
-	Track         bool     `toml:"track" restart:"yes"`
+	Ends          EndSource `toml:"source" restart:"yes"`
+	PollInterval  Interval  `toml:"poll_interval"`
+	MaxCPU        float64   `toml:"max_cpu" range:"0.01,100"` // percent of one core
+	ReceiveBuffer Size      `toml:"receive_buffer" restart:"yes"`
+	Reliable      bool      `toml:"reliable" restart:"yes"`
+	Track         bool      `toml:"track" restart:"yes"`
 }
 
 // Filter includes or excludes the connections that match all of its conditions. A

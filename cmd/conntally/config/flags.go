@@ -64,6 +64,8 @@ func (c *Config) bind(fs *flag.FlagSet, a *Args) {
 		func(s string) error {
 			return c.Conntrack.PollInterval.UnmarshalText([]byte(s))
 		})
+	fs.TextVar(&c.Conntrack.Ends, "source", c.Conntrack.Ends,
+		"read ends of connections by `SOURCE`: netlink, bpf or auto")
 	fs.TextVar(&c.Flow.NAT, "nat", c.Flow.NAT, "`VIEW` of translated flows: endpoints or wire")
 	fs.BoolVar(&c.Conntrack.Track, "track", c.Conntrack.Track,
 		"turn connection tracking on where no firewall rule does")

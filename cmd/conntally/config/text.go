@@ -165,6 +165,24 @@ func (v *View) UnmarshalText(b []byte) error {
 // MarshalText implements encoding.TextMarshaler.
 func (v View) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
+// EndSource is how the ends of connections are read.
+type EndSource uint8
+
+// The sources.
+const (
+	EndsByNetlink EndSource = iota
+	EndsByBPF               // where that can't be had by netlink, which is a condition
+	EndsByEither            // by eBPF where that can be had, else by netlink
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *EndSource) UnmarshalText(b []byte) error { return oneOf(s, b, "netlink", "bpf", "auto") }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s EndSource) MarshalText() ([]byte, error) {
+	return []byte([...]string{"netlink", "bpf", "auto"}[s]), nil
+}
+
 // ExtraField is a field of records that is left out unless asked for.
 type ExtraField uint8
 

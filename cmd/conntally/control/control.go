@@ -139,7 +139,9 @@ type Flows struct {
 // Status describes the service.
 type Status struct {
 	Version      string                `json:"version"`
-	Source       string                `json:"source"` // of connections, such as "netlink"
+	Source       string                `json:"source"`        // of ends: "netlink" or "bpf"
+	SourceStep   string                `json:"source_step"`   // how eBPF is attached; else ""
+	SourceReason string                `json:"source_reason"` // why eBPF can't be had; else ""
 	Uptime       float64               `json:"uptime_seconds"`
 	PollInterval float64               `json:"poll_interval_seconds"` // in force
 	Connections  int                   `json:"connections"`

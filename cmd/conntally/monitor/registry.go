@@ -31,7 +31,7 @@ func (s *Sources) metricsHandler() http.Handler {
 // gatherer returns a gatherer of all metrics.
 func (s *Sources) gatherer() prometheus.Gatherer {
 	all := []prometheus.Collector{
-		s.buildInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(),
+		s.buildInfo(), s.sourceInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(),
 		processCollector(),
 	}
 	for _, rows := range [][]row{
@@ -105,6 +105,15 @@ func (s *Sources) buildInfo() prometheus.Collector {
 	rows := buildRows()
 	each := func(show func([]row, ...string)) { show(rows, s.Version, runtime.Version()) }
 	return newCollector(rows, each, "version", "goversion")
+}
+
+func (s *Sources) sourceInfo() prometheus.Collector {
+	rows := sourceRows()
+	each := func(show func([]row, ...string)) {
+		name, step := s.Source()
+		show(rows, name, step)
+	}
+	return newCollector(rows, each, "source", "step")
 }
 
 // statisticsCollector collects the kernel's own statistics, if they can be read.

@@ -44,6 +44,15 @@ func buildRows() []row {
 	}}
 }
 
+// sourceRows have the labels source and step.
+func sourceRows() []row {
+	return []row{{
+		"conntally_conntrack_source_info", func() float64 { return 1 },
+		"How ends of connections are read: `netlink`, or `bpf` and how it is attached, as labels " +
+			"`source` and `step`; always 1.",
+	}}
+}
+
 // conditionRows have the label condition.
 func conditionRows(holds bool) []row {
 	return []row{{
@@ -95,9 +104,9 @@ func (s *Sources) conntrackRows() []row {
 	c, p := s.Conntrack, s.Probe
 	return []row{
 		{"conntally_conntrack_destroys_total", count(&c.Destroys),
-			"DESTROY events read."},
+			"Ends of connections read: DESTROY events, or records of eBPF."},
 		{"conntally_conntrack_dropped_events_total", count(&c.Drops),
-			"DESTROY events lost because the receive buffer was full."},
+			"DESTROY events lost because the receive buffer, or eBPF's ring, was full."},
 		{"conntally_conntrack_repeated_events_total", count(&c.Repeated),
 			"DESTROY events that found the receive buffer full and will be repeated: reliable " +
 				"delivery."},

@@ -28,6 +28,7 @@ type Sources struct {
 	Probe      *Probe
 	Conditions func() []condition.Condition // those that hold
 	Collectors func() []*export.Collector   // those in force
+	Source     func() (name, step string)   // how ends are read; a step is eBPF's, else ""
 	Usage      func() *Usage                // nil: what is counted by device is not shown
 	Labels     map[string]string            // of all metrics
 

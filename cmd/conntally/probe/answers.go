@@ -34,12 +34,13 @@ func (p answers) Status(ctx context.Context) (control.Status, error) {
 	}
 	now := p.clock()
 	s := control.Status{
-		Version: p.options.Version, Source: "netlink",
+		Version:      p.options.Version,
 		Uptime:       time.Duration(now.Wall - p.began).Seconds(),
 		PollInterval: time.Duration(p.Stats.Interval.Load()).Seconds(),
 		Connections:  int(p.table.Stats.Flows.Load()), Devices: len(snapshot.Devices),
 		Conditions: p.conditions.Snapshot(), Collectors: []control.Collector{},
 	}
+	s.Source, s.SourceStep, s.SourceReason = p.source.Load().describe()
 	for _, c := range *p.collectors.Load() {
 		one := control.Collector{
 			Address: c.Config.Address, Protocol: c.Config.Protocol.String(),

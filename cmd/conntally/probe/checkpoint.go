@@ -41,8 +41,8 @@ type checkpointer struct {
 // openCheckpointer restores the table from the state file and returns its checkpointer. The
 // probe works without a usable file too, so a failure is only reported: it returns nil.
 func openCheckpointer(
-	directory string, table *flow.Table, now conntrack.Timestamp, report func(error),
-	log *zap.Logger,
+	directory string, ownIDs bool, table *flow.Table, now conntrack.Timestamp,
+	report func(error), log *zap.Logger,
 ) *checkpointer {
 	if directory == "" {
 		return nil
@@ -52,6 +52,7 @@ func openCheckpointer(
 		report(fmt.Errorf("can't identify this boot: %w", err))
 		return nil
 	}
+	id.OwnIDs = ownIDs
 	path := filepath.Join(directory, StateFile)
 	file, restored, err := state.Open(path, id, now.Wall)
 	if err != nil {
@@ -61,6 +62,8 @@ func openCheckpointer(
 	switch {
 	case errors.Is(restored.Refused, state.ErrOtherBoot):
 		log.Info("the state file is from another boot: starting from scratch")
+	case errors.Is(restored.Refused, state.ErrOtherIDs):
+		log.Info("the state file is from another [conntrack] source: starting from scratch")
 	case restored.Refused != nil:
 		log.Warn("the state file was rejected and renamed: starting from scratch",
 			zap.String("renamed_to", path+".refused"), zap.Error(restored.Refused))

@@ -170,7 +170,7 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: k.Reader(), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d,
+		reader: unattached(k.Reader(), k.Clock()), exporter: exporter, clock: k.Clock(), log: zap.NewNop(), manager: d,
 		routes: new(route.Resolver), accounts: accounts,
 		questions: newQuestions(k.Clock(), func() {}),
 		table:     flow.NewTable(options, new(conntrack.Timeouts), exporter, k.Clock()()),

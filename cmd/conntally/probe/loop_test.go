@@ -19,6 +19,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/export"
@@ -73,7 +74,7 @@ func newLoop(t *testing.T, reader *ctnetlink.Reader, clock conntrack.Clock) *loo
 	l.Probe = &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: reader, exporter: new(export.Exporter), clock: clock,
+		reader: unattached(reader, clock), exporter: new(export.Exporter), clock: clock,
 		log: zap.NewNop(), manager: new(notify.Manager),
 		accounts: account.New(account.Options{}), questions: newQuestions(clock, reader.Interrupt),
 		table: flow.NewTable(options, new(conntrack.Timeouts), l, clock()),
@@ -137,6 +138,11 @@ func loopFaults() []loopFault {
 			failedDumps},
 		{"chunk: EINTR", func(k *conntracktest.Kernel) { k.FailChunk(unix.EINTR) }, nil},
 	}
+}
+
+// unattached returns a source that has only a reader.
+func unattached(r *ctnetlink.Reader, clock conntrack.Clock) *bpf.Source {
+	return bpf.NewSource(r, bpf.SourceOptions{}, clock)
 }
 
 func overruns(l *loop) uint64    { return l.reader.Stats.Overruns.Load() }

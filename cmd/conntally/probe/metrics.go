@@ -36,6 +36,10 @@ func (p *Probe) sources() *monitor.Sources {
 		Sysctl:     kernel.ReadSysctl,
 		Statistics: kernel.ReadStatistics,
 	}
+	s.Source = func() (name, step string) {
+		name, step, _ = p.source.Load().describe()
+		return name, step
+	}
 	s.Labels = p.config.Metrics.Labels
 	devices := p.config.Metrics.Devices // a reload can't change it
 	s.Usage = func() *monitor.Usage { return p.metricsUsage(devices) }

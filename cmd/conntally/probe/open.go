@@ -13,7 +13,6 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/ctnetlink"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
@@ -31,6 +30,9 @@ type Options struct {
 	Level   zap.AtomicLevel // of Log; a reload sets it
 	Print   io.Writer       // where flows are printed without a collector; nil means nowhere
 	Form    print.Options   // of what is printed; Interface isn't used
+	// Settled, if not nil, is called once no more is to be loaded into the kernel: the rights
+	// for that can be given up.
+	Settled func()
 
 	// Load reads the configuration again for each value of Reloads; nil means never.
 	Load    func() (*config.Config, error)
@@ -42,9 +44,7 @@ type Options struct {
 func New(ctx context.Context, o Options) (*Probe, error) {
 	c, log := o.Config, o.Log
 	clock := conntrack.SystemClock()
-	reader, err := ctnetlink.Open(ctnetlink.Options{
-		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
-	}, clock)
+	reader, err := openSource(c, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,8 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	p.questions, p.usage.nameOf = newQuestions(clock, reader.Interrupt), routes.Name
 	p.sinks = flow.Sinks{exporter}
 	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
-	p.checkpointer = openCheckpointer(o.State, p.table, began, p.stateWritten, log)
+	p.checkpointer = openCheckpointer(o.State, wantsBPF(c), p.table, began, p.stateWritten,
+		log)
 	if p.checkpointer != nil {
 		exporter.Commit = p.commit
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/notify"
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
@@ -30,7 +30,8 @@ import (
 type Probe struct {
 	Stats monitor.Probe
 
-	reader        *ctnetlink.Reader
+	reader        *bpf.Source
+	source        atomic.Pointer[source] // of ends, for other goroutines
 	routes        *route.Resolver
 	hosts         *host.Neighbours // nil: nothing needs them
 	names         *host.Names      // nil: devices are not counted
@@ -247,6 +248,7 @@ func (p *Probe) onChunk(ctx context.Context) {
 // nothing is lost: the kernel keeps counting.
 func (p *Probe) dump() {
 	p.observeKernel(p.clock())
+	p.chooseSource()
 	p.table.SetTimeouts(kernel.ReadTimeouts())
 	p.table.SetMaxFlows(maxFlows(p.config))
 	p.lost = p.reader.Lost()

@@ -50,7 +50,7 @@ func fakeProbe(
 	p := &Probe{
 		conditions: condition.NewTracker(zap.NewNop()), readKernel: healthyKernel,
 		config: config.Default(),
-		reader: reader, clock: clock, exporter: exporter, log: zap.NewNop(), manager: m,
+		reader: unattached(reader, clock), clock: clock, exporter: exporter, log: zap.NewNop(), manager: m,
 		routes: new(route.Resolver), accounts: account.New(account.Options{}),
 		questions: newQuestions(clock, reader.Interrupt),
 		table:     flow.NewTable(flow.Options{}, &conntrack.Timeouts{}, exporter, clock()),

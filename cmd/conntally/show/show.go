@@ -27,7 +27,7 @@ type Page struct {
 // Status prints what the service does, its collectors, and what is wrong.
 func (p Page) Status(s *control.Status) error {
 	fmt.Fprintf(p.Out, "conntally %s: up %s, reading %s every %s\n%s, %s\n\n",
-		text.Clean(s.Version), text.Duration(seconds(s.Uptime)), text.Clean(s.Source),
+		text.Clean(s.Version), text.Duration(seconds(s.Uptime)), source(s),
 		text.Duration(seconds(s.PollInterval)), Plural(s.Connections, "connection"),
 		Plural(s.Devices, "device"))
 	t := &text.Table{Columns: []text.Column{
@@ -45,6 +45,14 @@ func (p Page) Status(s *control.Status) error {
 		fmt.Fprintln(p.Out)
 	}
 	return p.conditions(s.Conditions)
+}
+
+// source returns how connections are read.
+func source(s *control.Status) string {
+	if s.SourceStep == "" {
+		return text.Clean(s.Source)
+	}
+	return text.Clean(s.Source) + " (" + text.Clean(s.SourceStep) + ")"
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,4 +1,5 @@
-package ctnetlink
+// Package poll waits for file descriptors of which Go's runtime would wake too much.
+package poll
 
 import (
 	"os"
@@ -9,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for a file descriptor. Go's runtime would wake a thread for each datagram that
+// Poller waits for a file descriptor. Go's runtime would wake a thread for each datagram that
 // arrives at a descriptor that it polls, even while no goroutine waits: for netlink, once per
 // event. So the runtime polls an epoll instance instead, which has the descriptor only during a
 // wait.
-type poller struct {
+type Poller struct {
 	file        *os.File // the epoll instance
 	raw         syscall.RawConn
 	interrupted atomic.Bool
@@ -23,7 +24,8 @@ type poller struct {
 	control func(epoll uintptr) // bound once, so that a wait doesn't allocate
 }
 
-func newPoller() (*poller, error) {
+// New returns a Poller. Only one goroutine may call its methods, except Interrupt.
+func New() (*Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -33,7 +35,7 @@ func newPoller() (*poller, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &poller{file: os.NewFile(uintptr(fd), "epoll")}
+	w := &Poller{file: os.NewFile(uintptr(fd), "epoll")}
 	if w.raw, err = w.file.SyscallConn(); err != nil {
 		w.file.Close()
 		return nil, err
@@ -44,10 +46,10 @@ func newPoller() (*poller, error) {
 	return w, nil
 }
 
-// wait calls try, and again whenever something has arrived at fd, until it returns true. After d,
-// or when interrupt is called, the error is os.ErrDeadlineExceeded. wait sets the deadline before
-// it reads the flag, and interrupt sets the flag before the deadline: so no interrupt is missed.
-func (w *poller) wait(fd int, d time.Duration, try func(uintptr) bool) error {
+// Wait calls try, and again whenever something has arrived at fd, until it returns true. After d,
+// or when Interrupt is called, the error is os.ErrDeadlineExceeded. Wait sets the deadline before
+// it reads the flag, and Interrupt sets the flag before the deadline: so no interrupt is missed.
+func (w *Poller) Wait(fd int, d time.Duration, try func(uintptr) bool) error {
 	if err := w.file.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
@@ -63,7 +65,7 @@ func (w *poller) wait(fd int, d time.Duration, try func(uintptr) bool) error {
 	return err
 }
 
-func (w *poller) ctl(op, fd int) error {
+func (w *Poller) ctl(op, fd int) error {
 	w.op, w.fd = op, fd
 	if err := w.raw.Control(w.control); err != nil {
 		return err
@@ -71,10 +73,11 @@ func (w *poller) ctl(op, fd int) error {
 	return os.NewSyscallError("epoll_ctl", w.err)
 }
 
-// interrupt ends the current wait, or else the next one. Any goroutine may call it.
-func (w *poller) interrupt() {
+// Interrupt ends the current wait, or else the next one. Any goroutine may call it.
+func (w *Poller) Interrupt() {
 	w.interrupted.Store(true)
 	_ = w.file.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed poller
 }
 
-func (w *poller) close() error { return w.file.Close() }
+// Close ends a wait in progress.
+func (w *Poller) Close() error { return w.file.Close() }

@@ -1,4 +1,4 @@
-package ctnetlink
+package poll
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 )
 
 // pipe returns a poller and the ends of a pipe.
-func pipe(t *testing.T) (w *poller, from, to int) {
+func pipe(t *testing.T) (w *Poller, from, to int) {
 	t.Helper()
-	w, err := newPoller()
+	w, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,12 +20,12 @@ func pipe(t *testing.T) (w *poller, from, to int) {
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.close(); unix.Close(ends[0]); unix.Close(ends[1]) })
+	t.Cleanup(func() { w.Close(); unix.Close(ends[0]); unix.Close(ends[1]) })
 	return w, ends[0], ends[1]
 }
 
 // wakesPoller reports whether Go's runtime would be woken now.
-func (w *poller) wakesPoller(t *testing.T) bool {
+func (w *Poller) wakesPoller(t *testing.T) bool {
 	t.Helper()
 	var n int
 	var err error
@@ -55,7 +55,7 @@ func TestArrivalsWakeOnlyAWait(t *testing.T) {
 		if w.wakesPoller(t) {
 			t.Error("it wakes a thread though nobody waits")
 		}
-		if err := w.wait(from, time.Hour, read); err != nil {
+		if err := w.Wait(from, time.Hour, read); err != nil {
 			t.Error(err)
 		}
 		stirred, sent := make(chan struct{}), make(chan struct{})
@@ -68,7 +68,7 @@ func TestArrivalsWakeOnlyAWait(t *testing.T) {
 			send(t, to)
 			close(sent)
 		}()
-		if err := w.wait(from, time.Hour, func(uintptr) bool {
+		if err := w.Wait(from, time.Hour, func(uintptr) bool {
 			select {
 			case <-stirred:
 				return true
@@ -81,7 +81,7 @@ func TestArrivalsWakeOnlyAWait(t *testing.T) {
 		<-sent
 		for read(0) { // nothing left
 		}
-		if err := w.wait(from, time.Millisecond, read); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := w.Wait(from, time.Millisecond, read); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("nothing comes: %v", err)
 		}
 	}
@@ -96,22 +96,10 @@ func TestPollerAllocatesNothing(t *testing.T) {
 		if _, err := unix.Write(to, sent); err != nil {
 			t.Error(err)
 		}
-		if err := w.wait(from, time.Hour, read); err != nil {
+		if err := w.Wait(from, time.Hour, read); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations per wait", n)
-	}
-}
-
-// TestRuntimeDoesNotPollSocket relies on that only a polled file has deadlines.
-func TestRuntimeDoesNotPollSocket(t *testing.T) {
-	s, err := openSocket(0, 1, dumpBuffer, noSetup)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer s.Close()
-	if err := s.file.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
-		t.Errorf("a deadline on the socket: %v, want %v", err, os.ErrNoDeadline)
 	}
 }

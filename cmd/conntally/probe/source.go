@@ -1,0 +1,76 @@
+package probe
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/config"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/bpf"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+)
+
+// openSource subscribes to netlink's events, and prepares for ends by eBPF if c asks for it.
+func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
+	r, err := ctnetlink.Open(ctnetlink.Options{
+		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
+	}, clock)
+	if err != nil {
+		return nil, err
+	}
+	return bpf.NewSource(r, bpf.SourceOptions{
+		BPF:    wantsBPF(c),
+		Events: 2 * int(c.Conntrack.ReceiveBuffer) / eventCharge, // as many as netlink's buffer
+	}, clock), nil
+}
+
+func wantsBPF(c *config.Config) bool { return c.Conntrack.Ends != config.EndsByNetlink }
+
+// source is how ends are read.
+type source struct {
+	step   bpf.Step
+	reason string // why not by eBPF, though it was tried; else ""
+}
+
+// describe returns what the control socket and the metrics say. A nil source is netlink.
+func (s *source) describe() (name, step, reason string) {
+	if s == nil {
+		return "netlink", "", ""
+	}
+	if s.step == bpf.Netlink {
+		return "netlink", "", s.reason
+	}
+	return "bpf", string(s.step), ""
+}
+
+// chooseSource begins to read ends by eBPF if that is asked for, and hasn't been tried or failed for a
+// reason that may have passed.
+func (p *Probe) chooseSource() {
+	if p.reader.Final() {
+		return
+	}
+	err := p.reader.Attach(p.apply)
+	now, was, is := p.clock(), p.source.Load(), &source{step: p.reader.Step()}
+	if err != nil {
+		is.reason = err.Error()
+	}
+	p.source.Store(is)
+	switch {
+	case err == nil:
+		p.log.Info("ends of connections are read by eBPF", zap.String("step", string(is.step)))
+		p.observeBuffer(now, p.reader.ReceiveBuffer()) // the ring's, which is as large as asked
+	case was == nil || was.reason != is.reason:
+		p.log.Info("ends of connections are read by netlink: eBPF can't be had",
+			zap.Error(err), zap.Bool("tried_again", !p.reader.Final()))
+	}
+	if p.config.Conntrack.Ends == config.EndsByBPF {
+		c := condition.Condition{ID: condition.SourceFellBack}
+		if err != nil {
+			c = condition.OfSource(err)
+		}
+		p.setCondition(now, err != nil, c)
+	}
+	if p.reader.Final() && p.options.Settled != nil {
+		p.options.Settled()
+	}
+}

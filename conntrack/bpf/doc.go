@@ -1,0 +1,15 @@
+// Package bpf reads the ends of the kernel's connections by an eBPF program, which costs the kernel
+// and this program a tenth of what netlink's events cost. Living connections are dumped by netlink.
+//
+//	nf_ct_destroy -> ends.bpf.c -> ring buffer -> Source -> func(*conntrack.Event)
+//	netlink dump  -> ctnetlink.Reader ----------------^
+//
+// A Source begins with netlink's events. Attach loads the program, by the first Step that this
+// kernel allows, proves that it reports an end, and only then ends the subscription to events.
+// Where it can't be had, the Source stays with netlink, and the error says what is missing.
+//
+// An eBPF program doesn't see CTA_ID. So that an entry has one Key, however it is read, a Source
+// made for both computes IDs of its own: see SourceOptions.
+package bpf
+
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -tags "amd64 || arm64 || riscv64" -go-package bpf ends ends.bpf.c -- -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu

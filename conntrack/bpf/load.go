@@ -1,0 +1,194 @@
+//go:build amd64 || arm64 || riscv64
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack/internal/poll"
+)
+
+const (
+	module   = "nf_conntrack"
+	function = "nf_ct_destroy"
+)
+
+// program returns the name in ends.bpf.c of a step's program.
+func (s Step) program() string {
+	return map[Step]string{
+		Fentry: "end_fentry", KprobeMulti: "end_kprobe_multi", Kprobe: "end_kprobe",
+	}[s]
+}
+
+// load loads a step's program for the entries of one network namespace, and attaches it. ringBytes,
+// a power of 2 of at least a page, is the size of the ring.
+func load(step Step, netns uint32, ringBytes int) (_ *ends, err error) {
+	defer debug.FreeOSMemory() // the kernel's types are megabytes
+	l := &loaded{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if err := l.load(step, netns, ringBytes); err != nil {
+		return nil, err
+	}
+	if err := l.attach(step); err != nil {
+		return nil, err
+	}
+	e := &ends{step: step, missed: l.missed, close: l.close}
+	if err := l.share(e, ringBytes); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// loaded is what the kernel holds for us.
+type loaded struct {
+	collection *ebpf.Collection
+	program    *ebpf.Program
+	link       link.Link
+	mapped     [][]byte
+	poller     *poll.Poller
+}
+
+func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
+	spec, err := loadEnds()
+	if err != nil {
+		return err
+	}
+	spec.Maps["ring"].MaxEntries = uint32(ringBytes)
+	if err := spec.Variables["own_netns"].Set(netns); err != nil {
+		return err
+	}
+	for name := range spec.Programs {
+		if name != step.program() {
+			delete(spec.Programs, name)
+		}
+	}
+	var o ebpf.CollectionOptions
+	types := btf.NewCache()
+	if o.Programs.KernelTypes, err = types.Kernel(); err != nil {
+		return err
+	}
+	// Where conntrack is a module, its types are there. Those of other modules are left alone.
+	if of, err := types.Module(module); err == nil {
+		o.Programs.ExtraRelocationTargets = []*btf.Spec{of}
+	}
+	if l.collection, err = ebpf.NewCollectionWithOptions(spec, o); err != nil {
+		return err
+	}
+	l.program = l.collection.Programs[step.program()]
+	return nil
+}
+
+func (l *loaded) attach(step Step) (err error) {
+	switch step {
+	case Fentry:
+		l.link, err = link.AttachTracing(link.TracingOptions{Program: l.program})
+	case KprobeMulti:
+		l.link, err = link.KprobeMulti(l.program,
+			link.KprobeMultiOptions{Symbols: []string{function}})
+	default:
+		l.link, err = link.Kprobe(function, l.program, nil)
+	}
+	return err
+}
+
+// share maps the memory that the program writes.
+func (l *loaded) share(e *ends, ringBytes int) (err error) {
+	page, fd := os.Getpagesize(), l.collection.Maps["ring"].FD()
+	consumer := l.mmap(&err, fd, 0, page, unix.PROT_READ|unix.PROT_WRITE)
+	producer := l.mmap(&err, fd, page, page+2*ringBytes, unix.PROT_READ)
+	variables := l.mmap(&err, l.collection.Maps[".bss"].FD(), 0, page, unix.PROT_READ)
+	if err != nil {
+		return err
+	}
+	if l.poller, err = poll.New(); err != nil {
+		return err
+	}
+	e.poller, e.fd = l.poller, fd
+	e.lost = (*uint64)(unsafe.Pointer(&variables[0])) // the only variable
+	e.ring = ring{
+		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
+		producer: (*uint64)(unsafe.Pointer(&producer[0])),
+		data:     producer[page:],
+	}
+	return nil
+}
+
+func (l *loaded) mmap(failed *error, fd, offset, size, protection int) []byte {
+	if *failed != nil {
+		return nil
+	}
+	b, err := unix.Mmap(fd, int64(offset), size, protection, unix.MAP_SHARED)
+	if err != nil {
+		*failed = os.NewSyscallError("mmap", err)
+		return nil
+	}
+	l.mapped = append(l.mapped, b)
+	return b
+}
+
+// missed returns how often the kernel skipped the program because it was interrupted by itself.
+func (l *loaded) missed() uint64 {
+	stats, err := l.program.Stats()
+	if err != nil {
+		return 0 // without it, nothing is known of them
+	}
+	return stats.RecursionMisses
+}
+
+func (l *loaded) close() {
+	if l.link != nil {
+		_ = l.link.Close()
+	}
+	for _, b := range l.mapped {
+		_ = unix.Munmap(b)
+	}
+	if l.poller != nil {
+		_ = l.poller.Close()
+	}
+	if l.collection != nil {
+		l.collection.Close()
+	}
+}
+
+// explain finds out why a program couldn't be loaded or attached.
+func explain(err error) error {
+	if _, missing := os.Stat("/sys/kernel/btf/vmlinux"); missing != nil {
+		return ErrNoBTF
+	}
+	_, builtIn := os.Stat("/sys/module/" + module + "/initstate")
+	if _, missing := os.Stat("/sys/kernel/btf/" + module); missing != nil && builtIn == nil {
+		return ErrNoModuleBTF
+	}
+	switch refused := errors.Is(err, unix.EPERM); {
+	case refused && isCapable():
+		return ErrForbidden
+	case refused:
+		return ErrRights
+	}
+	if errors.Is(err, btf.ErrNotFound) && !isFunction(function) {
+		return ErrNoFunction
+	}
+	return fmt.Errorf("the kernel refuses the eBPF program: %w", shorten(err))
+}
+
+// shorten leaves out the verifier's log, of which one line is enough.
+func shorten(err error) error {
+	var verifier *ebpf.VerifierError
+	if errors.As(err, &verifier) {
+		return verifier
+	}
+	return err
+}

@@ -1,0 +1,7 @@
+//go:build !(amd64 || arm64 || riscv64)
+
+package bpf
+
+func load(Step, uint32, int) (*ends, error) { return nil, ErrArchitecture }
+
+func explain(err error) error { return err }

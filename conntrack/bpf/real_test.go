@@ -1,0 +1,336 @@
+//go:build amd64 || arm64 || riscv64
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/mdlayher/netlink"
+	timo "github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+)
+
+// patience bounds operations that take a moment on any machine.
+const patience = 2 * time.Minute
+
+// needBPF is set where the tests must not be skipped: CONNTALLY_BPF=need.
+func needBPF() bool { return os.Getenv("CONNTALLY_BPF") == "need" }
+
+// twin is a router whose ends are read twice: by netlink's events, and by a Source on one step.
+type twin struct {
+	*lab.Lab
+	t      *testing.T
+	ctx    context.Context
+	events *ctnetlink.Reader
+	source *Source
+	oracle *timo.Conn
+
+	byNetlink, byBPF map[conntrack.Key]conntrack.Event
+	twice            int // ends that one of them has reported again
+}
+
+// eachStep runs a test on each step that this kernel allows.
+func eachStep(t *testing.T, events int, sysctls map[string]string, test func(w *twin)) {
+	for _, step := range Steps() {
+		t.Run(string(step), func(t *testing.T) { test(newTwin(t, step, events, sysctls)) })
+	}
+}
+
+func newTwin(t *testing.T, step Step, events int, sysctls map[string]string) *twin {
+	t.Helper()
+	all := map[string]string{
+		"net/netfilter/nf_conntrack_acct":              "1",
+		"net/netfilter/nf_conntrack_timestamp":         "1",
+		"net/netfilter/nf_conntrack_events":            "1",
+		"net/netfilter/nf_conntrack_icmp_timeout":      "600",
+		"net/netfilter/nf_conntrack_icmpv6_timeout":    "600",
+		"net/netfilter/nf_conntrack_udp_timeout":       "600",
+		"net/netfilter/nf_conntrack_tcp_timeout_close": "600",
+	}
+	for name, value := range sysctls {
+		all["net/netfilter/nf_conntrack_"+name] = value
+	}
+	l := labtest.New(t, lab.Options{Sysctls: all})
+	w := &twin{
+		Lab: l, t: t, byNetlink: map[conntrack.Key]conntrack.Event{},
+		byBPF: map[conntrack.Key]conntrack.Event{},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	w.ctx = ctx
+	w.events, w.source = w.reader(64<<20), NewSource(w.reader(1<<20),
+		SourceOptions{BPF: true, Events: events, Steps: []Step{step}}, conntrack.SystemClock())
+	t.Cleanup(w.source.closeEnds)
+	err := l.Router.Do(func() error { return w.source.Attach(func(*conntrack.Event) {}) })
+	// Debian's 6.1 has no kprobe.multi.
+	if err != nil && needBPF() && (step != KprobeMulti || !errors.Is(err, ebpf.ErrNotSupported)) {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	if w.source.Step() != step {
+		t.Fatalf("step %q", w.source.Step())
+	}
+	w.must(w.events.Wait(0, func(*conntrack.Event) {})) // the ends of test connections
+	w.oracle, err = timo.Dial(&netlink.Config{NetNS: l.Router.FD()})
+	w.must(err)
+	t.Cleanup(func() { w.oracle.Close() })
+	return w
+}
+
+func (w *twin) reader(buffer int) *ctnetlink.Reader {
+	r, err := ctnetlink.Open(ctnetlink.Options{NetNS: w.Router.FD(), ReceiveBuffer: buffer},
+		conntrack.SystemClock())
+	w.must(err)
+	w.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func (w *twin) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// read reads what both have.
+func (w *twin) read(wait time.Duration) {
+	w.t.Helper()
+	take := func(into map[conntrack.Key]conntrack.Event) func(*conntrack.Event) {
+		return func(e *conntrack.Event) {
+			if e.Type != conntrack.Destroy {
+				return
+			}
+			end := *e
+			end.ID = idOf(e)
+			if _, again := into[end.Key()]; again {
+				w.twice++
+			}
+			into[end.Key()] = end
+		}
+	}
+	w.must(w.events.Wait(wait, take(w.byNetlink)))
+	w.must(w.source.Wait(wait, take(w.byBPF)))
+}
+
+// await reads until both have n ends.
+func (w *twin) await(n int) {
+	w.t.Helper()
+	for len(w.byNetlink) < n || len(w.byBPF) < n {
+		if w.ctx.Err() != nil {
+			w.t.Fatalf("netlink reported %d ends and bpf %d of %d", len(w.byNetlink),
+				len(w.byBPF), n)
+		}
+		w.read(100 * time.Millisecond)
+	}
+	w.read(100 * time.Millisecond)
+}
+
+// same requires both to have reported the same, n ends at least.
+func (w *twin) same(n int) {
+	w.t.Helper()
+	if len(w.byNetlink) < n || len(w.byBPF) != len(w.byNetlink) || w.twice != 0 {
+		w.t.Errorf("netlink reported %d ends, bpf %d, want %d; %d twice", len(w.byNetlink),
+			len(w.byBPF), n, w.twice)
+	}
+	if lost := w.source.Lost() + w.events.Lost(); lost != 0 {
+		w.t.Errorf("%d lost", lost)
+	}
+	wrong := 0
+	for key, want := range w.byNetlink {
+		got, found := w.byBPF[key]
+		if !found {
+			w.t.Errorf("bpf did not report %+v", want)
+			continue
+		}
+		// Entries' memory is freed a little later than they are deleted.
+		if got.HasTimeout && want.Timeout-got.Timeout == 1 {
+			got.Timeout++
+		}
+		want.At, want.Portid = got.At, 0
+		if got != want {
+			if wrong++; wrong < 5 {
+				w.t.Errorf("bpf     %+v\nnetlink %+v", got, want)
+			}
+		}
+	}
+	w.t.Logf("%d ends equal, %d differ", len(w.byNetlink)-wrong, wrong)
+}
+
+// traffic makes entries of each kind that the lab can make, and returns once no packet is under
+// way.
+func (w *twin) traffic() {
+	w.t.Helper()
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
+			_, err := w.TCP(w.ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 20000, End: end})
+			w.must(err)
+		}
+		_, err := w.Forward(w.ctx, lab.TCPFlow{Family: family, Up: 10, Down: 10, End: lab.FIN})
+		w.must(err)
+		w.must(w.UDP(w.ctx, lab.UDPFlow{Family: family, Packets: 3, Size: 100, Answered: true}))
+		w.must(w.UDP(w.ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 3000}))
+		w.must(w.Echo(w.ctx, lab.EchoFlow{Family: family, Packets: 2, Size: 56}))
+	}
+	_, err := w.Settle(w.ctx)
+	w.must(err)
+}
+
+// invent makes entries without traffic: other protocols, zones, marks. It returns how many.
+func (w *twin) invent() (n int) {
+	w.t.Helper()
+	v4, v6 := [2]string{"192.0.2.1", "192.0.2.2"}, [2]string{"2001:db8::1", "2001:db8::2"}
+	for _, c := range []struct {
+		proto  uint8
+		ends   [2]string
+		change func(*timo.Flow)
+	}{
+		{conntrack.ProtoSCTP, v4, nil},
+		{conntrack.ProtoGRE, v4, nil},
+		{conntrack.ProtoUDPLite, v6, nil},
+		{99, v4, func(f *timo.Flow) { f.Mark = 0xfeedbeef }},
+		{99, v6, nil},
+		{conntrack.ProtoUDP, v4, func(f *timo.Flow) { f.Zone = 5 }},
+		{conntrack.ProtoUDP, v4, func(f *timo.Flow) { f.Zone = 65535 }},
+		{conntrack.ProtoUDP, v6, func(f *timo.Flow) { f.TupleOrig.Zone = 9 }},
+		{conntrack.ProtoUDP, v6, func(f *timo.Flow) { f.TupleReply.Zone = 10 }},
+		{conntrack.ProtoTCP, v4, func(f *timo.Flow) {
+			f.ProtoInfo.TCP = &timo.ProtoInfoTCP{State: conntrack.TCPCloseWait}
+		}},
+	} {
+		f := timo.NewFlow(c.proto, timo.StatusAssured|timo.StatusSeenReply|timo.StatusConfirmed,
+			netip.MustParseAddr(c.ends[0]), netip.MustParseAddr(c.ends[1]), 1111, 2222, 600, 0)
+		if c.change != nil {
+			c.change(&f)
+		}
+		w.must(w.oracle.Create(f))
+		n++
+	}
+	return n
+}
+
+// TestRealDeleted: bpf reports the same as netlink of entries that a program deletes.
+func TestRealDeleted(t *testing.T) {
+	eachStep(t, 1000, nil, func(w *twin) {
+		w.traffic()
+		n := w.invent()
+		w.must(w.oracle.Flush())
+		w.await(n + 12)
+		w.same(n + 12)
+	})
+}
+
+// TestRealExpired: the same of entries that expire, which the kernel's collector or a dump evicts.
+func TestRealExpired(t *testing.T) {
+	const flows = 2000
+	eachStep(t, 10_000, map[string]string{"udp_timeout": "1"}, func(w *twin) {
+		w.must(w.Flood(w.ctx, lab.FloodFlow{Flows: flows, Size: 100}))
+		for len(w.byNetlink) < flows || len(w.byBPF) < flows {
+			w.must(w.ctx.Err())
+			w.must(w.source.Dump(func(e *conntrack.Event) {
+				if e.Type == conntrack.Destroy {
+					w.byBPF[e.Key()] = *e
+				}
+			}))
+			w.read(100 * time.Millisecond)
+		}
+		w.same(flows)
+	})
+}
+
+// TestRealReplaced: the same of connections that are opened again from the same port.
+func TestRealReplaced(t *testing.T) {
+	eachStep(t, 1000, nil, func(w *twin) {
+		for range 3 {
+			_, err := w.TCP(w.ctx, lab.TCPFlow{
+				Family: unix.AF_INET6, SourcePort: 45678, End: lab.RST})
+			w.must(err)
+		}
+		w.await(2)
+		w.must(w.oracle.Flush())
+		w.await(3)
+		w.same(3)
+	})
+}
+
+// TestRealEarlyDrop: the same of entries that the kernel evicts from a full table. That changes the
+// whole machine's table, so it is for a guest.
+func TestRealEarlyDrop(t *testing.T) {
+	if os.Getenv("CONNTALLY_GUEST") == "" {
+		t.Skip("for a virtual machine: CONNTALLY_GUEST=1")
+	}
+	const room, flows = 1024, 3000
+	undo, err := lab.Resize(room) // the kernel looks for a victim in eight buckets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer undo() //nolint:errcheck // the machine is given up
+	const path = "/proc/sys/net/netfilter/nf_conntrack_max"
+	was, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.WriteFile(path, was, 0) //nolint:errcheck // as above
+	if err := os.WriteFile(path, []byte(strconv.Itoa(room)), 0); err != nil {
+		t.Fatal(err)
+	}
+	eachStep(t, 10_000, nil, func(w *twin) {
+		w.must(w.Flood(w.ctx, lab.FloodFlow{Flows: flows, Size: 100}))
+		w.await(flows - room)
+		evicted := len(w.byBPF)
+		w.must(w.oracle.Flush())
+		w.await(flows)
+		w.same(flows)
+		w.t.Logf("%d evicted", evicted)
+	})
+}
+
+// TestRealRingFull: what finds no room is counted, to the record.
+func TestRealRingFull(t *testing.T) {
+	const entries = 1000
+	eachStep(t, 0, nil, func(w *twin) {
+		w.must(w.Router.Fill(0, entries))
+		w.must(w.oracle.Flush())
+		w.read(0)
+		for w.ctx.Err() == nil && len(w.byNetlink) < entries {
+			w.read(100 * time.Millisecond)
+		}
+		lost, got := w.source.Lost(), len(w.byBPF)
+		if lost == 0 || int(lost)+got != entries || len(w.byNetlink) != entries {
+			t.Errorf("%d read and %d lost, want %d in all", got, lost, entries)
+		}
+		t.Logf("%d read, %d lost", got, lost)
+	})
+}
+
+// TestRealOtherNamespace: the ends of another network namespace, also of one that goes away, are
+// not reported.
+func TestRealOtherNamespace(t *testing.T) {
+	eachStep(t, 1000, nil, func(w *twin) {
+		other, err := lab.New(lab.Options{})
+		w.must(err)
+		w.must(other.Router.Fill(0, 100))
+		w.must(other.Router.Flush())
+		w.must(other.Router.Fill(0, 100))
+		w.must(other.Close())
+		w.must(w.Router.Fill(0, 10))
+		w.must(w.oracle.Flush())
+		w.await(10)
+		time.Sleep(time.Second) // the namespace's end is another thread's work
+		w.read(0)
+		w.same(10)
+	})
+}

@@ -1,0 +1,116 @@
+package bpf
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/conntrack"
+)
+
+// The layout of struct record and struct tuple in ends.bpf.c. The program is made for little-endian
+// machines alone; addresses and ports are in network byte order.
+const (
+	atSrc     = 0 // in a tuple
+	atSrcPort = 16
+	atFamily  = 18
+	atDst     = 20
+	atDstPort = 36
+	atProto   = 38
+	tupleSize = 40
+
+	atCounters = 2 * tupleSize // packets, bytes of each direction
+	atStart    = atCounters + 32
+	atStop     = atStart + 8
+	atStatus   = atStop + 8
+	atTimeout  = atStatus + 8
+	atNow      = atTimeout + 4
+	atMark     = atNow + 4
+	atZone     = atMark + 4
+	atState    = atZone + 2
+	atFlags    = atState + 1
+	recordSize = atFlags + 1
+
+	flagCounted      = 1
+	flagOriginalZone = 2
+	flagReplyZone    = 4
+)
+
+// decode reads a record into e, without At and ID, and reports whether it is one. hz is the number
+// of the kernel's jiffies in a second.
+func decode(b []byte, hz int32, e *conntrack.Event) bool {
+	if len(b) != recordSize {
+		return false
+	}
+	le := binary.LittleEndian
+	if !decodeTuple(b[:tupleSize], &e.Orig) || !decodeTuple(b[tupleSize:2*tupleSize], &e.Reply) {
+		return false
+	}
+	flags := b[atFlags]
+	e.Type, e.Portid, e.TCPFlags = conntrack.Destroy, 0, [2]conntrack.TCPFlags{}
+	e.Status, e.Mark, e.State = conntrack.Status(le.Uint32(b[atStatus:])), le.Uint32(b[atMark:]),
+		b[atState]
+	e.Zone, e.ReplyZone = 0, 0
+	if zone := le.Uint16(b[atZone:]); zone != 0 {
+		if flags&flagOriginalZone != 0 {
+			e.Zone = zone
+		}
+		if flags&flagReplyZone != 0 {
+			e.ReplyZone = zone
+		}
+	}
+	e.Counted = flags&flagCounted != 0
+	for d := range e.Counters {
+		e.Counters[d] = conntrack.Counters{
+			Packets: le.Uint64(b[atCounters+16*d:]), Bytes: le.Uint64(b[atCounters+16*d+8:]),
+		}
+	}
+	e.Start, e.Stop = int64(le.Uint64(b[atStart:])), int64(le.Uint64(b[atStop:]))
+	// As ctnetlink_dump_timeout does it.
+	left := int32(le.Uint32(b[atTimeout:])-le.Uint32(b[atNow:])) / hz
+	e.HasTimeout = left > 0
+	e.Timeout = uint32(max(left, 0))
+	return true
+}
+
+func decodeTuple(b []byte, t *conntrack.Tuple) bool {
+	be := binary.BigEndian
+	switch family := binary.LittleEndian.Uint16(b[atFamily:]); family {
+	case unix.AF_INET:
+		t.Family = unix.AF_INET
+		decodeMapped(b[atSrc:], &t.Src)
+		decodeMapped(b[atDst:], &t.Dst)
+	case unix.AF_INET6:
+		t.Family = unix.AF_INET6
+		copy(t.Src[:], b[atSrc:])
+		copy(t.Dst[:], b[atDst:])
+	default:
+		return false
+	}
+	t.SrcPort, t.DstPort, t.Proto = be.Uint16(b[atSrcPort:]), be.Uint16(b[atDstPort:]), b[atProto]
+	return true
+}
+
+// decodeMapped makes two stores of eight bytes: a later copy of the address would stall on
+// smaller ones.
+func decodeMapped(v4 []byte, a *conntrack.Addr) {
+	be := binary.BigEndian
+	be.PutUint64(a[:8], 0)
+	be.PutUint64(a[8:], 0xffff<<32|uint64(be.Uint32(v4)))
+}
+
+// idOf returns the ID of an entry by its zone and original tuple, where CTA_ID isn't known. The
+// Key tells entries of one ID apart.
+func idOf(e *conntrack.Event) uint32 {
+	const prime = 0x9e3779b97f4a7c15 // an odd number with bits everywhere
+	le, t := binary.LittleEndian, &e.Orig
+	h := uint64(e.Zone)<<16 | uint64(e.ReplyZone) | uint64(t.Proto)<<32
+	for _, word := range [...]uint64{
+		le.Uint64(t.Src[:8]), le.Uint64(t.Src[8:]), le.Uint64(t.Dst[:8]), le.Uint64(t.Dst[8:]),
+		uint64(t.SrcPort)<<16 | uint64(t.DstPort),
+	} {
+		h = (h ^ word) * prime
+		h ^= h >> 29
+	}
+	return uint32(h >> 32)
+}

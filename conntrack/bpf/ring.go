@@ -1,0 +1,65 @@
+package bpf
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// The header of each record in the ring (struct bpf_ringbuf_hdr).
+const (
+	headerSize = 8
+	busyBit    = 1 << 31 // it is being written
+	discardBit = 1 << 30 // it was given up
+)
+
+// releaseEvery is how many records are read before their memory is given back to the kernel.
+const releaseEvery = 64
+
+// ring is a BPF ring buffer, read in place. Positions are in bytes since it was made.
+type ring struct {
+	consumer *uint64 // where the next record is read
+	producer *uint64 // where the kernel writes the next one
+	data     []byte  // its memory twice in a row, so that no record is cut in two
+}
+
+func (r *ring) size() uint64 { return uint64(len(r.data) / 2) }
+
+// header returns the header of the record at a position.
+func (r *ring) header(at uint64) uint32 {
+	offset := at & (r.size() - 1)
+	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[offset])))
+}
+
+// waiting reports whether there is a record to read.
+func (r *ring) waiting() bool {
+	at := atomic.LoadUint64(r.consumer)
+	return at < atomic.LoadUint64(r.producer) && r.header(at)&busyBit == 0
+}
+
+// read calls fn with the records that are there, at most limit, and returns how many. A record is
+// valid only inside fn.
+func (r *ring) read(limit int, fn func(record []byte)) (n int) {
+	at, end := atomic.LoadUint64(r.consumer), atomic.LoadUint64(r.producer)
+	for at < end && n < limit {
+		header := r.header(at)
+		if header&busyBit != 0 {
+			break
+		}
+		length := uint64(header &^ (busyBit | discardBit))
+		if length > r.size() { // never, by a kernel that works
+			at = end
+			break
+		}
+		offset := at&(r.size()-1) + headerSize
+		if header&discardBit == 0 {
+			fn(r.data[offset : offset+length : offset+length])
+			n++
+		}
+		at += (headerSize + length + 7) &^ 7
+		if n%releaseEvery == 0 {
+			atomic.StoreUint64(r.consumer, at)
+		}
+	}
+	atomic.StoreUint64(r.consumer, at)
+	return n
+}

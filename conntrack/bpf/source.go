@@ -1,0 +1,261 @@
+package bpf
+
+import (
+	"sync"
+	"time"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
+)
+
+// SourceOptions configure a Source.
+type SourceOptions struct {
+	// BPF prepares for ends by eBPF, which Attach begins. Events then have IDs that are
+	// computed from zones and tuple, whether netlink reports them or eBPF: so that an entry
+	// has one Key, and Attach changes none. Without BPF a Source is its Reader.
+	BPF bool
+	// Events is how many ends the ring holds at least.
+	Events int
+	// Steps are what Attach tries; nil is Steps().
+	Steps []Step
+}
+
+// Source is a conntrack.Source that dumps by netlink. It reads ends by netlink as well, until
+// Attach succeeds. Only one goroutine may call its methods, except Interrupt and the Reader's Lost and
+// Watchdog; Reader.Stats counts both kinds of ends.
+type Source struct {
+	*ctnetlink.Reader
+	// OnChunk, if not nil, is called between two chunks of a dump, as Reader.OnChunk is.
+	OnChunk func()
+
+	options SourceOptions
+	clock   conntrack.Clock
+	attach  func() (*ends, error)
+	hz      int32
+
+	mu      sync.Mutex // guards ends against Interrupt
+	ends    *ends      // nil: netlink reports ends
+	final   bool       // Attach has succeeded, or failed for good
+	backlog bool       // the last Wait left records unread
+
+	// For the duration of a call, since a closure for each would allocate.
+	fn        func(*conntrack.Event)
+	event     conntrack.Event
+	count     uint64
+	malformed uint64
+
+	identified func(*conntrack.Event)
+	decoded    func([]byte)
+}
+
+// NewSource returns a Source that begins with netlink's events.
+func NewSource(r *ctnetlink.Reader, o SourceOptions, clock conntrack.Clock) *Source {
+	if o.Steps == nil {
+		o.Steps = Steps()
+	}
+	s := &Source{Reader: r, options: o, clock: clock, hz: jiffies(), final: !o.BPF}
+	s.attach = func() (*ends, error) { return attach(o.Steps, ringBytes(o.Events), clock) }
+	s.identified = func(e *conntrack.Event) {
+		e.ID = idOf(e)
+		s.fn(e)
+	}
+	s.decoded = s.decode
+	return s
+}
+
+// Step returns how ends are read.
+func (s *Source) Step() Step {
+	if s.ends == nil {
+		return Netlink
+	}
+	return s.ends.step
+}
+
+// Final reports whether Attach has nothing more to do: it has succeeded, or has failed for a reason
+// that will not pass.
+func (s *Source) Final() bool { return s.final }
+
+// Attach has ends read by eBPF from now on, and calls fn with those that netlink has reported so
+// far: some may come again. The error is why ends are read by netlink still; unless Final, it may
+// pass, as when nf_conntrack is loaded later.
+func (s *Source) Attach(fn func(*conntrack.Event)) error {
+	if s.final {
+		return nil
+	}
+	e, err := s.attach()
+	if err != nil {
+		s.final = !passes(err)
+		return err
+	}
+	s.final = true
+	// The program is attached, so no end is missed in between.
+	for {
+		if err := s.Wait(0, fn); err != nil {
+			e.close()
+			return err
+		}
+		if !s.Reader.Backlog() {
+			break
+		}
+	}
+	err = s.Reader.Unsubscribe()
+	s.mu.Lock()
+	s.ends = e
+	s.mu.Unlock()
+	e.poller.Interrupt() // in case that Interrupt was called meanwhile
+	return err
+}
+
+// limit bounds how many records one Wait reads, so that its caller can do other work during a storm
+// of events. A batch of them has one time.
+const (
+	limit = 8192
+	batch = 64
+)
+
+// Wait implements conntrack.Source. Ends that were lost are counted; they are not errors.
+func (s *Source) Wait(d time.Duration, fn func(*conntrack.Event)) error {
+	s.fn = fn
+	if s.ends == nil {
+		if s.options.BPF {
+			fn = s.identified
+		}
+		return s.Reader.Wait(d, fn)
+	}
+	if d > 0 && !s.ends.ring.waiting() {
+		if err := s.ends.wait(d); err != nil {
+			return err
+		}
+	}
+	s.read()
+	return nil
+}
+
+// read reads the records that are there.
+func (s *Source) read() {
+	n := 0
+	for n < limit {
+		s.event.At = s.clock()
+		now := s.ends.ring.read(batch, s.decoded)
+		n += now
+		if now < batch {
+			break
+		}
+	}
+	s.backlog = n >= limit
+	stats := &s.Reader.Stats
+	if s.count > 0 {
+		stats.Destroys.Add(s.count)
+	}
+	if s.malformed > 0 {
+		stats.Malformed.Add(s.malformed)
+	}
+	s.count, s.malformed = 0, 0
+	if lost := s.ends.takeLost(); lost > 0 {
+		stats.Drops.Add(lost)
+	}
+}
+
+func (s *Source) decode(b []byte) {
+	if !decode(b, s.hz, &s.event) {
+		s.malformed++
+		return
+	}
+	s.count++
+	s.event.ID = idOf(&s.event)
+	s.fn(&s.event)
+}
+
+// Backlog reports whether the last Wait left ends unread, because there were too many.
+func (s *Source) Backlog() bool {
+	if s.ends == nil {
+		return s.Reader.Backlog()
+	}
+	return s.backlog
+}
+
+// maxWaits bounds how many Waits follow a chunk, so that a dump ends even during a storm of events.
+const maxWaits = 16
+
+// Dump implements conntrack.Source.
+func (s *Source) Dump(fn func(*conntrack.Event)) error {
+	if !s.options.BPF {
+		s.Reader.OnChunk = s.OnChunk
+		return s.Reader.Dump(fn)
+	}
+	s.fn = fn
+	s.Reader.OnChunk = s.onChunk
+	err := s.Reader.Dump(s.identified)
+	if s.ends != nil {
+		s.ends.refresh()
+		s.drain()
+	}
+	return err
+}
+
+func (s *Source) onChunk() {
+	if s.OnChunk != nil {
+		s.OnChunk()
+	}
+	if s.ends != nil {
+		s.drain()
+	}
+}
+
+// drain reads the ends that a chunk of a dump has caused: it evicts what has expired.
+func (s *Source) drain() {
+	for range maxWaits {
+		if s.read(); !s.backlog {
+			return
+		}
+	}
+}
+
+// Interrupt implements conntrack.Source.
+func (s *Source) Interrupt() {
+	s.mu.Lock()
+	e := s.ends
+	s.mu.Unlock()
+	if e != nil {
+		e.poller.Interrupt()
+	}
+	s.Reader.Interrupt()
+}
+
+// Reliable reports whether the kernel repeats events that it can't deliver, as netlink alone can.
+func (s *Source) Reliable() bool { return s.ends == nil && s.Reader.Reliable() }
+
+// ReceiveBuffer returns the size of the event socket's buffer, in bytes as the kernel charges them;
+// of a ring, the size of a buffer that holds as many events.
+func (s *Source) ReceiveBuffer() int {
+	const charge = 1280
+	if s.ends == nil {
+		return s.Reader.ReceiveBuffer()
+	}
+	return int(s.ends.ring.size()) / eventBytes * charge
+}
+
+// Reopen has ends read by netlink's events again, after an error of Wait. Ends in between are lost.
+func (s *Source) Reopen() error {
+	if err := s.Reader.Reopen(); err != nil {
+		return err
+	}
+	s.closeEnds()
+	return nil
+}
+
+// Close detaches the program and closes the sockets.
+func (s *Source) Close() error {
+	s.closeEnds()
+	return s.Reader.Close()
+}
+
+func (s *Source) closeEnds() {
+	s.mu.Lock()
+	e := s.ends
+	s.ends = nil
+	s.mu.Unlock()
+	if e != nil {
+		e.close()
+	}
+}
