@@ -13,7 +13,7 @@ export CGO_ENABLED = 0
 export GO
 
 .PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
-	nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test guest-test guest-test-all qemu-test
+	bpf-check nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test guest-test guest-test-all qemu-test
 
 build: ## the program, ./conntally
 	.ci/build native conntally
@@ -55,6 +55,9 @@ race: tools ## the tests under the race detector, without the longest
 
 unit: ## the tests that need no root
 	$(GO) test ./...
+
+bpf-check: ## the eBPF object is what its source compiles to
+	.ci/bpf
 
 lint: $(TOOLS)/golangci-lint ## style, who may import whom, and shell scripts
 	$(TOOLS)/golangci-lint run ./...

@@ -12,4 +12,4 @@
 // made for both computes IDs of its own: see SourceOptions.
 package bpf
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -tags "amd64 || arm64 || riscv64" -go-package bpf ends ends.bpf.c -- -Wall -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu
+//go:generate ../../.ci/bpf write

@@ -21,8 +21,8 @@ type SourceOptions struct {
 }
 
 // Source is a conntrack.Source that dumps by netlink. It reads ends by netlink as well, until
-// Attach succeeds. Only one goroutine may call its methods, except Interrupt and the Reader's Lost and
-// Watchdog; Reader.Stats counts both kinds of ends.
+// Attach succeeds. Only one goroutine may call its methods, except Interrupt and the Reader's Lost
+// and Watchdog; Reader.Stats counts both kinds of ends.
 type Source struct {
 	*ctnetlink.Reader
 	// OnChunk, if not nil, is called between two chunks of a dump, as Reader.OnChunk is.
@@ -232,7 +232,7 @@ func (s *Source) ReceiveBuffer() int {
 	if s.ends == nil {
 		return s.Reader.ReceiveBuffer()
 	}
-	return int(s.ends.ring.size()) / eventBytes * charge
+	return int(s.ends.ring.size() * charge / eventBytes)
 }
 
 // Reopen has ends read by netlink's events again, after an error of Wait. Ends in between are lost.

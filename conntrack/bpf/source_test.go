@@ -306,6 +306,18 @@ func TestRingHoldsAsAsked(t *testing.T) {
 	}
 }
 
+// TestRingOfDefaultSizeIsNoSmallBuffer: the kernel would grant netlink twice what is asked for.
+func TestRingOfDefaultSizeIsNoSmallBuffer(t *testing.T) {
+	const asked, charge = 16 << 20, 1280
+	r := newRig(t)
+	size := ringBytes(2 * asked / charge)
+	r.fake.ends.ring.data = make([]byte, 2*size)
+	must(t, r.Attach(r.note))
+	if got := r.ReceiveBuffer(); got < 2*asked {
+		t.Errorf("%d bytes, want %d", got, 2*asked)
+	}
+}
+
 // TestJiffiesAreKnown: by the clock's resolution.
 func TestJiffiesAreKnown(t *testing.T) {
 	if n := jiffies(); n < 24 || n > 1200 {

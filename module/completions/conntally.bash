@@ -11,13 +11,14 @@ _conntally() {
 	--log-level) words='debug info warn error' ;;
 	--nat) words='endpoints wire' ;;
 	--protocol) words='ipfix netflow9' ;;
+	--source) words='netlink bpf auto' ;;
 	--by) words='device destination connection port' ;;
 	--socket)
 		compopt -o default
 		return
 		;;
 	--sort) words='total up down connections' ;;
-	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --source | --n | --device | --limit | --address) ;;
+	--active-timeout | --collector | --idle-timeout | --metrics | --poll-interval | --n | --device | --limit | --address) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
 		1,*) words='run top status devices flows check listen demo collector-config version help' ;;

@@ -34,14 +34,14 @@ run)
 		'--nat[VIEW of translated flows\: endpoints or wire (default endpoints)]:VIEW:(endpoints wire)' \
 		'--poll-interval[read the counters every DURATION (default 10s, or a shorter timeout)]:DURATION:()' \
 		'--protocol[PROTOCOL to all collectors\: ipfix or netflow9 (default ipfix)]:PROTOCOL:(ipfix netflow9)' \
-		'--source[read ends of connections by SOURCE\: netlink, bpf or auto (default netlink)]:SOURCE:()' \
+		'--source[read ends of connections by SOURCE\: netlink, bpf or auto (default netlink)]:SOURCE:(netlink bpf auto)' \
 		'--track[turn connection tracking on where no firewall rule does]'
 	;;
 top)
 	_arguments \
 		'--by[rows are each a KIND\: device, destination, connection, port (default device)]:KIND:(device destination connection port)' \
 		'--json[print one JSON object per refresh]' \
-		'--n[at most N rows (default 20 where they are printed, all as JSON) (default 0)]:N:()' \
+		'--n[at most N rows (default 20 where they are printed, all as JSON)]:N:()' \
 		'--once[print once, after 2 s, and end]' \
 		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files' \
 		'--sort[sort by ORDER\: total, up, down, connections (default total)]:ORDER:(total up down connections)'

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
@@ -35,6 +36,7 @@ func good() *State {
 		},
 		Release: "6.1.0-49-amd64", Root: true,
 		EndEvent: &EndEvent{Reported: true},
+		BPF:      &BPF{Step: bpf.Fentry},
 		Dump:     &Dump{EntryStats: kernel.EntryStats{Entries: 1000}},
 		Buffer:   &Buffer{Granted: 16 << 20},
 		Collectors: []CollectorResult{{
@@ -69,6 +71,8 @@ const (
 func was(setting, value int) func(*State) {
 	return func(f *State) { f.Settings[setting].Was = value }
 }
+
+func bpfError(err error) func(*State) { return func(f *State) { f.BPF = &BPF{Err: err} } }
 
 func answer(err error) func(*State) { return func(f *State) { f.Answer = err } }
 
@@ -145,6 +149,15 @@ func settingOutcomes() []outcome {
 			"nf_conntrack_events is 2", "sysctl -w net.netfilter.nf_conntrack_events=1",
 			was(eventsSetting, 2)},
 		{"events", "", "", "", unload},
+		{"source", OK, "can be read by eBPF (fentry)", "", nil},
+		{"source", "", "", "", func(f *State) { f.BPF = nil }},
+		{"source", Warn, "CONFIG_DEBUG_INFO_BTF", "", bpfError(bpf.ErrNoBTF)},
+		{"source", Warn, "CONFIG_DEBUG_INFO_BTF_MODULES", "", bpfError(bpf.ErrNoModuleBTF)},
+		{"source", Warn, "CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN: grant them", "",
+			bpfError(bpf.ErrRights)},
+		{"source", Warn, "nf_conntrack is not loaded", condition.Modprobe,
+			bpfError(bpf.ErrNotLoaded)},
+		{"source", Warn, "5.17", "", bpfError(bpf.ErrNoFunction)},
 
 		{"tracking", OK, "are tracked", "", nil},
 		{"tracking", Fail, "no rule", kernel.TrackRule,

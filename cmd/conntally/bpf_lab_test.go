@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/control"
+)
+
+// bpfConfig returns the path of a configuration whose collector is s, which any user may read, in
+// a directory of nobody's, and that directory.
+func (r *rig) bpfConfig(source string, s *sink) (file, directory string) {
+	r.t.Helper()
+	directory = r.ownedDirectory(nobody)
+	file = filepath.Join(directory, "conntally.toml")
+	text := collectorSection(s.Address()) + fmt.Sprintf(
+		"[conntrack]\nsource = %q\nmax_cpu = 100.0\npoll_interval = \"2s\"\n"+
+			"[control]\nsocket = %q\n", source, filepath.Join(directory, "control.sock"))
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	return file, directory
+}
+
+// bpfTraffic moves packets of each protocol in connections short and long, and returns how many
+// were forwarded.
+func (r *rig) bpfTraffic() lab.Count {
+	r.t.Helper()
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
+			_, err := r.TCP(r.ctx, lab.TCPFlow{Family: family, Up: 3000, Down: 50_000, End: end})
+			if err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		udp := lab.UDPFlow{Family: family, Packets: 5, Size: 100, Answered: true}
+		if err := r.UDP(r.ctx, udp); err != nil {
+			r.t.Fatal(err)
+		}
+		if err := r.Echo(r.ctx, lab.EchoFlow{Family: family, Packets: 2, Size: 56}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if err := r.Flood(r.ctx, lab.FloodFlow{Flows: 1000, Size: 50}); err != nil {
+		r.t.Fatal(err)
+	}
+	time.Sleep(4 * time.Second) // for the flood's entries to expire, and polls to meet that
+	all, err := r.Settle(r.ctx)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var total lab.Count
+	for _, c := range all {
+		total.Packets, total.Bytes = total.Packets+c.Packets, total.Bytes+c.Bytes
+	}
+	return total
+}
+
+// capabilitiesOf returns the effective capabilities of a process, as /proc shows them.
+func capabilitiesOf(t *testing.T, pid int) string {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, found := strings.CutPrefix(line, "CapEff:"); found {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}
+
+const (
+	netAdmin  = "0000000000001000" // CAP_NET_ADMIN alone
+	udpExpiry = "net/netfilter/nf_conntrack_udp_timeout"
+)
+
+// TestBPFCountsEveryByteOnce: of each protocol, at 1000 ends, and with CAP_NET_ADMIN alone once the
+// program is loaded.
+func TestBPFCountsEveryByteOnce(t *testing.T) {
+	r := newRig(t, map[string]string{udpExpiry: "1"})
+	s := r.sink()
+	config, _ := r.bpfConfig("auto", s)
+	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
+	p.says("reading conntrack")
+	if strings.Contains(p.String(), "eBPF can't be had") {
+		if os.Getenv("CONNTALLY_BPF") == "need" {
+			t.Fatal(p)
+		}
+		t.Skipf("this kernel has no eBPF: %s", p)
+	}
+	if got := capabilitiesOf(t, p.cmd.Process.Pid); got != netAdmin {
+		t.Errorf("capabilities %s, want %s", got, netAdmin)
+	}
+	want := r.bpfTraffic()
+	r.stop(p)
+	if got := sum(s.all()); got != want {
+		t.Errorf("counted %v, the router forwarded %v", got, want)
+	}
+	for _, part := range []string{"ends of connections are read by eBPF", `"lost_events": 0`} {
+		if !strings.Contains(p.String(), part) {
+			t.Errorf("the log lacks %q:\n%s", part, p)
+		}
+	}
+}
+
+// TestBPFFallsBackToNetlink: without the capabilities for eBPF all is counted as ever, and the log,
+// status, check and a condition say so.
+func TestBPFFallsBackToNetlink(t *testing.T) {
+	r := newRig(t, map[string]string{udpExpiry: "1"})
+	s := r.sink()
+	config, directory := r.bpfConfig("bpf", s)
+	p := r.run(asNobody(t, ",+net_admin", "run", "--config", config))
+	p.says("reading conntrack")
+	var status control.Status
+	r.output(&status, "RUNTIME_DIRECTORY="+directory, "status", "--json")
+	if status.Source != "netlink" || status.SourceStep != "" || status.SourceReason == "" ||
+		!holds(status.Conditions, condition.SourceFellBack) {
+		t.Errorf("%+v", status)
+	}
+	want := r.bpfTraffic()
+	r.stop(p)
+	if got := sum(s.all()); got != want {
+		t.Errorf("counted %v, the router forwarded %v", got, want)
+	}
+	if !strings.Contains(p.String(), "ends of connections are read by netlink") {
+		t.Errorf("the log doesn't say so:\n%s", p)
+	}
+	var out bytes.Buffer
+	cmd := asNobody(t, ",+net_admin", "check", "--config", config)
+	cmd.Stdout = &out
+	if err := r.Router.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // other lines may have failed
+	if !strings.Contains(out.String(), "warn  source") {
+		t.Errorf("check says\n%s", &out)
+	}
+}
+
+func holds(list []condition.Condition, id condition.ID) bool {
+	for i := range list {
+		if list[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
