@@ -30,7 +30,7 @@ buildGoModule (finalAttrs: {
   };
 
   # Of what `go mod vendor` writes: make vendor-hash.
-  vendorHash = "sha256-xcmtpc1ViiCmy3riE6em5qtOOxrjGR1WMWy4jaFWJjw=";
+  vendorHash = "sha256-bSY/X9Uux0pEOGu/jjzYXNiLZWA9SI5WhGcslxokMRg=";
 
   env.CGO_ENABLED = 0;
   tags = [ "nethttpomithttp2" ]; # metrics don't need it
