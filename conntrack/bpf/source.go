@@ -98,7 +98,7 @@ func (s *Source) Attach(fn func(*conntrack.Event)) error {
 			break
 		}
 	}
-	err = s.Reader.Unsubscribe()
+	err = s.Unsubscribe()
 	s.mu.Lock()
 	s.ends = e
 	s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Source) read() {
 		}
 	}
 	s.backlog = n >= limit
-	stats := &s.Reader.Stats
+	stats := &s.Stats
 	if s.count > 0 {
 		stats.Destroys.Add(s.count)
 	}

@@ -64,7 +64,7 @@ func newRig(t *testing.T) *rig {
 	k := conntracktest.New()
 	r := &rig{k: k, fake: newFakeEnds(t)}
 	r.Source = NewSource(k.Reader(), SourceOptions{BPF: true}, k.Clock())
-	r.Source.attach = func() (*ends, error) {
+	r.attach = func() (*ends, error) {
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -311,7 +311,7 @@ func TestRingOfDefaultSizeIsNoSmallBuffer(t *testing.T) {
 	const asked, charge = 16 << 20, 1280
 	r := newRig(t)
 	size := ringBytes(2 * asked / charge)
-	r.fake.ends.ring.data = make([]byte, 2*size)
+	r.fake.ring.data = make([]byte, 2*size)
 	must(t, r.Attach(r.note))
 	if got := r.ReceiveBuffer(); got < 2*asked {
 		t.Errorf("%d bytes, want %d", got, 2*asked)
