@@ -10,7 +10,7 @@ setting() { [ "$(cat "/proc/sys/net/netfilter/nf_conntrack_$1" 2>/dev/null)" = "
 fails "no module is loaded at first" [ -e /proc/sys/net/netfilter/nf_conntrack_acct ]
 mv conntally_*.deb /conntally.deb
 # What the test of the service asks of a machine in namespaces holds on this one, too.
-holds "the service" env WATCHDOG=20 PATIENCE=6000 sh -eu ./service-test inside
+holds "the service" env WATCHDOG=20 PATIENCE=6000 sh -eu ./service-test exporter
 echo "== as at a boot"
 dpkg -i /conntally.deb
 for name in acct timestamp; do echo 0 >/proc/sys/net/netfilter/nf_conntrack_$name; done
