@@ -123,11 +123,14 @@ func (p *Probe) setCondition(now conntrack.Timestamp, holds bool, c condition.Co
 	}
 }
 
-// observeKernel reads the kernel settings that counting depends on, and turns them on.
+// observeKernel reads the kernel settings that counting depends on, and turns them on. Where
+// connections end, tracking isn't tested: it is on, unless it is known to be off and the old
+// entries end.
 func (p *Probe) observeKernel(now conntrack.Timestamp) {
 	quiet := p.observed.counters.ended == p.reader.Stats.Destroys.Load()
 	k := p.readKernel(condition.Ask{
-		Enable: true, Available: p.conditions.Holds(condition.DumpFailed), Tracking: quiet,
+		Enable: true, Available: p.conditions.Holds(condition.DumpFailed),
+		Tracking:   quiet || p.conditions.Holds(condition.NotTracked),
 		Flowtables: p.observed.entries.Offloaded > 0 || hasFlowtables(),
 	})
 	p.reportRestored(now, k)
@@ -152,13 +155,18 @@ func (p *Probe) reportRestored(now conntrack.Timestamp, k *condition.Kernel) {
 }
 
 // resolveTracking decides TrackingDoubted: if connections were tracked before, no rule
-// exempts loopback, so tracking is off and the remaining entries are old ones.
+// exempts loopback, so tracking is off and the remaining entries are old ones. A test that
+// failed doesn't end NotTracked.
 func (p *Probe) resolveTracking(k *condition.Kernel) {
 	switch k.Tracked {
 	case condition.TrackingOn:
 		p.observed.tracked = true
 	case condition.TrackingDoubted:
 		if p.observed.tracked {
+			k.Tracked = condition.TrackingOff
+		}
+	case condition.TrackingUnknown:
+		if p.conditions.Holds(condition.NotTracked) {
 			k.Tracked = condition.TrackingOff
 		}
 	}

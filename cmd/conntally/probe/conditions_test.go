@@ -249,3 +249,31 @@ func TestKernelStateRaisesConditions(t *testing.T) {
 		})
 	}
 }
+
+// TestNotTrackedHoldsUntilTrackingIsSeen: neither old connections that end, as after a
+// `conntrack -F`, nor a test that fails prove that connections are tracked again.
+func TestNotTrackedHoldsUntilTrackingIsSeen(t *testing.T) {
+	o := newObserver(t)
+	keys := o.create(2, 0)
+	tracked := condition.TrackingDoubted // by what a test shows
+	o.readKernel = func(a condition.Ask) *condition.Kernel {
+		k := healthyKernel(a)
+		if k.Tracked = condition.TrackingUnknown; a.Tracking {
+			k.Tracked = tracked
+		}
+		return k
+	}
+	o.observed.tracked = true
+	o.poll()
+	o.expect(condition.NotTracked)
+	o.k.Destroy(keys[0])
+	o.poll()
+	o.expect(condition.NotTracked)
+	tracked = condition.TrackingUnknown
+	o.poll()
+	o.expect(condition.NotTracked)
+	tracked = condition.TrackingOn
+	o.k.Destroy(keys[1])
+	o.poll()
+	o.expect()
+}

@@ -239,5 +239,8 @@ func listenLoopback() (*net.UDPConn, error) {
 
 // healthyKernel returns a kernel without any condition.
 func healthyKernel(condition.Ask) *condition.Kernel {
-	return &condition.Kernel{Clock: condition.Clock{Now: time.Unix(1_700_000_000, 0), Synced: true}}
+	return &condition.Kernel{
+		Clock:   condition.Clock{Now: time.Unix(1_700_000_000, 0), Synced: true},
+		Tracked: condition.TrackingOn,
+	}
 }
