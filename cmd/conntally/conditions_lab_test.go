@@ -179,7 +179,6 @@ func TestConditionsAreLogged(t *testing.T) {
 			c.until("conntally_flows", func(v float64) bool { return v >= 100 })
 			c.shell(c.Router, "conntrack -L -z >/dev/null 2>&1")
 		}, nil},
-		{condition.EndsMissing, nil, (*conditioned).endInSilence, nil},
 		{condition.TableFull, nil, func(c *conditioned) { c.fill(1500) }, nil},
 	} {
 		t.Run(string(c.id), func(t *testing.T) {
@@ -231,22 +230,16 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	} {
 		t.Run(string(id), func(t *testing.T) {
 			r := newCheckedRig(t)
-			// A file that the probe can't write takes the setting's place.
-			value := map[bool]string{true: "2\n", false: "0\n"}[id == condition.EventsAuto]
-			file := filepath.Join(t.TempDir(), name)
-			if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && ` +
-				`exec "$@"`
-			c := r.conditionedBy(script, file, "/proc/sys/"+sysctlPrefix+name)
+			value := map[bool]string{true: "2", false: "0"}[id == condition.EventsAuto]
+			c := r.conditionedWith(name, value)
 			c.holds(id, 1)
 			c.judged(id)
 			if !strings.Contains(c.p.String(), "read-only file system") {
 				t.Errorf("doesn't say why it stays off:\n%s", c.p)
 			}
 			pid := fmt.Sprint(c.p.cmd.Process.Pid)
-			out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount",
+			// Lazily: the program may have the file open at the moment.
+			out, err := exec.Command(need(t, "nsenter"), "-m", "-n", "-t", pid, "umount", "-l",
 				"/proc/sys/"+sysctlPrefix+name).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
@@ -257,19 +250,33 @@ func TestSettingsThatStayOffRaiseConditions(t *testing.T) {
 	}
 }
 
-// endInSilence creates and ends connections without events, as if another module had taken the
-// notifier. The probe turns events on again, so that some may have one.
-func (c *conditioned) endInSilence() {
-	c.t.Helper()
-	flows := func(v float64) bool { return v >= 100 }
-	if err := c.Router.Sysctl(sysctlPrefix+"events", "0"); err != nil {
-		c.t.Fatal(err)
+// conditionedWith starts a program to which a setting seems to have some value: a file that it
+// can't write takes the setting's place.
+func (r *checkedRig) conditionedWith(name, value string) *conditioned {
+	r.t.Helper()
+	file := filepath.Join(r.t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(value+"\n"), 0o600); err != nil {
+		r.t.Fatal(err)
 	}
-	if err := c.Router.Fill(0, 200); err != nil {
-		c.t.Fatal(err)
+	script := `mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && shift 2 && exec "$@"`
+	return r.conditionedBy(script, file, "/proc/sys/"+sysctlPrefix+name)
+}
+
+// TestEndsWithoutEventsAreReported: connections begin and end without events, as if another
+// module had taken the notifier. The program believes that events are on, and so can't turn them
+// on before the connections begin.
+func TestEndsWithoutEventsAreReported(t *testing.T) {
+	r := newCheckedRig(t)
+	if err := r.Router.Sysctl(sysctlPrefix+"events", "0"); err != nil {
+		t.Fatal(err)
 	}
-	c.until("conntally_flows", flows)
+	c := r.conditionedWith("events", "1")
+	c.fill(200)
+	c.until("conntally_flows", func(v float64) bool { return v >= 200 })
 	c.shell(c.Router, "conntrack -F >/dev/null 2>&1")
+	c.holds(condition.EndsMissing, 1)
+	c.judged(condition.EndsMissing)
+	c.stop(c.p)
 }
 
 func (c *conditioned) fill(n int) {
