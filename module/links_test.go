@@ -95,7 +95,7 @@ func follow(t *testing.T, path, target string) string {
 var (
 	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	// marks are what GitHub leaves out of a heading's anchor.
-	marks = regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	marks = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // anchors returns those of the headings of a document, as GitHub makes them.

@@ -264,7 +264,7 @@ func TestRates(t *testing.T) {
 		0: {80, 160}, 30 * time.Second: {80, 160}, 60 * time.Second: {40, 80},
 		90 * time.Second: {}, time.Hour: {},
 	} {
-		g := *f.Collector.devices.byID["192.168.1.5"] // reading advances it
+		g := *f.devices.byID["192.168.1.5"] // reading advances it
 		if got := g.rate.at(f.now.Add(after)); got != want {
 			t.Errorf("after %s: got %v, want %v", after, got, want)
 		}

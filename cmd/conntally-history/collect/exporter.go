@@ -87,7 +87,7 @@ func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.T
 		i.Refused = 1
 	}
 	if m.Version != 0 && x.key.Version != 0 {
-		s := c.stream(x, m.Exporter.Port(), now)
+		s := c.stream(x, m.Exporter.Port())
 		back := s.advance(m, now)
 		x.latest = m.Exporter.Port()
 		s.settle(x, &i, now, false)
@@ -98,7 +98,7 @@ func (c *Collector) take(x *exporter, m *decode.Message, fault error, now time.T
 }
 
 // stream returns the sequence of the messages from a port.
-func (c *Collector) stream(x *exporter, port uint16, now time.Time) *stream {
+func (c *Collector) stream(x *exporter, port uint16) *stream {
 	if s := x.streams[port]; s != nil {
 		return s
 	}

@@ -57,7 +57,7 @@ func (p *pending) addDestination(k usage.Destination, u usage.DestinationUsage) 
 
 // join adds the usage of a destination to that of the same destination.
 func join(a, b usage.DestinationUsage) usage.DestinationUsage {
-	a.Usage.Add(b.Usage)
+	a.Add(b.Usage)
 	a.UpContacts += b.UpContacts
 	a.DownContacts += b.DownContacts
 	if a.First.IsZero() || !b.First.IsZero() && b.First.Before(a.First) {

@@ -177,7 +177,7 @@ func exporterRows() []exporterRow {
 			func(x *collect.ExporterStats) float64 { return float64(x.UnknownSets) }},
 		{"conntally_history_exporter_malformed_datagrams_total",
 			"Datagrams that could not be read.",
-			func(x *collect.ExporterStats) float64 { return float64(x.Intake.Refused) }},
+			func(x *collect.ExporterStats) float64 { return float64(x.Refused) }},
 		{"conntally_history_exporter_last_seen_timestamp_seconds",
 			"When something last came from this exporter.",
 			func(x *collect.ExporterStats) float64 { return float64(x.Last.UnixMilli()) / 1000 }},

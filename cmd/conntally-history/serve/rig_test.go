@@ -201,7 +201,8 @@ func (e *exporter) untilReceived(withTemplate bool) {
 		return e.send(1)
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if single() && single() { // the first shows the error of the one before it
+		first, second := single(), single() // the first shows the error of the one before it
+		if first && second {
 			time.Sleep(5 * time.Millisecond)
 			if single() {
 				return
@@ -242,7 +243,7 @@ func read(t testing.TB, database string) stored {
 		t.Fatal(err)
 	}
 	for _, x := range exporters {
-		all.Intake.Add(x.Intake)
+		all.Add(x.Intake)
 	}
 	destinations, err := r.Destinations(ctx, span)
 	if err != nil {

@@ -239,7 +239,7 @@ func merged(a, b *usage.Batch) *usage.Batch {
 	}
 	for k, v := range a.Destinations {
 		w := b.Destinations[k]
-		v.Usage.Add(w.Usage)
+		v.Add(w.Usage)
 		if v.First.After(w.First) && !w.First.IsZero() {
 			v.First = w.First
 		}
@@ -327,7 +327,7 @@ func TestAFullDiskWritesNothingAndAllOnceThereIsRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // it is full
+		defer f.Close() // it is full
 		for err == nil {
 			_, err = f.Write(make([]byte, 4096))
 		}

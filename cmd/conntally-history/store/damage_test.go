@@ -226,7 +226,7 @@ func TestWhatAPowerCutLeavesIsSetAsideAndSaid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close(noon()) //nolint:errcheck // not what is tested
+			defer s.Close(noon()) // not what is tested
 			if aside == nil || !strings.Contains(aside.Why.Error(), test.why) {
 				t.Fatal("set aside:", aside)
 			}

@@ -98,7 +98,7 @@ func TestAStepThatFailsLeavesTheDataBaseAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // not what is tested
+	defer db.Close() // not what is tested
 	if _, err := db.Exec("CREATE TABLE counted (a)"); err != nil {
 		t.Fatal(err)
 	}

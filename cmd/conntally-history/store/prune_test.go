@@ -152,7 +152,7 @@ func TestTheLargestDestinationsAreKeptAndTheRestAddedUp(t *testing.T) {
 			remote := netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(12))})
 			d := usage.Destination{Day: today, Device: "a", Remote: remote, Port: uint16(n % 2)}
 			v := b.Destinations[d]
-			v.Usage.Add(u)
+			v.Add(u)
 			b.Destinations[d] = v
 			sum.Add(u)
 			if model[today] == nil {

@@ -25,7 +25,7 @@ func query(ctx context.Context, q querier, fn func(scanner) error, query string,
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // Err has it
+	defer rows.Close() // Err has it
 	for rows.Next() {
 		if err := fn(rows.Scan); err != nil {
 			return err

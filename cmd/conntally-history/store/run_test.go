@@ -63,7 +63,7 @@ func TestTimesWithoutTheProgramAreLosses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // not what is tested
+	defer r.Close() // not what is tested
 	l, err := r.Losses(t.Context(), at(205), at(300))
 	if err != nil || len(l.Absent) != 1 || !l.Absent[0].From.Equal(at(210)) ||
 		!l.Absent[0].To.Equal(at(300)) {

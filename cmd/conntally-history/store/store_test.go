@@ -140,8 +140,8 @@ func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
 		t.Errorf("largest %+v", largest)
 	}
 	a := destinations[3]
-	if a.UpContacts != 3 || a.DownContacts != 6 || !a.DestinationUsage.First.Equal(noon()) ||
-		!a.DestinationUsage.Last.Equal(noon().Add(time.Hour+time.Second)) {
+	if a.UpContacts != 3 || a.DownContacts != 6 || !a.First.Equal(noon()) ||
+		!a.Last.Equal(noon().Add(time.Hour+time.Second)) {
 		t.Errorf("contacts %+v", a)
 	}
 	services, err := s.Reader().Services(t.Context(), day(s, noon()))

@@ -67,7 +67,7 @@ func TestViewsAddUpToTheSame(t *testing.T) {
 			d := destination(k.Day, int(k.Hour/3600%2), 1)
 			d.Device = k.Device
 			v := pending[d]
-			v.Usage.Add(u)
+			v.Add(u)
 			pending[d] = v
 		}
 		b.Destinations = nil

@@ -24,7 +24,9 @@ func (s *Store) Write(ctx context.Context, b *usage.Batch) error {
 		if _, err := s.db.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
 			return err
 		}
-		defer s.db.ExecContext(ctx, "PRAGMA synchronous = NORMAL") //nolint:errcheck // saves syncs
+		defer func() { // a failure costs further syncs, no more
+			_, _ = s.db.ExecContext(ctx, "PRAGMA synchronous = NORMAL")
+		}()
 	}
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
 		w := newWriter(ctx, tx, s.options)
@@ -89,7 +91,7 @@ func (w *writer) number(query string, args ...any) (n int64, found bool) {
 		return 0, false
 	}
 	err := s.QueryRowContext(w.ctx, args...).Scan(&n)
-	if err == sql.ErrNoRows { //nolint:errorlint // Scan returns it as it is
+	if err == sql.ErrNoRows { // Scan returns it as it is
 		return 0, false
 	}
 	w.err = err

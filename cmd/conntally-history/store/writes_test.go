@@ -114,7 +114,7 @@ func ioBytes(t testing.TB) (written, toDisk int64) {
 	if err != nil {
 		t.Skip(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close() // read only
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), ": ")
 		n, _ := strconv.ParseInt(value, 10, 64)

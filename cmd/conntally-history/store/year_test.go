@@ -61,7 +61,7 @@ func TestYearReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // it ends
+	defer r.Close() // it ends
 	year := Span{From: noon().AddDate(-1, 0, 0), To: noon().AddDate(0, 0, 1)}
 	month := Span{From: noon().AddDate(0, -1, 0), To: noon(), Limit: 200}
 	day := Span{From: noon().AddDate(0, 0, -2), To: noon().AddDate(0, 0, -1), Limit: 200}

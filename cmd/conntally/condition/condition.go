@@ -10,13 +10,18 @@ import (
 	"github.com/conntally/conntally/cmd/internal/condition"
 )
 
-// Types of conditions, which both programs share.
+// Both programs share these types.
 type (
-	ID         = condition.ID
-	Severity   = condition.Severity
+	// ID names a condition.
+	ID = condition.ID
+	// Severity says what a condition costs.
+	Severity = condition.Severity
+	// Definition describes a condition.
 	Definition = condition.Definition
-	Condition  = condition.Condition
-	Tracker    = condition.Tracker
+	// Condition is one that holds, or held.
+	Condition = condition.Condition
+	// Tracker knows which conditions hold.
+	Tracker = condition.Tracker
 )
 
 // The severities, and how long an event keeps its condition up.

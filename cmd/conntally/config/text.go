@@ -17,13 +17,18 @@ import (
 // The types of values. UnmarshalText's error says what is allowed; its caller adds the key
 // and the value.
 
-// Values that conntally-history's configuration has, too.
+// conntally-history's configuration has these values, too.
 type (
-	MAC     = setting.MAC
-	IP      = setting.IP
+	// MAC is an Ethernet address.
+	MAC = setting.MAC
+	// IP is an address.
+	IP = setting.IP
+	// Network is a prefix.
 	Network = setting.Network
-	Listen  = setting.Listen
-	Level   = setting.Level
+	// Listen is an address to listen at.
+	Listen = setting.Listen
+	// Level is that of the log.
+	Level = setting.Level
 )
 
 // Duration is a time.Duration from 1 ms to a day.
