@@ -84,8 +84,13 @@ func TestOtherExporters(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 			h.untilCaptured()
-			h.converse()
-			relay.untilMoved()
+			for end := time.Now().Add(patience); !relay.moves(); {
+				if time.Now().After(end) {
+					t.Fatal("nothing was exported")
+				}
+				h.converse() // a program that has just begun may miss what passes
+				relay.await()
+			}
 			if err := cmd.Process.Signal(c.stop); err != nil {
 				t.Fatal(err)
 			}
@@ -196,13 +201,13 @@ func (r *relay) add(f *decode.Flow) {
 	}
 }
 
-// untilMoved waits until something was said.
-func (r *relay) untilMoved() {
-	r.t.Helper()
-	for end := time.Now().Add(patience); r.moved.Load() == 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			r.t.Fatal("nothing was exported")
-		}
+// moves reports whether something was exported.
+func (r *relay) moves() bool { return r.moved.Load() > 0 }
+
+// await waits until something is exported, or for ten seconds.
+func (r *relay) await() {
+	for end := time.Now().Add(10 * time.Second); !r.moves() && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -30,7 +30,7 @@ func (r *Reader) EachStored(ctx context.Context, s Span, fn func(*ImportRow) err
 				return err
 			}
 			return fn(&row)
-		}, fmt.Sprintf(`SELECT u.%[1]s, %[2]s, %[3]s FROM device_%[1]s u
+		}, deviceSeen+fmt.Sprintf(` SELECT u.%[1]s, %[2]s, %[3]s FROM device_%[1]s u
 			JOIN device n ON n.id = u.device
 			WHERE %[4]s AND (:device = '' OR n.device = :device) ORDER BY u.%[1]s, n.id`,
 			t.column, list(devices().columns, "u.%"), deviceColumns, t.where), r.bounds(s)...)

@@ -195,9 +195,9 @@ func TestDevicesAreSorted(t *testing.T) {
 		return strings.TrimPrefix(m[1], "02%3A00%3A00%3A00%3A00%3A")
 	}
 	for query, want := range map[string]string{
-		"": "01", "sort=total": "01", "sort=total&order=last": "06", "sort=up": "04",
+		"": "01", "sort=total": "01", "sort=total&order=last": "192.0.2.77", "sort=up": "04",
 		"sort=down": "01", "sort=down&order=last": "06", "sort=name&order=last": "09",
-		"sort=name": "07", "sort=lan": "01", "sort=seen": "192.0.2.77",
+		"sort=name": "07", "sort=lan": "01", "sort=seen": "03",
 	} {
 		if got := first(query); got != want {
 			t.Errorf("%s: the first is %s, want %s", query, got, want)
