@@ -280,8 +280,8 @@ func TestEachMistakeInFileIsReported(t *testing.T) {
 
 // badFlags are flags and their errors.
 var badFlags = []struct{ args, want string }{
-	{"--frobnicate", `run: unknown flag --frobnicate; see conntally run --help`},
-	{"-frobnicate=1", `run: unknown flag --frobnicate; see conntally run --help`},
+	{"--frobnicate", `run: unknown flag --frobnicate; see conntally help run`},
+	{"-frobnicate=1", `run: unknown flag --frobnicate; see conntally help run`},
 	{"--collecter a:1", `run: unknown flag --collecter; did you mean --collector?`},
 	{"--poll_interval 1s", `run: unknown flag --poll_interval; did you mean --poll-interval?`},
 	{"now", `run: unexpected argument "now"`},
