@@ -107,3 +107,17 @@ func anchors(text string) map[string]bool {
 	}
 	return found
 }
+
+// TestEachDocumentIsListed in docs/README.md.
+func TestEachDocumentIsListed(t *testing.T) {
+	list := read(t, "../docs/README.md")
+	for _, path := range documents(t, "../docs") {
+		name, err := filepath.Rel("../docs", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(name) != "README.md" && !strings.Contains(list, "]("+name+")") {
+			t.Errorf("docs/README.md doesn't list %s", name)
+		}
+	}
+}
