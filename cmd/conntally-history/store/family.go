@@ -71,7 +71,7 @@ func sums(columns []string) string { return list(columns, "CAST(total(%) AS INTE
 
 // added adds a row to the row that is there already, after ON CONFLICT DO UPDATE SET.
 func added(table string, columns []string) string {
-	return list(columns, fmt.Sprintf("%% = min(%s.%% + excluded.%%, %d)", table, largest))
+	return list(columns, fmt.Sprintf("%% = min(%s.%% + excluded.%%, %d)", table, int64(largest)))
 }
 
 // placeholders returns n of them.
