@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"sync/atomic"
 )
@@ -106,7 +107,7 @@ func (l *Lab) sysctls(o Options) error {
 		}
 		// Lets any group open ICMP datagram sockets.
 		if err := errors.Join(
-			quiet(n), n.Sysctl("net/ipv4/ping_group_range", "0 2147483647"),
+			quiet(n), once(n), n.Sysctl("net/ipv4/ping_group_range", "0 2147483647"),
 		); err != nil {
 			return err
 		}
@@ -122,6 +123,17 @@ func (l *Lab) sysctls(o Options) error {
 		}
 	}
 	return nil
+}
+
+// once has TCP send no segment again because its acknowledgement is late, as it is on a busy
+// machine: rules count the segment, and conntrack doesn't if the receiver has acknowledged it
+// (tcp_in_window: NFCT_TCP_IGNORE).
+func once(n *Namespace) error {
+	err := n.Sysctl("net/ipv4/tcp_rto_min_us", "1000000")
+	if errors.Is(err, fs.ErrNotExist) { // before Linux 6.11
+		err = nil
+	}
+	return errors.Join(err, n.Sysctl("net/ipv4/tcp_early_retrans", "0"))
 }
 
 // quiet makes the interfaces to come usable at once and spares router discovery.
