@@ -109,7 +109,7 @@ guest-test-all: release ## the same on kernels old and new, and on other machine
 	for guest in bookworm-amd64 trixie-amd64 sid-amd64 trixie-arm64; do .ci/guest/test $$guest || exit; done
 	.ci/guest/test bookworm-s390x totals demo
 
-qemu-test: ## tests on arm64, arm and mips, emulated, and on 386
+qemu-test: ## tests on arm and mips, emulated, and on 386
 	.ci/qemu-test
 
 # NIXPKGS=DIR, a checkout of nixpkgs, has whole systems evaluated as well.
