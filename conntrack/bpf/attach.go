@@ -16,7 +16,7 @@ func attach(steps []Step, ringBytes int, clock conntrack.Clock) (*ends, error) {
 	if !isLoaded() {
 		return nil, ErrNotLoaded
 	}
-	// Before anything is loaded, which is dear, this has to work.
+	// This has to work before anything is loaded, which takes long.
 	if _, err := kernel.EndConnection(); err != nil {
 		return nil, tracked(err)
 	}

@@ -37,7 +37,7 @@ var (
 	ErrNoFunction = errors.New("the kernel has no function nf_ct_destroy: it is older than 5.17")
 	ErrRights     = fmt.Errorf("%w: loading an eBPF program requires CAP_BPF, CAP_PERFMON and "+
 		"CAP_SYS_ADMIN", os.ErrPermission)
-	ErrForbidden = errors.New("the kernel forbids eBPF programs that read its memory, whoever asks " +
+	ErrForbidden = errors.New("the kernel forbids eBPF programs that read its memory, even to root " +
 		"(lockdown, or a security module)")
 	ErrSilent = errors.New("the eBPF program was loaded, but reported no end of a connection")
 	ErrWrong  = errors.New("the eBPF program reported the end of a connection wrongly")

@@ -158,7 +158,7 @@ func TestContacts(t *testing.T) {
 	}
 }
 
-// Both directions of a connection are the same destination, whoever opened it.
+// TestService: both directions of a connection count for one destination, whichever end opened it.
 func TestService(t *testing.T) {
 	for _, c := range []struct {
 		name             string

@@ -96,7 +96,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// start begins anew from what was written; what wasn't is lost.
+// start starts another Poller from what was written, as a restart does.
 func (r *rig) start() {
 	r.Poller = New(&r.manager, &r.log, utc, r.data.states, r.data.cursor)
 }

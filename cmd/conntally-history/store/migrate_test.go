@@ -11,7 +11,7 @@ import (
 	"database/sql"
 )
 
-var update = flag.Bool("update", false, "write golden files anew") //nolint:gochecknoglobals // a flag
+var update = flag.Bool("update", false, "rewrite golden files") //nolint:gochecknoglobals // a flag
 
 // exampleStore has rows in each table, written and pruned as a program does.
 func exampleStore(t *testing.T, path string) *Store {

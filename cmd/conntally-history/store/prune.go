@@ -170,9 +170,9 @@ func (w *writer) mergeMonth(month int64) {
 // leastFree is how many bytes must be free in the file before it is made smaller.
 const leastFree = 8 << 20
 
-// vacuum makes the file smaller once more than half of it is free, as after a smaller MaxSize. It
-// writes the file anew; until then SQLite uses what is free again. (Files that SQLite can shrink
-// in place are larger, and each change of them writes a quarter more.)
+// vacuum makes the file smaller once more than half of it is free, for example after MaxSize has
+// been reduced, by rewriting it. Until then SQLite reuses the free pages. (A file that SQLite can
+// shrink in place is larger, and each change writes a quarter more to it.)
 func (s *Store) vacuum(ctx context.Context) error {
 	var free, pages, size int64
 	err := s.db.QueryRowContext(ctx, `SELECT freelist_count, page_count, page_size
