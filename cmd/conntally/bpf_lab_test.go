@@ -114,7 +114,7 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 	}
 }
 
-// TestBPFFallsBackToNetlink: without the capabilities for eBPF everything is still counted, and the log,
+// TestBPFFallsBackToNetlink: without the capabilities for eBPF all bytes are counted, and the log,
 // status, check and a condition say so.
 func TestBPFFallsBackToNetlink(t *testing.T) {
 	r := newRig(t, map[string]string{udpExpiry: "1"})

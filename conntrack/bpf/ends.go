@@ -41,7 +41,7 @@ func (e *ends) wait(d time.Duration) error {
 	return err
 }
 
-// refresh asks the kernel how often it skipped the program, which costs too much to do at each wait.
+// refresh asks the kernel how often it skipped the program. That costs too much to do at each wait.
 func (e *ends) refresh() { e.skips = max(e.skips, e.missed()) }
 
 // takeLost returns how many ends were lost since the last call. Skips are included: each may have

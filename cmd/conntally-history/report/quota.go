@@ -2,10 +2,13 @@ package report
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	"github.com/conntally/conntally/cmd/internal/text"
 )
 
 // Quota is how many bytes a device may exchange with the outside in a billing month, up and
@@ -94,4 +97,64 @@ func (q *Quota) Counts(d *usage.Device) bool {
 		}
 	}
 	return false
+}
+
+// Text prints a table of quotas.
+func (q *Quotas) Text(p Page) error {
+	_ = p.print("Quotas, up and down by way of an uplink, "+span(q.From, q.To), "")
+	t := &text.Table{Columns: []text.Column{
+		{Head: "DEVICE", Flexible: true}, {Head: "QUOTA", Right: true, Least: 8},
+		{Head: "USED", Right: true, Least: 8}, {Head: "%", Right: true, Least: 4},
+		{Head: "EXPECTED", Right: true, Optional: 2}, {Head: "STATE"},
+	}}
+	if p.Columns > 0 {
+		t.Columns = append(t.Columns, text.Column{Least: barWidth, Optional: 1})
+	}
+	for i := range q.Rows {
+		row := &q.Rows[i]
+		values := []string{row.Label(), text.Bytes(row.Quota), text.Bytes(row.Used), row.percent(),
+			row.expected(), row.state()}
+		if p.Columns > 0 {
+			values = append(values, bar(min(row.Used, row.Quota), row.Quota, barWidth))
+		}
+		t.Add(values...)
+	}
+	if err := t.Print(p.Out, p.Columns); err != nil {
+		return err
+	}
+	fmt.Fprintln(p.Out)
+	return p.print(q.Lines()...)
+}
+
+// Label returns what the quota is about.
+func (q *QuotaRow) Label() string {
+	if q.Name == "" {
+		return "all devices"
+	}
+	return q.Name
+}
+
+func (q *QuotaRow) percent() string {
+	if q.Quota == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(float64(q.Used)/float64(q.Quota)*100, 'f', 0, 64)
+}
+
+func (q *QuotaRow) expected() string {
+	if q.Expected == nil {
+		return "-"
+	}
+	return text.Bytes(*q.Expected)
+}
+
+// state says whether the quota lasts.
+func (q *QuotaRow) state() string {
+	switch {
+	case q.Exceeded:
+		return "exceeded"
+	case q.Expected != nil && *q.Expected > q.Quota:
+		return "will be exceeded"
+	}
+	return "ok"
 }

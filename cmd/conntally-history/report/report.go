@@ -47,23 +47,6 @@ type Report struct {
 	sum      usage.Usage   // of all rows
 }
 
-// Losses are what a report lacks, and as of when it is.
-type Losses struct {
-	MissingRecords   uint64     `json:"missing_records"`
-	MissingDatagrams uint64     `json:"missing_datagrams"`
-	UnknownSets      uint64     `json:"unknown_sets"`
-	Refused          uint64     `json:"malformed_datagrams"`
-	Absent           []Absence  `json:"absent"`
-	Flushed          *time.Time `json:"flushed"` // nil: nothing was ever written
-}
-
-// Absence is a time during which conntally-history did not run.
-type Absence struct {
-	From  time.Time `json:"from"`
-	To    time.Time `json:"to"`
-	Crash bool      `json:"crash"`
-}
-
 // Build answers a query that Check finds nothing wrong with.
 func Build(
 	ctx context.Context, from Source, c usage.Calendar, q Query, now time.Time,
@@ -298,26 +281,4 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// read reads what is missing between from and to.
-func (l *Losses) read(
-	ctx context.Context, source Source, from, to time.Time, e store.Extent, in *time.Location,
-) error {
-	losses, err := source.Losses(ctx, from, to)
-	if err != nil {
-		return err
-	}
-	*l = Losses{
-		MissingRecords: losses.MissingRecords, MissingDatagrams: losses.MissingDatagrams,
-		UnknownSets: losses.UnknownSets, Refused: losses.Refused, Absent: []Absence{},
-	}
-	for _, a := range losses.Absent {
-		l.Absent = append(l.Absent, Absence{a.From.In(in), a.To.In(in), a.Crash})
-	}
-	if !e.Flushed.IsZero() {
-		flushed := e.Flushed.In(in)
-		l.Flushed = &flushed
-	}
-	return nil
 }
