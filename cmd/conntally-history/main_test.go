@@ -3,9 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/conntally/conntally/bench/lab/labtest"
 )
 
 // execute runs a command line, and returns its exit code and output.
@@ -15,15 +15,8 @@ func execute(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), fault.String()
 }
 
-// need skips the test where a program is not installed.
+// need returns the path of a program, or skips the test.
 func need(t *testing.T, program string) string {
 	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin") {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
-			return path
-		}
-	}
-	t.Skipf("%s is not installed: make tools", program)
-	return ""
+	return labtest.Program(t, program)
 }

@@ -260,18 +260,8 @@ func collectorSection(address string) string {
 	return fmt.Sprintf("[[collector]]\naddress = %q\n", address)
 }
 
-// need skips the test where a program is not installed.
+// need returns the path of a program, or skips the test.
 func need(t *testing.T, program string) string {
 	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "../../.tools") {
-		path, err := filepath.Abs(filepath.Join(dir, program))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
-			return path
-		}
-	}
-	t.Skipf("%s is not installed: make tools", program)
-	return ""
+	return labtest.Program(t, program, "../../.tools")
 }

@@ -170,25 +170,6 @@ func (w *twin) same(n int) {
 	w.t.Logf("%d ends equal, %d differ", len(w.byNetlink)-wrong, wrong)
 }
 
-// traffic makes entries of each kind that the lab can make, and returns once no packet is under
-// way.
-func (w *twin) traffic() {
-	w.t.Helper()
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
-			_, err := w.TCP(w.ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 20000, End: end})
-			w.must(err)
-		}
-		_, err := w.Forward(w.ctx, lab.TCPFlow{Family: family, Up: 10, Down: 10, End: lab.FIN})
-		w.must(err)
-		w.must(w.UDP(w.ctx, lab.UDPFlow{Family: family, Packets: 3, Size: 100, Answered: true}))
-		w.must(w.UDP(w.ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 3000}))
-		w.must(w.Echo(w.ctx, lab.EchoFlow{Family: family, Packets: 2, Size: 56}))
-	}
-	_, err := w.Settle(w.ctx)
-	w.must(err)
-}
-
 // invent makes entries without traffic: other protocols, zones, marks. It returns how many.
 func (w *twin) invent() (n int) {
 	w.t.Helper()
@@ -225,7 +206,7 @@ func (w *twin) invent() (n int) {
 // TestRealDeleted: bpf reports the same as netlink of entries that a program deletes.
 func TestRealDeleted(t *testing.T) {
 	eachStep(t, 1000, nil, func(w *twin) {
-		w.traffic()
+		labtest.EachKind(w.ctx, w.t, w.Lab)
 		n := w.invent()
 		w.must(w.oracle.Flush())
 		w.await(n + 12)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
 )
 
@@ -14,7 +15,7 @@ import (
 // dump, and the program's port id.
 func TestRealDeleted(t *testing.T) {
 	r := newReal(t)
-	r.traffic()
+	labtest.EachKind(r.ctx, t, r.Lab)
 	r.invent()
 	last := r.dump()
 	program := r.dial()

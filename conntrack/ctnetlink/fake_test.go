@@ -10,6 +10,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
@@ -21,7 +22,7 @@ func TestRealBytes(t *testing.T) {
 	r := newReal(t)
 	program, listener := r.dial(), r.dial()
 	must(t, listener.JoinGroup(3)) // NFNLGRP_CONNTRACK_DESTROY
-	r.traffic()
+	labtest.EachKind(r.ctx, t, r.Lab)
 	r.invent()
 	living, err := program.Execute(netlink.Message{
 		Header: netlink.Header{

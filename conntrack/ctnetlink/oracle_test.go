@@ -7,6 +7,7 @@ import (
 	timo "github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
 )
 
@@ -14,7 +15,7 @@ import (
 // reads.
 func TestRealDump(t *testing.T) {
 	r := newReal(t)
-	r.traffic()
+	labtest.EachKind(r.ctx, t, r.Lab)
 	invented := r.invent()
 	ours := r.dump()
 	theirs, err := r.oracle.Dump(nil)

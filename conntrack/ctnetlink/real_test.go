@@ -112,25 +112,6 @@ func (r *realKernel) remove(conn *netlink.Conn, e conntrack.Event) {
 	must(r.t, err)
 }
 
-// traffic creates entries of every kind that the lab can make, and returns once no packet is under
-// way.
-func (r *realKernel) traffic() {
-	r.t.Helper()
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
-			_, err := r.TCP(r.ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 20000, End: end})
-			must(r.t, err)
-		}
-		_, err := r.Forward(r.ctx, lab.TCPFlow{Family: family, Up: 10, Down: 10, End: lab.FIN})
-		must(r.t, err)
-		must(r.t, r.UDP(r.ctx, lab.UDPFlow{Family: family, Packets: 3, Size: 100, Answered: true}))
-		must(r.t, r.UDP(r.ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 3000}))
-		must(r.t, r.Echo(r.ctx, lab.EchoFlow{Family: family, Packets: 2, Size: 56}))
-	}
-	_, err := r.Settle(r.ctx)
-	must(r.t, err)
-}
-
 // invent creates entries without traffic: other protocols, zones, marks.
 func (r *realKernel) invent() (n int) {
 	r.t.Helper()
@@ -194,7 +175,7 @@ func TestSparseDumpShowsWhatTheKernelHolds(t *testing.T) {
 		}
 	}
 	compare("an empty table")
-	r.traffic()
+	labtest.EachKind(r.ctx, t, r.Lab)
 	compare("traffic")
 	r.invent()
 	compare("invented entries")

@@ -2,7 +2,10 @@
 package labtest
 
 import (
+	"context"
 	"encoding/binary"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -31,6 +34,49 @@ func New(t testing.TB, o lab.Options) *lab.Lab {
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// Program returns the absolute path of a program that `make tools` installs, or skips the test. It is
+// looked up in $PATH, /usr/sbin and the directories.
+func Program(t testing.TB, name string, dirs ...string) string {
+	t.Helper()
+	dirs = append(append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin"), dirs...)
+	for _, dir := range dirs {
+		path, err := filepath.Abs(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	t.Skipf("%s is not installed: make tools", name)
+	return ""
+}
+
+// EachKind makes connections of each kind that the lab can make, of both families, and returns once
+// no packet is under way.
+func EachKind(ctx context.Context, t testing.TB, l *lab.Lab) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, end := range []lab.End{lab.FIN, lab.RST, lab.Open} {
+			_, err := l.TCP(ctx, lab.TCPFlow{Family: family, Up: 1000, Down: 20000, End: end})
+			must(err)
+		}
+		_, err := l.Forward(ctx, lab.TCPFlow{Family: family, Up: 10, Down: 10, End: lab.FIN})
+		must(err)
+		must(l.UDP(ctx, lab.UDPFlow{Family: family, Packets: 3, Size: 100, Answered: true}))
+		must(l.UDP(ctx, lab.UDPFlow{Family: family, Packets: 1, Size: 3000}))
+		must(l.Echo(ctx, lab.EchoFlow{Family: family, Packets: 2, Size: 56}))
+	}
+	_, err := l.Settle(ctx)
+	must(err)
 }
 
 // EnterNamespace moves the test's goroutine into a new network namespace, whose loopback

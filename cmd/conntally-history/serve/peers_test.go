@@ -18,21 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 	"github.com/conntally/conntally/export/decode"
 )
-
-// need returns the path of a program, or skips the test.
-func need(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin") {
-		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return path
-		}
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
 
 const pmacctdConf = `daemonize: false
 pcap_interface: lan0
@@ -64,7 +53,7 @@ func TestOtherExporters(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := c.args(c.version)
-			program := need(t, args[0])
+			program := labtest.Program(t, args[0])
 			h := newHousehold(t, 1)
 			end := h.beginHistory()
 			relay := h.newRelay()

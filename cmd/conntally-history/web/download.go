@@ -113,17 +113,12 @@ func (w *wanted) name() string {
 
 // download serves figures as a file, in the form of `conntally-history report`.
 func (s *Site) download(w http.ResponseWriter, r *http.Request) {
-	ctx, leave, err := s.enter(r.Context())
+	ctx, q, leave, err := s.begin(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	defer leave()
-	q, err := s.parse(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	want, err := q.wanted()
 	if err != nil {
 		s.fail(w, r, err)

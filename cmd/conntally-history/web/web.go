@@ -175,20 +175,28 @@ func badRequest(format string, values ...any) error {
 
 var errNotFound = &userError{http.StatusNotFound, "there is no such page"}
 
+// begin enters, and parses a request. Without an error, leave has to be called.
+func (s *Site) begin(r *http.Request) (ctx context.Context, q *request, leave func(), err error) {
+	ctx, leave, err = s.enter(r.Context())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if q, err = s.parse(r); err != nil {
+		leave()
+		return nil, nil, nil, err
+	}
+	return ctx, q, leave, nil
+}
+
 // page serves a view.
 func (s *Site) page(w http.ResponseWriter, r *http.Request,
 	build func(context.Context, *request) (view, error)) {
-	ctx, leave, err := s.enter(r.Context())
+	ctx, q, leave, err := s.begin(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	defer leave()
-	q, err := s.parse(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	if err := s.o.Refresh(ctx); err != nil {
 		s.o.Log.Warn("a page shows only what was written before", zap.Error(err))
 	}
