@@ -1,130 +1,13 @@
 //go:build ignore
 
 // SPDX-License-Identifier: GPL-2.0
-// Reports the end of each entry of conntrack in a ring buffer. `go generate` compiles it; record
-// and tuple are decoded by record.go, and the rest is loaded by load.go.
+// Reports the end of each entry of conntrack in a ring buffer. `go generate` compiles it; it is
+// loaded by load.go.
 //
 // An entry's memory is read while its last reference is dropped: its counters are final, and
-// the kernel calls nf_ct_destroy once for each. It is read in few large pieces, since each call
-// costs more than the bytes that it copies.
+// the kernel calls nf_ct_destroy once for each.
 
-typedef unsigned char u8, __u8;
-typedef unsigned short u16, __u16, __be16;
-typedef unsigned int u32, __u32, __be32, __wsum;
-typedef unsigned long long u64, __u64;
-typedef signed char __s8;
-typedef short __s16;
-typedef int __s32;
-typedef long long __s64;
-
-enum { BPF_MAP_TYPE_RINGBUF = 27 };
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-
-// What is needed of the kernel's types. The loader finds where each field is in the running
-// kernel (CO-RE); a name's part from "___" on is not the kernel's.
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct ns_common {
-	u32 inum;
-};
-struct net {
-	struct ns_common ns;
-};
-typedef struct {
-	struct net *net;
-} possible_net_t;
-
-struct nf_conntrack_zone {
-	u16 id;
-	u8 flags;
-	u8 dir;
-};
-struct nf_conntrack_man {
-	u8 u3[16];
-};
-struct nf_conntrack_tuple {
-	struct nf_conntrack_man src;
-};
-struct nf_conntrack_tuple_hash {
-	struct nf_conntrack_tuple tuple;
-};
-enum sctp_conntrack { SCTP_CONNTRACK_NONE };
-struct ip_ct_sctp {
-	enum sctp_conntrack state;
-};
-struct ip_ct_tcp {
-	u8 state;
-};
-struct ip_ct_dccp {
-	u8 state;
-};
-union nf_conntrack_proto {
-	struct ip_ct_dccp dccp;
-	struct ip_ct_sctp sctp;
-	struct ip_ct_tcp tcp;
-};
-
-enum nf_ct_ext_id { NF_CT_EXT_ACCT = 3, NF_CT_EXT_TSTAMP = 5 };
-struct nf_ct_ext {
-	u8 offset[8];
-};
-
-struct nf_conn {
-	u32 timeout;
-	struct nf_conntrack_zone zone;
-	struct nf_conntrack_tuple_hash tuplehash[2];
-	unsigned long status;
-	possible_net_t ct_net;
-	u32 mark;
-	struct nf_ct_ext *ext;
-	union nf_conntrack_proto proto;
-};
-
-struct pt_regs___x86 {
-	unsigned long di;
-};
-struct pt_regs___arm64 {
-	u64 regs[31];
-};
-struct pt_regs___riscv {
-	unsigned long a0;
-};
-
-#pragma clang attribute pop
-
-// enum ip_conntrack_status
-#define IPS_CONFIRMED (1 << 3)
-#define IPS_TEMPLATE (1 << 11)
-
-#define IPPROTO_TCP 6
-#define IPPROTO_DCCP 33
-#define IPPROTO_SCTP 132
-
-// tuple is the kernel's struct nf_conntrack_tuple, which is copied as a whole.
-struct tuple {
-	u8 src[16];
-	__be16 src_port;
-	u16 family;
-	u8 dst[16];
-	__be16 dst_port;
-	u8 proto, dir;
-};
-
-enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4 };
-
-struct record {
-	struct tuple tuples[2];
-	u64 counters[4]; // packets and bytes of the original direction, then of the reply's
-	u64 stamps[2];   // start and stop
-	u64 status;
-	u32 timeout, now; // in jiffies
-	u32 mark;
-	u16 zone;
-	u8 state, flags;
-};
-
-const volatile u32 own_netns = 0; // inode of the network namespace to report
+#include "connection.bpf.h"
 
 u64 lost = 0; // ends that found the ring full
 
@@ -132,84 +15,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } ring SEC(".maps");
-
-// copy copies n bytes from the kernel's memory, or zeroes if they can't be read.
-static __always_inline void copy(void *to, u32 n, const void *from)
-{
-	bpf_probe_read_kernel(to, n, from);
-}
-
-// EXTENSION returns where an extension is, by the array of all of them; 0: the entry has none.
-#define EXTENSION(offsets, id) \
-	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) ? \
-		(u8)(offsets >> 8 * (bpf_core_enum_value(enum nf_ct_ext_id, id) & 7)) : 0)
-
-// extensions reads counters and time stamps, which an entry has if it began while they were on.
-static __always_inline void extensions(struct record *r, struct nf_conn *ct)
-{
-	struct nf_ct_ext *ext = 0;
-	u64 offsets = 0;
-
-	copy(&ext, sizeof ext, &ct->ext);
-	if (!ext)
-		return;
-	copy(&offsets, sizeof offsets, &ext->offset);
-	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT);
-	if (counters) {
-		copy(r->counters, sizeof r->counters, (void *)ext + counters);
-		r->flags |= COUNTED;
-	}
-	u8 stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
-	if (stamps)
-		copy(r->stamps, sizeof r->stamps, (void *)ext + stamps);
-}
-
-// state reads the state of the protocols that have one.
-static __always_inline u8 state(struct nf_conn *ct, u8 proto)
-{
-	u8 byte = 0;
-	u32 word = 0;
-
-	switch (proto) {
-	case IPPROTO_TCP:
-		copy(&byte, sizeof byte, &ct->proto.tcp.state);
-		break;
-	case IPPROTO_SCTP:
-		copy(&word, sizeof word, &ct->proto.sctp.state);
-		byte = word;
-		break;
-	case IPPROTO_DCCP: // Linux 6.16 and later don't track it
-		if (bpf_core_field_exists(ct->proto.dccp.state))
-			copy(&byte, sizeof byte, &ct->proto.dccp.state);
-		break;
-	}
-	return byte;
-}
-
-// zone reads the zone, and for which directions it is.
-static __always_inline void zone(struct record *r, struct nf_conn *ct)
-{
-	struct {
-		u16 id;
-		u8 flags, dir;
-	} z = {};
-
-	if (!bpf_core_field_exists(ct->zone))
-		return;
-	copy(&z, sizeof z, &ct->zone);
-	r->zone = z.id;
-	r->flags |= (z.dir & 3) << 1; // a bit for each direction
-}
-
-static __always_inline int is_foreign(struct nf_conn *ct)
-{
-	struct net *net = 0;
-	u32 inum = 0;
-
-	copy(&net, sizeof net, &ct->ct_net.net);
-	copy(&inum, sizeof inum, &net->ns.inum);
-	return inum != own_netns;
-}
 
 static __always_inline int ended(struct nf_conn *ct)
 {
@@ -224,17 +29,7 @@ static __always_inline int ended(struct nf_conn *ct)
 		__sync_fetch_and_add(&lost, 1);
 		return 0;
 	}
-	__builtin_memset(r->counters, 0, sizeof *r - __builtin_offsetof(struct record, counters));
-	copy(&r->tuples[0], sizeof r->tuples[0], &ct->tuplehash[0].tuple);
-	copy(&r->tuples[1], sizeof r->tuples[1], &ct->tuplehash[1].tuple);
-	r->status = status;
-	r->now = bpf_jiffies64();
-	copy(&r->timeout, sizeof r->timeout, &ct->timeout);
-	if (bpf_core_field_exists(ct->mark))
-		copy(&r->mark, sizeof r->mark, &ct->mark);
-	zone(r, ct);
-	r->state = state(ct, r->tuples[0].proto);
-	extensions(r, ct);
+	fill(r, ct, status);
 	bpf_ringbuf_submit(r, 0); // wakes the reader if it has read all before
 	return 0;
 }

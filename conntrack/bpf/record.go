@@ -8,7 +8,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// The layout of struct record and struct tuple in ends.bpf.c. The program is made for little-endian
+// The layout of struct record and struct tuple in connection.bpf.h. The program is made for little-endian
 // machines alone; addresses and ports are in network byte order.
 const (
 	atSrc     = 0 // in a tuple
