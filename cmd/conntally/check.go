@@ -8,8 +8,8 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/check"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/probe"
+	"github.com/conntally/conntally/cmd/internal/checklist"
 	"github.com/conntally/conntally/cmd/internal/command"
-	"github.com/conntally/conntally/cmd/internal/terminal"
 )
 
 // runCheck is `conntally check`.
@@ -27,17 +27,7 @@ func runCheck(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		}
 	}
 	results := check.Results(check.ReadState(ctx, requirements(c, *file)))
-	if *asJSON {
-		if err := check.PrintJSON(stdout, results); err != nil {
-			return err
-		}
-	} else {
-		check.Print(stdout, results, terminal.Colourful(stdout))
-	}
-	if check.Count(results, check.Fail) > 0 {
-		return command.ErrReported
-	}
-	return nil
+	return checklist.Report(stdout, results, *asJSON)
 }
 
 // shellBytes are the bytes that a shell takes literally.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/cmd/conntally/check"
+	"github.com/conntally/conntally/cmd/internal/checklist"
 )
 
 const sysctlPrefix = "net/netfilter/nf_conntrack_"
@@ -99,7 +100,7 @@ func (r *checkedRig) result(name string, in *lab.Namespace, cmd *exec.Cmd) (foun
 	if err := json.Unmarshal(output.Bytes(), &results); err != nil || complaint.Len() > 0 {
 		r.t.Fatalf("%v: %s%s", err, &output, &complaint)
 	}
-	if failed := check.Count(results, check.Fail) > 0; code > 1 || failed != (code == 1) {
+	if failed := checklist.Count(results, check.Fail) > 0; code > 1 || failed != (code == 1) {
 		r.t.Errorf("exit code %d after %s", code, &output)
 	}
 	for _, result := range results {

@@ -1,6 +1,6 @@
 // Package check reports whether a machine is ready for conntally.
 //
-//	ReadState -> State -> Results -> Print, PrintJSON
+//	ReadState -> State -> Results -> checklist.Print, PrintJSON
 //
 // Most results are conditions of package condition, which `conntally run` shares. Only
 // ReadState reads the machine; it changes no setting.
@@ -11,26 +11,23 @@ import (
 	"strings"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/internal/checklist"
 )
 
-// Status is the outcome of one check.
-type Status string
+// These are checklist's.
+type (
+	// Status is the outcome of one check.
+	Status = checklist.Status
+	// Result is one line of output.
+	Result = checklist.Result
+)
 
 // The statuses.
 const (
-	OK   Status = "ok"
-	Warn Status = "warn" // conntally works, but records may be incomplete or inexact
-	Fail Status = "fail" // conntally doesn't work, or traffic goes uncounted
+	OK   = checklist.OK
+	Warn = checklist.Warn
+	Fail = checklist.Fail
 )
-
-// Result is one line of output.
-type Result struct {
-	Name      string       `json:"name"`
-	Status    Status       `json:"status"`
-	Text      string       `json:"text"`      // what was found
-	Fix       string       `json:"fix"`       // a command; "" if there is none
-	Condition condition.ID `json:"condition"` // the metric's label; "" if only check reports it
-}
 
 // line is one check. If a condition that belongs to it holds, the condition is the result;
 // otherwise judge is called. A Result without a status is not printed.
@@ -77,7 +74,7 @@ func Results(s *State) []Result {
 	for _, l := range lines() {
 		if held := holding[l.name]; len(held) > 0 {
 			for i := range held {
-				add(l.name, resultOf(&held[i]))
+				add(l.name, checklist.OfCondition(&held[i]))
 			}
 			continue
 		}
@@ -103,28 +100,6 @@ func (s *State) conditions() map[string][]condition.Condition {
 		}
 	}
 	return holding
-}
-
-func resultOf(c *condition.Condition) Result {
-	r := warn(c.Fix, "%s", c)
-	if c.Severity == condition.Failing {
-		r.Status = Fail
-	}
-	if c.Fix == "" && c.Advice != "" {
-		r.Text += "; " + c.Advice
-	}
-	r.Condition = c.ID
-	return r
-}
-
-// Count counts the results that have a status.
-func Count(results []Result, s Status) (n int) {
-	for _, r := range results {
-		if r.Status == s {
-			n++
-		}
-	}
-	return n
 }
 
 func ok(format string, args ...any) Result {

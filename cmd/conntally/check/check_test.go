@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/internal/checklist"
 	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
@@ -385,7 +386,7 @@ func TestStateDeterminesResults(t *testing.T) {
 // TestGoodMachineHasOneOKPerCheck also counts the collector.
 func TestGoodMachineHasOneOKPerCheck(t *testing.T) {
 	results := Results(good())
-	if len(results) != len(lines()) || Count(results, OK) != len(results) {
+	if len(results) != len(lines()) || checklist.Count(results, OK) != len(results) {
 		t.Errorf("%+v", results)
 	}
 }

@@ -3,13 +3,13 @@ package check
 import (
 	"bytes"
 	"encoding/json"
-	"os/exec"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/internal/checklist"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
@@ -41,7 +41,7 @@ func strange() []outcome {
 func TestLinesFitTerminal(t *testing.T) {
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
-		Print(&out, Results(o.state()), false)
+		checklist.Print(&out, Results(o.state()), false)
 		for line := range strings.Lines(out.String()) {
 			line = strings.TrimSuffix(line, "\n")
 			if n := utf8.RuneCountInString(line); n > 80 {
@@ -52,28 +52,6 @@ func TestLinesFitTerminal(t *testing.T) {
 				t.Errorf("byte %d: %q", i, line)
 			}
 		}
-	}
-}
-
-// TestFoldedCommandIsSameForShell: a shell reads a folded command like the original one.
-func TestFoldedCommandIsSameForShell(t *testing.T) {
-	long := strings.Repeat("name", 60)
-	for _, command := range []string{
-		"true", "sysctl -w net.core.rmem_max=1",
-		kernel.Flowtable{Family: 1, Table: long, Name: long}.Command(),
-		"kill " + strings.Repeat("1234567 ", 100),
-	} {
-		want, err := exec.Command("sh", "-c", "printf '<%s>' "+command).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := exec.Command("sh", "-c", "printf '<%s>' "+fold(command)).Output()
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s\ngot  %s %v\nwant %s", fold(command), got, err, want)
-		}
-	}
-	if strings.Contains(fold(kernel.TrackRule), "\n") {
-		t.Error("the rule's quotes don't outlive being broken")
 	}
 }
 
@@ -100,11 +78,11 @@ func few() []Result {
 func TestPrint(t *testing.T) {
 	var out, coloured bytes.Buffer
 	results := few()
-	Print(&out, results, false)
+	checklist.Print(&out, results, false)
 	if want := printed + "Not ready: 1 failure, 1 warning\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", &out, want)
 	}
-	Print(&coloured, results, true)
+	checklist.Print(&coloured, results, true)
 	bare := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[0m",
 		"").Replace(coloured.String())
 	if bare != out.String() || strings.Count(coloured.String(), "\x1b") != 2*len(results) {
@@ -116,7 +94,7 @@ func TestPrint(t *testing.T) {
 		"Not ready: 1 failure\n": {{Status: Fail}},
 	} {
 		var out bytes.Buffer
-		Print(&out, results, false)
+		checklist.Print(&out, results, false)
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q lacks %q", &out, want)
 		}
@@ -126,7 +104,7 @@ func TestPrint(t *testing.T) {
 // TestJSONHasDocumentedKeys: the documented schema, and nothing else.
 func TestJSONHasDocumentedKeys(t *testing.T) {
 	var out bytes.Buffer
-	if err := PrintJSON(&out, few()[:2]); err != nil {
+	if err := checklist.PrintJSON(&out, few()[:2]); err != nil {
 		t.Fatal(err)
 	}
 	const want = `[
@@ -151,7 +129,7 @@ func TestJSONHasDocumentedKeys(t *testing.T) {
 	}
 	for _, o := range append(outcomes(), strange()...) {
 		var out bytes.Buffer
-		if err := PrintJSON(&out, Results(o.state())); err != nil {
+		if err := checklist.PrintJSON(&out, Results(o.state())); err != nil {
 			t.Fatal(err)
 		}
 		var rows []map[string]string

@@ -1,4 +1,4 @@
-package check
+package checklist
 
 import (
 	"encoding/json"
