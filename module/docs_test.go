@@ -26,3 +26,16 @@ func TestEvaluationIsDocumented(t *testing.T) {
 		t.Errorf("README.md doesn't name nixpkgs %s", release)
 	}
 }
+
+// TestManualsAreInstalled: those of each program, with the paths where they are installed.
+func TestManualsAreInstalled(t *testing.T) {
+	for _, program := range []string{"conntally", "conntally-history"} {
+		root := installed(t, "/opt", program)
+		for _, page := range []string{"man1/" + program + ".1", "man5/" + program + ".toml.5"} {
+			text := read(t, filepath.Join(root, "opt/share/man", page))
+			if !strings.Contains(text, "/opt/share/doc/"+program) {
+				t.Errorf("%s doesn't name the documents' place", page)
+			}
+		}
+	}
+}

@@ -19,14 +19,9 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 // TestLinksLead follows each link of each document to a file and its heading, in the source and
 // where `module/install` installs the documents: there, a link to what isn't installed is broken.
 func TestLinksLead(t *testing.T) {
-	root := t.TempDir()
-	install := exec.Command("./install")
-	install.Env = append(os.Environ(), "BINARY=module/install", "DESTDIR="+root, "PREFIX=/usr")
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	for name, dir := range map[string]string{
-		"source": "..", "installed": filepath.Join(root, "usr/share/doc"),
+		"source":    "..",
+		"installed": filepath.Join(installed(t, "/usr", "conntally"), "usr/share/doc"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			links := 0
@@ -43,6 +38,18 @@ func TestLinksLead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// installed returns a directory with what `module/install` installs.
+func installed(t *testing.T, prefix, program string) string {
+	t.Helper()
+	root := t.TempDir()
+	install := exec.Command("./install", program)
+	install.Env = append(os.Environ(), "BINARY=module/install", "DESTDIR="+root, "PREFIX="+prefix)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return root
 }
 
 // documents returns the Markdown files below a directory.

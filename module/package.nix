@@ -48,7 +48,7 @@ buildGoModule (finalAttrs: {
 
   nativeBuildInputs = [ installShellFiles ];
   postInstall = ''
-    installManPage module/man/*.1
+    installManPage module/man/*
     for program in conntally conntally-history; do
       installShellCompletion --cmd $program --bash module/completions/$program.bash \
         --fish module/completions/$program.fish --zsh module/completions/$program.zsh

@@ -1,4 +1,4 @@
-# Made by go generate ./cmd/conntally-history from what --help says.
+# Made by go generate ./cmd/conntally-history from --help and the reference file.
 
 _conntally_history() {
 	local words= value=

@@ -1,4 +1,4 @@
-# Made by go generate ./cmd/conntally-history from what --help says.
+# Made by go generate ./cmd/conntally-history from --help and the reference file.
 
 complete -c conntally-history -f
 complete -c conntally-history -n __fish_use_subcommand -a serve -d 'receive flow records and keep who moved how much'

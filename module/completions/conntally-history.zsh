@@ -1,5 +1,5 @@
 #compdef conntally-history
-# Made by go generate ./cmd/conntally-history from what --help says.
+# Made by go generate ./cmd/conntally-history from --help and the reference file.
 
 local -a commands=(
 	'serve:receive flow records and keep who moved how much'

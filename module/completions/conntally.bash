@@ -1,4 +1,4 @@
-# Made by go generate ./cmd/conntally from what --help says.
+# Made by go generate ./cmd/conntally from --help and the reference file.
 
 _conntally() {
 	local words= value=

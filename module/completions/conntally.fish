@@ -1,4 +1,4 @@
-# Made by go generate ./cmd/conntally from what --help says.
+# Made by go generate ./cmd/conntally from --help and the reference file.
 
 complete -c conntally -f
 complete -c conntally -n __fish_use_subcommand -a run -d 'read conntrack and export flows; without a collector, print them'

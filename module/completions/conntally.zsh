@@ -1,5 +1,5 @@
 #compdef conntally
-# Made by go generate ./cmd/conntally from what --help says.
+# Made by go generate ./cmd/conntally from --help and the reference file.
 
 local -a commands=(
 	'run:read conntrack and export flows; without a collector, print them'

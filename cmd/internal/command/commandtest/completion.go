@@ -8,7 +8,7 @@ import (
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 func (d *Documents) made() string {
-	return fmt.Sprintf("Made by go generate ./cmd/%s from what --help says.\n", d.Program.Name)
+	return fmt.Sprintf("Made by go generate ./cmd/%s from --help and the reference file.\n", d.Program.Name)
 }
 
 // function is the name of a shell's function for the program.

@@ -40,12 +40,12 @@ func (d *Documents) Fish(t *testing.T, need Need, completions []Completion) {
 	})
 }
 
-// Parse has each shell look at its file, and mandoc at the manual page.
+// Parse has each shell look at its file, and mandoc at the manual pages.
 func (d *Documents) Parse(t *testing.T, need Need) {
 	t.Helper()
 	for program, args := range map[string][]string{
 		"bash": {"-n", d.Path("bash")}, "zsh": {"-n", d.Path("zsh")}, "fish": {"-n", d.Path("fish")},
-		"mandoc": {"-T", "lint", "-W", "warning", d.Path("1")},
+		"mandoc": {"-T", "lint", "-W", "style", d.Path("1"), d.Path("5")},
 	} {
 		t.Run(program, func(t *testing.T) {
 			output, err := exec.Command(need(t, program), args...).CombinedOutput()
