@@ -55,6 +55,10 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report now", 2, "", `unexpected argument "now"`},
 		{"report --config /does/not/exist", 2, "", "/does/not/exist"},
 
+		{"check --database GARBAGE", 1, "the data base is damaged", ""},
+		{"check --database DB --config /does/not/exist", 2, "", "/does/not/exist"},
+		{"check now", 2, "", `unexpected argument "now"`},
+
 		{"export --database /does/not/exist", 1, "", "export: no data base at"},
 		{"export flows", 2, "", `export "flows": want usage, destinations or services`},
 		{"export --from 7d --to 2020-01", 2, "", "--from is not before --to"},

@@ -38,6 +38,8 @@ func program() *command.Program {
 				About: "receive flow records and keep who moved how much"},
 			{Name: "report", Arguments: "[flags]", Run: runReport,
 				About: "who used how much: by device, destination, service, hour, day, month"},
+			{Name: "check", Arguments: "[flags]", Run: runCheck,
+				About: "can it work as configured, and is something wrong?"},
 			{Name: "export", Arguments: "[KIND] [flags]", Run: runExport, Values: exportKinds(),
 				About: "print all that is kept, as CSV or JSON"},
 			{Name: "import", Arguments: "[FILE] [flags]", Run: runImport,

@@ -10,8 +10,12 @@ import (
 
 // execute runs a command line, and returns its exit code and output.
 func execute(args ...string) (code int, stdout, stderr string) {
+	return executeUntil(context.Background(), args...)
+}
+
+func executeUntil(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, fault bytes.Buffer
-	code = run(context.Background(), args, &out, &fault)
+	code = run(ctx, args, &out, &fault)
 	return code, out.String(), fault.String()
 }
 

@@ -19,14 +19,15 @@ _conntally_history() {
 	--listen | --web | --billing-day | --device | --from | --limit | --month | --to | --interface) ;;
 	*)
 		case $COMP_CWORD,${COMP_WORDS[1]} in
-		1,*) words='serve report export import demo version help' ;;
+		1,*) words='serve report check export import demo version help' ;;
 		*,serve) words='--check-config --config --database --listen --log-level --web' ;;
 		*,report) words='--billing-day --by --config --csv --database --device --from --json --limit --month --new --period --quota --scope --to' ;;
+		*,check) words='--config --database --json' ;;
 		*,export) words='--config --csv --database --from --json --to usage destinations services' ;;
 		*,import) words='--config --database --from --interface --month --to' ;;
 		*,demo) words='--web' ;;
 		*,version) words='--json' ;;
-		*,help) words='serve report export import demo version help' ;;
+		*,help) words='serve report check export import demo version help' ;;
 		esac
 		;;
 	esac

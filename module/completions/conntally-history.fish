@@ -3,6 +3,7 @@
 complete -c conntally-history -f
 complete -c conntally-history -n __fish_use_subcommand -a serve -d 'receive flow records and keep who moved how much'
 complete -c conntally-history -n __fish_use_subcommand -a report -d 'who used how much: by device, destination, service, hour, day, month'
+complete -c conntally-history -n __fish_use_subcommand -a check -d 'can it work as configured, and is something wrong?'
 complete -c conntally-history -n __fish_use_subcommand -a export -d 'print all that is kept, as CSV or JSON'
 complete -c conntally-history -n __fish_use_subcommand -a import -d 'add usage that export, nlbwmon or vnStat has printed'
 complete -c conntally-history -n __fish_use_subcommand -a demo -d 'show it at work on a router made of namespaces'
@@ -29,6 +30,9 @@ complete -c conntally-history -n '__fish_seen_subcommand_from report' -l period 
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l quota -d 'compare quotas; exit status 1 if one is exceeded'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l scope -xa 'wan lan all' -d 'traffic of this SCOPE: wan, by way of an uplink; lan; or all (default wan)'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l to -x -d 'end at TIME; a day or month is included (default now)'
+complete -c conntally-history -n '__fish_seen_subcommand_from check' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
+complete -c conntally-history -n '__fish_seen_subcommand_from check' -l database -rF -d 'the data base is FILE (default that of the configuration)'
+complete -c conntally-history -n '__fish_seen_subcommand_from check' -l json -d 'print one JSON array'
 complete -c conntally-history -n '__fish_seen_subcommand_from export' -a 'usage destinations services'
 complete -c conntally-history -n '__fish_seen_subcommand_from export' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
 complete -c conntally-history -n '__fish_seen_subcommand_from export' -l csv -d 'print CSV, which is the default'
@@ -44,4 +48,4 @@ complete -c conntally-history -n '__fish_seen_subcommand_from import' -l month -
 complete -c conntally-history -n '__fish_seen_subcommand_from import' -l to -x -d 'only until TIME; a day or month is included'
 complete -c conntally-history -n '__fish_seen_subcommand_from demo' -l web -x -d 'serve the page at HOST:PORT, where there is a terminal (default 127.0.0.1:9470)'
 complete -c conntally-history -n '__fish_seen_subcommand_from version' -l json -d 'print one JSON object'
-complete -c conntally-history -n '__fish_seen_subcommand_from help' -a 'serve report export import demo version help'
+complete -c conntally-history -n '__fish_seen_subcommand_from help' -a 'serve report check export import demo version help'

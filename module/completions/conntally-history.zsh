@@ -4,6 +4,7 @@
 local -a commands=(
 	'serve:receive flow records and keep who moved how much'
 	'report:who used how much: by device, destination, service, hour, day, month'
+	'check:can it work as configured, and is something wrong?'
 	'export:print all that is kept, as CSV or JSON'
 	'import:add usage that export, nlbwmon or vnStat has printed'
 	'demo:show it at work on a router made of namespaces'
@@ -44,6 +45,12 @@ report)
 		'--scope[traffic of this SCOPE\: wan, by way of an uplink; lan; or all (default wan)]:SCOPE:(wan lan all)' \
 		'--to[end at TIME; a day or month is included (default now)]:TIME:()'
 	;;
+check)
+	_arguments \
+		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
+		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--json[print one JSON array]'
+	;;
 export)
 	_arguments \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
@@ -73,6 +80,6 @@ version)
 	;;
 help)
 	_arguments \
-		':argument:(serve report export import demo version help)'
+		':argument:(serve report check export import demo version help)'
 	;;
 esac
