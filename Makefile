@@ -31,7 +31,7 @@ install-history: ## what build-history has built, as a service
 uninstall: ## all of it but the configuration
 	module/install uninstall
 
-uninstall-history: ## all of it but the configuration and the data base
+uninstall-history: ## all of it but the configuration and the database
 	module/install uninstall conntally-history
 
 demo: build ## a NAT router in network namespaces, real traffic, the flows

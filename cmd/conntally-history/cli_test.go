@@ -12,7 +12,7 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 	path := seedDatabase(t, 1)
 	empty := emptyDatabase(t)
 	garbage := filepath.Join(t.TempDir(), "garbage")
-	if err := os.WriteFile(garbage, []byte(strings.Repeat("no data base", 1000)), 0o600); err != nil {
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("no database", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report --database DB --month 2026-10 --device LAPTOP", 0, "laptop", ""},
 		{"report --database EMPTY", 0, "nothing\n", ""},
 		{"report --database DB --device toaster", 1, "", `report: "toaster": no such device`},
-		{"report --database /does/not/exist", 1, "", "report: no data base at /does/not/exist: " +
+		{"report --database /does/not/exist", 1, "", "report: no database at /does/not/exist: " +
 			"conntally-history serve makes one"},
 		{"report --database GARBAGE", 1, "", "report: GARBAGE: "},
 		{"report --by devise", 2, "", "--by: want one of device, destination"},
@@ -55,16 +55,16 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report now", 2, "", `unexpected argument "now"`},
 		{"report --config /does/not/exist", 2, "", "/does/not/exist"},
 
-		{"check --database GARBAGE", 1, "the data base is damaged", ""},
+		{"check --database GARBAGE", 1, "the database is damaged", ""},
 		{"check --database DB --config /does/not/exist", 2, "", "/does/not/exist"},
 		{"check now", 2, "", `unexpected argument "now"`},
 
-		{"export --database /does/not/exist", 1, "", "export: no data base at"},
+		{"export --database /does/not/exist", 1, "", "export: no database at"},
 		{"export flows", 2, "", `export "flows": want usage, destinations or services`},
 		{"export --from 7d --to 2020-01", 2, "", "--from is not before --to"},
 		{"export --csv --json", 2, "", "--json or --csv, not both"},
 
-		{"import --database /does/not/exist transfer/testdata/nlbw.json", 1, "", "no data base at"},
+		{"import --database /does/not/exist transfer/testdata/nlbw.json", 1, "", "no database at"},
 		{"import --database EMPTY /does/not/exist", 1, "", "/does/not/exist"},
 		{"import --database EMPTY transfer/testdata/nlbw.json", 2, "", "add --month, such as 2026-11"},
 		{"import --database EMPTY transfer/testdata/vnstat.json", 1, "", "Add --interface"},
@@ -81,7 +81,7 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(garbage); err != nil {
-		t.Error("an import set a damaged data base aside")
+		t.Error("an import set a damaged database aside")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/command"
 )
 
-// databaseFlags are the flags of each command that needs a data base.
+// databaseFlags are the flags of each command that needs a database.
 type databaseFlags struct{ config, database string }
 
 func bindDatabase(fs *command.Flags) *databaseFlags {
@@ -22,11 +22,11 @@ func bindDatabase(fs *command.Flags) *databaseFlags {
 	fs.StringVar(&f.config, "config", "", "read this TOML `FILE` (default "+config.DefaultPath+
 		", if it is there)")
 	fs.StringVar(&f.database, "database", "",
-		"the data base is `FILE` (default that of the configuration)")
+		"the database is `FILE` (default that of the configuration)")
 	return f
 }
 
-// load returns the configuration, and the path of the data base.
+// load returns the configuration, and the path of the database.
 func (f *databaseFlags) load() (*config.Config, string, error) {
 	c, err := config.Load(f.config)
 	if err != nil {
@@ -38,7 +38,7 @@ func (f *databaseFlags) load() (*config.Config, string, error) {
 	return c, c.Database.File(), nil
 }
 
-// openReader opens a data base that exists, to read it.
+// openReader opens a database that exists, to read it.
 func openReader(ctx context.Context, path string) (*store.Reader, error) {
 	if err := readable(path); err != nil {
 		return nil, err
@@ -46,12 +46,12 @@ func openReader(ctx context.Context, path string) (*store.Reader, error) {
 	return store.OpenReader(ctx, path, usage.Calendar{Location: time.Local})
 }
 
-// readable returns what to do if there is no data base at path, or it can't be read.
+// readable returns what to do if there is no database at path, or it can't be read.
 func readable(path string) error {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no data base at %s: conntally-history serve makes one (systemctl start "+
+		return fmt.Errorf("no database at %s: conntally-history serve makes one (systemctl start "+
 			"conntally-history); --database names another", path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s can't be read: use sudo, it belongs to the service", path)

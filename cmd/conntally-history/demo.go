@@ -122,7 +122,7 @@ func (d *demonstration) show(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	forwarded, err := d.observe(ctx, router, stdout)
-	d.ended = time.Now().Add(-time.Second) // the data base has whole seconds
+	d.ended = time.Now().Add(-time.Second) // the database has whole seconds
 	if failed := history.end(); err == nil {
 		err = failed
 	}
@@ -158,7 +158,7 @@ func (d *demonstration) nameClient(client *lab.Namespace) error {
 }
 
 // observe runs the probe while traffic flows, and returns what the router has forwarded. All of
-// that is in the data base, or late.
+// that is in the database, or late.
 func (d *demonstration) observe(
 	ctx context.Context, router *demo.Router, stdout io.Writer,
 ) (map[lab.Class]lab.Count, error) {

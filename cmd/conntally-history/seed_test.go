@@ -18,7 +18,7 @@ func calendar() usage.Calendar { return usage.Calendar{Location: time.Local} }
 // latest is when the tests' history ends.
 func latest() time.Time { return time.Date(2026, 11, 29, 12, 0, 0, 0, time.Local) }
 
-// openStore opens a data base for a test.
+// openStore opens a database for a test.
 func openStore(t *testing.T, path string) *store.Store {
 	t.Helper()
 	const day = 24 * time.Hour
@@ -32,7 +32,7 @@ func openStore(t *testing.T, path string) *store.Store {
 	return s
 }
 
-// seedDatabase returns the path of a data base with random usage of four months, of which the
+// seedDatabase returns the path of a database with random usage of four months, of which the
 // oldest is kept by day.
 func seedDatabase(t *testing.T, seed uint64) string {
 	t.Helper()

@@ -46,7 +46,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 }
 
 // loadServe returns the configuration of the args and of the file that they name, and the path
-// of the data base. With --check-config it prints that they are good, and checkOnly is set.
+// of the database. With --check-config it prints that they are good, and checkOnly is set.
 func loadServe(args []string, stdout io.Writer) (c *config.Config, path string, checkOnly bool,
 	err error) {
 	fs := command.NewFlags(name, "serve", "receive flow records and keep who moved how much",

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// --check-config says whether a file is good, and neither opens a socket nor a data base.
+// --check-config says whether a file is good, and neither opens a socket nor a database.
 func TestServeChecksItsConfiguration(t *testing.T) {
 	for name, tc := range map[string]struct {
 		text, stdout, stderr string

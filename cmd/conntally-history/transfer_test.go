@@ -37,7 +37,7 @@ func emptyDatabase(t *testing.T) string {
 	return path
 }
 
-// TestExportIsImportedAgain: into an empty data base, whose export is then the same; a second
+// TestExportIsImportedAgain: into an empty database, whose export is then the same; a second
 // import adds nothing, and the reports of both are equal.
 func TestExportIsImportedAgain(t *testing.T) {
 	path := seedDatabase(t, 11)
@@ -72,7 +72,7 @@ func TestExportIsImportedAgain(t *testing.T) {
 	}
 }
 
-// TestImportWhileServiceWrites: both open the data base at once, and neither loses anything.
+// TestImportWhileServiceWrites: both open the database at once, and neither loses anything.
 func TestImportWhileServiceWrites(t *testing.T) {
 	path := seedDatabase(t, 12)
 	s := openStore(t, path)

@@ -22,7 +22,7 @@ serve)
 	_arguments \
 		'--check-config[say whether file and flags are good, and end]' \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
-		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--database[the database is FILE (default that of the configuration)]:FILE:_files' \
 		'--listen[receive records at HOST\:PORT (default that of the configuration, 127.0.0.1\:2056)]:HOST\:PORT:()' \
 		'--log-level[log this LEVEL\: debug, info, warn, error]:LEVEL:(debug info warn error)' \
 		'--web[serve the web page at HOST\:PORT, or off (default that of the configuration, 127.0.0.1\:9470)]:HOST\:PORT:()'
@@ -33,7 +33,7 @@ report)
 		'--by[rows are each a KIND\: device, destination, port, service, exporter, total (default device)]:KIND:(device destination port service exporter total)' \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
 		'--csv[print CSV]' \
-		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--database[the database is FILE (default that of the configuration)]:FILE:_files' \
 		'--device[only the device with this NAME, address or MAC]:NAME:()' \
 		'--from[begin at TIME\: 2026-11-29, 2026-11-29T10\:00, yesterday, 7d]:TIME:()' \
 		'--json[print one JSON object]' \
@@ -48,14 +48,14 @@ report)
 check)
 	_arguments \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
-		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--database[the database is FILE (default that of the configuration)]:FILE:_files' \
 		'--json[print one JSON array]'
 	;;
 export)
 	_arguments \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
 		'--csv[print CSV, which is the default]' \
-		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--database[the database is FILE (default that of the configuration)]:FILE:_files' \
 		'--from[only from TIME on\: 2026-11-29, 2026-11, 7d]:TIME:()' \
 		'--json[print one JSON object per row]' \
 		'--to[only until TIME; a day or month is included]:TIME:()' \
@@ -64,7 +64,7 @@ export)
 import)
 	_arguments \
 		'--config[read this TOML FILE (default /etc/conntally-history.toml, if it is there)]:FILE:_files' \
-		'--database[the data base is FILE (default that of the configuration)]:FILE:_files' \
+		'--database[the database is FILE (default that of the configuration)]:FILE:_files' \
 		'--from[only from TIME on\: 2026-11-29, 2026-11, 7d]:TIME:()' \
 		'--interface[the uplink'\''s NAME in a file of vnStat]:NAME:()' \
 		'--month[the MONTH that a file of nlbwmon is about, such as 2026-11]:MONTH:()' \

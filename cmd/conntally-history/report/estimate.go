@@ -9,7 +9,7 @@ import (
 )
 
 // Estimate is what a month will have moved at its end: what has moved until the latest flush,
-// and as much per second for the rest of it. A month that the data base knows only from some
+// and as much per second for the rest of it. A month that the database knows only from some
 // day on is taken as if it had moved nothing before.
 type Estimate struct {
 	UpBytes   uint64    `json:"up_bytes"`

@@ -1,4 +1,4 @@
-// Package report answers who moved how much, and when, out of the data base.
+// Package report answers who moved how much, and when, out of the database.
 //
 //	Query -> store.Reader -> Report -> text with bars | JSON | CSV
 package report
@@ -26,7 +26,7 @@ type Source interface {
 	Lookup(ctx context.Context, device string) (usage.Device, bool, error)
 }
 
-// ErrNoDevice says that the data base has no device of a name.
+// ErrNoDevice says that the database has no device of a name.
 var ErrNoDevice = errors.New("no such device; conntally-history report lists them")
 
 // Report is the answer to a Query. Encoded as JSON it is what `report --json` prints.

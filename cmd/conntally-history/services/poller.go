@@ -47,7 +47,7 @@ type Poller struct {
 	first bool
 }
 
-// New returns a Poller that continues from what the data base has: states and a cursor of the
+// New returns a Poller that continues from what the database has: states and a cursor of the
 // last batch that was written.
 func New(m Manager, l Log, c usage.Calendar, saved []usage.ServiceState, cursor string) *Poller {
 	return &Poller{

@@ -81,7 +81,7 @@ func (d *database) write(b *usage.Batch) {
 	d.states, d.cursor = b.ServiceStates, b.JournalCursor
 }
 
-// rig is a Poller between a fake systemd and a fake data base.
+// rig is a Poller between a fake systemd and a fake database.
 type rig struct {
 	t       *testing.T
 	manager fakeManager

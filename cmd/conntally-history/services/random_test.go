@@ -107,7 +107,7 @@ func (w *world) Last(context.Context) (string, error) {
 }
 
 // TestSumsAreExact has units and conntally-history start, stop, crash and fail in random order;
-// in the end the data base has what was moved, to the byte.
+// in the end the database has what was moved, to the byte.
 func TestSumsAreExact(t *testing.T) {
 	for seed := range uint64(500) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 const (
 	// maxNames units have rows of their own each day; what others move is "other".
 	maxNames = 1024
-	// maxRows bounds what waits for a data base that can't be written.
+	// maxRows bounds what waits for a database that can't be written.
 	maxRows = 32 * maxNames
 	// maxStates invocations are known.
 	maxStates = 8192

@@ -22,7 +22,7 @@ func numbered(s *Store, n int) *usage.Batch {
 	return batchAt(s, noon().Add(time.Duration(n)*10*time.Minute), fmt.Sprint("device ", n%7), uint64(n))
 }
 
-// written returns how many batches a data base has, and checks that all of them are there once:
+// written returns how many batches a database has, and checks that all of them are there once:
 // by device, by destination and by service, with the sequence of the last one.
 func written(t *testing.T, s *Store) int {
 	t.Helper()

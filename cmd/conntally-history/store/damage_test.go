@@ -15,7 +15,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// closedFile returns a small data base that was closed.
+// closedFile returns a small database that was closed.
 func closedFile(t *testing.T) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "history.db")
@@ -77,7 +77,7 @@ func openAnyway(t *testing.T, path string) (aside *SetAside) {
 	return aside
 }
 
-// use does with a data base what a program does.
+// use does with a database what a program does.
 func use(ctx context.Context, s *Store) error {
 	b := batchAt(s, noon().Add(72*time.Hour), "device 1", 5)
 	errs := []error{s.Write(ctx, b), s.Prune(ctx, b.At)}
@@ -136,7 +136,7 @@ func memoryDir(t *testing.T) string {
 	return dir
 }
 
-// clean removes the files of a data base, since all together they would fill a disk.
+// clean removes the files of a database, since all together they would fill a disk.
 func clean(t *testing.T, path string) {
 	t.Helper()
 	all, err := filepath.Glob(path + "*")
@@ -269,7 +269,7 @@ func TestAnotherProgramsDataBaseIsLeftAlone(t *testing.T) {
 		is              error
 	}{
 		{"newer version", "PRAGMA user_version = 99", "of a newer version", ErrVersion},
-		{"another program's", "PRAGMA application_id = 5", "not a data base of conntally-history", nil},
+		{"another program's", "PRAGMA application_id = 5", "not a database of conntally-history", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "history.db")

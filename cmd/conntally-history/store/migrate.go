@@ -13,7 +13,7 @@ var schema string
 // application identifies our files in SQLite's header: "ctly".
 const application = 0x63746c79
 
-// steps returns what brings a data base of version i (its user_version) to version i+1.
+// steps returns what brings a database of version i (its user_version) to version i+1.
 func steps() []string { return []string{schema} }
 
 // migrate brings the tables up to date.
@@ -44,7 +44,7 @@ func step(ctx context.Context, db *sql.DB, version int) error {
 	return tx.Commit()
 }
 
-// versionOf returns the version of a data base, 0 for one without tables.
+// versionOf returns the version of a database, 0 for one without tables.
 func versionOf(ctx context.Context, db *sql.DB) (int, error) {
 	var id, version, tables int
 	for pragma, to := range map[string]*int{
@@ -59,7 +59,7 @@ func versionOf(ctx context.Context, db *sql.DB) (int, error) {
 	case tables == 0 && id == 0 && version == 0:
 		return 0, nil
 	case id != application:
-		return 0, fmt.Errorf("this is not a data base of conntally-history")
+		return 0, fmt.Errorf("this is not a database of conntally-history")
 	case version > len(steps()):
 		return 0, fmt.Errorf("%w: %d, this one knows %d", ErrVersion, version, len(steps()))
 	case version == 0 || tables == 0:

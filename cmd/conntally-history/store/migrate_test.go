@@ -31,7 +31,7 @@ func exampleStore(t *testing.T, path string) *Store {
 	return s
 }
 
-// A data base of each older version is brought up to date, with all that it has.
+// A database of each older version is brought up to date, with all that it has.
 func TestOlderVersionsAreBroughtUpToDate(t *testing.T) {
 	for _, name := range []string{"version1.sql"} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestOlderVersionsAreBroughtUpToDate(t *testing.T) {
 				t.Errorf("%v, not %v", got, want)
 			}
 			if got, want := tables(t, s), tables(t, fresh); got != want {
-				t.Errorf("tables and views of an older data base are others than those of a new "+
+				t.Errorf("tables and views of an older database are others than those of a new "+
 					"one. A change of schema.sql is a new step in migrate.go.\n%s\nnot\n%s", got, want)
 			}
 			if err := use(t.Context(), s); err != nil {

@@ -17,17 +17,17 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// SetAside says that the data base was damaged, and where it is kept now.
+// SetAside says that the database was damaged, and where it is kept now.
 type SetAside struct {
 	Path string
 	Why  error
 }
 
-// errDamaged wraps what makes a data base be set aside.
-var errDamaged = errors.New("the data base is damaged")
+// errDamaged wraps what makes a database be set aside.
+var errDamaged = errors.New("the database is damaged")
 
-// Open opens or creates the data base, brings its tables up to date, and checks it: if it is
-// damaged, it is set aside and a new one begun, and the SetAside isn't nil. A data base of a
+// Open opens or creates the database, brings its tables up to date, and checks it: if it is
+// damaged, it is set aside and a new one begun, and the SetAside isn't nil. A database of a
 // newer version is an error. now begins a run, which Close ends: see usage.Absence.
 func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *SetAside, error) {
 	path, err := filepath.Abs(path)
@@ -57,7 +57,7 @@ func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *
 	return s, aside, nil
 }
 
-// openWriter opens or creates the data base of this version.
+// openWriter opens or creates the database of this version.
 func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 	if err := looksWhole(path); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// looksWhole returns errDamaged for what SQLite would take as a new data base, though there was
+// looksWhole returns errDamaged for what SQLite would take as a new database, though there was
 // one before: a file of 0 bytes, as a power cut may leave it, or a log without its file.
 func looksWhole(path string) error {
 	info, err := os.Stat(path)
@@ -126,7 +126,7 @@ func fileURL(path string, query url.Values) string {
 	return u.String()
 }
 
-// check returns errDamaged unless the data base is consistent.
+// check returns errDamaged unless the database is consistent.
 func check(ctx context.Context, db *sql.DB) error {
 	var result string
 	err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&result)
@@ -152,7 +152,7 @@ func damage(err error) error {
 	return err
 }
 
-// setAside renames the data base and what belongs to it, so that SQLite's tools find it whole.
+// setAside renames the database and what belongs to it, so that SQLite's tools find it whole.
 func setAside(path string, now time.Time) (string, error) {
 	to := path + ".damaged-" + now.UTC().Format("20060102T150405Z")
 	for n := 2; ; n++ {

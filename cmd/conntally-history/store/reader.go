@@ -16,14 +16,14 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// Reader reads the data base. Any goroutine may use it.
+// Reader reads the database. Any goroutine may use it.
 type Reader struct {
 	db       *sql.DB
 	path     string
 	calendar usage.Calendar
 }
 
-// OpenReader opens a data base that exists, to read it; another process may write it. There is
+// OpenReader opens a database that exists, to read it; another process may write it. There is
 // none: the error wraps fs.ErrNotExist. It may not be read: fs.ErrPermission. It is of a newer
 // version: ErrVersion.
 func OpenReader(ctx context.Context, path string, c usage.Calendar) (*Reader, error) {
@@ -60,7 +60,7 @@ func newReader(ctx context.Context, path string, c usage.Calendar) (*Reader, err
 	db.SetConnMaxIdleTime(time.Minute) // gives memory back
 	version, err := versionOf(ctx, db)
 	if err == nil && version != len(steps()) {
-		err = fmt.Errorf("the data base is of version %d, this one knows %d: "+
+		err = fmt.Errorf("the database is of version %d, this one knows %d: "+
 			"conntally-history serve brings it up to date", version, len(steps()))
 	}
 	if err != nil {
@@ -69,7 +69,7 @@ func newReader(ctx context.Context, path string, c usage.Calendar) (*Reader, err
 	return &Reader{db: db, path: path, calendar: c}, nil
 }
 
-// Close closes the data base.
+// Close closes the database.
 func (r *Reader) Close() error {
 	if r == nil {
 		return nil
@@ -295,14 +295,14 @@ func (r *Reader) Lookup(ctx context.Context, device string) (usage.Device, bool,
 	return found, best > 0 && device != "", err
 }
 
-// Extent is what a data base holds.
+// Extent is what a database holds.
 type Extent struct {
 	First, Last time.Time // of the oldest and latest row of a device or service; zero: none
 	Flushed     time.Time // when something was written last
 	Size        int64     // bytes of its files
 }
 
-// Extent returns what the data base holds. First is the start of an hour, day or month, Last
+// Extent returns what the database holds. First is the start of an hour, day or month, Last
 // the end of one.
 func (r *Reader) Extent(ctx context.Context) (Extent, error) {
 	var e Extent

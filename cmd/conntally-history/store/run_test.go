@@ -71,7 +71,7 @@ func TestTimesWithoutTheProgramAreLosses(t *testing.T) {
 	}
 }
 
-// abandon closes a data base as a crash does: the run does not end.
+// abandon closes a database as a crash does: the run does not end.
 func abandon(t *testing.T, s *Store) {
 	t.Helper()
 	s.run = 0

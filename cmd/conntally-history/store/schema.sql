@@ -1,4 +1,4 @@
--- Version 1 of the data base. The tables may change from version to version (migrate.go); the
+-- Version 1 of the database. The tables may change from version to version (migrate.go); the
 -- views whose names begin with usage_by_ are for SQL users and stay.
 --
 -- hour is the start of an hour of local time in seconds since 1970, day counts local days since

@@ -26,11 +26,11 @@ type Options struct {
 	DestinationsPerDevice int
 	MaxSize               int64 // bytes of the file; beyond, the oldest details go first; 0: any
 	// WithoutRun is for a program that only imports: it begins no run, since another program
-	// may be in the middle of one. Nor does it set a damaged data base aside: that is an error.
+	// may be in the middle of one. Nor does it set a damaged database aside: that is an error.
 	WithoutRun bool
 }
 
-// Store writes the data base. Its methods belong to one goroutine.
+// Store writes the database. Its methods belong to one goroutine.
 type Store struct {
 	db      *sql.DB
 	options Options
@@ -38,14 +38,14 @@ type Store struct {
 	reader  *Reader
 }
 
-// ErrVersion says that the data base was written by a newer version of conntally-history.
-var ErrVersion = errors.New("the data base is of a newer version of conntally-history")
+// ErrVersion says that the database was written by a newer version of conntally-history.
+var ErrVersion = errors.New("the database is of a newer version of conntally-history")
 
 // Reader returns the Reader of the same file. Any goroutine may use it, beside the Store. It is
 // closed with the Store.
 func (s *Store) Reader() *Reader { return s.reader }
 
-// Close ends the run and closes the data base.
+// Close ends the run and closes the database.
 func (s *Store) Close(now time.Time) error {
 	var err error
 	if s.run != 0 {

@@ -38,7 +38,7 @@ func views() []string {
 }
 
 // Names and columns of the views, and what is in them, by the program that SQL users have, while
-// the data base is open to be written.
+// the database is open to be written.
 func TestViewsForSQLUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	exampleStore(t, path)

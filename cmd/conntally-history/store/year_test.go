@@ -15,7 +15,7 @@ import (
 
 const yearVariable = "CONNTALLY_HISTORY_YEAR"
 
-// fillYear fills a data base with 50 devices by hour for 60 days and by day for a year, and with
+// fillYear fills a database with 50 devices by hour for 60 days and by day for a year, and with
 // their 200 destinations of each of 90 days: 900,000 rows.
 func fillYear(t *testing.T, path string) {
 	t.Helper()

@@ -98,7 +98,7 @@ func TestVnstatIsTakenAsFineAsItAddsUp(t *testing.T) {
 	}
 }
 
-// randomRow returns a row that a data base may hold. Names of devices may be anything.
+// randomRow returns a row that a database may hold. Names of devices may be anything.
 func randomRow(r *rand.Rand, o Options) *store.ImportRow {
 	names := []string{"", "smart-tv", "=1+1", "'quoted'", "a,\"b\"", "two\nlines", "冷蔵庫", "-", "\r\n",
 		"''", "@x", "\ufeff"}

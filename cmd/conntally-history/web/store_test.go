@@ -14,7 +14,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
 
-// writeHousehold writes what a memory has to a data base of its own.
+// writeHousehold writes what a memory has to a database of its own.
 func writeHousehold(t testing.TB, m *memory) *store.Store {
 	t.Helper()
 	s, _, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "history.db"), m.flushed,
