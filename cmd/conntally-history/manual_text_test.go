@@ -50,8 +50,10 @@ Done.
 .TP
 .B 1
 It failed;
+.B check
+found what fails, or
 .B report \-\-quota
-found a quota that is exceeded.
+a quota that is exceeded.
 .TP
 .B 2
 The command line or the configuration is wrong.
@@ -81,6 +83,9 @@ Documents.
 .TP
 .B conntally-history serve \-\-database /tmp/history.db
 Receive records without the service, into a file of your own.
+.TP
+.B sudo conntally-history check
+Can the service work, and is something wrong with the one that runs?
 .TP
 .B sudo conntally-history report
 Who used how much this month?
