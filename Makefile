@@ -13,7 +13,7 @@ export CGO_ENABLED = 0
 export GO
 
 .PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
-	bpf-check nix-check nix-record nixos-test vendor-hash release reproducible package-test service-test unit-test guest-test guest-test-all qemu-test
+	bpf-check nix-check nix-record nixos-test vendor-hash release reproducible package-test image-test service-test unit-test guest-test guest-test-all qemu-test
 
 build: ## the program, ./conntally
 	.ci/build native conntally
@@ -98,6 +98,10 @@ package-test: release ## the packages, installed and removed on an overlay of th
 
 service-test: release ## the deb as a service of a systemd of its own, in namespaces
 	.ci/service-test
+
+image-test: ## the container image, built and run by podman as docs/container.md says
+	.ci/need podman:podman runc:runc conmon:conmon
+	$(GO) test -exec '$(CURDIR)/.ci/as-root' -count=1 -timeout 10m -run '^TestContainerAsDocumented$$' ./module
 
 unit-test: build build-history ## the systemd units
 	.ci/unit-test
