@@ -122,7 +122,7 @@ func TestFlowsStayOutOfTheLog(t *testing.T) {
 	if out := one(t, "openrc/conntally", `(?m)^output_log=(.*)$`); out != "/dev/null" {
 		t.Errorf("OpenRC has %s", out)
 	}
-	if strings.Contains(read(t, "openwrt/conntally"), "procd_set_param stdout") {
+	if strings.Contains(read(t, "openwrt/files/conntally.init"), "procd_set_param stdout") {
 		t.Error("OpenWrt has the system's log")
 	}
 }
