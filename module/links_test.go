@@ -1,13 +1,14 @@
 package module
 
 import (
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/conntally/conntally/module/document"
 )
 
 // repository is where the source can be read.
@@ -53,30 +54,21 @@ func installed(t *testing.T, prefix, program string) string {
 }
 
 // documents returns the Markdown files below a directory.
-func documents(t *testing.T, dir string) (paths []string) {
+func documents(t *testing.T, dir string) []string {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".tools" || d.Name() == "dist" ||
-			d.Name() == "testdata"):
-			return filepath.SkipDir
-		case strings.HasSuffix(path, ".md"):
-			paths = append(paths, path)
-		}
-		return nil
-	})
+	paths, err := document.Paths(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return paths
 }
 
-// fenced is a block of code, and inline code in a line.
-var fenced = regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]*`")
+// inline is code within a line.
+var inline = regexp.MustCompile("`[^`\n]*`")
 
-func withoutCode(text string) string { return fenced.ReplaceAllString(text, "`") }
+func withoutCode(text string) string {
+	return inline.ReplaceAllString(document.WithoutBlocks(text), "`")
+}
 
 // follow returns what is wrong with a link in the document at path, or "".
 func follow(t *testing.T, path, target string) string {

@@ -13,8 +13,13 @@ buildGoModule (finalAttrs: {
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
+      ../.ci
       ../CHANGELOG.md
+      ../CONTRIBUTING.md
+      ../LICENSE
+      ../Makefile
       ../README.md
+      ../SECURITY.md
       ../bench
       ../cmd
       ../conntrack

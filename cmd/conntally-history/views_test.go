@@ -4,10 +4,14 @@ import (
 	"encoding/csv"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/module/document"
 )
 
 // sqlite returns what the program sqlite3 prints for a query, as rows of cells.
@@ -160,7 +164,7 @@ func TestDocumentedSQLAnswers(t *testing.T) {
 	path := seedDatabase(t, 9)
 	queries := 0
 	for _, block := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(
-		historyDocument(t), -1) {
+		read(t, "../../docs/history.md"), -1) {
 		for query := range strings.SplitSeq(strings.TrimSpace(block[1]), ";") {
 			if strings.TrimSpace(query) == "" {
 				continue
@@ -178,29 +182,68 @@ func TestDocumentedSQLAnswers(t *testing.T) {
 	}
 }
 
-// TestDocumentedReportsAreAnswered runs each report and export of docs/history.md.
+// TestDocumentedReportsAreAnswered runs each report and export of each document, also those that
+// stand within text.
 func TestDocumentedReportsAreAnswered(t *testing.T) {
-	path := seedDatabase(t, 10)
-	found := regexp.MustCompile("conntally-history ((report|export)[^`|#\n]*)").FindAllStringSubmatch(
-		historyDocument(t), -1)
-	for _, match := range found {
-		args := strings.Fields(match[1])
-		if slices.Contains(args, "--quota") {
-			continue // needs a configuration
-		}
-		args = append(args, "--database", path)
-		if code, out, fault := execute(args...); code != 0 || out == "" {
-			t.Errorf("%s: exit %d: %s%s", args, code, out, fault)
+	database := seedDatabase(t, 10)
+	config := filepath.Join(t.TempDir(), "history.toml")
+	if err := os.WriteFile(config, []byte("[report]\nquota = \"1GB\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := document.Paths("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, path := range paths {
+		for _, line := range document.Mentions(path, read(t, path)) {
+			line, _, _ = strings.Cut(strings.TrimPrefix(line, "sudo "), " || ")
+			args := strings.Fields(line)
+			if len(args) < 2 || args[0] != name || args[1] != "report" && args[1] != "export" {
+				continue
+			}
+			found++
+			args = append(args[1:], "--database", database, "--config", config)
+			code, out, fault := execute(args...)
+			exceeded := slices.Contains(args, "--quota") && code == command.ExitFailed
+			if code != command.ExitDone && !exceeded || out == "" {
+				t.Errorf("%s: %s: exit %d: %s%s", path, line, code, out, fault)
+			}
 		}
 	}
-	if len(found) < 12 {
-		t.Errorf("%d commands were found", len(found))
+	if found < 12 {
+		t.Errorf("%d commands were found", found)
 	}
 }
 
-func historyDocument(t *testing.T) string {
+// TestDocumentedCommands runs what documents do with the database by other programs.
+func TestDocumentedCommands(t *testing.T) {
+	commands, err := document.Unmarked("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	need(t, "sqlite3")
+	translate := strings.NewReplacer("sudo ", "", "/root/", t.TempDir()+"/",
+		"/var/lib/conntally-history/history.db", seedDatabase(t, 11))
+	found := 0
+	for _, c := range commands {
+		if !strings.Contains(c, "/var/lib/conntally-history/") {
+			continue
+		}
+		found++
+		out, err := exec.CommandContext(t.Context(), "sh", "-ec", translate.Replace(c)).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("%s: %v: %s", c, err, out)
+		}
+	}
+	if found < 2 {
+		t.Errorf("%d commands were found", found)
+	}
+}
+
+func read(t *testing.T, path string) string {
 	t.Helper()
-	b, err := os.ReadFile("../../docs/history.md")
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

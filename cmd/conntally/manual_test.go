@@ -36,5 +36,8 @@ func documents() *commandtest.Documents {
 // TestManualIsCurrent: manual pages and completions agree with --help and the reference file.
 func TestManualIsCurrent(t *testing.T) { documents().Check(t, *update) }
 
+// TestMentionedCommandsExist: each command of the program in a document, and its flags.
+func TestMentionedCommandsExist(t *testing.T) { documents().CheckMentions(t, "../..") }
+
 // TestDocumentsAreParsed: mandoc's linter finds nothing, and each shell reads its file.
 func TestDocumentsAreParsed(t *testing.T) { documents().Parse(t, need) }

@@ -3,6 +3,7 @@ package commandtest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,10 +41,9 @@ func (d *Documents) manual(all []Described) string {
 // checkExamples reports commands of which the page has no example.
 func (d *Documents) checkExamples(t *testing.T, all []Described) {
 	t.Helper()
-	_, examples, _ := strings.Cut(strings.ReplaceAll(d.Tail, `\-`, "-"), ".SH EXAMPLES\n")
 	for _, c := range all {
-		example := `(?m)^\.B (sudo )?` + d.Program.Name + " " + c.Name + `\b`
-		if !regexp.MustCompile(example).MatchString(examples) {
+		example := regexp.MustCompile(`^(sudo )?` + d.Program.Name + " " + c.Name + `\b`)
+		if !slices.ContainsFunc(d.examples(), example.MatchString) {
 			t.Errorf("the manual page of %s has no example of %s", d.Program.Name, c.Name)
 		}
 	}
