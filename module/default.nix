@@ -70,6 +70,7 @@ in
     ./devices.nix
     ./alerts.nix
     ./kernel.nix
+    ./ebpf.nix
     ./history.nix
   ];
 

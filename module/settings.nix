@@ -73,8 +73,8 @@ in
         "bpf"
         "auto"
       ]) "netlink" ''
-        How ends of connections are read; `"auto"` is eBPF where it can be had. That takes
-        more capabilities than the service has: see docs/ebpf.md.
+        How ends of connections are read; `"auto"` is eBPF where it can be had. With it and
+        `"bpf"` the service has more capabilities until the program is loaded, see docs/ebpf.md.
       '';
       poll_interval = setting values.interval "auto" ''
         How often counters are read; `"auto"` is 10s, or a shorter timeout.

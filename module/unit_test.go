@@ -64,6 +64,20 @@ func TestUnitIsTheSame(t *testing.T) {
 	sameUnit(t, file, nixos, otherwise)
 }
 
+// Where ends are read by eBPF, and there alone, it has what the drop-in grants.
+func TestEBPFUnitIsTheSame(t *testing.T) {
+	r := readRecord(t)
+	text := read(t, "systemd/conntally.service") + read(t, "systemd/ebpf.conf")
+	file := parseUnit(strings.Split(text, "\n"))
+	for _, name := range []string{"ebpf", "ebpfBySetting", "ebpfBesideFile"} {
+		sameUnit(t, file, parseUnit(r.system(t, name).Unit), otherwise)
+	}
+	refused, minimal := r.system(t, "ebpfRefused"), r.minimal(t)
+	if !slices.Equal(refused.Unit, minimal.Unit) {
+		t.Errorf("with source = \"netlink\" the unit is\n%s", strings.Join(refused.Unit, "\n"))
+	}
+}
+
 // sameUnit compares two units, but for what is otherwise.
 func sameUnit(t *testing.T, file, nixos unit, otherwise map[string]struct{ file, nixos []string }) {
 	t.Helper()
@@ -139,6 +153,7 @@ func TestExposure(t *testing.T) {
 		unit            []string
 	}{
 		{"conntally", "15", r.minimal(t).Unit},
+		{"conntally", "21", r.system(t, "ebpf").Unit},
 		{"conntally-history", "11", r.history(t, "historyAlone").Unit},
 	} {
 		path := filepath.Join(t.TempDir(), tc.name+".service")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,19 +66,26 @@ func (r *rig) bpfTraffic() lab.Count {
 	return total
 }
 
-// capabilitiesOf returns the effective capabilities of a process, as /proc shows them.
-func capabilitiesOf(t *testing.T, pid int) string {
+// credentials returns a key of /proc/PID/task/*/status, of each thread of a process.
+func credentials(t *testing.T, pid int, key string) (values []string) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, "CapEff:"); found {
-			return strings.TrimSpace(rest)
+	for _, path := range threads {
+		status, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for line := range strings.Lines(string(status)) {
+			if rest, found := strings.CutPrefix(line, key+":"); found {
+				values = append(values, strings.TrimSpace(rest))
+			}
 		}
 	}
-	return ""
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 const (
@@ -99,8 +107,13 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 		}
 		t.Skipf("this kernel has no eBPF: %s", p)
 	}
-	if got := capabilitiesOf(t, p.cmd.Process.Pid); got != netAdmin {
-		t.Errorf("capabilities %s, want %s", got, netAdmin)
+	for key, want := range map[string]string{
+		"CapEff": netAdmin, "CapPrm": netAdmin, "CapInh": netAdmin, "CapAmb": netAdmin,
+		"NoNewPrivs": "1",
+	} {
+		if got := credentials(t, p.cmd.Process.Pid, key); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s of the threads is %s, want %s", key, got, want)
+		}
 	}
 	want := r.bpfTraffic()
 	r.stop(p)

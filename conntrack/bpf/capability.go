@@ -12,9 +12,13 @@ import (
 // kernel module.
 func capabilities() [3]uint { return [3]uint{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN} }
 
-// DropCapabilities gives up, for the whole process, the capabilities that Attach takes. What is
-// loaded goes on without them.
+// DropCapabilities gives up, for the whole process, the capabilities that Attach takes: for good,
+// since no program that it executes can have more than it. What is loaded goes on without them.
 func DropCapabilities() error {
+	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("prctl", errno)
+	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // of 32 capabilities each
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -26,7 +30,7 @@ func DropCapabilities() error {
 		word.Permitted &^= bit
 		word.Inheritable &^= bit
 	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
+	_, _, errno = syscall.AllThreadsSyscall(unix.SYS_CAPSET,
 		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if errno != 0 {
 		return os.NewSyscallError("capset", errno)

@@ -64,6 +64,19 @@
     services.conntally.devices.readPrivateLeases = true;
   };
 
+  # Ends by eBPF: by the option, by the setting, by a file that says so itself.
+  ebpf = extend { services.conntally.ebpf.enable = true; };
+  ebpfBySetting = extend { services.conntally.settings.conntrack.source = "auto"; };
+  ebpfBesideFile = evaluate {
+    services.conntally.enable = true;
+    services.conntally.configFile = ../../cmd/conntally/config/reference.toml;
+    services.conntally.ebpf.enable = true;
+  };
+  ebpfRefused = extend {
+    services.conntally.ebpf.enable = true;
+    services.conntally.settings.conntrack.source = "netlink";
+  };
+
   withoutDevices = extend { services.conntally.devices.enable = false; };
   withoutControl = extend { services.conntally.control.enable = false; };
 
