@@ -14,7 +14,8 @@ typedef short __s16;
 typedef int __s32;
 typedef long long __s64;
 
-enum { BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_F_MMAPABLE = 1 << 10 };
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
@@ -43,14 +44,22 @@ struct nf_conntrack_man {
 struct nf_conntrack_tuple {
 	struct nf_conntrack_man src;
 };
+struct hlist_nulls_node {
+	struct hlist_nulls_node *next, **pprev;
+};
 struct nf_conntrack_tuple_hash {
+	struct hlist_nulls_node hnnode;
 	struct nf_conntrack_tuple tuple;
 };
 enum sctp_conntrack { SCTP_CONNTRACK_NONE };
 struct ip_ct_sctp {
 	enum sctp_conntrack state;
 };
+struct ip_ct_tcp_state {
+	u8 flags;
+};
 struct ip_ct_tcp {
+	struct ip_ct_tcp_state seen[2];
 	u8 state;
 };
 struct ip_ct_dccp {
@@ -67,7 +76,14 @@ struct nf_ct_ext {
 	u8 offset[8];
 };
 
+typedef struct refcount_struct {
+	int refs;
+} refcount_t;
+struct nf_conntrack {
+	refcount_t use;
+};
 struct nf_conn {
+	struct nf_conntrack ct_general;
 	u32 timeout;
 	struct nf_conntrack_zone zone;
 	struct nf_conntrack_tuple_hash tuplehash[2];
@@ -92,9 +108,11 @@ struct pt_regs___riscv {
 
 // enum ip_conntrack_status
 #define IPS_CONFIRMED (1 << 3)
+#define IPS_DYING (1 << 9)
 #define IPS_TEMPLATE (1 << 11)
 
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define IPPROTO_DCCP 33
 #define IPPROTO_SCTP 132
 
@@ -108,7 +126,7 @@ struct tuple {
 	u8 proto, dir;
 };
 
-enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4 };
+enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4, EXPIRED = 8, SHOWN = 16 };
 
 struct record {
 	struct tuple tuples[2];
@@ -119,6 +137,7 @@ struct record {
 	u32 mark;
 	u16 zone;
 	u8 state, flags;
+	u8 tcp_flags[2]; // of each direction's sender
 };
 
 const volatile u32 own_netns = 0; // inode of the network namespace to report
@@ -134,46 +153,56 @@ static __always_inline void copy(void *to, u32 n, const void *from)
 	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) ? \
 		(u8)(offsets >> 8 * (bpf_core_enum_value(enum nf_ct_ext_id, id) & 7)) : 0)
 
-// extensions reads counters and time stamps, which an entry has if it began while they were on.
-static __always_inline void extensions(struct record *r, struct nf_conn *ct)
+// extensions are where an entry has its counters and time stamps; 0: it began while they were off.
+struct extensions {
+	void *counters, *stamps;
+};
+
+static __always_inline struct extensions extensions(struct nf_conn *ct)
 {
 	struct nf_ct_ext *ext = 0;
+	struct extensions e = {};
 	u64 offsets = 0;
 
 	copy(&ext, sizeof ext, &ct->ext);
 	if (!ext)
-		return;
+		return e;
 	copy(&offsets, sizeof offsets, &ext->offset);
-	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT);
-	if (counters) {
-		copy(r->counters, sizeof r->counters, (void *)ext + counters);
-		r->flags |= COUNTED;
-	}
-	u8 stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
+	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT), stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
+	if (counters)
+		e.counters = (void *)ext + counters;
 	if (stamps)
-		copy(r->stamps, sizeof r->stamps, (void *)ext + stamps);
+		e.stamps = (void *)ext + stamps;
+	return e;
 }
 
-// state reads the state of the protocols that have one.
-static __always_inline u8 state(struct nf_conn *ct, u8 proto)
-{
-	u8 byte = 0;
-	u32 word = 0;
+// TCP returns where a field is in the part of struct ip_ct_tcp that begins with the first flags.
+#define TCP(field) \
+	(bpf_core_field_offset(struct ip_ct_tcp, field) - \
+		bpf_core_field_offset(struct ip_ct_tcp, seen[0].flags) & 31)
 
-	switch (proto) {
+// state reads the state of the protocols that have one.
+static __always_inline void state(struct record *r, struct nf_conn *ct)
+{
+	u8 tcp[32] = {};
+	u32 sctp = 0;
+
+	switch (r->tuples[0].proto) {
 	case IPPROTO_TCP:
-		copy(&byte, sizeof byte, &ct->proto.tcp.state);
+		copy(tcp, sizeof tcp, &ct->proto.tcp.seen[0].flags);
+		r->tcp_flags[0] = tcp[0];
+		r->tcp_flags[1] = tcp[TCP(seen[1].flags)];
+		r->state = tcp[TCP(state)];
 		break;
 	case IPPROTO_SCTP:
-		copy(&word, sizeof word, &ct->proto.sctp.state);
-		byte = word;
+		copy(&sctp, sizeof sctp, &ct->proto.sctp.state);
+		r->state = sctp;
 		break;
 	case IPPROTO_DCCP: // Linux 6.16 and later don't track it
 		if (bpf_core_field_exists(ct->proto.dccp.state))
-			copy(&byte, sizeof byte, &ct->proto.dccp.state);
+			copy(&r->state, sizeof r->state, &ct->proto.dccp.state);
 		break;
 	}
-	return byte;
 }
 
 // zone reads the zone, and for which directions it is.
@@ -213,6 +242,29 @@ static __always_inline void fill(struct record *r, struct nf_conn *ct, unsigned 
 	if (bpf_core_field_exists(ct->mark))
 		copy(&r->mark, sizeof r->mark, &ct->mark);
 	zone(r, ct);
-	r->state = state(ct, r->tuples[0].proto);
-	extensions(r, ct);
+	state(r, ct);
+	struct extensions e = extensions(ct);
+	if (e.counters) {
+		copy(r->counters, sizeof r->counters, e.counters);
+		r->flags |= COUNTED;
+	}
+	if (e.stamps)
+		copy(r->stamps, sizeof r->stamps, e.stamps);
+}
+
+// first_argument returns the first argument of the function at which a kprobe is.
+static __always_inline struct nf_conn *first_argument(void *ctx)
+{
+	struct pt_regs___x86 *x86 = ctx;
+	struct pt_regs___arm64 *arm64 = ctx;
+	struct pt_regs___riscv *riscv = ctx;
+	u64 ct = 0;
+
+	if (bpf_core_field_exists(x86->di))
+		copy(&ct, sizeof ct, &x86->di);
+	else if (bpf_core_field_exists(arm64->regs))
+		copy(&ct, sizeof ct, &arm64->regs[0]);
+	else if (bpf_core_field_exists(riscv->a0))
+		copy(&ct, sizeof ct, &riscv->a0);
+	return (struct nf_conn *)ct;
 }

@@ -8,6 +8,7 @@
 // the kernel calls nf_ct_destroy once for each.
 
 #include "connection.bpf.h"
+#include "walk.bpf.h"
 
 u64 lost = 0; // ends that found the ring full
 
@@ -23,6 +24,8 @@ static __always_inline int ended(struct nf_conn *ct)
 	copy(&status, sizeof status, &ct->status);
 	// Packets dropped on their way have entries that never were in the table.
 	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE || is_foreign(ct))
+		return 0;
+	if (was_shown(ct))
 		return 0;
 	struct record *r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
 	if (!r) {
@@ -43,23 +46,6 @@ int end_fentry(u64 *ctx)
 
 	bpf_get_func_arg(ctx, 0, &ct);
 	return ended((struct nf_conn *)ct);
-}
-
-// first_argument returns the first argument of the function at which a kprobe is.
-static __always_inline struct nf_conn *first_argument(void *ctx)
-{
-	struct pt_regs___x86 *x86 = ctx;
-	struct pt_regs___arm64 *arm64 = ctx;
-	struct pt_regs___riscv *riscv = ctx;
-	u64 ct = 0;
-
-	if (bpf_core_field_exists(x86->di))
-		copy(&ct, sizeof ct, &x86->di);
-	else if (bpf_core_field_exists(arm64->regs))
-		copy(&ct, sizeof ct, &arm64->regs[0]);
-	else if (bpf_core_field_exists(riscv->a0))
-		copy(&ct, sizeof ct, &riscv->a0);
-	return (struct nf_conn *)ct;
 }
 
 SEC("kprobe.multi/nf_ct_destroy")

@@ -22,7 +22,10 @@ type ends struct {
 	missed func() uint64 // times that the kernel skipped the program
 	fd     int           // readable while the ring has a record
 	poller *poll.Poller
+	walk   *walk // nil: it can't be had, for the reason walkErr
 	close  func()
+
+	walkErr error
 
 	known uint64 // of lost and missed, those that takeLost has returned
 	skips uint64 // missed, when refresh last asked

@@ -8,18 +8,76 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"structs"
 
 	"github.com/cilium/ebpf"
 )
+
+type endsIdentity struct {
+	_       structs.HostLayout
+	Start   uint64
+	Timeout uint64
+}
+
+type endsRecord struct {
+	_      structs.HostLayout
+	Tuples [2]struct {
+		_       structs.HostLayout
+		Src     [16]uint8
+		SrcPort uint16
+		Family  uint16
+		Dst     [16]uint8
+		DstPort uint16
+		Proto   uint8
+		Dir     uint8
+	}
+	Counters [4]uint64
+	Stamps   [2]uint64
+	Status   uint64
+	Timeout  uint32
+	Now      uint32
+	Mark     uint32
+	Zone     uint16
+	State    uint8
+	Flags    uint8
+	TcpFlags [2]uint8
+	_        [6]byte
+}
+
+type endsWalk struct {
+	_       structs.HostLayout
+	Marker  uint64
+	Net     uint64
+	Table   uint64
+	Address uint32
+	Bucket  uint32
+	Next    uint32
+	Until   uint32
+	Written uint32
+	Stopped uint32
+	Marked  uint32
+	Began   uint32
+	Grace   uint32
+	Torn    uint32
+	Visits  uint32
+	Tries   uint32
+	Heads   [64]uint64
+	Entries [512]uint64
+}
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	endsMapExpired         = "expired"
+	endsMapRecords         = "records"
 	endsMapRing            = "ring"
+	endsMapWalks           = "walks"
 	endsProgEndFentry      = "end_fentry"
 	endsProgEndKprobe      = "end_kprobe"
 	endsProgEndKprobeMulti = "end_kprobe_multi"
+	endsProgFind           = "find"
+	endsProgWalk           = "walk"
 	endsVarLost            = "lost"
 	endsVarOwnNetns        = "own_netns"
 )
@@ -69,13 +127,18 @@ type endsProgramSpecs struct {
 	EndFentry      *ebpf.ProgramSpec `ebpf:"end_fentry"`
 	EndKprobe      *ebpf.ProgramSpec `ebpf:"end_kprobe"`
 	EndKprobeMulti *ebpf.ProgramSpec `ebpf:"end_kprobe_multi"`
+	Find           *ebpf.ProgramSpec `ebpf:"find"`
+	Walk           *ebpf.ProgramSpec `ebpf:"walk"`
 }
 
 // endsMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type endsMapSpecs struct {
-	Ring *ebpf.MapSpec `ebpf:"ring"`
+	Expired *ebpf.MapSpec `ebpf:"expired"`
+	Records *ebpf.MapSpec `ebpf:"records"`
+	Ring    *ebpf.MapSpec `ebpf:"ring"`
+	Walks   *ebpf.MapSpec `ebpf:"walks"`
 }
 
 // endsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -106,12 +169,18 @@ func (o *endsObjects) Close() error {
 //
 // It can be passed to loadEndsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type endsMaps struct {
-	Ring *ebpf.Map `ebpf:"ring"`
+	Expired *ebpf.Map `ebpf:"expired"`
+	Records *ebpf.Map `ebpf:"records"`
+	Ring    *ebpf.Map `ebpf:"ring"`
+	Walks   *ebpf.Map `ebpf:"walks"`
 }
 
 func (m *endsMaps) Close() error {
 	return _EndsClose(
+		m.Expired,
+		m.Records,
 		m.Ring,
+		m.Walks,
 	)
 }
 
@@ -130,6 +199,8 @@ type endsPrograms struct {
 	EndFentry      *ebpf.Program `ebpf:"end_fentry"`
 	EndKprobe      *ebpf.Program `ebpf:"end_kprobe"`
 	EndKprobeMulti *ebpf.Program `ebpf:"end_kprobe_multi"`
+	Find           *ebpf.Program `ebpf:"find"`
+	Walk           *ebpf.Program `ebpf:"walk"`
 }
 
 func (p *endsPrograms) Close() error {
@@ -137,6 +208,8 @@ func (p *endsPrograms) Close() error {
 		p.EndFentry,
 		p.EndKprobe,
 		p.EndKprobeMulti,
+		p.Find,
+		p.Walk,
 	)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -49,16 +50,20 @@ func load(step Step, netns uint32, ringBytes int) (_ *ends, err error) {
 	if err := l.share(e, ringBytes); err != nil {
 		return nil, err
 	}
+	e.walk, e.walkErr = l.loadWalk()
 	return e, nil
 }
 
 // loaded is what the kernel holds for us.
 type loaded struct {
+	spec       *ebpf.CollectionSpec
+	options    ebpf.CollectionOptions
 	collection *ebpf.Collection
 	program    *ebpf.Program
 	link       link.Link
 	mapped     [][]byte
 	poller     *poll.Poller
+	walk       loadedWalk
 }
 
 func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
@@ -70,12 +75,8 @@ func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
 	if err := spec.Variables["own_netns"].Set(netns); err != nil {
 		return err
 	}
-	for name := range spec.Programs {
-		if name != step.program() {
-			delete(spec.Programs, name)
-		}
-	}
-	var o ebpf.CollectionOptions
+	spec.Maps["expired"].MaxEntries = maxExpired()
+	o := &l.options
 	types := btf.NewCache()
 	if o.Programs.KernelTypes, err = types.Kernel(); err != nil {
 		return err
@@ -84,11 +85,23 @@ func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
 	if of, err := types.Module(module); err == nil {
 		o.Programs.ExtraRelocationTargets = []*btf.Spec{of}
 	}
-	if l.collection, err = ebpf.NewCollectionWithOptions(spec, o); err != nil {
+	l.spec = spec
+	if l.collection, err = ebpf.NewCollectionWithOptions(only(spec, step.program()), *o); err != nil {
 		return err
 	}
 	l.program = l.collection.Programs[step.program()]
 	return nil
+}
+
+// only returns a copy of spec with the programs of those names alone.
+func only(spec *ebpf.CollectionSpec, names ...string) *ebpf.CollectionSpec {
+	part := spec.Copy()
+	for name := range part.Programs {
+		if !slices.Contains(names, name) {
+			delete(part.Programs, name)
+		}
+	}
+	return part
 }
 
 func (l *loaded) attach(step Step) (err error) {
@@ -149,6 +162,7 @@ func (l *loaded) missed() uint64 {
 }
 
 func (l *loaded) close() {
+	l.walk.close()
 	if l.link != nil {
 		_ = l.link.Close()
 	}

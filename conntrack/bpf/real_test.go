@@ -50,6 +50,28 @@ func eachStep(t *testing.T, events int, sysctls map[string]string, test func(w *
 
 func newTwin(t *testing.T, step Step, events int, sysctls map[string]string) *twin {
 	t.Helper()
+	w := newRouter(t, sysctls)
+	w.source = NewSource(w.reader(1<<20),
+		SourceOptions{BPF: true, Events: events, Steps: []Step{step}}, conntrack.SystemClock())
+	t.Cleanup(w.source.closeEnds)
+	err := w.Router.Do(func() error { return w.source.Attach(func(*conntrack.Event) {}) })
+	// Debian's 6.1 has no kprobe.multi.
+	if err != nil && needBPF() && (step != KprobeMulti || !errors.Is(err, ebpf.ErrNotSupported)) {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Skip(err)
+	}
+	if w.source.Step() != step {
+		t.Fatalf("step %q", w.source.Step())
+	}
+	w.must(w.events.Wait(0, func(*conntrack.Event) {})) // the ends of test connections
+	return w
+}
+
+// newRouter returns a twin without a source.
+func newRouter(t *testing.T, sysctls map[string]string) *twin {
+	t.Helper()
 	all := map[string]string{
 		"net/netfilter/nf_conntrack_acct":              "1",
 		"net/netfilter/nf_conntrack_timestamp":         "1",
@@ -70,21 +92,8 @@ func newTwin(t *testing.T, step Step, events int, sysctls map[string]string) *tw
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	w.ctx = ctx
-	w.events, w.source = w.reader(64<<20), NewSource(w.reader(1<<20),
-		SourceOptions{BPF: true, Events: events, Steps: []Step{step}}, conntrack.SystemClock())
-	t.Cleanup(w.source.closeEnds)
-	err := l.Router.Do(func() error { return w.source.Attach(func(*conntrack.Event) {}) })
-	// Debian's 6.1 has no kprobe.multi.
-	if err != nil && needBPF() && (step != KprobeMulti || !errors.Is(err, ebpf.ErrNotSupported)) {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-	if w.source.Step() != step {
-		t.Fatalf("step %q", w.source.Step())
-	}
-	w.must(w.events.Wait(0, func(*conntrack.Event) {})) // the ends of test connections
+	w.events = w.reader(64 << 20)
+	var err error
 	w.oracle, err = timo.Dial(&netlink.Config{NetNS: l.Router.FD()})
 	w.must(err)
 	t.Cleanup(func() { w.oracle.Close() })

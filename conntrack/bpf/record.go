@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,11 +30,14 @@ const (
 	atZone     = atMark + 4
 	atState    = atZone + 2
 	atFlags    = atState + 1
-	recordSize = atFlags + 1
+	atTCPFlags = atFlags + 1 // of each direction
+	recordSize = atFlags + 9 // with what aligns it
 
 	flagCounted      = 1
 	flagOriginalZone = 2
 	flagReplyZone    = 4
+	flagExpired      = 8  // by a walk: it is still in the table, but has expired
+	flagShown        = 16 // by a walk: an earlier one has shown its end
 )
 
 // decode reads a record into e, without At and ID, and reports whether it is one. hz is the number
@@ -67,10 +71,43 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 	}
 	e.Start, e.Stop = int64(le.Uint64(b[atStart:])), int64(le.Uint64(b[atStop:]))
 	// As ctnetlink_dump_timeout does it.
-	left := int32(le.Uint32(b[atTimeout:])-le.Uint32(b[atNow:])) / hz
+	left := -jiffiesSince(b) / hz
 	e.HasTimeout = left > 0
 	e.Timeout = uint32(max(left, 0))
 	return true
+}
+
+// decodeWalked reads a record of a walk as decode does, and returns whether it is one to show, and
+// whether it is one at all. What is read is what netlink reports of a living entry, or of one that a
+// dump evicts. now is when the walk met it.
+func decodeWalked(
+	b []byte, hz int32, now conntrack.Timestamp, e *conntrack.Event,
+) (shown, ok bool) {
+	if !decode(b, hz, e) {
+		return false, false
+	}
+	if b[atFlags]&flagExpired != 0 {
+		e.Status |= conntrack.Dying
+		if e.Start != 0 {
+			e.Stop = now.Wall - int64(time.Second)/int64(hz)*int64(jiffiesSince(b))
+		}
+		return b[atFlags]&flagShown == 0, true
+	}
+	e.Type, e.HasTimeout = conntrack.Dump, true
+	e.TCPFlags = [2]conntrack.TCPFlags{
+		conntrack.TCPFlags(b[atTCPFlags]), conntrack.TCPFlags(b[atTCPFlags+1]),
+	}
+	if e.Status&conntrack.Offload != 0 { // ctnetlink_dump_info
+		e.Timeout, e.HasTimeout = 0, false
+		e.State, e.TCPFlags = 0, [2]conntrack.TCPFlags{}
+	}
+	return true, true
+}
+
+// jiffiesSince returns how long ago an entry has expired.
+func jiffiesSince(b []byte) int32 {
+	le := binary.LittleEndian
+	return int32(le.Uint32(b[atNow:]) - le.Uint32(b[atTimeout:]))
 }
 
 func decodeTuple(b []byte, t *conntrack.Tuple) bool {

@@ -1,11 +1,14 @@
 package bpf
 
 import (
+	"errors"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // SourceOptions configure a Source.
@@ -20,8 +23,8 @@ type SourceOptions struct {
 	Steps []Step
 }
 
-// Source is a conntrack.Source that dumps by netlink. It reads ends by netlink as well, until
-// Attach succeeds. Only one goroutine may call its methods, except Interrupt and the Reader's Lost
+// Source is a conntrack.Source that begins with netlink. Attach has ends read by eBPF, and living
+// entries by a walk over the kernel's table, unless that can't be had: see WalkError. Only one goroutine may call its methods, except Interrupt and the Reader's Lost
 // and Watchdog; Reader.Stats counts both kinds of ends.
 type Source struct {
 	*ctnetlink.Reader
@@ -35,8 +38,12 @@ type Source struct {
 
 	mu      sync.Mutex // guards ends against Interrupt
 	ends    *ends      // nil: netlink reports ends
-	final   bool       // Attach has succeeded, or failed for good
-	backlog bool       // the last Wait left records unread
+	walkErr error      // why the last dump was netlink's, though ends aren't
+
+	walkCPU   time.Duration // of all walks
+	walkBegan time.Duration // the thread's CPU time when this walk began, or went on
+	final     bool          // Attach has succeeded, or failed for good
+	backlog   bool          // the last Wait left records unread
 
 	// For the duration of a call, since a closure for each would allocate.
 	fn        func(*conntrack.Event)
@@ -46,6 +53,8 @@ type Source struct {
 
 	identified func(*conntrack.Event)
 	decoded    func([]byte)
+	walked     func([]byte)
+	between    func()
 }
 
 // NewSource returns a Source that begins with netlink's events.
@@ -59,7 +68,7 @@ func NewSource(r *ctnetlink.Reader, o SourceOptions, clock conntrack.Clock) *Sou
 		e.ID = idOf(e)
 		s.fn(e)
 	}
-	s.decoded = s.decode
+	s.decoded, s.walked, s.between = s.decode, s.decodeWalked, s.betweenRuns
 	return s
 }
 
@@ -87,7 +96,7 @@ func (s *Source) Attach(fn func(*conntrack.Event)) error {
 		s.final = !passes(err)
 		return err
 	}
-	s.final = true
+	s.final, s.walkErr = true, e.walkErr
 	// The program is attached, so no end is missed in between.
 	for {
 		if err := s.Wait(0, fn); err != nil {
@@ -177,6 +186,10 @@ func (s *Source) Backlog() bool {
 // maxWaits bounds how many Waits follow a chunk, so that a dump ends even during a storm of events.
 const maxWaits = 16
 
+// WalkError returns why living entries are dumped by netlink, as far as the last Dump knows, although
+// ends are read by eBPF. It is nil if they aren't dumped.
+func (s *Source) WalkError() error { return s.walkErr }
+
 // Dump implements conntrack.Source.
 func (s *Source) Dump(fn func(*conntrack.Event)) error {
 	if !s.options.BPF {
@@ -184,6 +197,12 @@ func (s *Source) Dump(fn func(*conntrack.Event)) error {
 		return s.Reader.Dump(fn)
 	}
 	s.fn = fn
+	if s.ends != nil && s.ends.walk != nil {
+		s.walkErr = s.walkTable()
+		if s.walkErr == nil || errors.Is(s.walkErr, conntrack.ErrPartial) {
+			return s.walkErr
+		}
+	}
 	s.Reader.OnChunk = s.onChunk
 	err := s.Reader.Dump(s.identified)
 	if s.ends != nil {
@@ -192,6 +211,59 @@ func (s *Source) Dump(fn func(*conntrack.Event)) error {
 	}
 	return err
 }
+
+// walkTable dumps by eBPF.
+func (s *Source) walkTable() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s.walkBegan = kernel.ThreadCPU()
+	err := s.ends.walk.all(s.walked, s.between)
+	s.walkCPU += kernel.ThreadCPU() - s.walkBegan
+	s.ends.refresh()
+	s.drain()
+	if err != nil {
+		return err
+	}
+	s.StopAsking()
+	s.Stats.Dumps.Add(1)
+	return nil
+}
+
+// decodeWalked reads the records of one run.
+func (s *Source) decodeWalked(records []byte) {
+	s.event.At = s.clock()
+	living, ended, malformed := uint64(0), uint64(0), uint64(0)
+	for ; len(records) >= recordSize; records = records[recordSize:] {
+		shown, ok := decodeWalked(records[:recordSize], s.hz, s.event.At, &s.event)
+		switch {
+		case !ok:
+			malformed++
+			continue
+		case !shown:
+			continue
+		case s.event.Type == conntrack.Destroy:
+			ended++
+		default:
+			living++
+		}
+		s.event.ID = idOf(&s.event)
+		s.fn(&s.event)
+	}
+	stats := &s.Stats
+	stats.Entries.Add(living)
+	stats.Destroys.Add(ended)
+	stats.Malformed.Add(malformed)
+}
+
+// betweenRuns does what a dump does between two chunks.
+func (s *Source) betweenRuns() {
+	s.walkCPU += kernel.ThreadCPU() - s.walkBegan
+	s.onChunk()
+	s.walkBegan = kernel.ThreadCPU()
+}
+
+// DumpCPU returns the CPU time of all dumps so far, as Reader.DumpCPU does, and of all walks.
+func (s *Source) DumpCPU() time.Duration { return s.Reader.DumpCPU() + s.walkCPU }
 
 func (s *Source) onChunk() {
 	if s.OnChunk != nil {

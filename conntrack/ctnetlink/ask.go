@@ -156,7 +156,7 @@ func (r *Reader) countEntries() (int, error) {
 
 // closeQuestions ends asking after an answer that failed. The next dump uses a new socket.
 func (r *Reader) closeQuestions() {
-	r.stopAsking()
+	r.StopAsking()
 	r.rest = overrunPolls
 	if r.questions != nil {
 		_ = r.questions.Close() // nothing is read from it any more

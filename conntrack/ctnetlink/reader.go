@@ -206,12 +206,12 @@ func (r *Reader) Dump(fn func(*conntrack.Event)) error {
 		err = r.walk(fn)
 	}
 	if err != nil {
-		r.stopAsking()
+		r.StopAsking()
 		return err
 	}
 	r.Stats.Dumps.Add(1)
 	if after := r.buckets(); before != 0 && before != after {
-		r.stopAsking()
+		r.StopAsking()
 		return conntrack.ErrPartial
 	}
 	return nil

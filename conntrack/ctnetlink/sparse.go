@@ -91,8 +91,9 @@ func (s *sparse) closeSparse() (err error) {
 	return err
 }
 
-// stopAsking forgets all known entries: the next dump walks the table.
-func (r *Reader) stopAsking() {
+// StopAsking forgets all known entries: the next dump walks the table. It is called where another
+// source reads living entries, too: until it does, the kernel announces new ones.
+func (r *Reader) StopAsking() {
 	if r.begins != nil {
 		_ = r.begins.Close() // nothing is read from it any more
 	}
@@ -114,7 +115,7 @@ func (r *Reader) observeBegins() {
 
 // overrun stops asking for a while.
 func (r *Reader) overrun() {
-	r.stopAsking()
+	r.StopAsking()
 	r.rest = overrunPolls
 }
 
@@ -125,7 +126,7 @@ func (r *Reader) readSparse(
 ) (complete bool, err error) {
 	r.walker = &r.dumps
 	if r.Dial == nil || buckets < sparseBuckets {
-		r.stopAsking()
+		r.StopAsking()
 		return false, nil
 	}
 	entries, err := r.countEntries()

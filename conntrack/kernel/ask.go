@@ -32,15 +32,21 @@ func ask(request netlink.Message) error {
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.Send(request); err != nil {
-		return err
-	}
-	return answer(conn)
+	return exchange(conn, request)
 }
 
-// answer reads one message. Answers of ctnetlink are marked as one of many (NLM_F_MULTI) although
-// no other follows; conn.Receive would wait for it.
-func answer(conn *netlink.Conn) error {
+// exchange sends a request and returns the error in the answer, if any.
+func exchange(conn *netlink.Conn, request netlink.Message) error {
+	sent, err := conn.Send(request)
+	if err != nil {
+		return err
+	}
+	return answer(conn, sent.Header.Sequence)
+}
+
+// answer reads the message that answers a request. Answers of ctnetlink are marked as one of many
+// (NLM_F_MULTI) although no other follows; conn.Receive would wait for it.
+func answer(conn *netlink.Conn, sequence uint32) error {
 	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
@@ -53,12 +59,21 @@ func answer(conn *netlink.Conn) error {
 	var failed error
 	err = raw.Read(func(fd uintptr) (done bool) {
 		n, _, failed = unix.Recvfrom(int(fd), b, 0)
-		return failed != unix.EAGAIN && failed != unix.EINTR
+		return failed != unix.EAGAIN && failed != unix.EINTR &&
+			(failed != nil || sequenceOf(b[:n]) == sequence)
 	})
 	if err = cmp.Or(err, failed); err != nil {
 		return err
 	}
 	return errorOf(b[:n])
+}
+
+// sequenceOf returns which request a message answers.
+func sequenceOf(b []byte) uint32 {
+	if len(b) < unix.SizeofNlMsghdr {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(b[8:])
 }
 
 // errorOf returns what an NLMSG_ERROR says (struct nlmsghdr, nlmsgerr: a negative errno,
