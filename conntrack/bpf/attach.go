@@ -109,12 +109,13 @@ func checkTest(e *conntrack.Event, now conntrack.Timestamp) error {
 	return nil
 }
 
-// Try loads and tests the program as Attach does, and unloads it. It returns the step that works.
-func Try(clock conntrack.Clock) (Step, error) {
+// Try loads and tests the programs as Attach does, and unloads them. It returns the step that works,
+// and why living entries can't be read by a walk; nil if they can.
+func Try(clock conntrack.Clock) (step Step, walkErr, err error) {
 	e, err := attach(Steps(), ringBytes(0), clock)
 	if err != nil {
-		return Netlink, err
+		return Netlink, nil, err
 	}
 	e.close()
-	return e.step, nil
+	return e.step, e.walkErr, nil
 }

@@ -198,9 +198,12 @@ func (s *Source) Dump(fn func(*conntrack.Event)) error {
 	}
 	s.fn = fn
 	if s.ends != nil && s.ends.walk != nil {
-		s.walkErr = s.walkTable()
-		if s.walkErr == nil || errors.Is(s.walkErr, conntrack.ErrPartial) {
-			return s.walkErr
+		err := s.walkTable()
+		if errors.Is(err, conntrack.ErrPartial) {
+			return err
+		}
+		if s.walkErr = err; err == nil {
+			return nil
 		}
 	}
 	s.Reader.OnChunk = s.onChunk

@@ -151,6 +151,9 @@ func settingOutcomes() []outcome {
 			was(eventsSetting, 2)},
 		{"events", "", "", "", unload},
 		{"source", OK, "can be read by eBPF (fentry)", "", nil},
+		{"source", Warn, "dumped by netlink", "", func(f *State) {
+			f.BPF.WalkErr = bpf.ErrNoTable
+		}},
 		{"source", "", "", "", func(f *State) { f.BPF = nil }},
 		{"source", Warn, "CONFIG_DEBUG_INFO_BTF", "", bpfError(bpf.ErrNoBTF)},
 		{"source", Warn, "CONFIG_DEBUG_INFO_BTF_MODULES", "", bpfError(bpf.ErrNoModuleBTF)},

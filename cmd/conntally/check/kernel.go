@@ -101,7 +101,8 @@ func source(s *State) Result {
 	if s.BPF == nil {
 		return Result{}
 	}
-	return ok("ends of connections can be read by eBPF (%s): a test connection's was", s.BPF.Step)
+	return ok("connections can be read by eBPF (%s): a test connection was, and its end",
+		s.BPF.Step)
 }
 
 func bridge(s *State) Result {

@@ -51,8 +51,9 @@ type State struct {
 
 // BPF is the result of bpf.Try.
 type BPF struct {
-	Step bpf.Step
-	Err  error
+	Step    bpf.Step
+	WalkErr error
+	Err     error
 }
 
 // EndEvent is the result of kernel.ReportsEnds.
@@ -95,8 +96,8 @@ func ReadState(ctx context.Context, r Requirements) *State {
 	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true,
 		Flowtables: true})
 	if r.BPF {
-		step, err := bpf.Try(conntrack.SystemClock())
-		s.BPF = &BPF{step, err}
+		step, walkErr, err := bpf.Try(conntrack.SystemClock())
+		s.BPF = &BPF{step, walkErr, err}
 	}
 	if s.Loaded == nil { // otherwise reading would load the module
 		s.readConntrack(ctx)

@@ -32,6 +32,9 @@ func (s *State) readingConditions() (list []condition.Condition) {
 	if s.BPF != nil && s.BPF.Err != nil {
 		list = append(list, condition.OfSource(s.BPF.Err))
 	}
+	if s.BPF != nil && s.BPF.WalkErr != nil {
+		add(true, condition.DumpsFellBack, "%v", s.BPF.WalkErr)
+	}
 	list = append(list, condition.OfNames(s.Names)...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")

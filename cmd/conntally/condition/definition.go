@@ -27,6 +27,7 @@ const (
 	SocketReopened   ID = "socket_reopened"
 	ReliableEnded    ID = "reliable_ended"
 	SourceFellBack   ID = "source_fell_back"
+	DumpsFellBack    ID = "dumps_fell_back"
 	Malformed        ID = "malformed_messages"
 	TableResized     ID = "kernel_table_resized"
 	KernelTableFull  ID = "kernel_table_full"
@@ -235,6 +236,14 @@ func eventDefinitions() []Definition {
 			Message: "eBPF can't be had, though source asks for it: ends of connections are read " +
 				"by netlink",
 			Meaning: "each end costs more CPU; nothing is lost",
+			Advice:  "docs/ebpf.md lists what eBPF needs",
+		},
+		{
+			ID: DumpsFellBack, Severity: Warning, Check: "source",
+			Alert: "ConntallyDumpsFellBack", Once: true,
+			Message: "living connections can't be read by eBPF, though source asks for it: they " +
+				"are dumped by netlink",
+			Meaning: "each poll costs more CPU, and may hold up a core for longer; nothing is lost",
 			Advice:  "docs/ebpf.md lists what eBPF needs",
 		},
 	}

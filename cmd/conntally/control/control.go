@@ -142,6 +142,8 @@ type Status struct {
 	Source       string                `json:"source"`        // of ends: "netlink" or "bpf"
 	SourceStep   string                `json:"source_step"`   // how eBPF is attached; else ""
 	SourceReason string                `json:"source_reason"` // why eBPF can't be had; else ""
+	Dumps        string                `json:"dumps"`         // of living ones, as Source
+	DumpsReason  string                `json:"dumps_reason"`  // why eBPF can't be had for them
 	Uptime       float64               `json:"uptime_seconds"`
 	PollInterval float64               `json:"poll_interval_seconds"` // in force
 	Connections  int                   `json:"connections"`

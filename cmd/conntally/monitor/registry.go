@@ -110,10 +110,10 @@ func (s *Sources) buildInfo() prometheus.Collector {
 func (s *Sources) sourceInfo() prometheus.Collector {
 	rows := sourceRows()
 	each := func(show func([]row, ...string)) {
-		name, step := s.Source()
-		show(rows, name, step)
+		name, step, dumps := s.Source()
+		show(rows, name, step, dumps)
 	}
-	return newCollector(rows, each, "source", "step")
+	return newCollector(rows, each, "source", "step", "dumps")
 }
 
 // statisticsCollector collects the kernel's own statistics, if they can be read.

@@ -44,12 +44,12 @@ func buildRows() []row {
 	}}
 }
 
-// sourceRows have the labels source and step.
+// sourceRows have the labels source, step and dumps.
 func sourceRows() []row {
 	return []row{{
 		"conntally_conntrack_source_info", func() float64 { return 1 },
 		"How ends of connections are read: `netlink`, or `bpf` and how it is attached, as labels " +
-			"`source` and `step`; always 1.",
+			"`source` and `step`; how living ones are, as label `dumps`; always 1.",
 	}}
 }
 

@@ -26,11 +26,11 @@ type Sources struct {
 	Neighbours *host.NeighbourStats // nil: neighbours are not read
 	Print      *print.Stats         // nil: nothing is printed
 	Probe      *Probe
-	Conditions func() []condition.Condition // those that hold
-	Collectors func() []*export.Collector   // those in force
-	Source     func() (name, step string)   // how ends are read; a step is eBPF's, else ""
-	Usage      func() *Usage                // nil: what is counted by device is not shown
-	Labels     map[string]string            // of all metrics
+	Conditions func() []condition.Condition      // those that hold
+	Collectors func() []*export.Collector        // those in force
+	Source     func() (name, step, dumps string) // of ends, its step if it is eBPF; of living ones
+	Usage      func() *Usage                     // nil: what is counted by device is not shown
+	Labels     map[string]string                 // of all metrics
 
 	Server *httpserver.Server
 	Clock  conntrack.Clock

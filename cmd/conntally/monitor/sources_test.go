@@ -41,7 +41,7 @@ func newSources(collectors ...string) *Sources {
 		Neighbours: new(host.NeighbourStats), Print: new(print.Stats), Probe: new(Probe),
 		Conditions: func() []condition.Condition { return nil },
 		Collectors: func() []*export.Collector { return all },
-		Source:     func() (name, step string) { return "bpf", "fentry" },
+		Source:     func() (name, step, dumps string) { return "bpf", "fentry", "netlink" },
 		Clock:      clock, Began: 100 * second, Server: httpserver.New(zap.NewNop()),
 		Sysctl: func(name string) (int, error) {
 			return map[string]int{"count": 1234, "max": 65536}[name], nil

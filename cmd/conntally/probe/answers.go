@@ -40,7 +40,9 @@ func (p answers) Status(ctx context.Context) (control.Status, error) {
 		Connections:  int(p.table.Stats.Flows.Load()), Devices: len(snapshot.Devices),
 		Conditions: p.conditions.Snapshot(), Collectors: []control.Collector{},
 	}
-	s.Source, s.SourceStep, s.SourceReason = p.source.Load().describe()
+	source := p.source.Load()
+	s.Source, s.SourceStep, s.SourceReason = source.describe()
+	s.Dumps, s.DumpsReason = source.describeDumps()
 	for _, c := range *p.collectors.Load() {
 		one := control.Collector{
 			Address: c.Config.Address, Protocol: c.Config.Protocol.String(),

@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/flow/host"
@@ -119,6 +121,13 @@ func clearingInjections() map[condition.ID]func(*observer) {
 			o.expect(condition.NamesUnreadable)
 			o.names = host.NewNames(host.NamesOptions{})
 			o.observeNames(o.clock())
+		},
+		condition.DumpsFellBack: func(o *observer) {
+			o.config.Conntrack.Ends = config.EndsByBPF
+			o.source.Store(&source{step: bpf.Fentry})
+			o.observeWalk(o.clock(), bpf.ErrNoTable)
+			defer o.observeWalk(o.clock(), nil)
+			o.expect(condition.DumpsFellBack)
 		},
 		condition.BufferSmall: func(o *observer) {
 			o.observeBuffer(o.clock(), 1000)

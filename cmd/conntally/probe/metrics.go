@@ -36,9 +36,11 @@ func (p *Probe) sources() *monitor.Sources {
 		Sysctl:     kernel.ReadSysctl,
 		Statistics: kernel.ReadStatistics,
 	}
-	s.Source = func() (name, step string) {
-		name, step, _ = p.source.Load().describe()
-		return name, step
+	s.Source = func() (name, step, dumps string) {
+		is := p.source.Load()
+		name, step, _ = is.describe()
+		dumps, _ = is.describeDumps()
+		return name, step, dumps
 	}
 	s.Labels = p.config.Metrics.Labels
 	devices := p.config.Metrics.Devices // a reload can't change it

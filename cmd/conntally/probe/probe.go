@@ -260,6 +260,7 @@ func (p *Probe) dump() {
 		p.repeated = repeated
 		p.table.ExpectLateEnds(now)
 	}
+	p.observeWalk(now, p.reader.WalkError())
 	ending := p.endDump(now, err == nil)
 	switch {
 	case err == nil:

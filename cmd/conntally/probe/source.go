@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
-// openSource subscribes to netlink's events, and prepares for ends by eBPF if c asks for it.
+// openSource subscribes to netlink's events, and prepares for eBPF if c asks for it.
 func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
 	r, err := ctnetlink.Open(ctnetlink.Options{
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
@@ -26,13 +26,14 @@ func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
 
 func wantsBPF(c *config.Config) bool { return c.Conntrack.Ends != config.EndsByNetlink }
 
-// source is how ends are read.
+// source is how connections are read: ends, and living ones.
 type source struct {
-	step   bpf.Step
-	reason string // why not by eBPF, though it was tried; else ""
+	step       bpf.Step
+	reason     string // why not by eBPF, though it was tried; else ""
+	dumpReason string // why living ones are dumped by netlink, though ends aren't; else ""
 }
 
-// describe returns what the control socket and the metrics say. A nil source is netlink.
+// describe returns what the control socket and the metrics say of ends. A nil source is netlink.
 func (s *source) describe() (name, step, reason string) {
 	if s == nil {
 		return "netlink", "", ""
@@ -41,6 +42,19 @@ func (s *source) describe() (name, step, reason string) {
 		return "netlink", "", s.reason
 	}
 	return "bpf", string(s.step), ""
+}
+
+// describeDumps returns what they say of living connections.
+func (s *source) describeDumps() (name, reason string) {
+	switch {
+	case s == nil:
+		return "netlink", ""
+	case s.step == bpf.Netlink:
+		return "netlink", s.reason
+	case s.dumpReason != "":
+		return "netlink", s.dumpReason
+	}
+	return "bpf", ""
 }
 
 // chooseSource begins to read ends by eBPF if that is asked for, and hasn't been tried or failed for a
@@ -73,4 +87,36 @@ func (p *Probe) chooseSource() {
 	if p.reader.Final() && p.options.Settled != nil {
 		p.options.Settled()
 	}
+}
+
+// observeWalk says how living connections were dumped, where ends are read by eBPF. err is why by
+// netlink.
+func (p *Probe) observeWalk(now conntrack.Timestamp, err error) {
+	was := p.source.Load()
+	if was == nil || was.step == bpf.Netlink {
+		return
+	}
+	is := *was
+	is.dumpReason = ""
+	if err != nil {
+		is.dumpReason = err.Error()
+	}
+	if is != *was {
+		p.source.Store(&is)
+		p.logDumps(err)
+	}
+	if p.config.Conntrack.Ends == config.EndsByBPF {
+		p.setCondition(now, err != nil, condition.Condition{
+			ID: condition.DumpsFellBack, Detail: is.dumpReason,
+		})
+	}
+}
+
+func (p *Probe) logDumps(err error) {
+	if err == nil {
+		p.log.Info("living connections are read by eBPF")
+		return
+	}
+	p.log.Info("living connections are dumped by netlink: eBPF can't be had for them",
+		zap.Error(err))
 }

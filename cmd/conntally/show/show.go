@@ -52,7 +52,11 @@ func source(s *control.Status) string {
 	if s.SourceStep == "" {
 		return text.Clean(s.Source)
 	}
-	return text.Clean(s.Source) + " (" + text.Clean(s.SourceStep) + ")"
+	how := text.Clean(s.Source) + " (" + text.Clean(s.SourceStep) + ")"
+	if s.Dumps != s.Source {
+		how += ", living ones by " + text.Clean(s.Dumps)
+	}
+	return how
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
