@@ -132,7 +132,7 @@ struct record {
 	struct tuple tuples[2];
 	u64 counters[4]; // packets and bytes of the original direction, then of the reply's
 	u64 stamps[2];   // start and stop
-	u64 status;
+	u32 status;
 	u32 timeout, now; // in jiffies
 	u32 mark;
 	u16 zone;

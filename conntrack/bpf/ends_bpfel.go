@@ -33,7 +33,7 @@ type endsRecord struct {
 	}
 	Counters [4]uint64
 	Stamps   [2]uint64
-	Status   uint64
+	Status   uint32
 	Timeout  uint32
 	Now      uint32
 	Mark     uint32
@@ -41,7 +41,7 @@ type endsRecord struct {
 	State    uint8
 	Flags    uint8
 	TcpFlags [2]uint8
-	_        [6]byte
+	_        [2]byte
 }
 
 type endsWalk struct {

@@ -24,14 +24,14 @@ const (
 	atStart    = atCounters + 32
 	atStop     = atStart + 8
 	atStatus   = atStop + 8
-	atTimeout  = atStatus + 8
+	atTimeout  = atStatus + 4
 	atNow      = atTimeout + 4
 	atMark     = atNow + 4
 	atZone     = atMark + 4
 	atState    = atZone + 2
 	atFlags    = atState + 1
 	atTCPFlags = atFlags + 1 // of each direction
-	recordSize = atFlags + 9 // with what aligns it
+	recordSize = atTCPFlags + 4 // with what aligns it
 
 	flagCounted      = 1
 	flagOriginalZone = 2
@@ -88,6 +88,7 @@ func decodeWalked(
 	}
 	if b[atFlags]&flagExpired != 0 {
 		e.Status |= conntrack.Dying
+		e.Stop = 0
 		if e.Start != 0 {
 			e.Stop = now.Wall - int64(time.Second)/int64(hz)*int64(jiffiesSince(b))
 		}

@@ -3,16 +3,28 @@
 package bpf
 
 import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
 	"testing"
+
+	"github.com/mdlayher/netlink"
+	timo "github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// newWalker returns a router, and a Source that walks over its table. Its ends are not attached,
-// which not every kernel that can walk allows.
+// newWalker returns a router whose table a Source walks over. The program for ends is loaded, not
+// attached: that takes what not every kernel that can walk has.
 func newWalker(t *testing.T, sysctls map[string]string) *twin {
+	t.Helper()
 	w := newRouter(t, sysctls)
 	w.source = NewSource(w.reader(1<<20), SourceOptions{BPF: true}, conntrack.SystemClock())
 	l := &loaded{}
@@ -21,20 +33,23 @@ func newWalker(t *testing.T, sysctls map[string]string) *twin {
 	w.inside(func() error {
 		netns, err := ownNamespace()
 		w.must(err)
-		if err := l.load(Kprobe, netns, 4096); err != nil {
-			if needBPF() {
-				t.Fatal(err)
-			}
-			t.Skip(explain(err))
+		err = l.load(Kprobe, netns, os.Getpagesize())
+		if err == nil {
+			e.ends.walk, err = l.loadWalk()
 		}
-		e.ends.walk, err = l.loadWalk()
-		return err
+		switch {
+		case err != nil && needBPF():
+			t.Fatal(err)
+		case err != nil:
+			t.Skip(err)
+		}
+		return nil
 	})
 	w.source.ends = &e.ends
 	return w
 }
 
-// inside runs f in the router's network namespace.
+// inside calls f in the router's network namespace.
 func (w *twin) inside(f func() error) {
 	w.t.Helper()
 	w.must(w.Router.Do(f))
@@ -42,10 +57,10 @@ func (w *twin) inside(f func() error) {
 
 type entries map[conntrack.Key]conntrack.Event
 
-// living returns what a dump shows.
-func (w *twin) living(dump func(func(*conntrack.Event)) error) (all entries) {
+// living returns the living entries that a dump shows, and fails if it shows one twice.
+func (w *twin) living(dump func(func(*conntrack.Event)) error) entries {
 	w.t.Helper()
-	all = entries{}
+	all := entries{}
 	w.inside(func() error {
 		return dump(func(e *conntrack.Event) {
 			if e.Type != conntrack.Dump {
@@ -58,31 +73,206 @@ func (w *twin) living(dump func(func(*conntrack.Event)) error) (all entries) {
 			all[e.Key()] = *e
 		})
 	})
+	w.must(w.source.WalkError())
 	return all
+}
+
+// sameLiving requires a walk to show what netlink's dumps before and after it do, of entries that
+// nobody changes: at least n.
+func (w *twin) sameLiving(n int) {
+	w.t.Helper()
+	before := w.living(w.events.Dump)
+	walk := w.living(w.source.Dump)
+	after := w.living(w.events.Dump)
+	wrong := 0
+	for key, want := range before {
+		got, found := walk[key]
+		if !found {
+			w.t.Errorf("missing: %+v", want)
+			continue
+		}
+		if left := got.Timeout; left > want.Timeout || left < after[key].Timeout {
+			w.t.Errorf("timeout %d, before %d, after %d", left, want.Timeout, after[key].Timeout)
+		}
+		want.At, want.Timeout = got.At, got.Timeout
+		if got != want {
+			if wrong++; wrong < 5 {
+				w.t.Errorf("\nwalk    %+v\nnetlink %+v", got, want)
+			}
+		}
+	}
+	if len(walk) != len(before) || len(walk) < n || wrong != 0 {
+		w.t.Errorf("a walk shows %d entries, netlink %d, want %d; %d differ", len(walk),
+			len(before), n, wrong)
+	}
 }
 
 // TestRealWalkEqualsDump: of entries of each protocol, with NAT, zones and marks.
 func TestRealWalkEqualsDump(t *testing.T) {
 	w := newWalker(t, nil)
 	labtest.EachKind(w.ctx, w.t, w.Lab)
-	w.invent()
-	want, got := w.living(w.events.Dump), w.living(w.source.Dump)
-	w.must(w.source.WalkError())
-	for key, e := range want {
-		g, found := got[key]
-		if !found {
-			t.Errorf("missing: %+v", e)
-			continue
-		}
-		e.At = g.At
-		if g != e {
-			t.Errorf("\nwalk    %+v\nnetlink %+v", g, e)
-		}
-	}
-	if len(got) != len(want) || len(got) < 20 {
-		t.Errorf("the walk showed %d entries, netlink %d", len(got), len(want))
-	}
-	t.Log(len(got))
+	w.sameLiving(12 + w.invent())
 }
 
-var _ = lab.Open
+// TestRealWalkWithoutExtensions: of entries without counters and time stamps.
+func TestRealWalkWithoutExtensions(t *testing.T) {
+	w := newWalker(t, map[string]string{"acct": "0", "timestamp": "0"})
+	labtest.EachKind(w.ctx, w.t, w.Lab)
+	w.sameLiving(12 + w.invent())
+}
+
+// TestRealWalkOfEmptyTable: of this network namespace. Another's entries are not shown.
+func TestRealWalkOfEmptyTable(t *testing.T) {
+	w := newWalker(t, nil)
+	other, err := lab.New(lab.Options{})
+	w.must(err)
+	defer other.Close()
+	w.must(other.Router.Fill(0, 3000))
+	w.sameLiving(0)
+}
+
+// randomFlow returns an entry of any protocol, with any zones, mark and status.
+func randomFlow(r *rand.Rand) timo.Flow {
+	protos := []uint8{conntrack.ProtoTCP, conntrack.ProtoUDP, conntrack.ProtoSCTP,
+		conntrack.ProtoGRE, conntrack.ProtoUDPLite, 99, 200}
+	addr := func(base string) netip.Addr {
+		b := netip.MustParseAddr(base).AsSlice()
+		b[len(b)-2], b[len(b)-1] = byte(r.Uint32()), byte(r.Uint32())
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	}
+	from, to := "192.0.2.0", "198.51.100.0"
+	if r.IntN(2) == 0 {
+		from, to = "2001:db8::", "2001:db8:1::"
+	}
+	status := timo.StatusConfirmed
+	if r.IntN(2) == 0 {
+		status |= timo.StatusSeenReply | timo.StatusAssured
+	}
+	f := timo.NewFlow(protos[r.IntN(len(protos))], status, addr(from), addr(to),
+		uint16(r.Uint32()), uint16(r.Uint32()), 100+r.Uint32N(1<<20), r.Uint32())
+	switch r.IntN(4) {
+	case 0:
+		f.Zone = uint16(r.Uint32())
+	case 1:
+		f.TupleOrig.Zone = uint16(r.Uint32())
+	case 2:
+		f.TupleReply.Zone = uint16(r.Uint32())
+	}
+	if f.TupleOrig.Proto.Protocol == conntrack.ProtoTCP {
+		f.ProtoInfo.TCP = &timo.ProtoInfoTCP{State: uint8(1 + r.IntN(8)),
+			OriginalFlags: uint16(r.Uint32N(64) << 8), ReplyFlags: uint16(r.Uint32N(64) << 8)}
+	}
+	return f
+}
+
+// TestRealWalkEqualsDumpOfAnything: of many entries with random properties.
+func TestRealWalkEqualsDumpOfAnything(t *testing.T) {
+	w := newWalker(t, nil)
+	r := rand.New(rand.NewPCG(1, 2))
+	n := 0
+	for range 2000 {
+		switch err := w.oracle.Create(randomFlow(r)); {
+		case err == nil:
+			n++
+		case !errors.Is(err, unix.EEXIST):
+			t.Fatal(err)
+		}
+	}
+	w.sameLiving(n)
+	t.Log(n, "entries")
+}
+
+// TestRealWalkDuringChurn: entries that live throughout are shown once by each walk while many
+// others begin and end beside them.
+func TestRealWalkDuringChurn(t *testing.T) {
+	const stable = 5000
+	w := newWalker(t, nil)
+	w.must(w.Router.Fill(0, stable))
+	want := w.living(w.events.Dump)
+	ctx, stop := context.WithCancel(w.ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer stop()
+	for worker := range 2 {
+		workers.Go(func() { w.churn(ctx, uint64(worker)) })
+	}
+	short := 0
+	for range 50 {
+		for key := range w.living(w.source.Dump) {
+			if _, is := want[key]; !is {
+				short++
+			}
+		}
+		got := w.living(w.source.Dump)
+		for key := range want {
+			if _, found := got[key]; !found {
+				t.Errorf("missing: %+v", key)
+			}
+		}
+	}
+	t.Logf("%d short ones shown, %d torn", short, w.source.ends.walk.torn)
+}
+
+// churn creates and deletes entries until ctx is done: again and again the same addresses, so that
+// chains are used again.
+func (w *twin) churn(ctx context.Context, seed uint64) {
+	conn, err := timo.Dial(&netlink.Config{NetNS: w.Router.FD()})
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	defer conn.Close()
+	r := rand.New(rand.NewPCG(seed, 0))
+	var all [100]timo.Flow
+	for ctx.Err() == nil {
+		for i := range all {
+			all[i] = randomFlow(r)
+			all[i].Zone, all[i].TupleOrig.Zone, all[i].TupleReply.Zone = 0, 0, 0
+			_ = conn.Create(all[i]) // it may be there
+		}
+		for i := range all {
+			_ = conn.Delete(all[i])
+		}
+	}
+}
+
+// TestRealWalkNoticesResize: of the table, to another size and back to the same. That changes the
+// whole machine's table, so it is for a guest.
+func TestRealWalkNoticesResize(t *testing.T) {
+	if os.Getenv("CONNTALLY_GUEST") == "" {
+		t.Skip("for a virtual machine: CONNTALLY_GUEST=1")
+	}
+	const entries = 3000
+	w := newWalker(t, nil)
+	w.must(w.Router.Fill(0, entries))
+	size, err := kernel.ReadSysctl("buckets")
+	w.must(err)
+	for name, sizes := range map[string][]int{
+		"larger": {2 * size}, "smaller": {size / 2}, "and back": {2 * size, size},
+		"twice back": {size / 2, size, 2 * size, size},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs := 0
+			w.source.OnChunk = func() {
+				if runs++; runs != 1 {
+					return
+				}
+				for _, n := range sizes {
+					_, err := lab.Resize(n)
+					w.must(err)
+				}
+			}
+			w.inside(func() error {
+				if err := w.source.Dump(func(*conntrack.Event) {}); !errors.Is(err,
+					conntrack.ErrPartial) {
+					t.Errorf("%v, %d runs", err, runs)
+				}
+				return nil
+			})
+			w.sameLiving(entries)
+			_, err := lab.Resize(size)
+			w.must(err)
+		})
+	}
+}
