@@ -31,7 +31,7 @@ func needBPF() bool { return os.Getenv("CONNTALLY_BPF") == "need" }
 // twin is a router whose ends are read twice: by netlink's events, and by a Source on one step.
 type twin struct {
 	*lab.Lab
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context
 	events *ctnetlink.Reader
 	source *Source
@@ -48,7 +48,7 @@ func eachStep(t *testing.T, events int, sysctls map[string]string, test func(w *
 	}
 }
 
-func newTwin(t *testing.T, step Step, events int, sysctls map[string]string) *twin {
+func newTwin(t testing.TB, step Step, events int, sysctls map[string]string) *twin {
 	t.Helper()
 	w := newRouter(t, sysctls)
 	w.source = NewSource(w.reader(1<<20),
@@ -70,7 +70,7 @@ func newTwin(t *testing.T, step Step, events int, sysctls map[string]string) *tw
 }
 
 // newRouter returns a twin without a source.
-func newRouter(t *testing.T, sysctls map[string]string) *twin {
+func newRouter(t testing.TB, sysctls map[string]string) *twin {
 	t.Helper()
 	all := map[string]string{
 		"net/netfilter/nf_conntrack_acct":              "1",

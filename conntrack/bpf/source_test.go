@@ -24,7 +24,7 @@ type fakeEnds struct {
 	bell   int // becomes readable
 }
 
-func newFakeEnds(t *testing.T) *fakeEnds {
+func newFakeEnds(t testing.TB) *fakeEnds {
 	t.Helper()
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -75,7 +75,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) note(e *conntrack.Event) { r.seen = append(r.seen, *e) }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 
 // newWalker returns a router whose table a Source walks over. The program for ends is loaded, not
 // attached: that takes what not every kernel that can walk has.
-func newWalker(t *testing.T, sysctls map[string]string) *twin {
+func newWalker(t testing.TB, sysctls map[string]string) *twin {
 	t.Helper()
 	w := newRouter(t, sysctls)
 	w.source = NewSource(w.reader(1<<20), SourceOptions{BPF: true}, conntrack.SystemClock())
