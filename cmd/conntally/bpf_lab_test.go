@@ -120,7 +120,8 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 	if got := sum(s.all()); got != want {
 		t.Errorf("counted %v, the router forwarded %v", got, want)
 	}
-	for _, part := range []string{"ends of connections are read by eBPF", `"lost_events": 0`} {
+	for _, part := range []string{"ends of connections are read by eBPF",
+		"living connections are read by eBPF", `"lost_events": 0`} {
 		if !strings.Contains(p.String(), part) {
 			t.Errorf("the log lacks %q:\n%s", part, p)
 		}

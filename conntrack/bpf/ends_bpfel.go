@@ -49,6 +49,7 @@ type endsWalk struct {
 	Marker  uint64
 	Net     uint64
 	Table   uint64
+	BeganNs uint64
 	Address uint32
 	Bucket  uint32
 	Next    uint32

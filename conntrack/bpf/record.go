@@ -71,7 +71,7 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 	}
 	e.Start, e.Stop = int64(le.Uint64(b[atStart:])), int64(le.Uint64(b[atStop:]))
 	// As ctnetlink_dump_timeout does it.
-	left := -jiffiesSince(b) / hz
+	left := int32(le.Uint32(b[atTimeout:])-le.Uint32(b[atNow:])) / hz
 	e.HasTimeout = left > 0
 	e.Timeout = uint32(max(left, 0))
 	return true
@@ -79,9 +79,9 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 
 // decodeWalked reads a record of a walk as decode does, and returns whether it is one to show, and
 // whether it is one at all. What is read is what netlink reports of a living entry, or of one that a
-// dump evicts. now is when the walk met it.
+// dump evicts. The run of the program began at began jiffies and wall nanoseconds since 1970.
 func decodeWalked(
-	b []byte, hz int32, now conntrack.Timestamp, e *conntrack.Event,
+	b []byte, hz int32, began uint32, wall int64, e *conntrack.Event,
 ) (shown, ok bool) {
 	if !decode(b, hz, e) {
 		return false, false
@@ -90,7 +90,8 @@ func decodeWalked(
 		e.Status |= conntrack.Dying
 		e.Stop = 0
 		if e.Start != 0 {
-			e.Stop = now.Wall - int64(time.Second)/int64(hz)*int64(jiffiesSince(b))
+			ago := int32(began - binary.LittleEndian.Uint32(b[atTimeout:]))
+			e.Stop = wall - int64(time.Second)/int64(hz)*int64(ago)
 		}
 		return b[atFlags]&flagShown == 0, true
 	}
@@ -103,12 +104,6 @@ func decodeWalked(
 		e.State, e.TCPFlags = 0, [2]conntrack.TCPFlags{}
 	}
 	return true, true
-}
-
-// jiffiesSince returns how long ago an entry has expired.
-func jiffiesSince(b []byte) int32 {
-	le := binary.LittleEndian
-	return int32(le.Uint32(b[atNow:]) - le.Uint32(b[atTimeout:]))
 }
 
 func decodeTuple(b []byte, t *conntrack.Tuple) bool {

@@ -234,10 +234,12 @@ func (s *Source) walkTable() error {
 
 // decodeWalked reads the records of one run.
 func (s *Source) decodeWalked(records []byte) {
-	s.event.At = s.clock()
+	now, walk := s.clock(), s.ends.walk
+	s.event.At = now
+	wall := now.Wall - (now.Mono - int64(walk.beganMono))
 	living, ended, malformed := uint64(0), uint64(0), uint64(0)
 	for ; len(records) >= recordSize; records = records[recordSize:] {
-		shown, ok := decodeWalked(records[:recordSize], s.hz, s.event.At, &s.event)
+		shown, ok := decodeWalked(records[:recordSize], s.hz, walk.began, wall, &s.event)
 		switch {
 		case !ok:
 			malformed++

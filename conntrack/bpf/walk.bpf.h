@@ -21,6 +21,7 @@ struct walk {
 	u64 marker;          // an entry that walk.go has inserted; 0: it isn't in the table
 	u64 net;             // its network namespace
 	u64 table;           // where the table is; 0: not found
+	u64 began_ns;        // this run, by CLOCK_MONOTONIC
 	u32 address;         // at both ends of the marker
 	u32 bucket;          // the marker's
 	u32 next, until;     // buckets
@@ -380,6 +381,7 @@ int walk(void *ctx)
 	if (!w || !w->table)
 		return 0;
 	w->began = bpf_jiffies64();
+	w->began_ns = bpf_ktime_get_ns();
 	w->written = w->visits = w->tries = w->stopped = 0;
 	bpf_loop(BUCKETS / GROUP, group, &w, 0);
 	return 0;

@@ -33,6 +33,7 @@ type marker interface {
 // sharedWalk is the part of struct walk in walk.bpf.h that this program reads or writes.
 type sharedWalk struct {
 	marker, net, table uint64
+	beganMono          uint64
 	address            [4]byte
 	bucket             uint32
 	next, until        uint32

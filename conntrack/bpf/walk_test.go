@@ -88,9 +88,11 @@ func TestWalkedEventsAreLikeADumps(t *testing.T) {
 	offloaded := slices.Clone(tcp)
 	binary.LittleEndian.PutUint32(offloaded[atStatus:], uint32(conntrack.Offload))
 	expired := withFlags(udp, flagExpired)
-	now := binary.LittleEndian.Uint32(expired[atNow:])
-	binary.LittleEndian.PutUint32(expired[atTimeout:], now-3*uint32(jiffies()))
-	r, _ := walkRig(t, tcp, slices.Concat(offloaded, expired, withFlags(expired, flagShown)))
+	const began = 1000 // jiffies
+	binary.LittleEndian.PutUint32(expired[atNow:], began)
+	binary.LittleEndian.PutUint32(expired[atTimeout:], began-3*uint32(jiffies()))
+	r, f := walkRig(t, tcp, slices.Concat(offloaded, expired, withFlags(expired, flagShown)))
+	f.began, f.beganMono = began, uint64(r.k.Clock()().Mono-int64(time.Minute))
 	must(t, r.Dump(r.note))
 	if len(r.seen) != 3 {
 		t.Fatalf("%+v", r.seen)
@@ -105,7 +107,7 @@ func TestWalkedEventsAreLikeADumps(t *testing.T) {
 		t.Errorf("%+v", offload)
 	}
 	if end.Type != conntrack.Destroy || end.HasTimeout || end.Status&conntrack.Dying == 0 ||
-		end.At.Wall-end.Stop != int64(3*time.Second) {
+		end.At.Wall-end.Stop != int64(time.Minute+3*time.Second) {
 		t.Errorf("%+v", end)
 	}
 	stats := &r.Stats

@@ -64,14 +64,15 @@ func (p *Probe) chooseSource() {
 		return
 	}
 	err := p.reader.Attach(p.apply)
-	now, was, is := p.clock(), p.source.Load(), &source{step: p.reader.Step()}
-	if err != nil {
-		is.reason = err.Error()
+	now, was := p.clock(), p.source.Load()
+	is := &source{
+		step: p.reader.Step(), reason: text(err), dumpReason: text(p.reader.WalkError()),
 	}
 	p.source.Store(is)
 	switch {
 	case err == nil:
 		p.log.Info("ends of connections are read by eBPF", zap.String("step", string(is.step)))
+		p.logDumps(p.reader.WalkError())
 		p.observeBuffer(now, p.reader.ReceiveBuffer()) // the ring's, which is as large as asked
 	case was == nil || was.reason != is.reason:
 		p.log.Info("ends of connections are read by netlink: eBPF can't be had",
@@ -97,10 +98,7 @@ func (p *Probe) observeWalk(now conntrack.Timestamp, err error) {
 		return
 	}
 	is := *was
-	is.dumpReason = ""
-	if err != nil {
-		is.dumpReason = err.Error()
-	}
+	is.dumpReason = text(err)
 	if is != *was {
 		p.source.Store(&is)
 		p.logDumps(err)
@@ -110,6 +108,14 @@ func (p *Probe) observeWalk(now conntrack.Timestamp, err error) {
 			ID: condition.DumpsFellBack, Detail: is.dumpReason,
 		})
 	}
+}
+
+// text returns the text of an error, or "".
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (p *Probe) logDumps(err error) {
