@@ -251,20 +251,3 @@ static __always_inline void fill(struct record *r, struct nf_conn *ct, unsigned 
 	if (e.stamps)
 		copy(r->stamps, sizeof r->stamps, e.stamps);
 }
-
-// first_argument returns the first argument of the function at which a kprobe is.
-static __always_inline struct nf_conn *first_argument(void *ctx)
-{
-	struct pt_regs___x86 *x86 = ctx;
-	struct pt_regs___arm64 *arm64 = ctx;
-	struct pt_regs___riscv *riscv = ctx;
-	u64 ct = 0;
-
-	if (bpf_core_field_exists(x86->di))
-		copy(&ct, sizeof ct, &x86->di);
-	else if (bpf_core_field_exists(arm64->regs))
-		copy(&ct, sizeof ct, &arm64->regs[0]);
-	else if (bpf_core_field_exists(riscv->a0))
-		copy(&ct, sizeof ct, &riscv->a0);
-	return (struct nf_conn *)ct;
-}
