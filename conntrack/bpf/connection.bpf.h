@@ -158,13 +158,11 @@ struct extensions {
 	void *counters, *stamps;
 };
 
-static __always_inline struct extensions extensions(struct nf_conn *ct)
+static __always_inline struct extensions extensions(struct nf_ct_ext *ext)
 {
-	struct nf_ct_ext *ext = 0;
 	struct extensions e = {};
 	u64 offsets = 0;
 
-	copy(&ext, sizeof ext, &ct->ext);
 	if (!ext)
 		return e;
 	copy(&offsets, sizeof offsets, &ext->offset);
@@ -176,74 +174,70 @@ static __always_inline struct extensions extensions(struct nf_conn *ct)
 	return e;
 }
 
-// TCP returns where a field is in the part of struct ip_ct_tcp that begins with the first flags.
-#define TCP(field) \
-	(bpf_core_field_offset(struct ip_ct_tcp, field) - \
-		bpf_core_field_offset(struct ip_ct_tcp, seen[0].flags) & 31)
+// image is a copy of an entry without its extensions.
+struct image {
+	u64 words[40]; // the kernel's struct nf_conn has 31 to 33
+};
+
+static __always_inline void copy_entry(struct image *i, struct nf_conn *ct)
+{
+	copy(i, bpf_core_type_size(struct nf_conn), ct);
+}
+
+// IN is a field of struct nf_conn, of a type, in an image.
+#define IN(image, type, field) \
+	(*(type *)((void *)(image) + bpf_core_field_offset(struct nf_conn, field)))
+
+static __always_inline void copy_tuple(struct tuple *to, struct image *i, u32 from)
+{
+	for (u32 word = 0; word < sizeof *to / 8; word++)
+		((u64 *)to)[word] = ((u64 *)((void *)i + from))[word];
+}
 
 // state reads the state of the protocols that have one.
-static __always_inline void state(struct record *r, struct nf_conn *ct)
+static __always_inline void state(struct record *r, struct image *i)
 {
-	u8 tcp[32] = {};
-	u32 sctp = 0;
-
 	switch (r->tuples[0].proto) {
 	case IPPROTO_TCP:
-		copy(tcp, sizeof tcp, &ct->proto.tcp.seen[0].flags);
-		r->tcp_flags[0] = tcp[0];
-		r->tcp_flags[1] = tcp[TCP(seen[1].flags)];
-		r->state = tcp[TCP(state)];
+		r->state = IN(i, u8, proto.tcp.state);
+		r->tcp_flags[0] = IN(i, u8, proto.tcp.seen[0].flags);
+		r->tcp_flags[1] = IN(i, u8, proto.tcp.seen[1].flags);
 		break;
 	case IPPROTO_SCTP:
-		copy(&sctp, sizeof sctp, &ct->proto.sctp.state);
-		r->state = sctp;
+		r->state = IN(i, u32, proto.sctp.state);
 		break;
 	case IPPROTO_DCCP: // Linux 6.16 and later don't track it
-		if (bpf_core_field_exists(ct->proto.dccp.state))
-			copy(&r->state, sizeof r->state, &ct->proto.dccp.state);
+		if (bpf_core_field_exists(((struct nf_conn *)0)->proto.dccp.state))
+			r->state = IN(i, u8, proto.dccp.state);
 		break;
 	}
 }
 
-// zone reads the zone, and for which directions it is.
-static __always_inline void zone(struct record *r, struct nf_conn *ct)
+static __always_inline int is_foreign(struct image *i)
 {
-	struct {
-		u16 id;
-		u8 flags, dir;
-	} z = {};
-
-	if (!bpf_core_field_exists(ct->zone))
-		return;
-	copy(&z, sizeof z, &ct->zone);
-	r->zone = z.id;
-	r->flags |= (z.dir & 3) << 1; // a bit for each direction
-}
-
-static __always_inline int is_foreign(struct nf_conn *ct)
-{
-	struct net *net = 0;
 	u32 inum = 0;
 
-	copy(&net, sizeof net, &ct->ct_net.net);
-	copy(&inum, sizeof inum, &net->ns.inum);
+	copy(&inum, sizeof inum, &IN(i, struct net *, ct_net)->ns.inum);
 	return inum != own_netns;
 }
 
-// fill makes the record of an entry, whose status has been read already.
-static __always_inline void fill(struct record *r, struct nf_conn *ct, unsigned long status)
+// fill makes the record of an entry.
+static __always_inline void fill(struct record *r, struct image *i)
 {
 	__builtin_memset(r->counters, 0, sizeof *r - __builtin_offsetof(struct record, counters));
-	copy(&r->tuples[0], sizeof r->tuples[0], &ct->tuplehash[0].tuple);
-	copy(&r->tuples[1], sizeof r->tuples[1], &ct->tuplehash[1].tuple);
-	r->status = status;
+	copy_tuple(&r->tuples[0], i, bpf_core_field_offset(struct nf_conn, tuplehash[0].tuple));
+	copy_tuple(&r->tuples[1], i, bpf_core_field_offset(struct nf_conn, tuplehash[1].tuple));
+	r->status = IN(i, unsigned long, status);
 	r->now = bpf_jiffies64();
-	copy(&r->timeout, sizeof r->timeout, &ct->timeout);
-	if (bpf_core_field_exists(ct->mark))
-		copy(&r->mark, sizeof r->mark, &ct->mark);
-	zone(r, ct);
-	state(r, ct);
-	struct extensions e = extensions(ct);
+	r->timeout = IN(i, u32, timeout);
+	if (bpf_core_field_exists(((struct nf_conn *)0)->mark))
+		r->mark = IN(i, u32, mark);
+	if (bpf_core_field_exists(((struct nf_conn *)0)->zone)) {
+		r->zone = IN(i, u16, zone.id);
+		r->flags |= (IN(i, u8, zone.dir) & 3) << 1; // a bit for each direction
+	}
+	state(r, i);
+	struct extensions e = extensions(IN(i, struct nf_ct_ext *, ext));
 	if (e.counters) {
 		copy(r->counters, sizeof r->counters, e.counters);
 		r->flags |= COUNTED;

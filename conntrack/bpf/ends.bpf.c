@@ -19,20 +19,21 @@ struct {
 
 static __always_inline int ended(struct nf_conn *ct)
 {
-	unsigned long status = 0;
+	struct image i;
 
-	copy(&status, sizeof status, &ct->status);
+	copy_entry(&i, ct);
+	unsigned long status = IN(&i, unsigned long, status);
 	// Packets dropped on their way have entries that never were in the table.
-	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE || is_foreign(ct))
+	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE || is_foreign(&i))
 		return 0;
-	if (was_shown(ct))
+	if (was_shown(ct, &i))
 		return 0;
 	struct record *r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
 	if (!r) {
 		__sync_fetch_and_add(&lost, 1);
 		return 0;
 	}
-	fill(r, ct, status);
+	fill(r, &i);
 	bpf_ringbuf_submit(r, 0); // wakes the reader if it has read all before
 	return 0;
 }

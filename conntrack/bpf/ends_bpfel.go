@@ -62,6 +62,10 @@ type endsWalk struct {
 	Torn    uint32
 	Visits  uint32
 	Tries   uint32
+	Entry   struct {
+		_     structs.HostLayout
+		Words [40]uint64
+	}
 	Heads   [64]uint64
 	Entries [512]uint64
 }

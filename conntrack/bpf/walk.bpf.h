@@ -32,6 +32,7 @@ struct walk {
 	u32 grace;           // jiffies after which an entry is taken to have expired
 	u32 torn;            // entries that ended while they were read, in all
 	u32 visits, tries;
+	struct image entry; // that is read
 
 	u64 heads[GROUP];
 	u64 entries[ROOM]; // where those of the records are
@@ -76,9 +77,11 @@ static __always_inline struct walk *shared(void)
 
 static __always_inline u64 start_of(struct nf_conn *ct)
 {
-	struct extensions e = extensions(ct);
+	struct nf_ct_ext *ext = 0;
 	u64 start = 0;
 
+	copy(&ext, sizeof ext, &ct->ext);
+	struct extensions e = extensions(ext);
 	if (e.stamps)
 		copy(&start, sizeof start, e.stamps);
 	return start;
@@ -91,10 +94,10 @@ static __always_inline int is_same(struct identity *a, struct identity *b)
 
 // was_shown reports whether an entry that is freed needs no record: a walk has shown its end, or it
 // is the marker.
-static __always_inline int was_shown(struct nf_conn *ct)
+static __always_inline int was_shown(struct nf_conn *ct, struct image *i)
 {
 	struct walk *w = shared();
-	u32 timeout = 0;
+	u32 timeout = IN(i, u32, timeout);
 	u64 key = (u64)ct;
 
 	if (!w)
@@ -103,7 +106,6 @@ static __always_inline int was_shown(struct nf_conn *ct)
 		w->marker = 0;
 		return 1;
 	}
-	copy(&timeout, sizeof timeout, &ct->timeout);
 	if ((__s32)(timeout - w->began) >= 0) // it hadn't expired
 		return 0;
 	struct identity *shown = bpf_map_lookup_elem(&expired, &key);
@@ -249,11 +251,9 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 {
 	struct walk *w = c->walk;
 	u32 i = w->written;
-	unsigned long status = 0;
-	u64 net = 0;
 
-	copy(&net, sizeof net, &ct->ct_net.net);
-	if (net != w->net)
+	copy_entry(&w->entry, ct);
+	if (IN(&w->entry, u64, ct_net) != w->net)
 		return;
 	if ((u64)ct == w->marker) {
 		c->marked++;
@@ -264,9 +264,8 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 		c->full = 1;
 		return;
 	}
-	copy(&status, sizeof status, &ct->status);
-	fill(r, ct, status);
-	if (!is_alive(status) || !is_tuple(orig, &r->tuples[0]) || !unchanged(r, ct)) {
+	fill(r, &w->entry);
+	if (!is_alive(r->status) || !is_tuple(orig, &r->tuples[0]) || !unchanged(r, ct)) {
 		w->torn++;
 		return;
 	}
