@@ -138,13 +138,14 @@ func goflowInterface(
 	known := netflow.CreateTemplateSystem()
 	goflowSets(t, known, first)
 	set, ok := goflowSets(t, known, data)[0].(netflow.OptionsDataFlowSet)
-	if !ok || len(set.Records) != 1 || len(set.Records[0].OptionsValues) != 3 {
+	if !ok || len(set.Records) != 1 {
 		t.Fatalf("goflow2 finds %+v", set)
 	}
 	r := set.Records[0]
-	text := func(i int) string {
-		return string(bytes.TrimRight(r.OptionsValues[i].Value.([]byte), "\x00"))
+	of := map[uint16]string{}
+	for _, f := range append(r.ScopesValues[1:], r.OptionsValues...) {
+		of[f.Type] = string(bytes.TrimRight(f.Value.([]byte), "\x00"))
 	}
 	return be.Uint32(r.ScopesValues[0].Value.([]byte)),
-		be.Uint32(r.OptionsValues[0].Value.([]byte)), text(1), text(2)
+		be.Uint32(r.OptionsValues[0].Value.([]byte)), of[82], of[83]
 }

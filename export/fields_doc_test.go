@@ -194,18 +194,21 @@ func mark(has bool) string {
 }
 
 func describeOptions(b *strings.Builder) {
-	v9 := options(NetFlow9)
-	for i, o := range options(IPFIX) {
-		for _, f := range o.fields[1:] {
+	ipfix := options(IPFIX)
+	for i, o := range options(NetFlow9) {
+		for _, f := range o.fields[o.scopes:] {
 			fmt.Fprintf(b, "| %d | %s | %s | %d %s | %d | %s |\n",
-				o.id, scopeOf(o), scopeOf(v9[i]), f.id, f.name, f.size, optionMeanings[f.id])
+				o.id, scopeOf(ipfix[i]), scopeOf(o), f.id, f.name, f.size, optionMeanings[f.id])
 		}
 	}
 }
 
 func scopeOf(o option) string {
-	e := o.fields[0]
-	return fmt.Sprintf("%d %s, %d octets", e.id, e.name, e.size)
+	var elements []string
+	for _, e := range o.fields[:o.scopes] {
+		elements = append(elements, fmt.Sprintf("%d %s, %d octets", e.id, e.name, e.size))
+	}
+	return strings.Join(elements, "; ")
 }
 
 // TestMeanings proves that each element has a meaning, and each meaning an element.
@@ -225,8 +228,8 @@ func TestMeanings(t *testing.T) {
 		}
 	}
 	described := 0
-	for _, o := range options(IPFIX) {
-		for _, f := range o.fields[1:] {
+	for _, o := range options(NetFlow9) {
+		for _, f := range o.fields[o.scopes:] {
 			described++
 			if optionMeanings[f.id] == "" {
 				t.Errorf("option element %d %s has no meaning", f.id, f.name)

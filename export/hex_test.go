@@ -96,9 +96,10 @@ func (d *hexDump) set(p Protocol) {
 	case p.optionsTemplateSetID():
 		d.optionsTemplate(p)
 	case samplingOption, interfaceOption, statisticsOption:
-		for i, f := range options(p)[id-samplingOption].fields {
+		o := options(p)[id-samplingOption]
+		for i, f := range o.fields {
 			scope := ""
-			if i == 0 {
+			if i < o.scopes {
 				scope = "scope: "
 			}
 			d.take(int(f.size), "%s%s", scope, f.name)
@@ -133,8 +134,11 @@ func (d *hexDump) optionsTemplate(p Protocol) {
 		d.take(2, "fields")
 		d.take(2, "of them scopes")
 	}
-	d.take(4, "scope %d, %d octets", be.Uint16(d.rest), be.Uint16(d.rest[2:]))
-	for _, f := range options(p)[id-samplingOption].fields[1:] {
+	o := options(p)[id-samplingOption]
+	for range o.scopes {
+		d.take(4, "scope %d, %d octets", be.Uint16(d.rest), be.Uint16(d.rest[2:]))
+	}
+	for _, f := range o.fields[o.scopes:] {
 		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), f.name)
 	}
 }

@@ -18,8 +18,9 @@ const (
 // option is one kind of option data record: its template and how a record is filled in.
 type option struct {
 	id     uint16
-	alone  bool          // each record is in a set of its own: nfdump 1.7.1 miscounts several
-	fields []optionField // the first is the scope
+	alone  bool // each record is in a set of its own: nfdump 1.7.1 miscounts several
+	scopes int  // how many of the fields, from the first, are the scope
+	fields []optionField
 }
 
 // optionField is one element of an options template and how a record's value is written.
@@ -49,24 +50,29 @@ func options(p Protocol) []option {
 // samplingRate describes the sampling interval of the whole exporter: every packet is counted.
 // The element is the deprecated one, which all collectors read.
 func samplingRate(p Protocol) option {
-	return option{id: samplingOption, fields: []optionField{
+	return option{id: samplingOption, scopes: 1, fields: []optionField{
 		domainScope(p),
 		{element{34, 4, "samplingInterval"}, func(b []byte, _ *optionData) { be.PutUint32(b, 1) }},
 	}}
 }
 
 // interfaceNames describes an interface. Its ifIndex is not a scope field, since not all
-// collectors read it there.
+// collectors read it there. In IPFIX its name is one: nfdump expects nothing but index and
+// description after the scope, and logs the rest of each record as extra bytes.
 func interfaceNames(p Protocol) option {
 	index := func(b []byte, d *optionData) { be.PutUint32(b, d.iface.Index) }
 	name := func(b []byte, d *optionData) { putText(b, d.iface.Name) }
 	description := func(b []byte, d *optionData) { putText(b, d.iface.Description) }
-	return option{id: interfaceOption, alone: true, fields: []optionField{
+	o := option{id: interfaceOption, alone: true, scopes: 1, fields: []optionField{
 		domainScope(p),
 		{element{10, 4, "ingressInterface"}, index},
 		{element{82, 16, "interfaceName"}, name},
 		{element{83, 32, "interfaceDescription"}, description},
 	}}
+	if p == IPFIX { // whose scopes are information elements
+		o.scopes, o.fields[1], o.fields[2] = 2, o.fields[2], o.fields[1]
+	}
+	return o
 }
 
 // exportStatistics describes the totals of what was sent and dropped.
@@ -79,7 +85,7 @@ func exportStatistics(p Protocol) option {
 		put := func(b []byte, d *optionData) { be.PutUint64(b, of(&d.statistics)) }
 		return optionField{element{id, 8, name}, put}
 	}
-	return option{id: statisticsOption, fields: []optionField{
+	return option{id: statisticsOption, scopes: 1, fields: []optionField{
 		scope,
 		total(40, "exportedOctetTotalCount", func(s *statistics) uint64 { return s.octets }),
 		total(41, "exportedMessageTotalCount", func(s *statistics) uint64 { return s.messages }),
@@ -105,14 +111,13 @@ func domainScope(p Protocol) optionField {
 // appendTemplate adds the options template record: RFC 3954 section 6.1, with
 // lengths in octets, RFC 7011 section 3.4.2.2, with counts of fields.
 func (o *option) appendTemplate(b []byte, p Protocol) []byte {
-	const scopes = 1
 	b = be.AppendUint16(b, o.id)
 	if p == NetFlow9 {
-		b = be.AppendUint16(b, 4*scopes)
-		b = be.AppendUint16(b, uint16(4*(len(o.fields)-scopes)))
+		b = be.AppendUint16(b, uint16(4*o.scopes))
+		b = be.AppendUint16(b, uint16(4*(len(o.fields)-o.scopes)))
 	} else {
 		b = be.AppendUint16(b, uint16(len(o.fields)))
-		b = be.AppendUint16(b, scopes)
+		b = be.AppendUint16(b, uint16(o.scopes))
 	}
 	for _, f := range o.fields {
 		b = f.append(b)

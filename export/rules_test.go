@@ -87,13 +87,13 @@ func TestForbiddenElements(t *testing.T) {
 
 // wantOptions returns the options templates, the scope first.
 func wantOptions(p Protocol) map[uint16]string {
-	system, process := "149/4 ", "144/4 "
+	system, process, names := "149/4 ", "144/4 ", "82/16 10/4 83/32"
 	if p == NetFlow9 {
-		system, process = "1/4 ", "1/4 "
+		system, process, names = "1/4 ", "1/4 ", "10/4 82/16 83/32"
 	}
 	return map[uint16]string{
 		512: system + "34/4",
-		513: system + "10/4 82/16 83/32",
+		513: system + names,
 		514: process + "40/8 41/8 42/8 166/8 167/8 168/8",
 	}
 }
@@ -124,13 +124,16 @@ func TestTemplateSets(t *testing.T) {
 	}
 }
 
-// checkOptionsTemplate wants one template with one scope, and less than four octets of padding.
+// checkOptionsTemplate wants one template with its scope, and less than four octets of padding.
 func checkOptionsTemplate(t *testing.T, p Protocol, b []byte) {
 	t.Helper()
 	id := be.Uint16(b)
 	want := wantOptions(p)[id]
 	n := len(strings.Fields(want))
 	header := []uint16{id, uint16(n), 1}
+	if id == interfaceOption {
+		header[2] = 2
+	}
 	if p == NetFlow9 {
 		header = []uint16{id, 4, uint16(4 * (n - 1))}
 	}

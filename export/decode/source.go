@@ -174,12 +174,15 @@ func (s *source) addFlows(h header, t *knownTemplate, records []record, m *Messa
 	}
 }
 
-// addOptions reads what stands after the scope; v9 scope types are no information elements (RFC
-// 3954, 6.1).
+// addOptions reads option data. In v9 it leaves out the scope, whose types are no information
+// elements (RFC 3954, 6.1).
 func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 	m.OptionRecords += len(records)
 	for _, r := range records {
-		e := elements{t.fields[t.scopes:], r[t.scopes:], 0}
+		e := elements{t.fields, r, 0}
+		if s.key.version == versionNetFlow9 {
+			e = elements{t.fields[t.scopes:], r[t.scopes:], 0}
+		}
 		if n, ok := e.number(samplingInterval); ok {
 			m.SamplingInterval = uint32(n)
 		}
