@@ -87,6 +87,7 @@ FUZZTIME ?= 5m
 fuzz: ## each fuzzer for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
 
+# TARGETS='amd64 mipsle' builds for those alone. The version is that of the tag: v0.1.0 is 0.1.0.
 release: $(TOOLS)/nfpm ## dist/: programs and packages for all targets, checksums
 	.ci/release
 
