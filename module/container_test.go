@@ -56,11 +56,10 @@ func TestContainerAsDocumented(t *testing.T) {
 // containerHost is a router whose podman has a storage of its own.
 type containerHost struct {
 	*lab.Lab
-	t        *testing.T
-	ctx      context.Context
-	dir      string // with the program and what the document names
-	programs string
-	env      []string
+	t   *testing.T
+	ctx context.Context
+	dir string // with the program and what the document names
+	env []string
 }
 
 func newContainerHost(t *testing.T) *containerHost {
