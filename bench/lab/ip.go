@@ -12,25 +12,15 @@ import (
 // ErrNoDevice says that this kernel has no devices of the kind that was asked for.
 var ErrNoDevice = errors.New("the kernel has no such devices")
 
-// IP runs ip(8) in the namespace with each of the lines, which hold its arguments.
+// IP runs ip(8) in the namespace with each of the lines, which hold its arguments, until one fails.
 // Tests use it to add to the lab's own network.
 func (n *Namespace) IP(lines string) error {
-	for line := range strings.Lines(lines) {
-		if args := strings.Fields(line); len(args) > 0 {
-			if err := n.ip(args); err != nil {
-				return fmt.Errorf("lab: ip %s: %w", strings.Join(args, " "), err)
-			}
-		}
-	}
-	return nil
-}
-
-func (n *Namespace) ip(args []string) error {
 	path, err := exec.LookPath("ip")
 	if err != nil {
 		path = "/usr/sbin/ip" // not in every PATH
 	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(path, "-batch", "-")
+	cmd.Stdin = strings.NewReader(lines)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = n.Do(cmd.Run)
@@ -38,9 +28,9 @@ func (n *Namespace) ip(args []string) error {
 	case err == nil:
 		return nil
 	case strings.Contains(out.String(), "Unknown device type"):
-		return ErrNoDevice
+		return fmt.Errorf("lab: ip: %w: %s", ErrNoDevice, bytes.TrimSpace(out.Bytes()))
 	}
-	return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out.Bytes()))
+	return fmt.Errorf("lab: ip: %w: %s", err, bytes.TrimSpace(out.Bytes()))
 }
 
 // Path returns where in the file system the namespace is found by other programs,
