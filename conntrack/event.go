@@ -104,8 +104,28 @@ type Event struct {
 	// TCPFlags are the kernel's flags of each direction's sender, by Direction; 0 in a
 	// Destroy event and for an offloaded entry.
 	TCPFlags [2]TCPFlags
+	// First is what the first packet showed; a source that reads by eBPF may know it.
+	First FirstPacket
 	// Portid names the program that deleted the entry of a Destroy event; 0 is the kernel.
 	Portid uint32
+}
+
+// FirstPacket is what the packet that began a connection showed when it had passed the router's rules
+// (in __nf_conntrack_confirm): routed, translated, about to leave or to be delivered.
+type FirstPacket struct {
+	Known bool // false: nobody saw it, and all else is 0
+	// ToS is the IPv4 type of service or the IPv6 traffic class, as the packet left.
+	ToS uint8
+	// VLAN is the id of a tag that the packet still had, as bridged ones do; 0 = none. VLAN
+	// interfaces remove theirs.
+	VLAN uint16
+	// MAC is the Ethernet address that sent the packet; zeroes where it came otherwise, or from
+	// the router itself.
+	MAC [6]byte
+	// Input and Output are the ifIndexes by which the packet came and left; 0 is the router
+	// itself. Bridges have their own for what they route, and those of their ports for what they
+	// forward. Members of a VRF have their own.
+	Input, Output uint32
 }
 
 // Key identifies an entry. IDs and tuples are reused: only the start time distinguishes

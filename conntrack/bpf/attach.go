@@ -12,7 +12,7 @@ import (
 
 // attach loads the program by the first of steps that works: a test connection's end is reported,
 // and correctly. The error tells what is missing.
-func attach(steps []Step, ringBytes int, clock conntrack.Clock) (*ends, error) {
+func attach(steps []Step, of sizes, clock conntrack.Clock) (*ends, error) {
 	if !isLoaded() {
 		return nil, ErrNotLoaded
 	}
@@ -26,7 +26,7 @@ func attach(steps []Step, ringBytes int, clock conntrack.Clock) (*ends, error) {
 	}
 	var failed []error
 	for _, step := range steps {
-		e, err := load(step, netns, ringBytes)
+		e, err := load(step, netns, of)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", step, err))
 			continue
@@ -88,6 +88,9 @@ func isOf(e *conntrack.Event, self netip.AddrPort) bool {
 // stampSlack is how far the time stamps of the test connection may be from now.
 const stampSlack = 5 * time.Second
 
+// loopback is the ifIndex of lo in every network namespace (LOOPBACK_IFINDEX).
+const loopback = 1
+
 // checkTest checks what was reported of the test connection: an IPv4 header, UDP's and one byte.
 func checkTest(e *conntrack.Event, now conntrack.Timestamp) error {
 	want := conntrack.Counters{Packets: 1, Bytes: 20 + 8 + 1}
@@ -96,7 +99,10 @@ func checkTest(e *conntrack.Event, now conntrack.Timestamp) error {
 		d := time.Duration(now.Wall - at)
 		return -stampSlack < d && d < stampSlack
 	}
+	first := conntrack.FirstPacket{Known: true, Output: loopback}
 	switch {
+	case e.First != first:
+		return fmt.Errorf("%w: first packet %+v", ErrWrong, e.First)
 	case e.Counted && e.Counters != [2]conntrack.Counters{want, {}}:
 		return fmt.Errorf("%w: counters %v", ErrWrong, e.Counters)
 	case e.Status&status != status:
@@ -112,7 +118,7 @@ func checkTest(e *conntrack.Event, now conntrack.Timestamp) error {
 // Try loads and tests the programs as Attach does, and unloads them. It returns the step that works,
 // and why living entries can't be read by a walk; nil if they can.
 func Try(clock conntrack.Clock) (step Step, walkErr, err error) {
-	e, err := attach(Steps(), ringBytes(0), clock)
+	e, err := attach(Steps(), sizesFor(0, 0), clock)
 	if err != nil {
 		return Netlink, nil, err
 	}

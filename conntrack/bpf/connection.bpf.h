@@ -126,7 +126,15 @@ struct tuple {
 	u8 proto, dir;
 };
 
-enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4, EXPIRED = 8, SHOWN = 16 };
+// packet is what the first packet of a connection showed.
+struct packet {
+	u32 input, output; // ifIndexes; 0 is the router itself
+	u8 mac[6];         // of the sender; zeroes without an Ethernet header
+	u16 vlan;          // of a tag that the packet still had
+	u8 tos, unused[3];
+};
+
+enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4, EXPIRED = 8, SHOWN = 16, FIRST = 32 };
 
 struct record {
 	struct tuple tuples[2];
@@ -135,6 +143,7 @@ struct record {
 	u32 status;
 	u32 timeout, now; // in jiffies
 	u32 mark;
+	struct packet first; // if FIRST is set
 	u16 zone;
 	u8 state, flags;
 	u8 tcp_flags[2]; // of each direction's sender
@@ -213,16 +222,18 @@ static __always_inline void state(struct record *r, struct image *i)
 	}
 }
 
-static __always_inline int is_foreign(struct image *i)
+static __always_inline int is_foreign(struct net *net)
 {
 	u32 inum = 0;
 
-	copy(&inum, sizeof inum, &IN(i, struct net *, ct_net)->ns.inum);
+	copy(&inum, sizeof inum, &net->ns.inum);
 	return inum != own_netns;
 }
 
-// fill makes the record of an entry.
-static __always_inline void fill(struct record *r, struct image *i)
+#include "first.bpf.h"
+
+// fill makes the record of an entry. next is FREE if the entry ends, else its address: see recall.
+static __always_inline void fill(struct record *r, struct image *i, u64 ct, u64 next)
 {
 	__builtin_memset(r->counters, 0, sizeof *r - __builtin_offsetof(struct record, counters));
 	copy_tuple(&r->tuples[0], i, bpf_core_field_offset(struct nf_conn, tuplehash[0].tuple));
@@ -244,4 +255,5 @@ static __always_inline void fill(struct record *r, struct image *i)
 	}
 	if (e.stamps)
 		copy(r->stamps, sizeof r->stamps, e.stamps);
+	recall(r, ct, next);
 }

@@ -23,22 +23,30 @@ static __always_inline int ended(struct nf_conn *ct)
 
 	copy_entry(&i, ct);
 	unsigned long status = IN(&i, unsigned long, status);
-	// Packets dropped on their way have entries that never were in the table.
-	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE || is_foreign(&i))
+	// Packets dropped on their way have entries that never were in the table. A kprobe sees them
+	// before that is known.
+	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE) {
+		forget((u64)ct);
 		return 0;
-	if (was_shown(ct, &i))
+	}
+	if (is_foreign(IN(&i, struct net *, ct_net)))
 		return 0;
+	if (was_shown(ct, &i)) {
+		forget((u64)ct);
+		return 0;
+	}
 	struct record *r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
 	if (!r) {
 		__sync_fetch_and_add(&lost, 1);
+		forget((u64)ct);
 		return 0;
 	}
-	fill(r, &i);
+	fill(r, &i, (u64)ct, FREE);
 	bpf_ringbuf_submit(r, 0); // wakes the reader if it has read all before
 	return 0;
 }
 
-// The same program for each way to be called.
+// The same programs for each way to be called; kprobe.multi has those of kprobe.
 
 SEC("fentry/nf_ct_destroy")
 int end_fentry(u64 *ctx)
@@ -49,33 +57,41 @@ int end_fentry(u64 *ctx)
 	return ended((struct nf_conn *)ct);
 }
 
+SEC("fexit/__nf_conntrack_confirm")
+int first_fentry(u64 *ctx)
+{
+	const int accepted = 1; // NF_ACCEPT
+
+	return (int)ctx[1] == accepted ? confirmed((struct sk_buff *)ctx[0], 1) : 0;
+}
+
 // first_argument returns the first argument of the function at which a kprobe is.
-static __always_inline struct nf_conn *first_argument(void *ctx)
+static __always_inline void *first_argument(void *ctx)
 {
 	struct pt_regs___x86 *x86 = ctx;
 	struct pt_regs___arm64 *arm64 = ctx;
 	struct pt_regs___riscv *riscv = ctx;
-	u64 ct = 0;
+	u64 first = 0;
 
 	if (bpf_core_field_exists(x86->di))
-		copy(&ct, sizeof ct, &x86->di);
+		copy(&first, sizeof first, &x86->di);
 	else if (bpf_core_field_exists(arm64->regs))
-		copy(&ct, sizeof ct, &arm64->regs[0]);
+		copy(&first, sizeof first, &arm64->regs[0]);
 	else if (bpf_core_field_exists(riscv->a0))
-		copy(&ct, sizeof ct, &riscv->a0);
-	return (struct nf_conn *)ct;
-}
-
-SEC("kprobe.multi/nf_ct_destroy")
-int end_kprobe_multi(void *ctx)
-{
-	return ended(first_argument(ctx));
+		copy(&first, sizeof first, &riscv->a0);
+	return (void *)first;
 }
 
 SEC("kprobe/nf_ct_destroy")
 int end_kprobe(void *ctx)
 {
 	return ended(first_argument(ctx));
+}
+
+SEC("kprobe/__nf_conntrack_confirm")
+int first_kprobe(void *ctx)
+{
+	return confirmed(first_argument(ctx), 0);
 }
 
 char LICENSE[] SEC("license") = "GPL";

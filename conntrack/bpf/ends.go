@@ -3,6 +3,7 @@ package bpf
 import (
 	"bufio"
 	"errors"
+	"math/bits"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -59,15 +60,24 @@ func (e *ends) takeLost() uint64 {
 // eventBytes is what one record takes of the ring.
 const eventBytes = recordSize + headerSize
 
-// ringBytes returns the size of a ring for that many events: a power of 2, as the kernel demands.
-func ringBytes(events int) int {
-	const most = 1 << 30
-	size := os.Getpagesize()
-	for size < most && size/eventBytes < events {
-		size *= 2
-	}
-	return size
+// sizes of what the programs write, each a power of 2, as the kernel demands.
+type sizes struct {
+	ring int // bytes, at least a page
+	sets int // of first packets, of four connections each
 }
+
+// sizesFor returns the sizes of a ring of at least so many bytes, and of sets for so many living
+// connections. A first packet takes 32 bytes.
+func sizesFor(ring, connections int) sizes {
+	const mostRing, leastSets, mostSets = 1 << 30, 256, 1 << 17
+	return sizes{
+		ring: powerOf2(min(max(ring, os.Getpagesize()), mostRing)),
+		sets: powerOf2(min(max(connections/4, leastSets), mostSets)),
+	}
+}
+
+// powerOf2 returns the smallest power of 2 that is at least n.
+func powerOf2(n int) int { return 1 << bits.Len(uint(n-1)) }
 
 // jiffies returns the number of the kernel's jiffies in a second: the coarse clock's resolution
 // is one.

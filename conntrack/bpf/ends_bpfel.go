@@ -37,11 +37,38 @@ type endsRecord struct {
 	Timeout  uint32
 	Now      uint32
 	Mark     uint32
+	First    struct {
+		_      structs.HostLayout
+		Input  uint32
+		Output uint32
+		Mac    [6]uint8
+		Vlan   uint16
+		Tos    uint8
+		Unused [3]uint8
+	}
 	Zone     uint16
 	State    uint8
 	Flags    uint8
 	TcpFlags [2]uint8
-	_        [2]byte
+	_        [6]byte
+}
+
+type endsSet struct {
+	_    structs.HostLayout
+	Ways [4]struct {
+		_      structs.HostLayout
+		Ct     uint64
+		Packet struct {
+			_      structs.HostLayout
+			Input  uint32
+			Output uint32
+			Mac    [6]uint8
+			Vlan   uint16
+			Tos    uint8
+			Unused [3]uint8
+		}
+		_ [4]byte
+	}
 }
 
 type endsWalk struct {
@@ -74,17 +101,20 @@ type endsWalk struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	endsMapExpired         = "expired"
-	endsMapRecords         = "records"
-	endsMapRing            = "ring"
-	endsMapWalks           = "walks"
-	endsProgEndFentry      = "end_fentry"
-	endsProgEndKprobe      = "end_kprobe"
-	endsProgEndKprobeMulti = "end_kprobe_multi"
-	endsProgFind           = "find"
-	endsProgWalk           = "walk"
-	endsVarLost            = "lost"
-	endsVarOwnNetns        = "own_netns"
+	endsMapExpired      = "expired"
+	endsMapFirsts       = "firsts"
+	endsMapRecords      = "records"
+	endsMapRing         = "ring"
+	endsMapWalks        = "walks"
+	endsProgEndFentry   = "end_fentry"
+	endsProgEndKprobe   = "end_kprobe"
+	endsProgFind        = "find"
+	endsProgFirstFentry = "first_fentry"
+	endsProgFirstKprobe = "first_kprobe"
+	endsProgWalk        = "walk"
+	endsVarLastSet      = "last_set"
+	endsVarLost         = "lost"
+	endsVarOwnNetns     = "own_netns"
 )
 
 // loadEnds returns the embedded CollectionSpec for ends.
@@ -129,11 +159,12 @@ type endsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type endsProgramSpecs struct {
-	EndFentry      *ebpf.ProgramSpec `ebpf:"end_fentry"`
-	EndKprobe      *ebpf.ProgramSpec `ebpf:"end_kprobe"`
-	EndKprobeMulti *ebpf.ProgramSpec `ebpf:"end_kprobe_multi"`
-	Find           *ebpf.ProgramSpec `ebpf:"find"`
-	Walk           *ebpf.ProgramSpec `ebpf:"walk"`
+	EndFentry   *ebpf.ProgramSpec `ebpf:"end_fentry"`
+	EndKprobe   *ebpf.ProgramSpec `ebpf:"end_kprobe"`
+	Find        *ebpf.ProgramSpec `ebpf:"find"`
+	FirstFentry *ebpf.ProgramSpec `ebpf:"first_fentry"`
+	FirstKprobe *ebpf.ProgramSpec `ebpf:"first_kprobe"`
+	Walk        *ebpf.ProgramSpec `ebpf:"walk"`
 }
 
 // endsMapSpecs contains maps before they are loaded into the kernel.
@@ -141,6 +172,7 @@ type endsProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type endsMapSpecs struct {
 	Expired *ebpf.MapSpec `ebpf:"expired"`
+	Firsts  *ebpf.MapSpec `ebpf:"firsts"`
 	Records *ebpf.MapSpec `ebpf:"records"`
 	Ring    *ebpf.MapSpec `ebpf:"ring"`
 	Walks   *ebpf.MapSpec `ebpf:"walks"`
@@ -150,6 +182,7 @@ type endsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type endsVariableSpecs struct {
+	LastSet  *ebpf.VariableSpec `ebpf:"last_set"`
 	Lost     *ebpf.VariableSpec `ebpf:"lost"`
 	OwnNetns *ebpf.VariableSpec `ebpf:"own_netns"`
 }
@@ -175,6 +208,7 @@ func (o *endsObjects) Close() error {
 // It can be passed to loadEndsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type endsMaps struct {
 	Expired *ebpf.Map `ebpf:"expired"`
+	Firsts  *ebpf.Map `ebpf:"firsts"`
 	Records *ebpf.Map `ebpf:"records"`
 	Ring    *ebpf.Map `ebpf:"ring"`
 	Walks   *ebpf.Map `ebpf:"walks"`
@@ -183,6 +217,7 @@ type endsMaps struct {
 func (m *endsMaps) Close() error {
 	return _EndsClose(
 		m.Expired,
+		m.Firsts,
 		m.Records,
 		m.Ring,
 		m.Walks,
@@ -193,6 +228,7 @@ func (m *endsMaps) Close() error {
 //
 // It can be passed to loadEndsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type endsVariables struct {
+	LastSet  *ebpf.Variable `ebpf:"last_set"`
 	Lost     *ebpf.Variable `ebpf:"lost"`
 	OwnNetns *ebpf.Variable `ebpf:"own_netns"`
 }
@@ -201,19 +237,21 @@ type endsVariables struct {
 //
 // It can be passed to loadEndsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type endsPrograms struct {
-	EndFentry      *ebpf.Program `ebpf:"end_fentry"`
-	EndKprobe      *ebpf.Program `ebpf:"end_kprobe"`
-	EndKprobeMulti *ebpf.Program `ebpf:"end_kprobe_multi"`
-	Find           *ebpf.Program `ebpf:"find"`
-	Walk           *ebpf.Program `ebpf:"walk"`
+	EndFentry   *ebpf.Program `ebpf:"end_fentry"`
+	EndKprobe   *ebpf.Program `ebpf:"end_kprobe"`
+	Find        *ebpf.Program `ebpf:"find"`
+	FirstFentry *ebpf.Program `ebpf:"first_fentry"`
+	FirstKprobe *ebpf.Program `ebpf:"first_kprobe"`
+	Walk        *ebpf.Program `ebpf:"walk"`
 }
 
 func (p *endsPrograms) Close() error {
 	return _EndsClose(
 		p.EndFentry,
 		p.EndKprobe,
-		p.EndKprobeMulti,
 		p.Find,
+		p.FirstFentry,
+		p.FirstKprobe,
 		p.Walk,
 	)
 }

@@ -19,20 +19,25 @@ import (
 )
 
 const (
-	module   = "nf_conntrack"
-	function = "nf_ct_destroy"
+	module  = "nf_conntrack"
+	destroy = "nf_ct_destroy"          // called once for each entry that ends
+	confirm = "__nf_conntrack_confirm" // and for each that begins
 )
 
-// program returns the name in ends.bpf.c of a step's program.
-func (s Step) program() string {
-	return map[Step]string{
-		Fentry: "end_fentry", KprobeMulti: "end_kprobe_multi", Kprobe: "end_kprobe",
-	}[s]
+// hook is a program of ends.bpf.c and the kernel's function at which it is called.
+type hook struct{ program, function string }
+
+// hooks returns a step's, in the order in which they are attached: connections that begin before
+// it is known how they end would be remembered for longer.
+func (s Step) hooks() [2]hook {
+	if s == Fentry {
+		return [...]hook{{"end_fentry", destroy}, {"first_fentry", confirm}}
+	}
+	return [...]hook{{"end_kprobe", destroy}, {"first_kprobe", confirm}}
 }
 
-// load loads a step's program for the entries of one network namespace, and attaches it. ringBytes,
-// a power of 2 of at least a page, is the size of the ring.
-func load(step Step, netns uint32, ringBytes int) (_ *ends, err error) {
+// load loads a step's programs for the entries of one network namespace, and attaches them.
+func load(step Step, netns uint32, of sizes) (_ *ends, err error) {
 	defer debug.FreeOSMemory() // the kernel's types are megabytes
 	l := &loaded{}
 	defer func() {
@@ -40,14 +45,16 @@ func load(step Step, netns uint32, ringBytes int) (_ *ends, err error) {
 			l.close()
 		}
 	}()
-	if err := l.load(step, netns, ringBytes); err != nil {
+	if err := l.load(step, netns, of); err != nil {
 		return nil, err
 	}
-	if err := l.attach(step); err != nil {
-		return nil, err
+	for _, h := range step.hooks() {
+		if err := l.attach(step, h); err != nil {
+			return nil, err
+		}
 	}
 	e := &ends{step: step, missed: l.missed, close: l.close}
-	if err := l.share(e, ringBytes); err != nil {
+	if err := l.share(e, of.ring); err != nil {
 		return nil, err
 	}
 	e.walk, e.walkErr = l.loadWalk()
@@ -59,20 +66,23 @@ type loaded struct {
 	spec       *ebpf.CollectionSpec
 	options    ebpf.CollectionOptions
 	collection *ebpf.Collection
-	program    *ebpf.Program
-	link       link.Link
+	end        *ebpf.Program
+	links      []link.Link
 	mapped     [][]byte
 	poller     *poll.Poller
 	walk       loadedWalk
 }
 
-func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
+func (l *loaded) load(step Step, netns uint32, of sizes) error {
 	spec, err := loadEnds()
 	if err != nil {
 		return err
 	}
-	spec.Maps["ring"].MaxEntries = uint32(ringBytes)
-	if err := spec.Variables["own_netns"].Set(netns); err != nil {
+	spec.Maps["ring"].MaxEntries = uint32(of.ring)
+	spec.Maps["firsts"].MaxEntries = uint32(of.sets)
+	err = errors.Join(spec.Variables["own_netns"].Set(netns),
+		spec.Variables["last_set"].Set(uint32(of.sets-1)))
+	if err != nil {
 		return err
 	}
 	spec.Maps["expired"].MaxEntries = maxExpired()
@@ -86,10 +96,17 @@ func (l *loaded) load(step Step, netns uint32, ringBytes int) error {
 		o.Programs.ExtraRelocationTargets = []*btf.Spec{of}
 	}
 	l.spec = spec
-	if l.collection, err = ebpf.NewCollectionWithOptions(only(spec, step.program()), *o); err != nil {
+	end, first := step.hooks()[0].program, step.hooks()[1].program
+	part := only(spec, end, first)
+	if step == KprobeMulti {
+		for _, p := range part.Programs {
+			p.AttachType = ebpf.AttachTraceKprobeMulti
+		}
+	}
+	if l.collection, err = ebpf.NewCollectionWithOptions(part, *o); err != nil {
 		return err
 	}
-	l.program = l.collection.Programs[step.program()]
+	l.end = l.collection.Programs[end]
 	return nil
 }
 
@@ -104,15 +121,20 @@ func only(spec *ebpf.CollectionSpec, names ...string) *ebpf.CollectionSpec {
 	return part
 }
 
-func (l *loaded) attach(step Step) (err error) {
+func (l *loaded) attach(step Step, h hook) (err error) {
+	var attached link.Link
+	program := l.collection.Programs[h.program]
 	switch step {
 	case Fentry:
-		l.link, err = link.AttachTracing(link.TracingOptions{Program: l.program})
+		attached, err = link.AttachTracing(link.TracingOptions{Program: program})
 	case KprobeMulti:
-		l.link, err = link.KprobeMulti(l.program,
-			link.KprobeMultiOptions{Symbols: []string{function}})
+		attached, err = link.KprobeMulti(program,
+			link.KprobeMultiOptions{Symbols: []string{h.function}})
 	default:
-		l.link, err = link.Kprobe(function, l.program, nil)
+		attached, err = link.Kprobe(h.function, program, nil)
+	}
+	if err == nil {
+		l.links = append(l.links, attached)
 	}
 	return err
 }
@@ -154,7 +176,7 @@ func (l *loaded) mmap(failed *error, fd, offset, size, protection int) []byte {
 
 // missed returns how often the kernel skipped the program because it was interrupted by itself.
 func (l *loaded) missed() uint64 {
-	stats, err := l.program.Stats()
+	stats, err := l.end.Stats()
 	if err != nil {
 		return 0 // without it, nothing is known of them
 	}
@@ -163,8 +185,8 @@ func (l *loaded) missed() uint64 {
 
 func (l *loaded) close() {
 	l.walk.close()
-	if l.link != nil {
-		_ = l.link.Close()
+	for _, attached := range slices.Backward(l.links) {
+		_ = attached.Close()
 	}
 	for _, b := range l.mapped {
 		_ = unix.Munmap(b)
@@ -192,7 +214,7 @@ func explain(err error) error {
 	case refused:
 		return ErrRights
 	}
-	if errors.Is(err, btf.ErrNotFound) && !isFunction(function) {
+	if errors.Is(err, btf.ErrNotFound) && !isFunction(destroy) {
 		return ErrNoFunction
 	}
 	return fmt.Errorf("the kernel refuses the eBPF program: %w", shorten(err))

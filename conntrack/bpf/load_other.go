@@ -2,6 +2,6 @@
 
 package bpf
 
-func load(Step, uint32, int) (*ends, error) { return nil, ErrArchitecture }
+func load(Step, uint32, sizes) (*ends, error) { return nil, ErrArchitecture }
 
 func explain(err error) error { return err }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ import (
 )
 
 // patience bounds operations that take a moment on any machine.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // needBPF is set where the tests must not be skipped: CONNTALLY_BPF=need.
 func needBPF() bool { return os.Getenv("CONNTALLY_BPF") == "need" }
@@ -43,16 +44,27 @@ type twin struct {
 
 // eachStep runs a test on each step that this kernel allows.
 func eachStep(t *testing.T, events int, sysctls map[string]string, test func(w *twin)) {
+	eachStepWith(t, SourceOptions{Ring: events * eventBytes}, sysctls, test)
+}
+
+func eachStepWith(
+	t *testing.T, o SourceOptions, sysctls map[string]string, test func(w *twin),
+) {
 	for _, step := range Steps() {
-		t.Run(string(step), func(t *testing.T) { test(newTwin(t, step, events, sysctls)) })
+		t.Run(string(step), func(t *testing.T) { test(newTwinWith(t, step, o, sysctls)) })
 	}
 }
 
 func newTwin(t testing.TB, step Step, events int, sysctls map[string]string) *twin {
 	t.Helper()
+	return newTwinWith(t, step, SourceOptions{Ring: events * eventBytes}, sysctls)
+}
+
+func newTwinWith(t testing.TB, step Step, o SourceOptions, sysctls map[string]string) *twin {
+	t.Helper()
 	w := newRouter(t, sysctls)
-	w.source = NewSource(w.reader(1<<20),
-		SourceOptions{BPF: true, Events: events, Steps: []Step{step}}, conntrack.SystemClock())
+	o.BPF, o.Steps = true, []Step{step}
+	w.source = NewSource(w.reader(1<<20), o, conntrack.SystemClock())
 	t.Cleanup(w.source.closeEnds)
 	err := w.Router.Do(func() error { return w.source.Attach(func(*conntrack.Event) {}) })
 	// Debian's 6.1 has no kprobe.multi.
@@ -175,7 +187,7 @@ func (w *twin) same(n int) {
 		if got.HasTimeout && want.Timeout-got.Timeout == 1 {
 			got.Timeout++
 		}
-		want.At, want.Portid = got.At, 0
+		want.At, want.Portid, want.First = got.At, 0, got.First
 		// A walk computes when an entry has expired, from a clock that ticks.
 		if d := time.Duration(got.Stop - want.Stop); -stopSlack < d && d < stopSlack {
 			got.Stop = want.Stop
@@ -347,5 +359,85 @@ func TestRealOtherNamespace(t *testing.T) {
 		time.Sleep(time.Second) // the namespace's end is another thread's work
 		w.read(0)
 		w.same(10)
+	})
+}
+
+// TestRealFirstPackets: what is known of the packet that began a connection is how it passed the
+// router, where routes don't tell either.
+func TestRealFirstPackets(t *testing.T) {
+	eachStep(t, 1000, nil, func(w *twin) {
+		ways := labtest.Ways(t, w.Lab, needBPF())
+		w.must(w.oracle.Flush())
+		seen := map[uint16]conntrack.FirstPacket{}
+		for {
+			for _, e := range w.byBPF {
+				seen[e.Orig.DstPort] = e.First
+			}
+			if !slices.ContainsFunc(ways, func(way labtest.Way) bool {
+				_, found := seen[way.Port]
+				return !found
+			}) {
+				break
+			}
+			w.must(w.ctx.Err())
+			w.read(100 * time.Millisecond)
+		}
+		for _, way := range ways {
+			want := conntrack.FirstPacket{
+				Known: true, Input: way.Input, Output: way.Output, MAC: way.MAC, ToS: way.ToS,
+			}
+			if got := seen[way.Port]; got != want {
+				w.t.Errorf("%s: %+v\nwant %+v", way.Name, got, want)
+			}
+		}
+		w.t.Logf("%d ways", len(ways))
+		w.counted()
+	})
+}
+
+// counted requires that it is counted of how many ends the first packet was seen.
+func (w *twin) counted() {
+	w.t.Helper()
+	known := 0
+	for _, e := range w.byBPF {
+		if e.First.Known {
+			known++
+		}
+	}
+	stats := &w.source.Stats
+	if got, not := stats.FirstPackets.Load(), stats.FirstUnknown.Load(); got != uint64(known) ||
+		not != uint64(len(w.byBPF)-known) {
+		w.t.Errorf("%d counted as seen and %d as not seen, of %d ends with %d", got, not,
+			len(w.byBPF), known)
+	}
+}
+
+// TestRealFirstPacketUnknown: of entries that no packet began, and of more connections than there
+// is room for; all are counted, and of those that are known everything is right.
+func TestRealFirstPacketUnknown(t *testing.T) {
+	const flows, room = 3000, 1024
+	eachStepWith(t, SourceOptions{Ring: 1 << 20, Connections: room}, nil, func(w *twin) {
+		made := w.invent()
+		w.must(w.Flood(w.ctx, lab.FloodFlow{Flows: flows, Size: 100}))
+		w.must(w.oracle.Flush())
+		w.await(made + flows)
+		w.counted()
+		known := 0
+		for _, e := range w.byBPF {
+			switch first := &e.First; {
+			case !first.Known:
+				if *first != (conntrack.FirstPacket{}) {
+					w.t.Errorf("not seen, but %+v", *first)
+				}
+			case e.Orig.Proto != conntrack.ProtoUDP || first.Input != 3 || first.Output != 4:
+				w.t.Errorf("%+v of %+v", *first, e.Orig)
+			default:
+				known++
+			}
+		}
+		if known == 0 || known > room {
+			w.t.Errorf("%d of %d first packets are known, there is room for %d", known, flows, room)
+		}
+		w.t.Logf("%d of %d known", known, flows)
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// The layout of struct record and struct tuple in connection.bpf.h. The program is made for little-endian
-// machines alone; addresses and ports are in network byte order.
+// The layout of struct record, struct tuple and struct packet in connection.bpf.h. The program is
+// made for little-endian machines alone; addresses and ports are in network byte order.
 const (
 	atSrc     = 0 // in a tuple
 	atSrcPort = 16
@@ -20,6 +20,13 @@ const (
 	atProto   = 38
 	tupleSize = 40
 
+	atInput    = 0 // in a packet
+	atOutput   = 4
+	atMAC      = 8
+	atVLAN     = 14
+	atToS      = 16
+	packetSize = 20
+
 	atCounters = 2 * tupleSize // packets, bytes of each direction
 	atStart    = atCounters + 32
 	atStop     = atStart + 8
@@ -27,17 +34,19 @@ const (
 	atTimeout  = atStatus + 4
 	atNow      = atTimeout + 4
 	atMark     = atNow + 4
-	atZone     = atMark + 4
+	atFirst    = atMark + 4
+	atZone     = atFirst + packetSize
 	atState    = atZone + 2
 	atFlags    = atState + 1
-	atTCPFlags = atFlags + 1 // of each direction
-	recordSize = atTCPFlags + 4 // with what aligns it
+	atTCPFlags = atFlags + 1    // of each direction
+	recordSize = atTCPFlags + 8 // with what aligns it
 
 	flagCounted      = 1
 	flagOriginalZone = 2
 	flagReplyZone    = 4
 	flagExpired      = 8  // by a walk: it is still in the table, but has expired
 	flagShown        = 16 // by a walk: an earlier one has shown its end
+	flagFirst        = 32 // its first packet is known
 )
 
 // decode reads a record into e, without At and ID, and reports whether it is one. hz is the number
@@ -70,6 +79,10 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 		}
 	}
 	e.Start, e.Stop = int64(le.Uint64(b[atStart:])), int64(le.Uint64(b[atStop:]))
+	e.First = conntrack.FirstPacket{}
+	if flags&flagFirst != 0 {
+		decodePacket(b[atFirst:], &e.First)
+	}
 	// As ctnetlink_dump_timeout does it.
 	left := int32(le.Uint32(b[atTimeout:])-le.Uint32(b[atNow:])) / hz
 	e.HasTimeout = left > 0
@@ -122,6 +135,13 @@ func decodeTuple(b []byte, t *conntrack.Tuple) bool {
 	}
 	t.SrcPort, t.DstPort, t.Proto = be.Uint16(b[atSrcPort:]), be.Uint16(b[atDstPort:]), b[atProto]
 	return true
+}
+
+func decodePacket(b []byte, p *conntrack.FirstPacket) {
+	le := binary.LittleEndian
+	p.Known, p.ToS, p.VLAN = true, b[atToS], le.Uint16(b[atVLAN:])
+	p.Input, p.Output = le.Uint32(b[atInput:]), le.Uint32(b[atOutput:])
+	p.MAC = [6]byte(b[atMAC:])
 }
 
 // decodeMapped makes two stores of eight bytes: a later copy of the address would stall on

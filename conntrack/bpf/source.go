@@ -17,8 +17,11 @@ type SourceOptions struct {
 	// computed from zones and tuple, whether netlink reports them or eBPF: so that an entry
 	// has one Key, and Attach changes none. Without BPF a Source is its Reader.
 	BPF bool
-	// Events is how many ends the ring holds at least.
-	Events int
+	// Ring is the size of the ring in bytes, which is rounded up to a power of 2.
+	Ring int
+	// Connections is of how many living connections the first packet is remembered, about; 0
+	// means as many as the kernel's table holds.
+	Connections int
 	// Steps are what Attach tries; nil is Steps().
 	Steps []Step
 }
@@ -49,6 +52,7 @@ type Source struct {
 	fn        func(*conntrack.Event)
 	event     conntrack.Event
 	count     uint64
+	unseen    uint64 // of count, those whose first packet is not known
 	malformed uint64
 
 	identified func(*conntrack.Event)
@@ -63,7 +67,13 @@ func NewSource(r *ctnetlink.Reader, o SourceOptions, clock conntrack.Clock) *Sou
 		o.Steps = Steps()
 	}
 	s := &Source{Reader: r, options: o, clock: clock, hz: jiffies(), final: !o.BPF}
-	s.attach = func() (*ends, error) { return attach(o.Steps, ringBytes(o.Events), clock) }
+	s.attach = func() (*ends, error) {
+		room := o.Connections
+		if room == 0 {
+			room, _ = kernel.ReadSysctl("max") // still 0 on an error: as few as can be
+		}
+		return attach(o.Steps, sizesFor(o.Ring, room), clock)
+	}
 	s.identified = func(e *conntrack.Event) {
 		e.ID = idOf(e)
 		s.fn(e)
@@ -155,11 +165,15 @@ func (s *Source) read() {
 	stats := &s.Stats
 	if s.count > 0 {
 		stats.Destroys.Add(s.count)
+		stats.FirstPackets.Add(s.count - s.unseen)
+	}
+	if s.unseen > 0 {
+		stats.FirstUnknown.Add(s.unseen)
 	}
 	if s.malformed > 0 {
 		stats.Malformed.Add(s.malformed)
 	}
-	s.count, s.malformed = 0, 0
+	s.count, s.unseen, s.malformed = 0, 0, 0
 	if lost := s.ends.takeLost(); lost > 0 {
 		stats.Drops.Add(lost)
 	}
@@ -171,6 +185,9 @@ func (s *Source) decode(b []byte) {
 		return
 	}
 	s.count++
+	if !s.event.First.Known {
+		s.unseen++
+	}
 	s.event.ID = idOf(&s.event)
 	s.fn(&s.event)
 }

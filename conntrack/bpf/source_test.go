@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -274,12 +275,15 @@ func TestWrongTestConnectionIsRefused(t *testing.T) {
 		Orig: tuple, Reply: tuple, Status: conntrack.Confirmed | conntrack.Dying, Counted: true,
 		Counters: [2]conntrack.Counters{{Packets: 1, Bytes: 29}},
 		Start:    now.Wall - 1000, Stop: now.Wall,
+		First: conntrack.FirstPacket{Known: true, Output: 1},
 	}
 	if !isOf(&good, self) || checkTest(&good, now) != nil {
 		t.Errorf("refused: %v", checkTest(&good, now))
 	}
 	for name, change := range map[string]func(*conntrack.Event){
 		"counters": func(e *conntrack.Event) { e.Counters[0].Bytes = 30 },
+		"first":    func(e *conntrack.Event) { e.First = conntrack.FirstPacket{} },
+		"output":   func(e *conntrack.Event) { e.First.Output = 2 },
 		"reply":    func(e *conntrack.Event) { e.Reply.Src = addr("192.0.2.1") },
 		"status":   func(e *conntrack.Event) { e.Status = conntrack.Confirmed },
 		"start":    func(e *conntrack.Event) { e.Start = 1 },
@@ -293,28 +297,18 @@ func TestWrongTestConnectionIsRefused(t *testing.T) {
 	}
 }
 
-// TestRingHoldsAsAsked: the size is a power of 2 and holds that many events.
-func TestRingHoldsAsAsked(t *testing.T) {
-	for _, events := range []int{0, 1, 26, 1000, 26214} {
-		size := ringBytes(events)
-		if size&(size-1) != 0 || size < 4096 || size/eventBytes < events {
-			t.Errorf("%d events: %d bytes", events, size)
+// TestSizesArePowersOf2: and as large as asked, within bounds.
+func TestSizesArePowersOf2(t *testing.T) {
+	for _, c := range []struct{ ring, connections, wantRing, wantSets int }{
+		{0, 0, os.Getpagesize(), 256},
+		{2 << 20, 262144, 2 << 20, 65536},
+		{2<<20 + 1, 65536, 4 << 20, 16384},
+		{1 << 40, 1 << 40, 1 << 30, 1 << 17},
+		{1 << 20, 100_000, 1 << 20, 32768},
+	} {
+		if got := sizesFor(c.ring, c.connections); got != (sizes{c.wantRing, c.wantSets}) {
+			t.Errorf("%+v: %+v", c, got)
 		}
-	}
-	if size := ringBytes(26214); size != 4<<20 {
-		t.Errorf("the default: %d bytes", size)
-	}
-}
-
-// TestRingOfDefaultSizeIsNoSmallBuffer: the kernel would grant netlink twice what is asked for.
-func TestRingOfDefaultSizeIsNoSmallBuffer(t *testing.T) {
-	const asked, charge = 16 << 20, 1280
-	r := newRig(t)
-	size := ringBytes(2 * asked / charge)
-	r.fake.ring.data = make([]byte, 2*size)
-	must(t, r.Attach(r.note))
-	if got := r.ReceiveBuffer(); got < 2*asked {
-		t.Errorf("%d bytes, want %d", got, 2*asked)
 	}
 }
 

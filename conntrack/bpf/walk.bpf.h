@@ -264,7 +264,7 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 		c->full = 1;
 		return;
 	}
-	fill(r, &w->entry);
+	fill(r, &w->entry, (u64)ct, (u64)ct);
 	if (!is_alive(r->status) || !is_tuple(orig, &r->tuples[0]) || !unchanged(r, ct)) {
 		w->torn++;
 		return;

@@ -33,7 +33,7 @@ func newWalker(t testing.TB, sysctls map[string]string) *twin {
 	w.inside(func() error {
 		netns, err := ownNamespace()
 		w.must(err)
-		err = l.load(Kprobe, netns, os.Getpagesize())
+		err = l.load(Kprobe, netns, sizesFor(0, 0))
 		if err == nil {
 			e.ends.walk, err = l.loadWalk()
 		}

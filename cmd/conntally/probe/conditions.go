@@ -10,6 +10,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/monitor"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
@@ -226,7 +227,8 @@ func (p *Probe) dumpFailed(now conntrack.Timestamp, err error) {
 func (p *Probe) observeBuffer(now conntrack.Timestamp, inForce int) {
 	p.Stats.ReceiveBuffer.Store(int64(inForce))
 	want := int(p.config.Conntrack.ReceiveBuffer)
-	p.setCondition(now, 0 < inForce && inForce < 2*want, condition.Condition{
+	asked := p.reader.Step() != bpf.Netlink || 2*want <= inForce // a ring is as large as asked
+	p.setCondition(now, 0 < inForce && !asked, condition.Condition{
 		ID: condition.BufferSmall, Detail: fmt.Sprintf("%d of %d bytes", inForce/2, want),
 		Fix: fmt.Sprintf("sysctl -w net.core.rmem_max=%d", want),
 	})

@@ -19,10 +19,15 @@ func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
 		return nil, err
 	}
 	return bpf.NewSource(r, bpf.SourceOptions{
-		BPF:    wantsBPF(c),
-		Events: 2 * int(c.Conntrack.ReceiveBuffer) / eventCharge, // as many as netlink's buffer
+		BPF:  wantsBPF(c),
+		Ring: int(c.Conntrack.ReceiveBuffer) / ringShare,
 	}, clock), nil
 }
+
+// ringShare is how much smaller the ring is than netlink's buffer, which has to have room for the
+// kernel's overhead too: a record takes 184 bytes of the one, an event 640 of what is asked for the
+// other.
+const ringShare = 8
 
 func wantsBPF(c *config.Config) bool { return c.Conntrack.Ends != config.EndsByNetlink }
 
@@ -73,7 +78,7 @@ func (p *Probe) chooseSource() {
 	case err == nil:
 		p.log.Info("ends of connections are read by eBPF", zap.String("step", string(is.step)))
 		p.logDumps(p.reader.WalkError())
-		p.observeBuffer(now, p.reader.ReceiveBuffer()) // the ring's, which is as large as asked
+		p.observeBuffer(now, p.reader.ReceiveBuffer())
 	case was == nil || was.reason != is.reason:
 		p.log.Info("ends of connections are read by netlink: eBPF can't be had",
 			zap.Error(err), zap.Bool("tried_again", !p.reader.Final()))
