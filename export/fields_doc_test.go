@@ -40,11 +40,12 @@ var meanings = map[uint16]string{
 	11: "the same; for ICMP type × 256 + code",
 	4:  "6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6 ...",
 	6:  "derived from the connection's state; 0 unless TCP",
-	5:  "always 0: conntrack doesn't know it",
+	5: "of the packet that began the connection, as it left, where eBPF saw it; else, and in " +
+		"the other direction, 0",
 	61: "1 where it leaves by an uplink, the interface of a default route, else 0",
-	10: "ifIndex towards the sender, 0 for the router itself; inferred, see " +
+	10: "ifIndex by which it comes in, 0 for the router itself; seen or inferred, see " +
 		"[interfaces.md](interfaces.md)",
-	14:  "ifIndex towards the receiver, the same",
+	14:  "ifIndex by which it leaves, the same",
 	1:   "since the last record of this flow; layer 3, IP header included",
 	2:   "since the last record of this flow",
 	22:  "ms, see below",

@@ -26,7 +26,7 @@ func sample(kind int, now int64) flow.Record {
 		Src: address("192.0.2.10"), Dst: address("198.51.100.20"), SrcPort: 40001, DstPort: 443,
 		PostSrc: address("203.0.113.5"), PostDst: address("10.11.12.13"), PostSrcPort: 1025,
 		PostDstPort: 8443,
-		Family:      unix.AF_INET, Proto: conntrack.ProtoTCP, TCPFlags: 0x1b,
+		Family:      unix.AF_INET, Proto: conntrack.ProtoTCP, TCPFlags: 0x1b, ToS: 0xb8,
 		Packets: 0x0000000a_0b0c0d0e, Bytes: 0x00001a1b_1c1d1e1f,
 		Start: now - int64(61_234*time.Millisecond), End: now - int64(1_111*time.Millisecond),
 		EndReason: flow.EndReason(1 + kind%5), Input: 0x01020304, Output: 0x05060708,
@@ -64,6 +64,7 @@ func samplePair(kind int, now int64) flow.Pair {
 	back.SrcMAC = [6]byte{2, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5}
 	back.DstMAC = [6]byte{2, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5}
 	back.Packets, back.Bytes, back.TCPFlags = 0x0000002a_2b2c2d2e, 0x00003a3b_3c3d3e3f, 0x12
+	back.ToS = 0 // not known
 	if kind&icmpBit != 0 {
 		back.TCPFlags, back.SrcPort, back.DstPort = 0, 0, 0x2122
 		back.PostSrcPort, back.PostDstPort = 0, 0x2122

@@ -27,7 +27,7 @@ const (
 	dstPort            = srcPort + 2
 	proto              = dstPort + 2
 	tcpFlags           = proto + 1
-	tos                = tcpFlags + 1 // always 0: conntrack has none
+	tos                = tcpFlags + 1
 	egress             = tos + 1
 	input              = egress + 1
 	output             = input + 4
@@ -63,7 +63,7 @@ func (m *scratch) write(r *flow.Record, boot int64, optional bool) {
 	be.PutUint32(m[endUptime:], uptime(end, boot))
 	be.PutUint64(m[startMillis:], uint64(start))
 	be.PutUint64(m[endMillis:], uint64(end))
-	m[proto], m[tcpFlags] = r.Proto, r.TCPFlags
+	m[proto], m[tcpFlags], m[tos] = r.Proto, r.TCPFlags, r.ToS
 	m[egress], m[endReason] = direction(r), uint8(r.EndReason)
 	be.PutUint32(m[input:], r.Input)
 	be.PutUint32(m[output:], r.Output)

@@ -79,7 +79,7 @@ func wantOctet(id uint16, r *flow.Record) uint8 {
 		opened = 0
 	}
 	return map[uint16]uint8{
-		4: r.Proto, 5: 0, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason),
+		4: r.Proto, 5: r.ToS, 6: r.TCPFlags, 61: direction, 136: uint8(r.EndReason),
 		230: wantNATEvent(r), 239: opened,
 	}[id]
 }
@@ -143,7 +143,7 @@ func wantFlow(p Protocol, domain uint32, r *flow.Record) decode.Flow {
 	f := decode.Flow{
 		Exporter: exporterAddress, Version: uint16(p), Domain: domain, Template: wantTemplate(r),
 		Src: r.Src.Netip(), Dst: r.Dst.Netip(), SrcPort: r.SrcPort, DstPort: r.DstPort,
-		Protocol: r.Proto, TCPFlags: r.TCPFlags, Direction: wantOctet(61, r),
+		Protocol: r.Proto, TCPFlags: r.TCPFlags, ToS: r.ToS, Direction: wantOctet(61, r),
 		EndReason: uint8(r.EndReason),
 		Input:     r.Input, Output: r.Output, Packets: r.Packets, Bytes: r.Bytes,
 		Start: time.UnixMilli(r.Start / 1e6).UTC(), End: time.UnixMilli(r.End / 1e6).UTC(),

@@ -22,6 +22,9 @@ type entry struct {
 	idle          bool // idle, nothing pending: the next packet begins a new record
 	beginExported bool // its beginning is exported, or was before the first run
 	midstream     bool // TCP whose SYN is not known to have passed
+	basis         basis
+	tos           uint8  // of the first packet, as are vlan and mac
+	vlan          uint16 // of a tag on it
 
 	// The fields that change if packets have moved come next: another line.
 	pending [2]conntrack.Counters // moved since the last record
@@ -30,6 +33,7 @@ type entry struct {
 	moved   [2]uint64             // bytes, at the last reading that found any
 
 	reply   conntrack.Tuple
+	mac     [6]byte
 	path    Path
 	version uint32 // of the RouteResolver that path is from
 }

@@ -72,6 +72,10 @@ func (t *Table) describe(
 		Input: en.path[d].Index(), Output: en.path[1-d].Index(), Egress: en.path[1-d].Uplink(),
 		ID: en.id(), Midstream: en.midstream, InputZone: en.zone(d), OutputZone: en.zone(1 - d),
 	}
+	r.Seen = en.basis >= asRoutes
+	if d == conntrack.Original {
+		r.ToS, r.InputVLAN, r.SrcMAC = en.tos, en.vlan, en.mac
+	}
 	if t.options.NAT == Wire {
 		r.wire(&en.key.Orig, &en.reply, d)
 	} else {

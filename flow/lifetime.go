@@ -19,6 +19,9 @@ func (t *Table) applyDump(e *conntrack.Event) {
 	if t.excluded.before != nil && t.excludesFlow(en, e) {
 		return
 	}
+	if e.First.Known && en.basis < asRoutes {
+		t.see(en, e)
+	}
 	moved := t.addDeltas(en, e)
 	if moved {
 		en.lastPacket = t.lastPacket(e, en.readAt)
@@ -129,6 +132,9 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 
 // finish exports the rest of a flow, and the end of its translation.
 func (t *Table) finish(en *entry, e *conntrack.Event, end ending) {
+	if e.First.Known && en.basis < asRoutes {
+		t.see(en, e)
+	}
 	t.addDeltas(en, e)
 	if en.hasPending() {
 		en.lastPacket = end.lastPacket

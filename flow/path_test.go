@@ -19,6 +19,8 @@ type fakeRoutes struct {
 
 func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 
+func (l *fakeRoutes) Hop(index uint32) Hop { return NewHop(index, index == wan || index == wan2) }
+
 func (l *fakeRoutes) Version() uint32 { return l.version }
 
 func (l *fakeRoutes) Shrink() { l.shrunk++ }

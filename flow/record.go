@@ -36,6 +36,12 @@ type Record struct {
 	TCPFlags  uint8 // derived from the tracked state, see tcpFlags
 	EndReason EndReason
 	Egress    bool // leaves by an uplink (flowDirection, element 61)
+	// ToS is the type of service or traffic class of the packet that began the connection, as it
+	// left; 0 in the reply direction.
+	ToS uint8
+	// Seen reports that Input and Output are those of the packet that began the connection, or
+	// of routes that led as it went. Else they are of routes alone.
+	Seen bool
 
 	// Midstream reports that a TCP connection's beginning was not seen: which end opened
 	// it is not known. It has no SYN in its TCPFlags.
@@ -57,7 +63,7 @@ type Record struct {
 	// 0 = none.
 	InputZone, OutputZone uint16
 
-	// What Options.Describe adds; 0 = none, or not known.
+	// What the first packet showed, and what Options.Describe adds; 0 = none, or not known.
 	InputVLAN, OutputVLAN uint16
 	SrcMAC, DstMAC        [6]byte // of the neighbour that sends, and of the one it is for
 }

@@ -15,6 +15,8 @@ import (
 type manyDevices struct{}
 
 // Path implements flow.RouteResolver.
+func (manyDevices) Hop(index uint32) flow.Hop { return flow.NewHop(index, false) }
+
 func (manyDevices) Path(*conntrack.Event) flow.Path {
 	return flow.Path{flow.NewHop(2, false), flow.NewHop(3, true)}
 }

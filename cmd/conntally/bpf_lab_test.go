@@ -13,19 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/export/decode"
 )
 
 // bpfConfig returns the path of a configuration whose collector is s, which any user may read, in
 // a directory of nobody's, and that directory.
-func (r *rig) bpfConfig(source string, s *sink) (file, directory string) {
+func (r *rig) bpfConfig(source string, s *sink, more ...string) (file, directory string) {
 	r.t.Helper()
 	directory = r.ownedDirectory(nobody)
 	file = filepath.Join(directory, "conntally.toml")
 	text := collectorSection(s.Address()) + fmt.Sprintf(
 		"[conntrack]\nsource = %q\nmax_cpu = 100.0\npoll_interval = \"2s\"\n"+
 			"[control]\nsocket = %q\n", source, filepath.Join(directory, "control.sock"))
+	text += strings.Join(more, "")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		r.t.Fatal(err)
 	}
@@ -159,6 +162,48 @@ func TestBPFFallsBackToNetlink(t *testing.T) {
 	_ = cmd.Wait() // other lines may have failed
 	if !strings.Contains(out.String(), "warn  source") {
 		t.Errorf("check says\n%s", &out)
+	}
+}
+
+// TestBPFRecordsShowHowPacketsWent: where routes don't tell, and without route_mark.
+func TestBPFRecordsShowHowPacketsWent(t *testing.T) {
+	need := os.Getenv("CONNTALLY_BPF") == "need"
+	r := newRig(t, nil)
+	s := r.sink()
+	config, _ := r.bpfConfig("bpf", s,
+		"[flow]\nextra_fields = [\"mac\"]\nidle_timeout = \"10m\"\nactive_timeout = \"10m\"\n")
+	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
+	p.says("reading conntrack")
+	if strings.Contains(p.String(), "eBPF can't be had") {
+		if need {
+			t.Fatal(p)
+		}
+		t.Skipf("this kernel has no eBPF: %s", p)
+	}
+	ways := labtest.Ways(t, r.Lab, need)
+	if err := r.Router.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	records := map[uint16]decode.Flow{}
+	s.until("records of all ways", func(flows []decode.Flow) bool {
+		for i := range flows {
+			records[flows[i].DstPort] = flows[i]
+		}
+		return !slices.ContainsFunc(ways, func(way labtest.Way) bool {
+			_, found := records[way.Port]
+			return !found
+		})
+	})
+	r.stop(p)
+	for _, way := range ways {
+		f := records[way.Port]
+		got := labtest.Way{
+			Name: way.Name, Port: f.DstPort, Input: f.Input, Output: f.Output, ToS: f.ToS,
+			MAC: f.SrcMAC,
+		}
+		if got != way {
+			t.Errorf("got  %+v\nwant %+v", got, way)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ const (
 	octetDeltaCount                  = 1
 	packetDeltaCount                 = 2
 	protocolIdentifier               = 4
+	ipClassOfService                 = 5
 	tcpControlBits                   = 6
 	sourceTransportPort              = 7
 	sourceIPv4Address                = 8

@@ -38,6 +38,7 @@ func (f *Flow) setTraffic(e elements) {
 	f.PostSrcPort = uint16(e.uint(postNAPTSourceTransportPort))
 	f.PostDstPort = uint16(e.uint(postNAPTDestinationTransportPort))
 	f.TCPFlags = uint8(e.uint(tcpControlBits))
+	f.ToS = uint8(e.uint(ipClassOfService))
 	f.Direction = uint8(e.uint(flowDirection))
 	f.Packets = e.uint(packetDeltaCount, packetTotalCount)
 	f.Bytes = e.uint(octetDeltaCount, octetTotalCount)

@@ -55,6 +55,7 @@ type Flow struct {
 
 	Protocol           uint8 // 4
 	TCPFlags           uint8 // 6, the low eight bits
+	ToS                uint8 // 5
 	ICMPType, ICMPCode uint8 // 32, 139, or from the destination port
 	Direction          uint8 // 61: 0 ingress, 1 egress
 

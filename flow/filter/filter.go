@@ -60,15 +60,24 @@ func (f *Filter) passes(interfaces []string, e *conntrack.Event) bool {
 	if f.interfaces == nil {
 		return false
 	}
-	for _, hop := range f.interfaces.Path(e) {
-		if hop.Index() == 0 { // the router itself, or unknown
+	for _, index := range f.path(e) {
+		if index == 0 { // the router itself, or unknown
 			continue
 		}
-		if slices.Contains(interfaces, f.interfaces.Name(hop.Index())) {
+		if slices.Contains(interfaces, f.interfaces.Name(index)) {
 			return true
 		}
 	}
 	return false
+}
+
+// path returns the interfaces that e's first packet passed, or else those that routes name.
+func (f *Filter) path(e *conntrack.Event) [2]uint32 {
+	if first := &e.First; first.Known {
+		return [...]uint32{first.Input, first.Output}
+	}
+	path := f.interfaces.Path(e)
+	return [...]uint32{path[conntrack.Original].Index(), path[conntrack.Reply].Index()}
 }
 
 // matches reports whether e meets all conditions of r except that on interfaces.

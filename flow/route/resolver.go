@@ -176,6 +176,9 @@ func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Lo
 // Uplink reports whether a default route leaves by an interface.
 func (r *Resolver) Uplink(index uint32) bool { return r.view.Load().uplinks[index] }
 
+// Hop implements flow.RouteResolver.
+func (r *Resolver) Hop(index uint32) flow.Hop { return r.view.Load().hop(index) }
+
 // Name returns the name of an interface, "" where there is none of this index.
 func (r *Resolver) Name(index uint32) string { return r.view.Load().of(index).Name }
 

@@ -105,6 +105,12 @@ func (s *Sources) conntrackRows() []row {
 	return []row{
 		{"conntally_conntrack_destroys_total", count(&c.Destroys),
 			"Ends of connections read: DESTROY events, or records of eBPF."},
+		{"conntally_conntrack_first_packets_total", count(&c.FirstPackets),
+			"Ends read by eBPF of connections whose first packet was seen: their records have its " +
+				"interfaces."},
+		{"conntally_conntrack_first_packets_unknown_total", count(&c.FirstUnknown),
+			"Ends read by eBPF of the others, such as those that began before the program was " +
+				"loaded: their records have the interfaces of routes."},
 		{"conntally_conntrack_dropped_events_total", count(&c.Drops),
 			"DESTROY events lost because the receive buffer, or eBPF's ring, was full."},
 		{"conntally_conntrack_repeated_events_total", count(&c.Repeated),

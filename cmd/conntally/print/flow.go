@@ -150,21 +150,24 @@ type jsonFlow struct {
 	ICMPType    uint8          `json:"icmp_type"`
 	ICMPCode    uint8          `json:"icmp_code"`
 	TCPFlags    uint8          `json:"tcp_flags"`
+	ToS         uint8          `json:"tos,omitempty"`
 	Input       uint32         `json:"input"`
 	Output      uint32         `json:"output"`
-	Direction   uint8          `json:"direction"`
-	Packets     uint64         `json:"packets"`
-	Bytes       uint64         `json:"bytes"`
-	Start       time.Time      `json:"start,omitzero"`
-	End         time.Time      `json:"end,omitzero"`
-	EndReason   uint8          `json:"end_reason"`
-	FlowID      uint64         `json:"flow_id,omitempty"`
-	VLAN        uint16         `json:"vlan,omitempty"`
-	PostVLAN    uint16         `json:"post_vlan,omitempty"`
-	SrcMAC      string         `json:"src_mac,omitempty"`
-	DstMAC      string         `json:"dst_mac,omitempty"`
-	InputZone   uint32         `json:"input_zone,omitempty"`
-	OutputZone  uint32         `json:"output_zone,omitempty"`
+	// What Input and Output are by, of conntally's own records: "first packet" or "routes".
+	InterfacesBy string    `json:"interfaces_by,omitempty"`
+	Direction    uint8     `json:"direction"`
+	Packets      uint64    `json:"packets"`
+	Bytes        uint64    `json:"bytes"`
+	Start        time.Time `json:"start,omitzero"`
+	End          time.Time `json:"end,omitzero"`
+	EndReason    uint8     `json:"end_reason"`
+	FlowID       uint64    `json:"flow_id,omitempty"`
+	VLAN         uint16    `json:"vlan,omitempty"`
+	PostVLAN     uint16    `json:"post_vlan,omitempty"`
+	SrcMAC       string    `json:"src_mac,omitempty"`
+	DstMAC       string    `json:"dst_mac,omitempty"`
+	InputZone    uint32    `json:"input_zone,omitempty"`
+	OutputZone   uint32    `json:"output_zone,omitempty"`
 	// Biflow is biflowDirection: 1 if the source opened the connection, 2 if the destination
 	// did.
 	Biflow uint8 `json:"biflow_direction,omitempty"`
@@ -176,7 +179,7 @@ func newJSONFlow(f *decode.Flow) jsonFlow {
 		Protocol: f.Protocol, Src: f.Src, SrcPort: f.SrcPort, Dst: f.Dst, DstPort: f.DstPort,
 		PostSrc: present(f.PostSrc), PostSrcPort: f.PostSrcPort,
 		PostDst: present(f.PostDst), PostDstPort: f.PostDstPort,
-		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags,
+		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, TCPFlags: f.TCPFlags, ToS: f.ToS,
 		Input: f.Input, Output: f.Output, Direction: f.Direction,
 		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
 		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN,

@@ -15,14 +15,23 @@ func (p *Printer) record(r *flow.Record) {
 		return
 	}
 	f := flowOf(r)
-	p.flow(&f)
+	if p.json == nil {
+		p.flow(&f)
+		return
+	}
+	own := newJSONFlow(&f)
+	if own.InterfacesBy = "routes"; r.Seen {
+		own.InterfacesBy = "first packet"
+	}
+	_ = p.json.Encode(own) // see New
 }
 
 func flowOf(r *flow.Record) decode.Flow {
 	f := decode.Flow{
 		Protocol: r.Proto,
 		Src:      r.Src.Netip(), SrcPort: r.SrcPort, Dst: r.Dst.Netip(), DstPort: r.DstPort,
-		TCPFlags: r.TCPFlags, Input: r.Input, Output: r.Output, Packets: r.Packets, Bytes: r.Bytes,
+		TCPFlags: r.TCPFlags, ToS: r.ToS, Input: r.Input, Output: r.Output,
+		Packets: r.Packets, Bytes: r.Bytes,
 		Start: milliseconds(r.Start), End: milliseconds(r.End), EndReason: uint8(r.EndReason),
 		FlowID: r.ID, VLAN: r.InputVLAN, PostVLAN: r.OutputVLAN, SrcMAC: r.SrcMAC, DstMAC: r.DstMAC,
 		InputZone: uint32(r.InputZone), OutputZone: uint32(r.OutputZone),

@@ -102,6 +102,8 @@ func (d *day) Alive(now int64) (due int64) {
 type dayResolver struct{}
 
 // Path implements flow.RouteResolver.
+func (dayResolver) Hop(index uint32) flow.Hop { return flow.NewHop(index, false) }
+
 func (dayResolver) Path(*conntrack.Event) flow.Path {
 	return flow.Path{flow.NewHop(2, false), flow.NewHop(3, true)}
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
@@ -37,11 +38,14 @@ func newRecordOptions(
 	}
 	o.describe = func(r *flow.Record) {
 		if o.VLAN {
-			r.InputVLAN, r.OutputVLAN = routes.VLAN(r.Input), routes.VLAN(r.Output)
+			r.InputVLAN = cmp.Or(r.InputVLAN, routes.VLAN(r.Input))
+			r.OutputVLAN = routes.VLAN(r.Output)
 		}
 		if o.MAC {
 			// The addresses on the wire at either interface, before and after translation.
-			r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
+			if r.SrcMAC == [6]byte{} {
+				r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
+			}
 			r.DstMAC = hosts.MAC(&r.PostDst, r.Output, r.At.Mono)
 		}
 	}
