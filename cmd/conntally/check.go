@@ -47,6 +47,7 @@ func requirements(c *config.Config, file string) check.Requirements {
 	if c.Devices.Enable {
 		w.Leases = c.Devices.Leases
 	}
+	w.Interfaces = c.FilterInterfaces()
 	w.Collectors = probe.Targets(c)
 	return w
 }

@@ -36,6 +36,9 @@ type Setting struct {
 	Want int
 	Was  int
 	Err  error // why it doesn't have the wanted value
+	// ReadOnly is whether one with another value can't be written even by root, as in many
+	// containers.
+	ReadOnly bool
 }
 
 // Changed reports whether Enable had to turn the setting on.
@@ -43,6 +46,14 @@ func (s Setting) Changed() bool { return s.Err == nil && s.Was != s.Want }
 
 // Command returns the shell command that sets it.
 func (s Setting) Command() string { return fmt.Sprintf("sysctl -w %s=%d", s.Name, s.Want) }
+
+func (s Setting) path() string { return "/proc/sys/" + strings.ReplaceAll(s.Name, ".", "/") }
+
+// readOnly reports whether a path is on a file system that is mounted read-only.
+func readOnly(path string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(path, &s) == nil && s.Flags&unix.ST_RDONLY != 0
+}
 
 // Settings reads byte counters, time stamps and events, in this order, and leaves
 // them as they are.
@@ -52,6 +63,7 @@ func Settings() []Setting {
 	for _, name := range names {
 		s := Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1}
 		s.Was, s.Err = ReadSysctl(name)
+		s.ReadOnly = s.Changed() && readOnly(s.path())
 		settings = append(settings, s)
 	}
 	return settings
@@ -64,7 +76,7 @@ func Enable() []Setting {
 	for i := range settings {
 		s := &settings[i]
 		if s.Changed() {
-			s.Err = os.WriteFile("/proc/sys/"+strings.ReplaceAll(s.Name, ".", "/"), []byte("1"), 0)
+			s.Err = os.WriteFile(s.path(), []byte("1"), 0)
 		}
 	}
 	return settings

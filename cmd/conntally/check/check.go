@@ -54,6 +54,7 @@ func lines() []line {
 		{"listeners", listeners},
 		{"clock", clock},
 		{"names", names},
+		{"filters", filters},
 		{"collector", noCollector},
 	}
 }
@@ -74,7 +75,7 @@ func Results(s *State) []Result {
 	for _, l := range lines() {
 		if held := holding[l.name]; len(held) > 0 {
 			for i := range held {
-				add(l.name, checklist.OfCondition(&held[i]))
+				add(l.name, s.resultOf(&held[i]))
 			}
 			continue
 		}
@@ -100,6 +101,16 @@ func (s *State) conditions() map[string][]condition.Condition {
 		}
 	}
 	return holding
+}
+
+// resultOf returns the result of a condition that holds.
+func (s *State) resultOf(c *condition.Condition) Result {
+	r := checklist.OfCondition(c)
+	if s.turnedOnByRun(c.ID) {
+		r.Status = Warn
+		r.Text += "; conntally run turns it on"
+	}
+	return r
 }
 
 func ok(format string, args ...any) Result {

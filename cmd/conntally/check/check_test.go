@@ -27,7 +27,7 @@ func good() *State {
 	}
 	return &State{
 		Requirements: Requirements{
-			ReceiveBuffer: 16 << 20, Leases: []string{"auto"},
+			ReceiveBuffer: 16 << 20, Leases: []string{"auto"}, Interfaces: []string{"eth0"},
 			Command: "conntally check --config /etc/conntally.toml",
 		},
 		Kernel: &condition.Kernel{
@@ -71,6 +71,10 @@ const (
 
 func was(setting, value int) func(*State) {
 	return func(f *State) { f.Settings[setting].Was = value }
+}
+
+func readOnly(setting, value int) func(*State) {
+	return func(f *State) { was(setting, value)(f); f.Settings[setting].ReadOnly = true }
 }
 
 func bpfError(err error) func(*State) { return func(f *State) { f.BPF = &BPF{Err: err} } }
@@ -127,16 +131,20 @@ func moduleOutcomes() []outcome {
 func settingOutcomes() []outcome {
 	return []outcome{
 		{"acct", OK, "counted", "", nil},
+		{"acct", Warn, "no packets or bytes are counted; conntally run turns it on",
+			"sysctl -w net.netfilter.nf_conntrack_acct=1", was(acctSetting, 0)},
 		{"acct", Fail, "nf_conntrack_acct is 0", "sysctl -w net.netfilter.nf_conntrack_acct=1",
-			was(acctSetting, 0)},
-		{"acct", Fail, "nf_conntrack_acct is 0", "sudo sysctl -w net.netfilter.nf_conntrack_acct=1",
+			readOnly(acctSetting, 0)},
+		{"acct", Warn, "nf_conntrack_acct is 0", "sudo sysctl -w net.netfilter.nf_conntrack_acct=1",
 			func(f *State) { asUser(f); f.Settings[acctSetting].Was = 0 }},
 		{"acct", Fail, "can't be read", "",
 			func(f *State) { f.Settings[acctSetting].Err = fs.ErrPermission }},
 		{"acct", "", "", "", unload},
 		{"timestamp", OK, "begin and end", "", nil},
+		{"timestamp", Warn, "first seen; conntally run turns it on",
+			"sysctl -w net.netfilter.nf_conntrack_timestamp=1", was(timestampSetting, 0)},
 		{"timestamp", Warn, "first seen", "sysctl -w net.netfilter.nf_conntrack_timestamp=1",
-			was(timestampSetting, 0)},
+			readOnly(timestampSetting, 0)},
 		{"timestamp", "", "", "", unload},
 		{"events", OK, "its end was reported", "", nil},
 		{"events", Fail, "its end was not reported", "",
@@ -144,8 +152,10 @@ func settingOutcomes() []outcome {
 		{"events", OK, "are reported; this can't be tested: loopback", "",
 			func(f *State) { f.EndEvent = &EndEvent{Err: kernel.ErrNotTracked} }},
 		{"events", OK, "nf_conntrack_events is on: ends of connections are reported", "", asUser},
+		{"events", Warn, "doesn't report ends of connections; conntally run turns it on",
+			"sysctl -w net.netfilter.nf_conntrack_events=1", was(eventsSetting, 0)},
 		{"events", Fail, "doesn't report ends", "sysctl -w net.netfilter.nf_conntrack_events=1",
-			was(eventsSetting, 0)},
+			readOnly(eventsSetting, 0)},
 		{"events", Warn,
 			"nf_conntrack_events is 2", "sysctl -w net.netfilter.nf_conntrack_events=1",
 			was(eventsSetting, 2)},
@@ -232,6 +242,11 @@ func tableOutcomes() []outcome {
 			"sysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
 			func(f *State) { f.BridgeNetfilter = true }},
 		{"bridge", "", "", "", unload},
+
+		{"filters", OK, "are there", "", nil},
+		{"filters", "", "", "", func(f *State) { f.Requirements.Interfaces = nil }},
+		{"filters", Warn, "eth9: a filter names an interface that isn't there; ip -br link", "",
+			func(f *State) { f.Missing = []string{"eth9"} }},
 
 		{"table", OK, "1000 of at most 262144 connections", "", nil},
 		{"table", OK, "799 of at most", "", func(f *State) { f.Entries, f.Max = 799, 1000 }},

@@ -118,3 +118,15 @@ func clock(*State) Result { return ok("the clock is synchronised") }
 func (s *State) fixedByRun(id condition.ID) bool {
 	return id == condition.NotTracked && s.Requirements.Track
 }
+
+// turnedOnByRun reports whether a condition is a setting that `conntally run` turns on. The
+// condition is worth a warning nevertheless: connections that are open by then lack what the
+// setting adds to them.
+func (s *State) turnedOnByRun(id condition.ID) bool {
+	name := map[condition.ID]string{
+		condition.AcctOff: "acct", condition.TimestampOff: "timestamp",
+		condition.EventsOff: "events", condition.EventsAuto: "events",
+	}[id]
+	v := s.setting(name)
+	return v != nil && !v.ReadOnly
+}

@@ -64,7 +64,7 @@ warn  clock      the clock isn't synchronised: flows may have wrong times; run
 
 func few() []Result {
 	f := good()
-	f.Settings[0].Was, f.Clock.Synced = 0, false
+	f.Settings[0].Was, f.Settings[0].ReadOnly, f.Clock.Synced = 0, true, false
 	var results []Result
 	for _, r := range Results(f) {
 		switch r.Name {

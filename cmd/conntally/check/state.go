@@ -2,8 +2,10 @@ package check
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +27,7 @@ type Requirements struct {
 	ReceiveBuffer int      // bytes
 	BPF           bool     // ends are to be read by eBPF where that can be had
 	Track         bool     // `conntally run` has connections tracked by a rule of its own
+	Interfaces    []string // that filters name
 	Leases        []string // files with names of devices; nil: names are not needed
 	Command       string   // repeats the check
 }
@@ -45,6 +48,7 @@ type State struct {
 	Listeners  []kernel.Subscriber
 	Zeroing    []string // running programs that are known to reset counters
 	Names      []host.Problem
+	Missing    []string // of Requirements.Interfaces
 
 	Collectors []CollectorResult
 }
@@ -107,6 +111,7 @@ func ReadState(ctx context.Context, r Requirements) *State {
 		n.Read()
 		s.Names = n.Problems()
 	}
+	s.Missing = missing(r.Interfaces)
 	s.Collectors = probeCollectors(ctx, r.Collectors)
 	return s
 }
@@ -155,6 +160,14 @@ func probeCollectors(ctx context.Context, targets []export.CollectorConfig) []Co
 	}
 	all.Wait()
 	return results
+}
+
+// missing returns the names that no interface has.
+func missing(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		_, err := net.InterfaceByName(name)
+		return err == nil
+	})
 }
 
 func unameRelease() string {

@@ -36,6 +36,7 @@ func (s *State) readingConditions() (list []condition.Condition) {
 		add(true, condition.DumpsFellBack, "%v", s.BPF.WalkErr)
 	}
 	list = append(list, condition.OfNames(s.Names)...)
+	list = append(list, condition.OfFilters(s.Missing, func(string) bool { return false })...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")
 	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil &&
@@ -176,6 +177,13 @@ func names(s *State) Result {
 		return Result{}
 	}
 	return ok("the files with names of devices can be read")
+}
+
+func filters(s *State) Result {
+	if len(s.Requirements.Interfaces) == 0 {
+		return Result{}
+	}
+	return ok("the interfaces that filters name are there")
 }
 
 // noCollector returns nothing: each configured collector has a line of its own.

@@ -42,6 +42,7 @@ const (
 	StateFailed      ID = "state_file_failed"
 	ConfigRefused    ID = "config_refused"
 	NamesUnreadable  ID = "names_unreadable"
+	FilterInterface  ID = "filter_interface_missing"
 )
 
 // Definitions returns the list, in the order of the documentation.
@@ -329,6 +330,14 @@ func serviceDefinitions() []Definition {
 			Message: "a file with names of devices can't be read",
 			Meaning: "devices that only this file names have no name; their traffic is counted",
 			Advice:  "docs/devices.md, Names, lists what each file needs",
+		},
+		{
+			ID: FilterInterface, Severity: Warning, Alert: "ConntallyFilterInterfaceMissing",
+			Check: "filters", Subjects: "interface", Once: true,
+			Message: "a filter names an interface that isn't there",
+			Meaning: "it matches no connection until there is one of this name, such as that of a " +
+				"tunnel that is not up yet",
+			Advice: "ip -br link lists the interfaces",
 		},
 	}
 }

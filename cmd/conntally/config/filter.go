@@ -114,6 +114,14 @@ func (c *Config) Rules() []filter.Rule {
 	})
 }
 
+// FilterInterfaces returns the names of interfaces that filters have, each as often as they do.
+func (c *Config) FilterInterfaces() (names []string) {
+	for i := range c.Filters {
+		names = append(names, c.Filters[i].Interfaces...)
+	}
+	return names
+}
+
 func each[A, B any](list []A, convert func(A) B) []B {
 	out := make([]B, len(list))
 	for i, v := range list {

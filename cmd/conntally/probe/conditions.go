@@ -76,6 +76,7 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
 	p.observeFailures(now)
 	p.observeNames(now)
+	p.observeFilters(now)
 	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
 	p.happened(now, condition.TableResized, is.resized-was.resized, "dumps")
 	p.conditions.Tick(now)
@@ -101,6 +102,15 @@ func (p *Probe) observeNames(now conntrack.Timestamp) {
 	if p.names != nil {
 		p.conditions.Observe(now, condition.OfNames(p.names.Problems()), condition.NamesUnreadable)
 	}
+}
+
+// observeFilters raises a condition for each interface that a filter names in vain.
+func (p *Probe) observeFilters(now conntrack.Timestamp) {
+	list := condition.OfFilters(p.config.FilterInterfaces(), func(name string) bool {
+		_, exists := p.routes.Index(name)
+		return exists
+	})
+	p.conditions.Observe(now, list, condition.FilterInterface)
 }
 
 // collectorSubject names a collector: two may have one address.

@@ -15,6 +15,7 @@ import (
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/flow/host"
+	"github.com/conntally/conntally/flow/route"
 )
 
 // observer is a probe that a test drives step by step.
@@ -129,6 +130,14 @@ func clearingInjections() map[condition.ID]func(*observer) {
 			defer o.observeWalk(o.clock(), nil)
 			o.expect(condition.DumpsFellBack)
 		},
+		condition.FilterInterface: func(o *observer) {
+			o.openRoutes()
+			o.config.Filters = []config.Filter{{Interfaces: []string{"lo", "nosuch0", "nosuch0"}}}
+			o.observeFilters(o.clock())
+			o.expect(condition.FilterInterface)
+			o.config.Filters[0].Interfaces = []string{"lo"}
+			o.observeFilters(o.clock())
+		},
 		condition.BufferSmall: func(o *observer) {
 			o.observeBuffer(o.clock(), 1000)
 			defer o.observeBuffer(o.clock(), 1<<30)
@@ -147,6 +156,16 @@ func clearingInjections() map[condition.ID]func(*observer) {
 			}
 		},
 	}
+}
+
+// openRoutes lets the probe know the interfaces of the machine.
+func (o *observer) openRoutes() {
+	routes, err := route.Open(route.Options{Clock: o.clock})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { routes.Close() })
+	o.routes = routes
 }
 
 // TestFaultsRaiseConditions: each fault of the kernel raises its condition and no other,
