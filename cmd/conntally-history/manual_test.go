@@ -69,4 +69,6 @@ func completions() []commandtest.Completion {
 
 func TestBashCompletes(t *testing.T) { documents().Bash(t, need, completions()) }
 
+func TestZshCompletes(t *testing.T) { documents().Zsh(t, need, completions()) }
+
 func TestFishCompletes(t *testing.T) { documents().Fish(t, need, completions()) }

@@ -14,6 +14,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/snippet"
 	"github.com/conntally/conntally/cmd/internal/command"
+	"github.com/conntally/conntally/cmd/internal/suggest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow/route"
 )
@@ -34,7 +35,7 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 		return err
 	}
 	if !slices.Contains(snippet.Kinds(), kind) {
-		return command.UsageError("collector-config %q: want %s", kind, strings.Join(snippet.Kinds(), ", "))
+		return unknownKind(kind)
 	}
 	collector, err := selectCollector(*file, address)
 	if err != nil {
@@ -51,6 +52,18 @@ func runCollectorConfig(ctx context.Context, args []string, stdout, _ io.Writer)
 		return err
 	}
 	return snippet.Write(stdout, kind, &r)
+}
+
+// unknownKind returns the error of a KIND that there is not, or of none.
+func unknownKind(kind string) error {
+	kinds := strings.Join(snippet.Kinds(), ", ")
+	if kind == "" {
+		return command.UsageError("collector-config: which KIND of collector? %s", kinds)
+	}
+	if meant := suggest.Closest(kind, snippet.Kinds()); meant != "" {
+		return command.UsageError("collector-config %q: did you mean %s?", kind, meant)
+	}
+	return command.UsageError("collector-config %q: want %s", kind, kinds)
 }
 
 // selectCollector returns the collector at address, or the first one of the file.

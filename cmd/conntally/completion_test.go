@@ -46,10 +46,15 @@ func completions() []commandtest.Completion {
 		{Line: "conntally top --sort t", Want: "total"},
 		{Line: "conntally devices --", Want: "--json --socket"},
 		{Line: "conntally collector-config g", Want: "goflow2"},
+		{Line: "conntally collector-config ", Want: "akvorado goflow2 nfdump pmacct"},
+		{Line: "conntally collector-config --co", Want: "--collector --config"},
+		{Line: "conntally top -n ", Want: ""},
 		{Line: "conntally help col", Want: "collector-config"},
 	}
 }
 
 func TestBashCompletes(t *testing.T) { documents().Bash(t, need, completions()) }
+
+func TestZshCompletes(t *testing.T) { documents().Zsh(t, need, completions()) }
 
 func TestFishCompletes(t *testing.T) { documents().Fish(t, need, completions()) }

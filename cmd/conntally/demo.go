@@ -14,7 +14,7 @@ import (
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("demo", "show it at work on a router made of namespaces", stdout)
 	var proto config.Protocol
-	fs.Func("protocol", "export by `ipfix` or netflow9 (default ipfix)", func(s string) error {
+	fs.Func("protocol", "export by `PROTOCOL`: ipfix or netflow9 (default ipfix)", func(s string) error {
 		return proto.UnmarshalText([]byte(s))
 	})
 	if err := fs.Parse(args); err != nil {

@@ -9,18 +9,25 @@ import (
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally/print"
+	"github.com/conntally/conntally/cmd/internal/setting"
 	"github.com/conntally/conntally/export/decode"
 )
 
 // runListen is `conntally listen`.
 func runListen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("listen", "a small collector: print the flows that arrive", stdout)
-	address := fs.String("address", "127.0.0.1:2055", "receive at `HOST:PORT`")
+	address := setting.Listen("127.0.0.1:2055")
+	fs.Func("address", "receive at `HOST:PORT` (default "+string(address)+")", func(s string) error {
+		if s == "" {
+			return errors.New("want HOST:PORT")
+		}
+		return address.UnmarshalText([]byte(s))
+	})
 	asJSON := fs.Bool("json", false, "print one JSON object per flow")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	s, err := newServer(*address)
+	s, err := newServer(string(address))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

@@ -78,7 +78,7 @@ func parseTop(args []string, stdout io.Writer) (o *top.Options, socket string, e
 		return nil, "", err
 	}
 	if o.Rows < 0 {
-		return nil, "", command.UsageError("top: --n: want a number of rows")
+		return nil, "", command.UsageError("top: -n: want a number of rows")
 	}
 	o.JSON = *asking.asJSON
 	return o, *asking.socket, nil

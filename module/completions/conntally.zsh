@@ -41,7 +41,7 @@ top)
 	_arguments \
 		'--by[rows are each a KIND\: device, destination, connection, port (default device)]:KIND:(device destination connection port)' \
 		'--json[print one JSON object per refresh]' \
-		'--n[at most N rows (default 20 where they are printed, all as JSON)]:N:()' \
+		'-n[at most N rows (default 20 where they are printed, all as JSON)]:N:()' \
 		'--once[print once, after 2 s, and end]' \
 		'--socket[ask the service at the socket FILE (default /run/conntally/control.sock)]:FILE:_files' \
 		'--sort[sort by ORDER\: total, up, down, connections (default total)]:ORDER:(total up down connections)'
@@ -75,7 +75,7 @@ listen)
 	;;
 demo)
 	_arguments \
-		'--protocol[export by ipfix or netflow9 (default ipfix)]:ipfix:(ipfix netflow9)'
+		'--protocol[export by PROTOCOL\: ipfix or netflow9 (default ipfix)]:PROTOCOL:(ipfix netflow9)'
 	;;
 collector-config)
 	_arguments \

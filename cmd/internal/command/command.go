@@ -98,11 +98,22 @@ func (p *Program) dispatch(ctx context.Context, args []string, stdout, stderr io
 	case "-V", "-version", "--version":
 		return p.version(ctx, args[1:], stdout, stderr)
 	}
+	if strings.HasPrefix(args[0], "-") {
+		return p.unknownFlag(args[0])
+	}
 	c, err := p.find(args[0])
 	if err != nil {
 		return err
 	}
 	return c.Run(ctx, args[1:], stdout, stderr)
+}
+
+// unknownFlag returns the error of a flag in the place of the command.
+func (p *Program) unknownFlag(flag string) error {
+	if meant := suggest.Closest(flag, []string{"--help", "--version"}); meant != "" {
+		return UsageError("unknown flag %s; did you mean %s?", flag, meant)
+	}
+	return UsageError("%s: want a command first; see %s help", flag, p.Name)
 }
 
 // find returns a command by its name.

@@ -59,23 +59,44 @@ func (fs *Flags) IsSet(name string) (set bool) {
 }
 
 // explain returns the text of an error of the flag package with flags written as in the
-// documentation, --name. The error has nothing but its text.
+// documentation. The error has nothing but its text.
 func (fs *Flags) explain(failure error) string {
 	text := failure.Error()
 	if name, unknown := strings.CutPrefix(text, "flag provided but not defined: -"); unknown {
 		var names []string
 		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
 		if meant := suggest.Closest(name, names); meant != "" {
-			return fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, meant)
+			return fmt.Sprintf("unknown flag %s; did you mean %s?", dashed(name), dashed(meant))
 		}
-		return fmt.Sprintf("unknown flag --%s; see %s help %s", name, fs.program, fs.Name())
+		return fmt.Sprintf("unknown flag %s; see %s help %s", dashed(name), fs.program, fs.Name())
 	}
-	for _, before := range []string{"flag needs an argument: -", " for flag -", " for -"} {
-		if strings.Contains(text, before) {
-			return strings.Replace(text, before, before+"-", 1)
+	want := "want a number" // of the types that say no more than that, this or a truth value
+	if strings.HasPrefix(text, "invalid boolean value") {
+		want = "want true or false"
+	}
+	for _, vague := range []string{": parse error", ": value out of range"} {
+		if before, found := strings.CutSuffix(text, vague); found {
+			text = before + ": " + want
+		}
+	}
+	for _, mark := range []string{"flag needs an argument: -", " for flag -", " for -"} {
+		if before, after, found := strings.Cut(text, mark); found {
+			name, rest, more := strings.Cut(after, ":")
+			if more {
+				rest = ":" + rest
+			}
+			return before + strings.TrimSuffix(mark, "-") + dashed(name) + rest
 		}
 	}
 	return text
+}
+
+// dashed returns a flag as the documentation writes it: --name, or -n.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }
 
 // print prints the help, with flags written as in the documentation.
@@ -89,7 +110,7 @@ func (fs *Flags) print(w io.Writer) {
 	}
 	fs.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "  %-27s  %s", "--"+f.Name+" "+value, usage)
+		fmt.Fprintf(w, "  %-27s  %s", dashed(f.Name)+" "+value, usage)
 		if f.DefValue != "" && f.DefValue != "false" && !strings.Contains(usage, "(default ") {
 			fmt.Fprintf(w, " (default %s)", f.DefValue)
 		}

@@ -19,7 +19,7 @@ func (d *Documents) function() string {
 // bash is what bash-completion loads.
 func (d *Documents) bash(all []Described) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n%s() {\n\tlocal words= value=\n", d.made(), d.function())
+	fmt.Fprintf(&b, "# %s\n%s() {\n\tlocal words= value= word=${COMP_WORDS[COMP_CWORD]}\n", d.made(), d.function())
 	fmt.Fprint(&b, "\t[ \"$COMP_CWORD\" -gt 1 ] && value=${COMP_WORDS[COMP_CWORD - 1]}\n"+
 		"\tcase $value in\n")
 	var free []string
@@ -35,14 +35,20 @@ func (d *Documents) bash(all []Described) string {
 		}
 	}
 	fmt.Fprintf(&b, "\t%s) ;;\n", strings.Join(free, " | "))
-	fmt.Fprintf(&b, "\t*)\n\t\tcase $COMP_CWORD,${COMP_WORDS[1]} in\n\t\t1,*) words=%s ;;\n",
+	fmt.Fprintf(&b, "\t*)\n\t\tcase $COMP_CWORD,${COMP_WORDS[1]},$word in\n\t\t1,*) words=%s ;;\n",
 		quoted(strings.Join(Names(all), " ")))
 	for _, c := range all {
-		fmt.Fprintf(&b, "\t\t*,%s) words=%s ;;\n", c.Name, quoted(strings.Join(c.words(), " ")))
+		words := c.flags()
+		if len(c.Values) > 0 {
+			fmt.Fprintf(&b, "\t\t*,%s,-*) words=%s ;;\n", c.Name,
+				quoted(strings.Join(words, " ")))
+			words = c.Values
+		}
+		fmt.Fprintf(&b, "\t\t*,%s,*) words=%s ;;\n", c.Name, quoted(strings.Join(words, " ")))
 	}
 	fmt.Fprint(&b,
 		"\t\tesac\n\t\t;;\n\tesac\n"+
-			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n")
+			"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n}\n")
 	fmt.Fprintf(&b, "complete -F %s %s\n", d.function(), d.Program.Name)
 	return b.String()
 }
@@ -111,9 +117,13 @@ func (d *Documents) fish(all []Described) string {
 			case f.Value != "":
 				kind = " -x"
 			}
+			option, long := strings.CutPrefix(f.Name, "--")
+			if option = " -l " + option; !long {
+				option = " -s " + strings.TrimPrefix(f.Name, "-")
+			}
 			fmt.Fprintf(&b,
-				"complete -c %s -n '__fish_seen_subcommand_from %s' -l %s%s -d %s\n", program,
-				c.Name, strings.TrimPrefix(f.Name, "--"), kind, quoted(f.Usage))
+				"complete -c %s -n '__fish_seen_subcommand_from %s'%s%s -d %s\n", program,
+				c.Name, option, kind, quoted(f.Usage))
 		}
 	}
 	return b.String()

@@ -30,12 +30,11 @@ type Flag struct {
 func (f *Flag) isFile() bool  { return f.Value == "FILE" }
 func (f *Flag) repeats() bool { return strings.Contains(f.Usage, "may be repeated") }
 
-// words are what completes the command: its flags and the values of its argument.
-func (d *Described) words() (all []string) {
+func (d *Described) flags() (names []string) {
 	for _, f := range d.Flags {
-		all = append(all, f.Name)
+		names = append(names, f.Name)
 	}
-	return append(all, d.Values...)
+	return names
 }
 
 // Names returns the names of commands.
@@ -71,7 +70,7 @@ func parseHelp(line string) (f Flag, ok bool) {
 	head, usage, ok := strings.Cut(strings.TrimSpace(line), "  ")
 	f.Name, f.Value, _ = strings.Cut(head, " ")
 	f.Usage = strings.TrimSpace(usage)
-	return f, ok && strings.HasPrefix(f.Name, "--")
+	return f, ok && strings.HasPrefix(f.Name, "-")
 }
 
 // Valued returns the flags with a value, each name once.
