@@ -48,7 +48,7 @@ func (d *Documents) checkLines(t *testing.T, all []Described, path string, lines
 				continue
 			}
 			for _, f := range flagOf.FindAllStringSubmatch(m[2], -1) {
-				if !slices.Contains(all[i].words(), "--"+f[1]) && f[1] != "help" {
+				if !slices.Contains(all[i].flags(), "--"+f[1]) && f[1] != "help" {
 					t.Errorf("%s: %q: %s has no flag --%s", path, line, m[1], f[1])
 				}
 			}
