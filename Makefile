@@ -15,10 +15,10 @@ export GO
 .PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
 	bpf-check nix-check nix-record nixos-test vendor-hash release reproducible package-test image-test service-test unit-test guest-test guest-test-all qemu-test
 
-build: ## the program, ./conntally
+build: go ## the program, ./conntally
 	.ci/build native conntally
 
-build-history: ## the second program, ./conntally-history; the first time SQLite takes minutes
+build-history: go ## the second program, ./conntally-history; the first time SQLite takes minutes
 	.ci/build native conntally-history conntally-history
 
 # PREFIX=/usr/local, SYSCONFDIR=/etc and DESTDIR say where.
@@ -34,7 +34,18 @@ uninstall: ## all of it but the configuration
 uninstall-history: ## all of it but the configuration and the database
 	module/install uninstall conntally-history
 
-demo: build ## a NAT router in network namespaces, real traffic, the flows
+.PHONY: go say-build say-test
+go:
+	@.ci/go-needed
+
+say-build: go
+	@echo "building: a minute or two the first time, seconds later; then the demonstration, about 10 s"
+
+say-test: go
+	@echo "installs with apt what it lacks, builds, and runs all tests: some 12 minutes on two idle cores;"
+	@echo "the first time some minutes more, for packages and modules. Each package of Go prints a line."
+
+demo: say-build build ## a NAT router in network namespaces, real traffic, the flows
 	$(SUDO) ./conntally demo
 
 demo-history: build-history ## the same router with conntally-history as its collector: report and page
@@ -42,7 +53,7 @@ demo-history: build-history ## the same router with conntally-history as its col
 
 # With root, tests build routers in network namespaces and run collectors there. One
 # package at a time: a few settings that they change are the whole machine's.
-test: tools ## all tests, against the real kernel and real collectors
+test: say-test tools ## all tests, against the real kernel and real collectors
 	$(GO) vet ./...
 	$(GO) test -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
 
