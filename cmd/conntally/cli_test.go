@@ -56,7 +56,7 @@ func toolLines() []commandLine {
 		{"collector-config --collector 127.0.0.1:2055 goflow2", command.ExitDone, "netflow://:2055", ""},
 		{"collector-config goflow2 nfdump", command.ExitUsage, "", `unexpected argument "nfdump"`},
 		{"version --help", command.ExitDone, "print the version", ""},
-		{"--versoin", command.ExitUsage, "", "unknown flag --versoin; did you mean --version?"},
+		{"--versio", command.ExitUsage, "", "unknown flag --versio; did you mean --version?"},
 		{"--json", command.ExitUsage, "", "--json: want a command first; see conntally help"},
 		{"run --track=maybe", command.ExitUsage, "",
 			`invalid boolean value "maybe" for --track: want true or false`},
