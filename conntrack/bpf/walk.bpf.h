@@ -145,7 +145,21 @@ struct place {
 	u32 bucket;
 };
 
-// backward looks for the chain's head, which lies in a table that begins with a page.
+// is_table reports whether a table is where another bucket's chain, too, ends with its number. What
+// refers to a node may be in another node instead of the table.
+static __always_inline int is_table(u64 table, u32 bucket)
+{
+	u32 neighbour = bucket ^ 1;
+	u64 node = 0;
+
+	if (table & 4095) // it begins with a page
+		return 0;
+	copy(&node, sizeof node, (void *)(table + 8ull * neighbour));
+	bpf_loop(LONGEST, forward, &node, 0);
+	return node == 2ull * neighbour + 1;
+}
+
+// backward looks for the chain's head.
 static long backward(u32 i, struct place *p)
 {
 	struct node n = {};
@@ -154,7 +168,7 @@ static long backward(u32 i, struct place *p)
 	u64 table = n.pprev - 8ull * p->bucket;
 	if (!n.pprev || n.pprev & 7)
 		return 1;
-	if (!(table & 4095)) {
+	if (is_table(table, p->bucket)) {
 		p->table = table;
 		return 1;
 	}

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -98,23 +99,38 @@ func (w *walk) dump(prepare func(), read func([]byte), between func()) error {
 	}
 	defer w.marker.Delete() //nolint:errcheck // it expires
 	prepare()
+	table, bucket := w.table, w.bucket
 	for w.next < w.until {
-		w.written = 0
 		if err := w.run(); err != nil {
 			return fmt.Errorf("running the eBPF program: %w", err)
 		}
+		moved := w.check(table, bucket)
 		read(w.records[:min(w.written, walkRoom)*recordSize])
-		switch w.stopped {
-		case stoppedTooLong:
-			return ErrTooLong
-		case stoppedUnsettled:
-			return ErrUnsteady
-		case stoppedMoved:
-			return conntrack.ErrPartial
+		if err := cmp.Or(w.whyStopped(), moved); err != nil {
+			return err
 		}
 		between()
 	}
-	return w.end(size)
+	switch {
+	case w.buckets() != size:
+		return conntrack.ErrPartial
+	case w.marked != 1:
+		return fmt.Errorf("%w: it met its own %d times", ErrMissed, w.marked)
+	}
+	return nil
+}
+
+// whyStopped returns why the last run has ended, if it can't be gone on with.
+func (w *walk) whyStopped() error {
+	switch w.stopped {
+	case stoppedTooLong:
+		return ErrTooLong
+	case stoppedUnsettled:
+		return ErrUnsteady
+	case stoppedMoved:
+		return conntrack.ErrPartial
+	}
+	return nil
 }
 
 // begin finds the table, of that many buckets.
@@ -125,11 +141,7 @@ func (w *walk) begin(size int) error {
 	if err := w.marker.Insert(); err != nil {
 		return fmt.Errorf("inserting an entry of its own: %w", err)
 	}
-	err := w.find()
-	if err == nil && (w.table == 0 || int(w.bucket) >= size) {
-		err = ErrNoTable
-	}
-	if err != nil {
+	if err := w.findTable(size); err != nil {
 		_ = w.marker.Delete() // it expires
 		return err
 	}
@@ -137,19 +149,31 @@ func (w *walk) begin(size int) error {
 	return nil
 }
 
-// end proves that the table is still the one that the walk began with.
-func (w *walk) end(size int) error {
-	table := w.table
-	if err := w.find(); err != nil {
-		return err
+// findTable tries more than once: the chains that it follows change.
+func (w *walk) findTable(size int) error {
+	for range 3 {
+		if err := w.find(); err != nil {
+			return err
+		}
+		if w.table != 0 && int(w.bucket) < size {
+			return nil
+		}
 	}
+	return ErrNoTable
+}
+
+// check proves that the table in use still is the one with the marker in that bucket. It is called right
+// after a run: the kernel frees a table only when no program reads it any more, so that it can't have
+// been given up and be in use again.
+func (w *walk) check(table uint64, bucket uint32) error {
+	err := w.findTable(int(w.until))
 	switch {
 	case w.sharedWalk.marker == 0: // somebody has flushed the table
 		return conntrack.ErrPartial
-	case w.table != table || w.buckets() != size:
+	case err != nil:
+		return err
+	case w.table != table || w.bucket != bucket:
 		return conntrack.ErrPartial
-	case w.marked != 1:
-		return fmt.Errorf("%w: it met its own %d times", ErrMissed, w.marked)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func (f *fakeTable) Insert() error {
 		return f.insertFail
 	}
 	f.inserted++
+	f.runs = 0
 	return nil
 }
 
@@ -48,7 +49,6 @@ func newFakeTable(batches ...[]byte) *fakeTable {
 	}
 	f.walk.find = func() error {
 		f.sharedWalk.marker, f.table, f.bucket = uint64(f.inserted), f.at, 70
-		f.runs = 0
 		return f.findFail
 	}
 	f.walk.run = func() error {
