@@ -58,13 +58,17 @@ func load(step Step, netns uint32, of sizes) (_ *ends, err error) {
 		return nil, err
 	}
 	e.walk, e.walkErr = l.loadWalk()
+	l.forgetTypes()
 	return e, nil
 }
 
+// forgetTypes gives up what only loading takes.
+func (l *loaded) forgetTypes() { l.spec, l.options = nil, ebpf.CollectionOptions{} }
+
 // loaded is what the kernel holds for us.
 type loaded struct {
-	spec       *ebpf.CollectionSpec
-	options    ebpf.CollectionOptions
+	spec       *ebpf.CollectionSpec   // until all is loaded
+	options    ebpf.CollectionOptions // the same
 	collection *ebpf.Collection
 	end        *ebpf.Program
 	links      []link.Link
