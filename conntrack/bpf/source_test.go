@@ -303,7 +303,7 @@ func TestSizesArePowersOf2(t *testing.T) {
 		{0, 0, os.Getpagesize(), 256},
 		{2 << 20, 262144, 2 << 20, 65536},
 		{2<<20 + 1, 65536, 4 << 20, 16384},
-		{1 << 40, 1 << 40, 1 << 30, 1 << 17},
+		{1<<30 + 1, 1<<30 + 1, 1 << 30, 1 << 17},
 		{1 << 20, 100_000, 1 << 20, 32768},
 	} {
 		if got := sizesFor(c.ring, c.connections); got != (sizes{c.wantRing, c.wantSets}) {
