@@ -1,6 +1,7 @@
 #!/bin/sh
 # The ends of connections that the eBPF program reports are those that netlink reports, by each way
-# to attach it that the kernel has; and conntally counts every byte with it, also without the right
+# to attach it that the kernel has; a walk shows what a dump does, and notices that the table is
+# resized; and conntally counts every byte with it, also without the right
 # to load it. Records have the interfaces that packets took: by mark, VRF, bridge, multicast route and
 # transparent proxy.
 # only: amd64 arm64
@@ -13,7 +14,8 @@ modprobe -a nf_conntrack nf_conntrack_netlink nf_tables nft_ct nft_masq nft_tpro
 	echo $? >bpf.code
 } 2>&1 | tee bpf.log
 holds "ends equal netlink's" [ "$(cat bpf.code)" = 0 ]
-for name in Deleted Expired Replaced EarlyDrop RingFull OtherNamespace FirstPackets FirstPacketUnknown; do
+for name in Deleted Expired Replaced EarlyDrop RingFull OtherNamespace FirstPackets FirstPacketUnknown \
+	WalkEqualsDump WalkEqualsDumpOfAnything WalkDuringChurn WalkNoticesResize TableIsFoundEachTime; do
 	holds "$name" grep -q "^--- PASS: TestReal$name " bpf.log
 done
 holds "by fentry" grep -q -e '--- PASS: TestRealDeleted/fentry' bpf.log
