@@ -7,9 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/conntally/conntally/bench/measure"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
@@ -65,55 +62,4 @@ func BenchmarkRealAttach(b *testing.B) {
 	for b.Loop() {
 		newWalker(b, nil).source.closeEnds()
 	}
-}
-
-// BenchmarkRealStalls reports the longest time for which a thread that goes before all others has
-// waited while living entries were read on its core: by nobody, by netlink, by a walk.
-func BenchmarkRealStalls(b *testing.B) {
-	w := newWalker(b, nil)
-	nothing := func(func(*conntrack.Event)) error { time.Sleep(10 * time.Millisecond); return nil }
-	filled := 0
-	for _, entries := range []int{0, 100, 2000, 20_000} {
-		w.must(w.Router.Fill(filled, entries-filled))
-		filled = entries
-		for _, source := range []struct {
-			name string
-			dump func(func(*conntrack.Event)) error
-		}{{"nobody", nothing}, {"netlink", w.events.Dump}, {"walk", w.source.Dump}} {
-			b.Run(fmt.Sprintf("%s/%d", source.name, entries), func(b *testing.B) {
-				w.inside(func() error { return stall(b, source.dump) })
-			})
-		}
-	}
-	b.Logf("%d buckets", tableSize())
-}
-
-// stall reads on the last core that it may use.
-func stall(b *testing.B, dump func(func(*conntrack.Event)) error) error {
-	var all, last unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
-		return err
-	}
-	core := 0
-	for i := range 1024 {
-		if all.IsSet(i) {
-			core = i
-		}
-	}
-	last.Set(core)
-	if err := unix.SchedSetaffinity(0, &last); err != nil {
-		return err
-	}
-	defer unix.SchedSetaffinity(0, &all) //nolint:errcheck // the thread is the test's
-	stalls, err := measure.StartStalls(core)
-	if err != nil {
-		return err
-	}
-	for b.Loop() {
-		if err := dump(func(*conntrack.Event) {}); err != nil {
-			return err
-		}
-	}
-	b.ReportMetric(float64(stalls.Stop())/float64(time.Millisecond), "ms-stall")
-	return nil
 }

@@ -51,16 +51,11 @@ func eachStepWith(
 	t *testing.T, o SourceOptions, sysctls map[string]string, test func(w *twin),
 ) {
 	for _, step := range Steps() {
-		t.Run(string(step), func(t *testing.T) { test(newTwinWith(t, step, o, sysctls)) })
+		t.Run(string(step), func(t *testing.T) { test(newTwin(t, step, o, sysctls)) })
 	}
 }
 
-func newTwin(t testing.TB, step Step, events int, sysctls map[string]string) *twin {
-	t.Helper()
-	return newTwinWith(t, step, SourceOptions{Ring: events * eventBytes}, sysctls)
-}
-
-func newTwinWith(t testing.TB, step Step, o SourceOptions, sysctls map[string]string) *twin {
+func newTwin(t testing.TB, step Step, o SourceOptions, sysctls map[string]string) *twin {
 	t.Helper()
 	w := newRouter(t, sysctls)
 	o.BPF, o.Steps = true, []Step{step}

@@ -37,7 +37,7 @@ func newWalker(t testing.TB, sysctls map[string]string) *twin {
 		w.must(err)
 		err = l.load(Kprobe, netns, sizesFor(0, 0))
 		if err == nil {
-			e.ends.walk, err = l.loadWalk()
+			e.walk, err = l.loadWalk()
 		}
 		switch {
 		case err != nil && needBPF():

@@ -47,11 +47,11 @@ func newFakeTable(batches ...[]byte) *fakeTable {
 		sharedWalk: &sharedWalk{}, records: make([]byte, walkRoom*recordSize), marker: f,
 		buckets: func() int { return f.size }, grace: 25,
 	}
-	f.walk.find = func() error {
+	f.find = func() error {
 		f.sharedWalk.marker, f.table, f.bucket = uint64(f.inserted), f.at, 70
 		return f.findFail
 	}
-	f.walk.run = func() error {
+	f.run = func() error {
 		if f.onRun != nil {
 			f.onRun()
 		}
@@ -69,7 +69,7 @@ func newFakeTable(batches ...[]byte) *fakeTable {
 // walkRig is a rig whose source walks.
 func walkRig(t *testing.T, batches ...[]byte) (*rig, *fakeTable) {
 	r, f := newRig(t), newFakeTable(batches...)
-	r.fake.ends.walk = &f.walk
+	r.fake.walk = &f.walk
 	must(t, r.Attach(r.note))
 	r.seen = nil
 	return r, f
