@@ -14,7 +14,7 @@ func (t *Table) lookup(e *conntrack.Event) place {
 	h := t.index.hash(k)
 	i := t.index.find(k, h)
 	switch {
-	case i != none || t.excludes(e, h):
+	case i != none || isLocal(e) || t.excludes(e, h):
 	case t.tombstones.recent(h) || k.Start != 0 && t.tombstones.older(h):
 		t.Stats.StaleEntries.Add(1)
 	default:
@@ -35,33 +35,33 @@ func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 		return none
 	}
 	t.overflow.forget(h)
-	en := t.begin(e, k)
+	en := &t.scratch
+	t.begin(en, e, k)
+	t.open(en, e)
 	if old {
 		en.last, en.idle, en.beginExported = e.Counters, true, true
 		en.start, en.lastPacket, en.readAt = e.At.Mono, e.At.Mono, e.At.Mono
 		t.Stats.Preexisting.Add(1)
-		t.checkpoint(&en)
+		t.checkpoint(en)
 	}
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
 }
 
-// begin returns a flow that has counted nothing yet, in this run, and exports that its
+// begin makes en a flow that has counted nothing yet, in this run, and exports that its
 // translation began, unless the previous run did: the kernel doesn't report it.
-func (t *Table) begin(e *conntrack.Event, k *conntrack.Key) entry {
+func (t *Table) begin(en *entry, e *conntrack.Event, k *conntrack.Key) {
 	start := t.startOf(e)
-	en := entry{
-		key: *k, reply: e.Reply, start: start, lastPacket: start, readAt: start,
-		state: e.State, midstream: startsMidstream(e),
-	}
-	t.route(&en, e)
-	t.open(&en, e)
+	*en = entry{}
+	en.key, en.reply = *k, e.Reply
+	en.start, en.lastPacket, en.readAt = start, start, start
+	en.state, en.midstream = e.State, startsMidstream(e)
+	t.route(en, e)
 	if s, known := t.restored[*k]; known {
-		t.resume(&en, &s, e.At)
+		t.resume(en, &s, e.At)
 	} else {
-		t.exportNATEvent(&en, NATCreate, start, e.At)
+		t.exportNATEvent(en, NATCreate, start, e.At)
 	}
-	return en
 }
 
 // startOf returns when an entry began that is seen for the first time: at e.At where it
@@ -165,12 +165,9 @@ func leavesHost(orig, reply *conntrack.Tuple) bool {
 	return away && reply.Src != reply.Dst
 }
 
-// excludes reports whether a connection that has no flow is excluded, and remembers what
-// Options.Exclude decided.
+// excludes reports whether a connection that has no flow and is not local is excluded, and
+// remembers what Options.Exclude decided.
 func (t *Table) excludes(e *conntrack.Event, h uint64) bool {
-	if isLocal(e) {
-		return true
-	}
 	if !t.excluded.has(h) && (t.options.Exclude == nil || !t.options.Exclude(e)) {
 		return false
 	}

@@ -89,7 +89,7 @@ func (en *entry) countersReset(c *[2]conntrack.Counters) bool {
 // movedSince reports whether c counts packets that passed after the last reading.
 // Counters that are zero were reset.
 func (en *entry) movedSince(c *[2]conntrack.Counters) bool {
-	return *c != en.last && *c != [2]conntrack.Counters{}
+	return *c != en.last && !isZero(c)
 }
 
 // add adds what moved since the counters were last read, stores that in delta, and
@@ -119,7 +119,12 @@ func (en *entry) add(c, delta *[2]conntrack.Counters) (moved bool) {
 }
 
 func (en *entry) hasPending() bool {
-	return en.pending != [2]conntrack.Counters{}
+	return !isZero(&en.pending)
+}
+
+// isZero compares without a call, as the compiler's comparison of 32 bytes would be.
+func isZero(c *[2]conntrack.Counters) bool {
+	return c[0].Packets|c[0].Bytes|c[1].Packets|c[1].Bytes == 0
 }
 
 // used distinguishes an entry from an empty place.

@@ -49,9 +49,16 @@ func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestam
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	records := uint64(0)
 	for d := range t.pair {
-		t.describe(&t.pair[d], en, conntrack.Direction(d), reason, now)
-		if t.pair[d].Moved() {
+		r := &t.pair[d]
+		moved := en.pending[d] != conntrack.Counters{}
+		if moved {
 			records++
+		}
+		if moved || t.options.Biflow {
+			t.describe(r, en, conntrack.Direction(d), reason, now)
+		} else {
+			*r = Record{}
+			r.At = now
 		}
 	}
 	t.sink.Export(&t.pair)
@@ -64,14 +71,14 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 func (t *Table) describe(
 	r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Timestamp,
 ) {
-	*r = Record{
-		Family: en.key.Orig.Family, Proto: en.key.Orig.Proto,
-		Packets: en.pending[d].Packets, Bytes: en.pending[d].Bytes,
-		Start: toWall(en.start, now), End: toWall(max(en.start, en.lastPacket), now),
-		EndReason: reason, At: now,
-		Input: en.path[d].Index(), Output: en.path[1-d].Index(), Egress: en.path[1-d].Uplink(),
-		ID: en.id(), Midstream: en.midstream, InputZone: en.zone(d), OutputZone: en.zone(1 - d),
-	}
+	*r = Record{}
+	r.Family, r.Proto = en.key.Orig.Family, en.key.Orig.Proto
+	r.Packets, r.Bytes = en.pending[d].Packets, en.pending[d].Bytes
+	r.Start, r.End = toWall(en.start, now), toWall(max(en.start, en.lastPacket), now)
+	r.EndReason, r.At, r.ID, r.Midstream = reason, now, en.id(), en.midstream
+	in, out := en.path[d], en.path[1-d]
+	r.Input, r.Output, r.Egress = in.Index(), out.Index(), out.Uplink()
+	r.InputZone, r.OutputZone = en.zone(d), en.zone(1-d)
 	r.Seen = en.basis >= asRoutes
 	if d == conntrack.Original {
 		r.ToS, r.InputVLAN, r.SrcMAC = en.tos, en.vlan, en.mac
@@ -142,12 +149,16 @@ func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 	r.PostDst, r.PostDstPort = back.Src, back.SrcPort
 }
 
-// exportNATEvent exports that a translation began or ended at a time of the monotonic clock.
+// exportNATEvent exports that a translation, if there is any, began or ended at a time of the
+// monotonic clock.
 func (t *Table) exportNATEvent(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
-	orig, reply := &en.key.Orig, &en.reply
-	if !t.options.NATEvents || !translated(orig, reply) {
-		return
+	if t.options.NATEvents && translated(&en.key.Orig, &en.reply) {
+		t.exportTranslation(en, what, at, now)
 	}
+}
+
+func (t *Table) exportTranslation(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
+	orig, reply := &en.key.Orig, &en.reply
 	t.pair = Pair{}
 	r := &t.pair[conntrack.Original]
 	*r = Record{

@@ -181,3 +181,5 @@ func (m *pathMeter) Count(slot uint32, _ *[2]conntrack.Counters, _ conntrack.Tim
 }
 
 func (m *pathMeter) Close(uint32) { m.closed++ }
+
+func (m *pathMeter) CountEnded(*conntrack.Event, Path, *[2]conntrack.Counters) {}

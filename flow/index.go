@@ -133,15 +133,16 @@ func (x *index) slotOf(k *conntrack.Key, h uint64) int {
 	}
 }
 
-// insert adds an entry that find doesn't find.
-func (x *index) insert(en entry, h uint64) place {
+// insert adds a copy of an entry that find doesn't find.
+func (x *index) insert(en *entry, h uint64) place {
 	if 4*(x.len()+1) > 3*len(x.slots) {
 		x.resize(2 * len(x.slots))
 	}
 	i := x.allocate()
 	x.peak = max(x.peak, x.len())
-	en.next = none
-	*x.at(i) = en
+	to := x.at(i)
+	*to = *en
+	to.next = none
 	x.slots[x.slotOf(&en.key, h)] = slot{uint32(h), i + 1}
 	return i
 }

@@ -16,7 +16,7 @@ func TestCollidingHashes(t *testing.T) {
 		x := newIndex()
 		const h = 42
 		for id := uint32(1); id <= 3; id++ {
-			x.insert(entry{key: *key(id)}, h)
+			x.insert(&entry{key: *key(id)}, h)
 		}
 		for i, id := range order {
 			if at := x.find(key(id), h); at == none || x.at(at).key.ID != id {
@@ -32,7 +32,7 @@ func TestCollidingHashes(t *testing.T) {
 				t.Errorf("%v: slot %d is still in use", order, s)
 			}
 		}
-		x.insert(entry{key: *key(4)}, h)
+		x.insert(&entry{key: *key(4)}, h)
 		if x.places != 3 {
 			t.Errorf("%v: a free place is not used again", order)
 		}
@@ -89,7 +89,7 @@ func TestIndexAgainstMap(t *testing.T) {
 			if model[id] {
 				x.remove(key(id), hash(id))
 			} else {
-				x.insert(entry{key: *key(id)}, hash(id))
+				x.insert(&entry{key: *key(id)}, hash(id))
 			}
 			model[id] = !model[id]
 		}

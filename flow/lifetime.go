@@ -60,8 +60,9 @@ func (t *Table) replace(en *entry, e *conntrack.Event) {
 	}
 	t.exportNATEvent(en, NATDelete, removedAt(e), e.At)
 	t.close(en)
-	readAt, next := en.readAt, en.next
-	*en = t.begin(e, &en.key)
+	readAt, next, key := en.readAt, en.next, en.key
+	t.begin(en, e, &key)
+	t.open(en, e)
 	en.start, en.lastPacket, en.readAt, en.next = readAt, readAt, readAt, next
 }
 
@@ -109,7 +110,16 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 	switch {
 	case i != none:
 		en := t.index.at(i)
-		t.finish(en, e, t.endOf(en, e))
+		end := t.endOf(en, e)
+		if e.First.Known && en.basis < asRoutes {
+			t.see(en, e)
+		}
+		t.addDeltas(en, e)
+		if en.hasPending() {
+			en.lastPacket = end.lastPacket
+			t.reroute(en, e)
+		}
+		t.finish(en, e, end)
 		t.remove(en, h)
 	case repeated:
 		t.Stats.Duplicates.Add(1)
@@ -119,26 +129,31 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 }
 
 // shortLived exports an entry that no dump has shown: it came and went between two, or
-// it found no room.
+// it found no room. Its flow is never in the table.
 func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
-	en := t.begin(e, k)
-	end := t.endOf(&en, e)
+	en := &t.scratch
+	t.begin(en, e, k)
+	end := t.endOf(en, e)
 	if t.overflow.active && t.overdue(e) {
 		end.reason = EndResources
 	}
-	t.finish(&en, e, end)
-	t.close(&en)
+	if !isZero(&en.last) { // the previous run has exported a part
+		t.open(en, e)
+		t.addDeltas(en, e)
+		t.finish(en, e, end)
+		t.close(en)
+		return
+	}
+	if en.add(&e.Counters, &t.moved) && t.options.Meter != nil {
+		t.options.Meter.CountEnded(e, en.path, &t.moved)
+	}
+	t.finish(en, e, end)
 }
 
 // finish exports the rest of a flow, and the end of its translation.
 func (t *Table) finish(en *entry, e *conntrack.Event, end ending) {
-	if e.First.Known && en.basis < asRoutes {
-		t.see(en, e)
-	}
-	t.addDeltas(en, e)
 	if en.hasPending() {
 		en.lastPacket = end.lastPacket
-		t.reroute(en, e)
 		t.export(en, end.reason, e.At)
 	}
 	t.exportNATEvent(en, NATDelete, end.removed, e.At)

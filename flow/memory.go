@@ -144,7 +144,7 @@ func (s *hashSet) len() int { return s.n }
 
 func (s *hashSet) has(h uint64) bool {
 	h = max(h, 1)
-	return s.slots[s.slotOf(h)] == h
+	return s.n > 0 && s.slots[s.slotOf(h)] == h
 }
 
 // add reports whether h is new.

@@ -3,8 +3,8 @@ package flow
 import "github.com/conntally/conntally/conntrack"
 
 // Meter counts what connections move at each reading, which is earlier than records do. A
-// Table calls it for each connection that it has a flow for. Its methods allocate nothing once
-// warm and never block.
+// Table calls it for each connection that it exports. Its methods allocate nothing once warm and
+// never block.
 type Meter interface {
 	// Open begins to count a connection and returns a number for it, which Close frees.
 	Open(e *conntrack.Event, p Path) (slot uint32)
@@ -13,6 +13,9 @@ type Meter interface {
 	Count(slot uint32, moved *[2]conntrack.Counters, at conntrack.Timestamp)
 	// Close ends a connection.
 	Close(slot uint32)
+	// CountEnded adds all that a connection has moved that was never opened: it is first seen
+	// at its end.
+	CountEnded(e *conntrack.Event, p Path, moved *[2]conntrack.Counters)
 }
 
 // open makes the meter count a flow.

@@ -28,7 +28,7 @@ func TestSortKeepsAllEntries(t *testing.T) {
 			packets := random.Uint64()
 			en := entry{key: *key(id)}
 			en.last[0].Packets = packets
-			x.insert(en, hash(id))
+			x.insert(&en, hash(id))
 			model[id], ids = packets, append(ids, id)
 		}
 		random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -74,7 +74,7 @@ func TestSortsOnlyWhereItPays(t *testing.T) {
 		return &conntrack.Key{ID: id, Orig: conntrack.Tuple{Family: 2}}
 	}
 	for id := range uint32(n) {
-		x.insert(entry{key: *key(id)}, uint64(id))
+		x.insert(&entry{key: *key(id)}, uint64(id))
 	}
 	dump := func() (jumps int) {
 		for id := range uint32(n) {

@@ -8,7 +8,8 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// TestPairHasBothDirections: even if one of them was idle, and each time that anything moved.
+// TestPairHasBothDirections each time that anything moved. One that was idle is described for
+// sinks that export both as one record.
 func TestPairHasBothDirections(t *testing.T) {
 	cases := map[string][2]conntrack.Counters{
 		"both":     {{Packets: 1, Bytes: 100}, {Packets: 2, Bytes: 2000}},
@@ -18,7 +19,9 @@ func TestPairHasBothDirections(t *testing.T) {
 	}
 	for name, moved := range cases {
 		t.Run(name, func(t *testing.T) {
-			h := running(t, testOptions())
+			o := testOptions()
+			o.Biflow = true
+			h := running(t, o)
 			var got []Pair
 			h.table.sink = sinkFunc(func(p *Pair) { got = append(got, *p) })
 			e := h.entry(conntrack.ProtoTCP)
@@ -45,6 +48,27 @@ func TestPairHasBothDirections(t *testing.T) {
 				t.Errorf("counted as %d records, want %d", n, want)
 			}
 		})
+	}
+}
+
+// TestIdleDirectionHasNoMoreThanTheTime where no sink wants it.
+func TestIdleDirectionHasNoMoreThanTheTime(t *testing.T) {
+	h := running(t, testOptions())
+	var got []Pair
+	h.table.sink = sinkFunc(func(p *Pair) { got = append(got, *p) })
+	for range 2 { // the second is not to show what the first has left
+		e := h.entry(conntrack.ProtoTCP)
+		e.Counters[len(got)] = conntrack.Counters{Packets: 1, Bytes: 100}
+		h.pass(time.Second)
+		h.expire(e, h.now.Wall)
+	}
+	for i := range got {
+		if idle := got[i][1-i]; idle != (Record{At: got[i].At()}) || !got[i][i].Moved() {
+			t.Errorf("pair %d: %+v", i, got[i])
+		}
+	}
+	if len(got) != 2 {
+		t.Errorf("%d pairs", len(got))
 	}
 }
 

@@ -63,6 +63,9 @@ const (
 // route finds the path of a new flow. Of a connection that has ended, its first packet shows all.
 func (t *Table) route(en *entry, e *conntrack.Event) {
 	if t.options.Routes == nil {
+		if e.First.Known {
+			t.firstPath(en, e)
+		}
 		return
 	}
 	en.version = t.options.Routes.Version() // first: Path may be newer, never older

@@ -24,6 +24,9 @@ type Options struct {
 	// excludes none. It is called once for each connection, when that is first seen.
 	Exclude func(*conntrack.Event) bool
 
+	// Biflow describes a direction that has moved nothing like the other one, for sinks that
+	// export both as one record.
+	Biflow bool
 	// NATEvents exports the beginning and the end of each translation, too.
 	NATEvents bool
 	// Describe, if not nil, adds to a record what the table doesn't know.
@@ -58,6 +61,7 @@ type Table struct {
 	sink     Sink
 	pair     Pair                  // being exported
 	moved    [2]conntrack.Counters // by the entry being read
+	scratch  entry                 // of a flow that begins; that of a short one is nowhere else
 
 	index      index
 	tombstones tombstones

@@ -16,6 +16,9 @@ type Resolver interface {
 	// MAC returns the Ethernet address by which an interface reaches a, or the zero one.
 	// Changes up to the time at, of the monotonic clock, are known.
 	MAC(a *conntrack.Addr, index uint32, at int64) host.MAC
+	// Version returns a number that changes whenever Local, or MAC where it knows an
+	// address, may answer differently.
+	Version() uint32
 }
 
 // Options of Accounts.
@@ -92,21 +95,22 @@ const (
 	router  int32 = 1
 )
 
+// way is what a connection counts for.
+type way struct {
+	ends       [2]int32 // of the one that opened a connection and the one that answers
+	interfaces [2]uint16
+	traffic    [2]Traffic // of each direction
+	scope      Scope
+}
+
 // route is what open connections between the same devices by the same interfaces have in
 // common. There are far fewer of them than connections, so they stay in the CPU's caches.
 type route struct {
-	key         routeKey
-	ends        [2]int32   // as in key, unless a device was merged into another since
-	traffic     [2]Traffic // of each direction
-	scope       Scope
-	keyed       bool // it is in Accounts.byRoute
+	way              // its ends are those of key, unless a device was merged into another since
+	key         way  // in Accounts.byRoute
+	keyed       bool // it is there
 	connections int32
 	next        int32 // the next free route, where connections is 0
-}
-
-type routeKey struct {
-	ends       [2]int32 // of the one that opened a connection and the one that answers
-	interfaces [2]uint16
 }
 
 // Accounts is a flow.Meter that counts by device, interface and kind of traffic. Its
@@ -116,7 +120,7 @@ type Accounts struct {
 	aliases map[ID]int // places in Options.Aliases
 
 	routes  []route
-	byRoute map[routeKey]int32
+	byRoute map[way]int32
 	free    int32 // the first free route, or none
 	open    int   // connections
 
@@ -125,6 +129,11 @@ type Accounts struct {
 	byID      map[ID]int32
 	byAddress map[address]int32
 	roomMade  int64 // when makeRoom last ran, monotonic
+	pinned    int32 // a device that must not be forgotten; other never is
+
+	known    [maxKnownEnds]knownEnd
+	numbered uint32 // of known ends
+	changes  uint32 // of devices and options; known ends are of one of them
 
 	interfaces interfaces
 	traffic    [traffics]uint64 // bytes
@@ -137,7 +146,7 @@ var _ flow.Meter = (*Accounts)(nil)
 // New returns Accounts that have counted nothing.
 func New(o Options) *Accounts {
 	a := &Accounts{
-		free: none, byRoute: map[routeKey]int32{}, byID: map[ID]int32{},
+		free: none, changes: 1, byRoute: map[way]int32{}, byID: map[ID]int32{},
 		byAddress:  map[address]int32{},
 		interfaces: newInterfaces(),
 	}
@@ -149,24 +158,33 @@ func New(o Options) *Accounts {
 
 // Open implements flow.Meter.
 func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
-	var ends [2]int32
-	ends[0] = a.end(&e.Orig.Src, e.Zone, p[0], e.At)
-	a.connected(ends[0], 1) // so that the other end's device can't take its place
-	ends[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
-	a.connected(ends[0], -1)
-	traffic := trafficOf(ends)
-	if ends[0] == outside || ends[1] == outside {
-		standIn(&ends)
-	}
-	key := routeKey{ends: ends}
-	for d := range p {
-		key.interfaces[d] = a.interfaces.place(p[d].Index())
-	}
-	for _, end := range ends {
+	w := a.wayOf(e, p)
+	for _, end := range w.ends {
 		a.connected(end, 1)
 	}
 	a.open++
-	return uint32(a.route(key, traffic))
+	return uint32(a.route(&w))
+}
+
+// CountEnded implements flow.Meter.
+func (a *Accounts) CountEnded(e *conntrack.Event, p flow.Path, moved *[2]conntrack.Counters) {
+	w := a.wayOf(e, p)
+	a.count(&w, moved, e.At)
+}
+
+// wayOf returns what a connection counts for.
+func (a *Accounts) wayOf(e *conntrack.Event, p flow.Path) (w way) {
+	version := a.version()
+	w.ends[0], w.interfaces[0] = a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
+	a.pinned = w.ends[0] // so that the other end's device can't take its place
+	w.ends[1], w.interfaces[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
+	a.pinned = other
+	w.traffic, w.scope = trafficOf(w.ends), LAN
+	if w.ends[0] == outside || w.ends[1] == outside {
+		standIn(&w.ends)
+		w.scope = WAN
+	}
+	return w
 }
 
 // connected adds n to the connections of a device, if an end is one.
@@ -206,15 +224,11 @@ func standIn(ends *[2]int32) {
 }
 
 // route returns the place of a connection's route, and counts the connection.
-func (a *Accounts) route(key routeKey, traffic [2]Traffic) int32 {
-	i, known := a.byRoute[key]
+func (a *Accounts) route(w *way) int32 {
+	i, known := a.byRoute[*w]
 	if !known {
-		r := route{key: key, ends: key.ends, traffic: traffic, scope: LAN, keyed: true}
-		if key.ends[0] == outside || key.ends[1] == outside {
-			r.scope = WAN
-		}
-		i = a.addRoute(&r)
-		a.byRoute[key] = i
+		i = a.addRoute(&route{way: *w, key: *w, keyed: true})
+		a.byRoute[*w] = i
 	}
 	a.routes[i].connections++
 	return i
@@ -253,20 +267,30 @@ func (a *Accounts) Close(slot uint32) {
 // Count implements flow.Meter.
 func (a *Accounts) Count(slot uint32, moved *[2]conntrack.Counters, at conntrack.Timestamp) {
 	r := &a.routes[slot]
+	for d, end := range r.ends {
+		if end >= 0 {
+			a.resolve(r, d)
+		}
+	}
+	a.count(&r.way, moved, at)
+}
+
+// count adds what a connection has moved.
+func (a *Accounts) count(w *way, moved *[2]conntrack.Counters, at conntrack.Timestamp) {
 	for d := range moved {
-		a.traffic[r.traffic[d]] += moved[d].Bytes
-		switch end := r.ends[d]; {
+		a.traffic[w.traffic[d]] += moved[d].Bytes
+		switch end := w.ends[d]; {
 		case end >= 0:
-			dev := &a.devices[a.resolve(r, d)]
-			u := &dev.usage[r.scope]
+			dev := &a.devices[end]
+			u := &dev.usage[w.scope]
 			add(&u.Up, &moved[d])
 			add(&u.Down, &moved[1-d])
 			if moved[d].Packets > 0 {
 				dev.seen(at.Wall)
 			}
 		case end == nobody && moved[d].Bytes > 0:
-			add(&a.devices[other].usage[r.scope].Up, &moved[d])
+			add(&a.devices[other].usage[w.scope].Up, &moved[d])
 		}
 	}
-	a.interfaces.count(r.key.interfaces, moved)
+	a.interfaces.count(w.interfaces, moved)
 }

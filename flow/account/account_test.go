@@ -28,14 +28,18 @@ var (
 
 // network is a Resolver whose answers a test sets.
 type network struct {
-	macs map[conntrack.Addr]host.MAC
+	macs    map[conntrack.Addr]host.MAC
+	version uint32
 }
 
 func (n *network) Local(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.2.1") }
 
 func (n *network) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC { return n.macs[*a] }
 
+func (n *network) Version() uint32 { return n.version }
+
 func (n *network) set(addr, mac string) {
+	n.version++
 	if mac == "" {
 		delete(n.macs, conntrack.AddrFrom(ip(addr)))
 		return
@@ -295,4 +299,60 @@ func FuzzRestore(f *testing.F) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	})
+}
+
+// TestKnownEndsFollowTheirDevices: an end that is known from the connection before is another
+// device's as soon as its address is.
+func TestKnownEndsFollowTheirDevices(t *testing.T) {
+	a, n := newTest()
+	n.set("192.168.1.10", "02:00:00:00:00:01")
+	path := flow.Path{toLAN, toWAN}
+	count := func(when int64) {
+		a.CountEnded(opened("192.168.1.10", "198.51.100.7", when), path, moved(100, 0))
+	}
+	check := func(what string, want map[string]string) {
+		t.Helper()
+		s := a.Snapshot(at(9))
+		got := bytesOf(s)
+		for id, usage := range want {
+			if got[id] != usage {
+				t.Errorf("%s: %s has %q, want %q", what, id, got[id], usage)
+			}
+		}
+	}
+	count(1)
+	count(2)
+	check("twice", map[string]string{"02:00:00:00:00:01": "wan 200/0 lan 0/0"})
+	n.set("192.168.1.10", "02:00:00:00:00:02")
+	count(3)
+	check("its address is another's", map[string]string{
+		"02:00:00:00:00:01": "wan 200/0 lan 0/0", "02:00:00:00:00:02": "wan 100/0 lan 0/0"})
+	a.Reconfigure(func(o Options) Options {
+		o.Exclude = []netip.Prefix{netip.MustParsePrefix("192.168.1.10/32")}
+		return o
+	}(a.options))
+	count(4)
+	check("excluded", map[string]string{
+		"02:00:00:00:00:02": "wan 100/0 lan 0/0", "other": "wan 100/0 lan 0/0"})
+	if a.open != 0 {
+		t.Errorf("%d connections are open", a.open)
+	}
+}
+
+// TestKnownEndIsItsDevicesLatestAddress, each time that the device is reached by another one.
+func TestKnownEndIsItsDevicesLatestAddress(t *testing.T) {
+	a, n := newTest()
+	path := flow.Path{toLAN, toWAN}
+	both := []string{"192.168.1.10", "192.168.1.11"}
+	for _, address := range both {
+		n.set(address, "02:00:00:00:00:01")
+	}
+	for i := range 6 {
+		address := both[i%2]
+		a.CountEnded(opened(address, "198.51.100.7", int64(i)), path, moved(100, 0))
+		d := &a.devices[a.byID[ID{Kind: ByMAC, MAC: hardware("02:00:00:00:00:01")}]]
+		if latest := d.addresses[len(d.addresses)-1]; latest.addr.Netip() != ip(address) {
+			t.Errorf("%d: %s, want %s", i, latest.addr.Netip(), address)
+		}
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/conntally/conntally/conntrack"
-	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/host"
 )
 
@@ -64,6 +63,7 @@ type device struct {
 	id          ID
 	mac         host.MAC // by which it was last reached
 	index       uint32   // ifIndex of the interface that last led to it
+	reached     uint32   // the number of the known end that it was last reached by
 	connections int32
 	forward     int32 // place of the device that it was merged into; none
 	first, last int64 // ns since 1970
@@ -87,60 +87,12 @@ func (d *device) isReal() bool {
 	return wan.Up.Packets+lan.Up.Packets > 0 && wan.Down.Packets+lan.Down.Packets > 0
 }
 
-// end returns which device an end of a connection is.
-func (a *Accounts) end(
-	addr *conntrack.Addr, zone uint16, hop flow.Hop, now conntrack.Timestamp,
-) int32 {
-	o := &a.options
-	switch {
-	case addr.IsGroup():
-		return nobody
-	case o.Resolver.Local(addr):
-		return router
-	case contains(o.Exclude, addr):
-		return other
-	case hop.Uplink() && !contains(o.Inside, addr):
-		return outside
-	case hop.Index() == 0:
-		return nobody
-	case !o.Devices:
-		return other
-	}
-	return a.find(addr, zone, hop.Index(), now)
-}
-
 func contains(networks []netip.Prefix, addr *conntrack.Addr) bool {
 	if len(networks) == 0 {
 		return false
 	}
 	ip := addr.Netip()
 	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
-// find returns the device that an interface reaches by an address, or other where there is
-// no room for a new one.
-func (a *Accounts) find(
-	addr *conntrack.Addr, zone uint16, index uint32, now conntrack.Timestamp,
-) int32 {
-	at := address{*addr, zone}
-	mac := a.options.Resolver.MAC(addr, index, now.Mono)
-	id := a.identify(at, mac)
-	i, known := a.byID[id]
-	if !known && mac == (host.MAC{}) { // its neighbour entry has been forgotten since
-		i, known = a.byAddress[at]
-	}
-	if !known {
-		if i = a.insert(id, now); i == other {
-			return other
-		}
-	}
-	d := &a.devices[i]
-	d.index = index
-	if mac != (host.MAC{}) {
-		d.mac = mac
-	}
-	a.addAddress(i, at)
-	return i
 }
 
 // identify returns the device's identity: that of its alias, if it has one.
@@ -185,6 +137,7 @@ func (a *Accounts) addAddress(i int32, at address) {
 
 func (a *Accounts) dropAddress(i int32, at address) {
 	d := &a.devices[i]
+	d.reached = 0
 	if n := slices.Index(d.addresses, at); n >= 0 {
 		d.addresses = slices.Delete(d.addresses, n, n+1)
 	}

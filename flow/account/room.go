@@ -71,7 +71,7 @@ func (a *Accounts) makeRoom(now conntrack.Timestamp) bool {
 // name of its own.
 func (a *Accounts) mayGo(i int32, now int64) bool {
 	d := &a.devices[i]
-	if i == other || i == router || d.connections > 0 || d.forward != none || a.isFreed(d) {
+	if i == other || i == router || i == a.pinned || d.connections > 0 || d.forward != none || a.isFreed(d) {
 		return false
 	}
 	_, named := a.aliases[d.id]
@@ -90,6 +90,7 @@ func (a *Accounts) forget(i int32) {
 
 // unlink removes a device from the indexes.
 func (a *Accounts) unlink(i int32) {
+	a.changes++
 	d := &a.devices[i]
 	for _, at := range d.addresses {
 		delete(a.byAddress, at)
@@ -213,6 +214,7 @@ func (l *Alias) id() ID {
 // Reconfigure replaces the options. Devices that are now one alias are merged; devices that
 // were one alias aren't separated. Connections that are open keep their devices.
 func (a *Accounts) Reconfigure(o Options) {
+	a.changes++
 	a.options = o
 	a.aliases = map[ID]int{}
 	for n := range o.Aliases {

@@ -46,6 +46,7 @@ type Neighbours struct {
 	conns   []interface{ Close() error }
 	events  *netlink.Conn // nil in tests
 	raw     syscall.RawConn
+	version atomic.Uint32 // of table
 
 	mu      sync.Mutex // guards what follows
 	table   table
@@ -157,6 +158,10 @@ func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
 	return mac
 }
 
+// Version returns a number that changes whenever MAC may answer differently for an address that it
+// knows. Any goroutine may call it.
+func (n *Neighbours) Version() uint32 { return n.version.Load() }
+
 // Interface returns the ifIndex of the interface that reaches a, if a is a neighbour behind one
 // only. Any goroutine may call it, and it doesn't block.
 func (n *Neighbours) Interface(a *conntrack.Addr) (index uint32, known bool) {
@@ -184,6 +189,7 @@ func (n *Neighbours) read() error {
 		n.apply(&all[i], now)
 	}
 	n.table.endReading(now)
+	n.version.Store(n.table.version)
 	n.drain()
 	n.Stats.Known.Store(int64(len(n.table.all)))
 	return nil
@@ -246,6 +252,7 @@ func (n *Neighbours) apply(m *rtnetlink.NeighMessage, now int64) {
 	} else {
 		n.table.leave(&a, m.Index, now)
 	}
+	n.version.Store(n.table.version)
 }
 
 // macOf returns the Ethernet address of a neighbour that has one.

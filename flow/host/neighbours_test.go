@@ -354,3 +354,27 @@ func TestNeighboursOfRealRouter(t *testing.T) {
 		}
 	}
 }
+
+// TestVersionChangesWithKnownAddresses, and not with what tells nothing new.
+func TestVersionChangesWithKnownAddresses(t *testing.T) {
+	a := conntrack.AddrFrom(netip.MustParseAddr("192.168.1.10"))
+	table := newTable()
+	for i, step := range []struct {
+		change func()
+		new    bool
+	}{
+		{func() { table.set(a, 2, MAC{2, 1}, 1) }, true},
+		{func() { table.set(a, 2, MAC{2, 1}, 2) }, false},
+		{func() { table.leave(&a, 2, 3) }, false},
+		{func() { table.set(a, 2, MAC{2, 2}, 4) }, true},
+		{func() { table.set(a, 3, MAC{2, 2}, 5) }, true},
+		{func() { table.endReading(6) }, false},
+		{func() { table.endReading(7) }, false}, // they are gone now, but known
+		{func() { table.endReading(8 + 2*int64(remembered)) }, true},
+	} {
+		before := table.version
+		if step.change(); (table.version != before) != step.new {
+			t.Errorf("step %d: from version %d to %d", i, before, table.version)
+		}
+	}
+}

@@ -35,7 +35,8 @@ type table struct {
 	all     []neighbour
 	first   map[conntrack.Addr]int32
 	reading uint32
-	tried   int64 // when room was last made
+	version uint32 // changes with the address that mac returns where it knows one
+	tried   int64  // when room was last made
 }
 
 func newTable() table { return table{first: map[conntrack.Addr]int32{}} }
@@ -85,6 +86,9 @@ func (t *table) set(a conntrack.Addr, index uint32, mac MAC, now int64) {
 		if n = t.add(a, index, now); n == nil {
 			return
 		}
+	}
+	if n.mac != mac {
+		t.version++
 	}
 	n.mac, n.gone, n.seen = mac, 0, t.reading
 }
@@ -164,6 +168,7 @@ func (t *table) keep(keep func(n *neighbour) bool) {
 	if kept == len(t.all) {
 		return
 	}
+	t.version++
 	old := t.all
 	t.all, t.first = make([]neighbour, 0, kept), make(map[conntrack.Addr]int32, kept)
 	for i := range old {

@@ -34,6 +34,15 @@ func (r resolver) MAC(a *conntrack.Addr, index uint32, at int64) host.MAC {
 	return r.hosts.MAC(a, index, at)
 }
 
+// Version implements account.Resolver.
+func (r resolver) Version() uint32 {
+	version := r.Resolver.Version()
+	if r.hosts != nil {
+		version += r.hosts.Version() // both only grow, hence their sum
+	}
+	return version
+}
+
 // accountOptions returns the options of the configuration in force.
 func (p *Probe) accountOptions() account.Options {
 	d := &p.config.Devices

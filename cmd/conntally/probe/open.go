@@ -103,8 +103,8 @@ func (p *Probe) flowOptions() flow.Options {
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes, Meter: p.accounts,
-		Exclude:   func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
-		NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
+		Exclude: func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		Biflow:  p.recordOptions.Biflow, NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
 	}
 }
 
@@ -112,7 +112,7 @@ func (p *Probe) flowOptions() flow.Options {
 // those of the previous run. The first dump shows the latter; only entries with a start
 // time can be recognized.
 func (p *Probe) owns(e *conntrack.Event) bool {
-	previous := p.Stats.Dumped.Load() == 0 && 0 < e.Start && e.Start < p.began
+	previous := e.Start < p.began && 0 < e.Start && p.Stats.Dumped.Load() == 0
 	return p.exporter.Owns(&e.Orig) || previous && p.exporter.OwnedBefore(&e.Orig)
 }
 

@@ -1,0 +1,110 @@
+package account
+
+import (
+	"encoding/binary"
+
+	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/flow"
+	"github.com/conntally/conntally/flow/host"
+)
+
+const (
+	knownBits    = 10
+	maxKnownEnds = 1 << knownBits // 56 B each
+)
+
+// knownEnd is an end of connections that was seen lately: most connections are between few
+// addresses, each of which would take several look-ups. Its place in Accounts.known follows from
+// its address; there it may displace another one.
+type knownEnd struct {
+	address
+	hop     flow.Hop
+	device  int32  // or what is none
+	via     uint16 // place of the interface
+	mac     host.MAC
+	version uint64 // of what it follows from; 0 where that may change at any time
+	number  uint32 // of all that were found
+}
+
+// version returns a number that changes with all that known ends follow from.
+func (a *Accounts) version() uint64 {
+	return uint64(a.options.Resolver.Version())<<32 | uint64(a.changes)
+}
+
+// end returns which device an end of a connection is, and the place of the interface towards it.
+func (a *Accounts) end(
+	addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64, now conntrack.Timestamp,
+) (device int32, via uint16) {
+	k := &a.known[placeOf(addr)]
+	switch {
+	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version:
+		a.numbered++
+		*k = knownEnd{
+			address: address{*addr, zone}, hop: hop, via: a.interfaces.place(hop.Index()),
+			version: version, number: a.numbered,
+		}
+		a.identifyEnd(k, now)
+	case k.device > router && a.devices[k.device].reached != k.number:
+		a.reach(k)
+	}
+	return k.device, k.via
+}
+
+// placeOf returns the place in Accounts.known of an address.
+func placeOf(addr *conntrack.Addr) uint64 {
+	const prime = 0x9e3779b97f4a7c15 // an odd number with bits everywhere
+	low := binary.NativeEndian.Uint64(addr[8:])
+	return low * prime >> (64 - knownBits)
+}
+
+// identifyEnd finds out which device an end is.
+func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
+	o := &a.options
+	switch {
+	case k.addr.IsGroup():
+		k.device = nobody
+	case o.Resolver.Local(&k.addr):
+		k.device = router
+	case contains(o.Exclude, &k.addr):
+		k.device = other
+	case k.hop.Uplink() && !contains(o.Inside, &k.addr):
+		k.device = outside
+	case k.hop.Index() == 0:
+		k.device = nobody
+	case !o.Devices:
+		k.device = other
+	default:
+		a.find(k, now)
+	}
+}
+
+// find finds the device that an interface reaches by an address: other where there is no room
+// for a new one.
+func (a *Accounts) find(k *knownEnd, now conntrack.Timestamp) {
+	k.mac = a.options.Resolver.MAC(&k.addr, k.hop.Index(), now.Mono)
+	id := a.identify(k.address, k.mac)
+	i, known := a.byID[id]
+	if !known && k.mac == (host.MAC{}) { // its neighbour entry has been forgotten since
+		i, known = a.byAddress[k.address]
+	}
+	if !known {
+		i = a.insert(id, now)
+	}
+	k.device = i
+	if i == other || k.mac == (host.MAC{}) { // room, or the neighbour, may come at any time
+		k.version = 0
+	}
+	if i != other {
+		a.reach(k)
+	}
+}
+
+// reach records how a device was reached last.
+func (a *Accounts) reach(k *knownEnd) {
+	d := &a.devices[k.device]
+	d.index, d.reached = k.hop.Index(), k.number
+	if k.mac != (host.MAC{}) {
+		d.mac = k.mac
+	}
+	a.addAddress(k.device, k.address)
+}
