@@ -44,6 +44,7 @@ func (r *Resolver) ask(to, sender *end, q question) answer {
 
 // lookUp asks the kernel. The kind is unknown if it couldn't be asked.
 func (r *Resolver) lookUp(q *query) answer {
+	r.asked = true
 	r.Stats.Lookups.Add(1)
 	kind, index, err := r.fib.lookUp(q)
 	if errors.Is(err, errSocket) {

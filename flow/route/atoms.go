@@ -8,6 +8,7 @@ import "slices"
 // for most routers.
 type atoms struct {
 	edges []number // in order, none twice, never written to; the first address of all is implied
+	v4    []uint32 // those among edges that are IPv4; the first address of IPv4 is implied
 	added []number // not in edges yet
 	fine  bool     // there are too many: every address is by itself
 }
@@ -43,10 +44,25 @@ func (a *atoms) merge() {
 	edges := append(slices.Clone(a.edges), a.added...)
 	slices.SortFunc(edges, number.compare)
 	edges = slices.Compact(edges)
-	*a = atoms{edges: edges, added: a.added[:0]}
+	*a = atoms{edges: edges, v4: edges4(edges), added: a.added[:0]}
 	if len(edges) > mostEdges {
 		*a = atoms{fine: true}
 	}
+}
+
+// merged returns what a view needs. If fine is true, every address is by itself.
+func (a *atoms) merged(fine bool) atoms {
+	return atoms{edges: a.edges, v4: a.v4, fine: a.fine || fine}
+}
+
+// edges4 returns the edges that are IPv4.
+func edges4(edges []number) (v4 []uint32) {
+	for _, n := range edges {
+		if n.isMapped() {
+			v4 = append(v4, uint32(n.low))
+		}
+	}
+	return v4
 }
 
 // of returns the first address that is routed as n is, once all are merged.
@@ -54,8 +70,24 @@ func (a *atoms) of(n number) number {
 	if a.fine {
 		return n
 	}
+	if n.isMapped() {
+		return mapped(last(a.v4, uint32(n.low)))
+	}
 	if at := upTo(a.edges, n); at > 0 {
 		return a.edges[at-1]
 	}
 	return number{}
+}
+
+// last returns the last of numbers in order that is n or less, or 0.
+func last(sorted []uint32, n uint32) (at uint32) {
+	for len(sorted) > 0 {
+		half := len(sorted) / 2
+		if middle := sorted[half]; middle <= n {
+			at, sorted = middle, sorted[half+1:]
+		} else {
+			sorted = sorted[:half]
+		}
+	}
+	return at
 }

@@ -32,9 +32,20 @@ func (v *view) end(addr *conntrack.Addr) end {
 // one of them.
 func (r *Resolver) Path(e *conntrack.Event) flow.Path {
 	r.look()
+	k, mark := &r.known[knownPlace(e)], e.Mark&r.marks
+	if k.hits > 0 && k.is(e, mark, r.seen.version) {
+		r.Stats.Hits.Add(uint64(k.hits))
+		return k.path
+	}
+	r.hits, r.asked = 0, false
 	path := r.path(e)
-	r.Stats.Hits.Add(r.hits)
-	r.hits = 0
+	r.Stats.Hits.Add(uint64(r.hits))
+	if !r.asked && !r.seen.byFlow && e.Zone|e.ReplyZone == 0 {
+		*k = knownPath{
+			src: e.Orig.Src, dst: e.Orig.Dst, replySrc: e.Reply.Src, replyDst: e.Reply.Dst,
+			mark: mark, version: r.seen.version, path: path, hits: r.hits,
+		}
+	}
 	return path
 }
 

@@ -32,6 +32,11 @@ func numberOf(a *conntrack.Addr) number {
 	return number{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])}
 }
 
+// isMapped reports whether n is IPv4, and mapped returns one that is.
+func (n number) isMapped() bool { return n.high == 0 && n.low>>32 == 0xffff }
+
+func mapped(v4 uint32) number { return number{low: 0xffff<<32 | uint64(v4)} }
+
 func (n number) compare(o number) int {
 	if n.high != o.high {
 		return cmp.Compare(n.high, o.high)

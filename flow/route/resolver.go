@@ -39,7 +39,9 @@ type Resolver struct {
 	seen  *view // that cache is from
 	fib   *fib
 	cache cache
-	hits  uint64          // of the present path
+	known [maxKnownPaths]knownPath
+	hits  uint32          // of the present path
+	asked bool            // the kernel, for the present path
 	ports conntrack.Tuple // of the present question
 	zones zones
 }

@@ -40,7 +40,7 @@ const loopback = 1
 func (s *state) view(before *view) *view {
 	s.policy.atoms.merge()
 	v := &view{
-		atoms:    atoms{edges: s.policy.atoms.edges, fine: s.policy.atoms.fine || s.policy.byFlow},
+		atoms:    s.policy.atoms.merged(s.policy.byFlow),
 		bySender: s.policy.bySender, byFlow: s.policy.byFlow,
 	}
 	if before != nil {
