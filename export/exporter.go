@@ -100,30 +100,26 @@ func (e *Exporter) Due(latest int64) int64 {
 // Owns reports whether t is a connection of the export itself. It must not be exported:
 // otherwise each datagram would cause another.
 func (e *Exporter) Owns(t *conntrack.Tuple) bool {
-	return e.matchesSocket(t, (*addressPair).matches)
+	return t.Proto == conntrack.ProtoUDP && e.matchesSocket(t, false)
 }
 
 // OwnedBefore reports whether t may be a connection of the export in a previous run of the
 // program: it differs from one that Owns knows at most by the source port. It is meaningless for
 // a connection that began in this run.
 func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool {
-	return e.matchesSocket(t, (*addressPair).matchesAnyPort)
+	return t.Proto == conntrack.ProtoUDP && e.matchesSocket(t, true)
 }
 
-// matchesSocket reports whether t matches one of the sockets, open or closed.
-func (e *Exporter) matchesSocket(
-	t *conntrack.Tuple, matches func(*addressPair, *conntrack.Tuple) bool,
-) bool {
-	if t.Proto != conntrack.ProtoUDP {
-		return false
-	}
+// matchesSocket reports whether t has the addresses and ports of one of the sockets, open or
+// closed, or with anyPort at least all but the local port.
+func (e *Exporter) matchesSocket(t *conntrack.Tuple, anyPort bool) bool {
 	for _, c := range e.Collectors {
-		if c.socket != nil && matches(&c.socket.addressPair, t) {
+		if c.socket != nil && c.socket.matches(t, anyPort) {
 			return true
 		}
 	}
 	for i := range e.closed {
-		if matches(&e.closed[i], t) {
+		if e.closed[i].matches(t, anyPort) {
 			return true
 		}
 	}

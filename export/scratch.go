@@ -88,12 +88,14 @@ func (m *scratch) writeOptional(r *flow.Record) {
 
 // writeEndpoints writes addresses and ports, before and after translation.
 func (m *scratch) writeEndpoints(r *flow.Record) {
-	copy(m[src6:dst6], r.Src[:])
-	copy(m[dst6:startUptime], r.Dst[:])
+	if r.IsIPv6() {
+		copy(m[src6:dst6], r.Src[:])
+		copy(m[dst6:startUptime], r.Dst[:])
+		copy(m[postSrc6:postDst6], r.PostSrc[:])
+		copy(m[postDst6:flowID], r.PostDst[:])
+	}
 	copy(m[src4:dst4], r.Src[12:])
 	copy(m[dst4:srcPort], r.Dst[12:])
-	copy(m[postSrc6:postDst6], r.PostSrc[:])
-	copy(m[postDst6:flowID], r.PostDst[:])
 	copy(m[postSrc4:postDst4], r.PostSrc[12:])
 	copy(m[postDst4:postSrcPort], r.PostDst[12:])
 	be.PutUint16(m[srcPort:], r.SrcPort)

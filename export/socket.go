@@ -72,15 +72,15 @@ func withoutZone(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// matches reports whether t, a tuple of UDP, has these addresses and ports.
-func (a *addressPair) matches(t *conntrack.Tuple) bool {
-	return t.SrcPort == a.local.Port() && a.matchesAnyPort(t)
+// matches reports whether t, a tuple of UDP, has these addresses and ports, or with anyPort at
+// least all but the source port.
+func (a *addressPair) matches(t *conntrack.Tuple, anyPort bool) bool {
+	return t.DstPort == a.remote.Port() && (anyPort || t.SrcPort == a.local.Port()) &&
+		a.sameAddresses(t)
 }
 
-// matchesAnyPort is matches for any source port.
-func (a *addressPair) matchesAnyPort(t *conntrack.Tuple) bool {
-	return t.DstPort == a.remote.Port() && t.Dst.Netip() == a.remote.Addr() &&
-		t.Src.Netip() == a.local.Addr()
+func (a *addressPair) sameAddresses(t *conntrack.Tuple) bool {
+	return t.Dst.Netip() == a.remote.Addr() && t.Src.Netip() == a.local.Addr()
 }
 
 func (s *socket) v6() bool { return s.remote.Addr().Is6() }
