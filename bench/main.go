@@ -77,6 +77,7 @@ func measureAll(ctx context.Context, o *options, stdout io.Writer) error {
 		return err
 	}
 	s := newSuite(plan, programs, stdout)
+	s.result.Emulated = o.emulated
 	if err := s.describe(ctx); err != nil {
 		return err
 	}
@@ -100,6 +101,8 @@ func planned(o *options) (scenario.Plan, []agent.Agent, error) {
 	switch {
 	case o.count:
 		plan, programs = scenario.Counting(), agent.Duel(path)
+	case o.emulated:
+		plan, programs = scenario.Emulated(), agent.Duel(path)
 	case o.quick:
 		plan, programs = scenario.Quick(), agent.Duel(path)
 	}

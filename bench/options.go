@@ -47,7 +47,7 @@ func choose(c *choice, plan *scenario.Plan, programs []agent.Agent) ([]agent.Age
 type options struct {
 	conntally, out, again string
 	choice
-	quick, count bool
+	quick, count, emulated bool
 }
 
 func parse(args []string) (*options, error) {
@@ -61,6 +61,8 @@ func parse(args []string) (*options, error) {
 	fs.BoolVar(&o.quick, "quick", false, "only softflowd and conntally, three minutes, once")
 	fs.BoolVar(&o.count, "instructions", false,
 		"only count the instructions of softflowd and conntally, by valgrind")
+	fs.BoolVar(&o.emulated, "emulated", false,
+		"measure instructions per flow: for a guest of qemu -icount shift=0, whose time counts them")
 	fs.StringVar(&o.only, "only", "",
 		"measure these `scenarios` alone, as in bulk,packets-per-flow:1")
 	fs.StringVar(&o.programs, "programs", "", "compare these `programs` alone, beside none")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/conntally/conntally/bench/agent"
@@ -38,8 +39,11 @@ func newSuite(plan scenario.Plan, programs []agent.Agent, out io.Writer) *suite 
 	return s
 }
 
-// describe asks the programs for their versions.
+// describe asks the programs for their versions, and leaves out those that can't work here.
 func (s *suite) describe(ctx context.Context) error {
+	if err := s.leaveOut(ctx); err != nil {
+		return err
+	}
 	for i := range s.programs {
 		p, err := s.programs[i].Describe(ctx)
 		if err != nil {
@@ -48,6 +52,40 @@ func (s *suite) describe(ctx context.Context) error {
 		s.result.Programs = append(s.result.Programs, p)
 	}
 	return nil
+}
+
+// leaveOut leaves out optional programs that don't begin to work here.
+func (s *suite) leaveOut(ctx context.Context) error {
+	var left []agent.Agent
+	for i := range s.programs {
+		p := &s.programs[i]
+		if p.Optional {
+			if err := try(ctx, p); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				s.result.Skipped = append(s.result.Skipped, reason(err))
+				continue
+			}
+		}
+		left = append(left, *p)
+	}
+	s.programs = left
+	return nil
+}
+
+// try starts a program in a router of its own, and ends it.
+func try(ctx context.Context, program *agent.Agent) error {
+	r, err := newRouter(ctx, program, new(scenario.Point))
+	if err != nil {
+		return err
+	}
+	return r.close()
+}
+
+// reason is the first line of an error.
+func reason(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // run measures all. The programs take turns, point by point, and all of that is

@@ -26,6 +26,11 @@ type Agent struct {
 	Sysctls map[string]string
 	// Ready is what it prints once it works; "" = nothing that could be waited for.
 	Ready string
+	// NoEvents reports whether it joins no group of conntrack's events, nor captures: Ready says
+	// that it works.
+	NoEvents bool
+	// Optional reports whether it is left out where it doesn't begin to work.
+	Optional bool
 
 	// Files are written to Setting.Dir beforehand, by name.
 	Files func(Setting) map[string]string
@@ -55,7 +60,7 @@ func (s Setting) path(name string) string { return filepath.Join(s.Dir, name) }
 // All returns the programs in the order of the report; conntally is at a path of
 // its own.
 func All(conntally string) []Agent {
-	return []Agent{newConntally(conntally), softflowd(), fprobe(), pmacctd(), ulogd2()}
+	return append(Duel(conntally), fprobe(), pmacctd(), ulogd2())
 }
 
 // writeFiles writes what the program reads.
@@ -71,5 +76,7 @@ func (a *Agent) writeFiles(s Setting) error {
 	return nil
 }
 
-// Duel returns conntally and softflowd alone.
-func Duel(conntally string) []Agent { return []Agent{newConntally(conntally), softflowd()} }
+// Duel returns conntally, by netlink and by eBPF, and softflowd alone.
+func Duel(conntally string) []Agent {
+	return []Agent{newConntally(conntally), byBPF(newConntally(conntally)), softflowd()}
+}

@@ -25,5 +25,25 @@ func newConntally(path string) Agent {
 	}
 }
 
+// byBPF returns conntally with eBPF as its source.
+func byBPF(a Agent) Agent {
+	a.Name += "-bpf"
+	a.Why = "With one line of configuration: eBPF is its source, where the kernel allows that."
+	a.Ready, a.NoEvents, a.Optional = "ends of connections are read by eBPF", true, true
+	a.Files = func(s Setting) map[string]string {
+		text := "[conntrack]\nsource = \"bpf\"\n"
+		if s.AllCPU {
+			text += "max_cpu = 100.0\n"
+		}
+		return map[string]string{"conntally.toml": text}
+	}
+	netlink := a.Args
+	a.Args = func(s Setting) []string {
+		s.AllCPU = true // so that it is given the file
+		return netlink(s)
+	}
+	return a
+}
+
 // metrics is free in a router of its own.
 const metrics = "127.0.0.1:9469"

@@ -57,7 +57,7 @@ func (r *Running) works() (works bool, err error) {
 			watches = capturing
 		}
 		watching, err := watches()
-		works = exports && watching
+		works = exports && (watching || r.Agent.NoEvents)
 		return err
 	})
 	return works, err

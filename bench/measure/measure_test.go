@@ -30,6 +30,20 @@ func TestParseSystem(t *testing.T) {
 	}
 }
 
+func TestParseIdle(t *testing.T) {
+	const list = "now at 5 nsecs\n\ncpu: 0\n  .idle_sleeptime : 8000000001 nsecs\n" +
+		"  .iowait_sleeptime: 30 nsecs\ncpu: 1\n  .idle_sleeptime : 5 nsecs\n" +
+		"  .iowait_sleeptime: 0 nsecs\n"
+	if idle, ok := parseIdle([]byte(list)); !ok || idle != 8_000_000_036 {
+		t.Errorf("%d, %t", idle, ok)
+	}
+	for _, bad := range []string{"", "cpu: 0\n", "  .idle_sleeptime : much\n"} {
+		if idle, ok := parseIdle([]byte(bad)); ok {
+			t.Errorf("%q: %d", bad, idle)
+		}
+	}
+}
+
 func TestParseMemory(t *testing.T) {
 	if n, err := parseMemory(
 		[]byte("Name:\tx\nVmPeak:\t 5 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 8 kB\n"), "VmHWM",

@@ -22,15 +22,39 @@ type System struct {
 // userHZ is the unit of /proc/stat (USER_HZ, the same on all architectures of Go).
 const userHZ = 100
 
-// ReadSystem reads /proc/stat.
+// ReadSystem reads /proc/stat. Of a single core, /proc/timer_list has the same idle time to the
+// nanosecond; of others it lacks that of a core which is idle now.
 func ReadSystem() (System, error) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return System{}, err
 	}
 	s, err := parseSystem(b)
+	if s.Cores == 1 {
+		timers, _ := os.ReadFile("/proc/timer_list") // root alone may
+		if idle, ok := parseIdle(timers); ok {
+			s.Idle = idle
+		}
+	}
 	s.At = time.Now()
 	return s, err
+}
+
+// parseIdle sums up the idle times of all cores in /proc/timer_list (struct tick_sched). Kernels
+// that tick while they are idle have none.
+func parseIdle(timers []byte) (idle time.Duration, ok bool) {
+	for lines := bufio.NewScanner(bytes.NewReader(timers)); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		switch strings.TrimSpace(name) {
+		case ".idle_sleeptime", ".iowait_sleeptime":
+			var ns int64
+			if _, err := fmt.Sscanf(value, "%d nsecs", &ns); err != nil {
+				return 0, false
+			}
+			idle += time.Duration(ns)
+		}
+	}
+	return idle, idle > 0
 }
 
 // parseSystem takes the idle time, which the kernel counts exactly; user, system and

@@ -51,3 +51,26 @@ func WriteInstructions(s *result.Suite, dir string) error {
 	Instructions(f, s)
 	return f.Close()
 }
+
+// instructionsPerFlow writes what an emulated machine has executed.
+func instructionsPerFlow(w io.Writer, s *result.Suite, sc *result.Scenario) {
+	fmt.Fprint(w, "Instructions per flow that the whole machine executes more than without a "+
+		"program:\n\n")
+	matrix(w, s, sc, func(s *result.Suite, _ string, x int, program string) string {
+		if program == result.None {
+			return ""
+		}
+		return perFlow(s.PerFlowCost(x, program))
+	})
+	fmt.Fprint(w, "Those of the program alone, in the kernel too:\n\n")
+	matrix(w, s, sc, func(s *result.Suite, _ string, x int, program string) string {
+		return perFlow(s.OwnPerFlowCost(x, program))
+	})
+}
+
+func perFlow(v result.Spread) string {
+	if !v.Valid() {
+		return ""
+	}
+	return grouped(int(math.Round(v.Median)))
+}

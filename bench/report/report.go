@@ -82,6 +82,10 @@ func machine(w io.Writer, s *result.Suite) {
 			"nf_conntrack_max %s, %s buckets. ",
 		s.Date.Format("2006-01-02"), kind, m.Cores, m.CPU, m.Arch, m.Memory>>20,
 		m.System, m.Kernel, grouped(m.Max), grouped(m.Buckets))
+	if s.Emulated {
+		fmt.Fprint(w, "The machine was emulated by qemu (-icount shift=0): a nanosecond of it is an "+
+			"instruction, so its times count instructions, whatever else this machine does. ")
+	}
 	fmt.Fprint(w, "Medians over the repetitions, small: the least and the greatest. CPU is in "+
 		"percent of one core. How it is measured: [bench](../../README.md). All figures: "+
 		"[results.json](results.json).\n\n")
@@ -127,7 +131,11 @@ func section(w io.Writer, s *result.Suite, sc *result.Scenario) {
 	matrix(w, s, sc, found)
 	switch sc.Name {
 	case result.PerFlow:
-		breakEvens(w, s)
+		if s.Emulated {
+			instructionsPerFlow(w, s, sc)
+		} else {
+			breakEvens(w, s)
+		}
 	case result.Table:
 		fmt.Fprint(w, "Memory at most:\n\n")
 		matrix(w, s, sc, memory)

@@ -22,6 +22,8 @@ type Suite struct {
 	Scenarios []Scenario
 	Runs      []Run
 	Skipped   []string // what this machine could not do, and why
+	// Emulated reports whether the machine was emulated and a nanosecond is an instruction.
+	Emulated bool `json:",omitempty"`
 }
 
 // Program is one that was compared.

@@ -20,15 +20,17 @@ const (
 	Polls      = "polls"
 	Stalls     = "stalls"
 
-	Ours  = "conntally"
-	Rival = "softflowd"
+	Ours    = "conntally"
+	OursBPF = "conntally-bpf" // the same by eBPF
+	Rival   = "softflowd"
 
 	ClaimRate = 50_000 // packets per second of bulk
 
 	PolledEntries = 10_000 // connections of Polls
 
-	StallBuckets = 262_144 // of Stalls
-	stallLimit   = 2.0     // ms
+	StallBuckets  = 262_144 // of Stalls
+	stallLimit    = 2.0     // ms
+	stallLimitBPF = 1.0
 )
 
 // NotMeasured is found where nothing was.
@@ -42,16 +44,26 @@ type Verdict struct {
 	Found  string
 }
 
-// Verdicts compares the claims with the measurements. Results from before stalls were measured have
-// no verdict on them.
+// Verdicts compares the claims with the measurements. Results from before stalls were measured, or
+// of a kernel without eBPF, have no verdict on them.
 func (s *Suite) Verdicts() []Verdict {
-	all := []Verdict{
-		s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict(), s.exactVerdict(),
+	var all []Verdict
+	if !s.Emulated {
+		all = append(all, s.processVerdict(), s.systemVerdict(), s.breakEvenVerdict())
 	}
+	all = append(all, s.exactVerdict())
 	if s.Points(Stalls) != nil {
-		all = append(all, s.stallVerdict())
+		all = append(all, s.stallVerdict(Ours, stallLimit))
+	}
+	if s.ran(OursBPF) {
+		all = append(all, s.bpfVerdicts()...)
 	}
 	return all
+}
+
+// ran reports whether there is a run of a program.
+func (s *Suite) ran(program string) bool {
+	return slices.ContainsFunc(s.Runs, func(r Run) bool { return r.Program == program })
 }
 
 func (s *Suite) processVerdict() Verdict {
@@ -127,7 +139,7 @@ func (s *Suite) breakEvenVerdict() Verdict {
 	}
 	v.Held = at <= 3
 	v.Found = fmt.Sprintf("from %.1f packets per flow on", at)
-	if at == float64(s.compared()[0]) {
+	if at == float64(s.compared(Ours)[0]) {
 		v.Found = fmt.Sprintf("at %.0f packets per flow already", at)
 	}
 	if torn := s.undecided(); len(torn) > 0 {
@@ -146,7 +158,7 @@ func (s *Suite) exactVerdict() Verdict {
 	runs, wrong := 0, []string{}
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		if r.Program != Ours || r.Scenario == Saturation {
+		if r.Program != Ours && r.Program != OursBPF || r.Scenario == Saturation {
 			continue
 		}
 		runs++
@@ -172,23 +184,23 @@ func (s *Suite) exactVerdict() Verdict {
 
 // stallVerdict judges the longest stall of all repetitions, unless the machine has such stalls of
 // its own.
-func (s *Suite) stallVerdict() Verdict {
+func (s *Suite) stallVerdict(program string, limit float64) Verdict {
 	v := Verdict{
-		Claim: fmt.Sprintf("With %d buckets no poll of conntally stalls its core for more than "+
-			"%.0f ms, however many connections there are", StallBuckets, stallLimit),
+		Claim: fmt.Sprintf("With %d buckets no poll of %s stalls its core for more than "+
+			"%.0f ms, however many connections there are", StallBuckets, program, limit),
 		Held: true,
 	}
 	var found []string
 	for _, x := range s.Points(Stalls) {
-		ours, none := s.Of(Stalls, x, Ours, Stall), s.Of(Stalls, x, None, Stall)
+		ours, none := s.Of(Stalls, x, program, Stall), s.Of(Stalls, x, None, Stall)
 		if !ours.Valid() || !none.Valid() {
 			return v.notMeasured()
 		}
 		found = append(found, fmt.Sprintf("%d connections %.2f ms, median %.2f (without a "+
 			"program %.2f, %.2f)", x, ours.Most, ours.Median, none.Most, none.Median))
-		if ours.Most > stallLimit {
+		if ours.Most > limit {
 			v.Held = false
-			v.Hidden = v.Hidden || none.Most > stallLimit
+			v.Hidden = v.Hidden || none.Most > limit
 		}
 	}
 	if len(found) == 0 {
@@ -218,28 +230,28 @@ func unknown(values ...float64) bool {
 // Inexact reports whether the collector received other packet or byte counts than were sent.
 func Inexact(r *Run) bool { return r.Program != None && r.Collected.Sum != r.Router }
 
-// compared are the packets per flow at which both programs ran.
-func (s *Suite) compared() []int {
+// compared are the packets per flow at which a program ran, and softflowd.
+func (s *Suite) compared(program string) []int {
 	return slices.DeleteFunc(slices.Clone(s.Points(PerFlow)), func(x int) bool {
-		return !s.Difference(PerFlow, x, Ours, Rival).Valid()
+		return !s.Difference(PerFlow, x, program, Rival).Valid()
 	})
 }
 
 // spans reports whether both ran at x packets per flow or fewer, and at more.
 func (s *Suite) spans(x int) bool {
-	xs := s.compared()
+	xs := s.compared(Ours)
 	return len(xs) > 0 && xs[0] <= x && xs[len(xs)-1] > x
 }
 
 // SystemBreakEven is the number of packets per flow from which on the whole machine
 // works no more for conntally than for softflowd; see BreakEven.
 func (s *Suite) SystemBreakEven() float64 {
-	return s.systemBreakEven(func(int) float64 { return 0 })
+	return s.systemBreakEven(Ours, func(int) float64 { return 0 })
 }
 
 // ProcessBreakEven is the same of the programs' own CPU time.
 func (s *Suite) ProcessBreakEven() float64 {
-	xs := s.compared()
+	xs := s.compared(Ours)
 	a, b := make([]float64, len(xs)), make([]float64, len(xs))
 	for i, x := range xs {
 		a[i], b[i] = s.processes(PerFlow, x)
@@ -253,18 +265,18 @@ func (s *Suite) ProcessBreakEven() float64 {
 // in all, in percent of a core, is bounded.
 func (s *Suite) LingeringBreakEven(polls, most float64) float64 {
 	dump := s.DumpCost()
-	return s.systemBreakEven(func(x int) float64 {
+	return s.systemBreakEven(Ours, func(x int) float64 {
 		flows := s.Of(PerFlow, x, Ours, Rate).Median / float64(x)
 		return min(most, 100*flows*polls*dump)
 	})
 }
 
 // systemBreakEven adds more to conntally's part.
-func (s *Suite) systemBreakEven(more func(x int) float64) float64 {
-	xs := s.compared()
+func (s *Suite) systemBreakEven(program string, more func(x int) float64) float64 {
+	xs := s.compared(program)
 	a, b := make([]float64, len(xs)), make([]float64, len(xs))
 	for i, x := range xs {
-		a[i] = s.Difference(PerFlow, x, Ours, Rival).Median + more(x)
+		a[i] = s.Difference(PerFlow, x, program, Rival).Median + more(x)
 	}
 	return BreakEven(xs, a, b)
 }
@@ -281,14 +293,16 @@ func (s *Suite) undecided() (points []string) {
 
 // DumpCost is the CPU time in seconds that a poll takes for one more connection: the
 // slope between the smallest and the greatest table.
-func (s *Suite) DumpCost() float64 {
+func (s *Suite) DumpCost() float64 { return s.dumpCost(Ours) }
+
+func (s *Suite) dumpCost(program string) float64 {
 	xs := s.Points(Table)
 	if len(xs) < 2 {
 		return math.NaN()
 	}
 	least, most := xs[0], xs[len(xs)-1]
 	perWindow := func(r *Run) float64 { return r.CPU.Seconds() } // of one poll
-	return (s.Of(Table, most, Ours, perWindow).Median - s.Of(Table, least, Ours,
+	return (s.Of(Table, most, program, perWindow).Median - s.Of(Table, least, program,
 		perWindow).Median) / float64(most-least)
 }
 

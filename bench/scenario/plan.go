@@ -17,7 +17,9 @@ const (
 	mixRate   = 20_000 // packets per second where their number per flow varies
 	mixRing   = 200
 	mixWindow = 5 * second
-	pollRoom  = 2500 * milli // before the window, so that a poll that begins in it also ends there
+
+	emulatedRate = 4000         // packets per second, for a slow machine without noise
+	pollRoom     = 2500 * milli // before the window, so that a poll that begins in it also ends there
 )
 
 // Plan is a whole measurement.
@@ -64,6 +66,19 @@ func Counting() Plan {
 	return Plan{Repeats: 1, Scenarios: []Scenario{b, f, p}}
 }
 
+// Emulated is for a machine that counts instructions as time: what the whole of it executes for
+// flows of so many packets. There is no noise, and an emulated processor is slow.
+func Emulated() Plan {
+	p := perFlow(1, 2, 5, 10)
+	p.More = 0
+	p.About = fmt.Sprintf("%d packets/s that belong to ever new UDP flows of so many packets",
+		emulatedRate)
+	for i := range p.Points {
+		p.Points[i].Rate = emulatedRate
+	}
+	return Plan{Repeats: 1, Scenarios: []Scenario{p}}
+}
+
 // polls lasts for so many of them. Under a counter they would take more than conntally
 // allows itself.
 func polls(numbers ...int) Scenario {
@@ -78,7 +93,7 @@ func polls(numbers ...int) Scenario {
 }
 
 // duel is a scenario's programs where not all take part.
-func duel() []string { return []string{result.None, result.Rival, result.Ours} }
+func duel() []string { return []string{result.None, result.Rival, result.Ours, result.OursBPF} }
 
 func describe(name, title, unit, about string) result.Scenario {
 	return result.Scenario{Name: name, Title: title, Unit: unit, About: about}
@@ -170,7 +185,7 @@ func home() Scenario {
 
 // stalls has one poll in each window.
 func stalls(sizes ...int) Scenario {
-	s := Scenario{Programs: []string{result.None, result.Ours},
+	s := Scenario{Programs: []string{result.None, result.Ours, result.OursBPF},
 		Scenario: describe(result.Stalls, "Stalls", "connections that rest",
 			fmt.Sprintf("how long a thread of the highest priority (SCHED_FIFO), which sleeps "+
 				"for 0.2 ms at a time, has to wait for its core at most, when conntally polls on "+
