@@ -83,6 +83,17 @@ func quotes(t *testing.T) []quote {
 			[]any{s.Noise(bulk, rate), s.Extra(bulk, rate, result.Rival).Median}},
 		{"", "the break-even is %.0f packets per flow", []any{lingering}},
 	}
+	guest := load(t, "../bench/results/2026-11-30-amd64-guest/results.json")
+	for name, program := range map[string]string{
+		"conntally by netlink": result.Ours, "conntally by eBPF": result.OursBPF,
+		"softflowd": result.Rival,
+	} {
+		row := "| " + name + " |"
+		for _, x := range guest.Points(result.PerFlow) {
+			row += " " + grouped(guest.PerFlowCost(x, program).Median) + " |"
+		}
+		performance = append(performance, quote{"", strings.ReplaceAll(row, "%", "%%"), nil})
+	}
 	i := load(t, results+"instructions.json")
 	ours, rival := i.InstructionsOf(result.Ours), i.InstructionsOf(result.Rival)
 	performance = append(performance, quote{"", "they were %.0f, %.0f and %.0f for softflowd, " +
@@ -96,6 +107,12 @@ func quotes(t *testing.T) []quote {
 		all = append(all, q)
 	}
 	return all
+}
+
+// grouped writes a number of up to six digits as documents do.
+func grouped(v float64) string {
+	n := int(math.Round(v))
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
 func load(t *testing.T, path string) *result.Suite {
