@@ -55,7 +55,7 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report now", 2, "", `unexpected argument "now"`},
 		{"report --config /does/not/exist", 2, "", "/does/not/exist"},
 
-		{"check --database GARBAGE", 1, "the database is damaged", ""},
+		{"check --database GARBAGE", 1, "fail  database", ""},
 		{"check --database DB --config /does/not/exist", 2, "", "/does/not/exist"},
 		{"check now", 2, "", `unexpected argument "now"`},
 

@@ -308,7 +308,7 @@ var badFlags = []struct{ args, want string }{
 	{"--poll-interval 1ms",
 		`run: invalid value "1ms" for flag --poll-interval: want "auto" or a duration from 100ms ` +
 			`to 24h, such as "10s"`},
-	{"--track=perhaps", `run: invalid boolean value "perhaps" for --track: parse error`},
+	{"--track=perhaps", `run: invalid boolean value "perhaps" for --track: want true or false`},
 	{"--log-level loud",
 		`run: invalid value "loud" for flag --log-level: want "debug", "info", "warn" or "error"`},
 	{"--metrics here",

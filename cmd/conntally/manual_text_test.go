@@ -125,7 +125,7 @@ How to start nfcapd, and what the interface numbers stand for.
 .B sudo conntally top
 Who uses the line now?
 .TP
-.B sudo conntally top \-\-once \-\-by destination \-\-n 5
+.B sudo conntally top \-\-once \-\-by destination \-n 5
 The five busiest destinations.
 .TP
 .B sudo conntally devices

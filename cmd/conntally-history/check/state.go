@@ -97,7 +97,7 @@ func ask(ctx context.Context, w *config.Web) (s Service) {
 		s.Err = err
 		return s
 	}
-	defer body.Close() //nolint:errcheck // it was read
+	defer body.Close()
 	lines := bufio.NewScanner(io.LimitReader(body, 1<<20))
 	s.Err = fmt.Errorf("another program answers at %s", w.Listen)
 	for lines.Scan() {

@@ -32,8 +32,8 @@ func (d *Documents) CheckMentions(t *testing.T, dir string) {
 	}
 }
 
-// flagOf is a flag of a command line, without its dashes.
-var flagOf = regexp.MustCompile(`[ \[]--?([a-z][a-z-]*)`)
+// flagOf is a flag of a command line.
+var flagOf = regexp.MustCompile(`[ \[](-[a-z]\b|--[a-z][a-z-]*)`)
 
 // checkLines returns how many of the lines are of the program.
 func (d *Documents) checkLines(t *testing.T, all []Described, path string, lines []string) (n int) {
@@ -48,8 +48,8 @@ func (d *Documents) checkLines(t *testing.T, all []Described, path string, lines
 				continue
 			}
 			for _, f := range flagOf.FindAllStringSubmatch(m[2], -1) {
-				if !slices.Contains(all[i].flags(), "--"+f[1]) && f[1] != "help" {
-					t.Errorf("%s: %q: %s has no flag --%s", path, line, m[1], f[1])
+				if !slices.Contains(all[i].flags(), f[1]) && f[1] != "--help" {
+					t.Errorf("%s: %q: %s has no flag %s", path, line, m[1], f[1])
 				}
 			}
 		}
