@@ -180,6 +180,11 @@ func TestBPFRecordsShowHowPacketsWent(t *testing.T) {
 		}
 		t.Skipf("this kernel has no eBPF: %s", p)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(p)
+		}
+	})
 	ways := labtest.Ways(t, r.Lab, need)
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
