@@ -15,7 +15,7 @@ func (t *Table) lookup(e *conntrack.Event) place {
 	i := t.index.find(k, h)
 	switch {
 	case i != none || isLocal(e) || t.excludes(e, h):
-	case t.tombstones.recent(h) || k.Start != 0 && t.tombstones.older(h):
+	case t.tombstones.sinceDump(h) || k.Start != 0 && t.tombstones.older(h):
 		t.Stats.StaleEntries.Add(1)
 	default:
 		i = t.insert(e, k, h)

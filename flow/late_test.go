@@ -108,3 +108,36 @@ func TestClockSetBeforeRead(t *testing.T) {
 		}
 	}
 }
+
+// TestEndIsKnownLate: where polls are frequent, too, an end that eBPF reports only when a packet of
+// the connection is no longer waiting for a neighbour is exported, once.
+func TestEndIsKnownLate(t *testing.T) {
+	for late := time.Second; late <= 7*time.Second; late += time.Second {
+		h := running(t, testOptions())
+		for range 10 {
+			h.pass(2 * time.Second)
+			h.dump()
+		}
+		met, unmet := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
+		unmet.ID = 8
+		moves(met)
+		moves(unmet)
+		h.dump(met)
+		stop := h.now.Wall
+		for at := time.Duration(0); at < late; at += time.Second {
+			h.pass(time.Second)
+			if at/time.Second%2 == 1 {
+				h.dump()
+			}
+		}
+		h.expire(met, stop)
+		h.expire(unmet, stop)
+		h.dump()
+		h.pass(time.Second)
+		h.expire(met, stop)
+		h.expire(unmet, stop)
+		if got := bytesOf(h.take()); got != 2200 {
+			t.Errorf("%v late: %d bytes, want 2200", late, got)
+		}
+	}
+}

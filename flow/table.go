@@ -162,8 +162,9 @@ func (t *Table) shrink(now int64) {
 }
 
 // hashSets returns all sets that grow with connections.
-func (t *Table) hashSets() [4]*hashSet {
+func (t *Table) hashSets() [5]*hashSet {
 	return [...]*hashSet{
-		&t.tombstones.current, &t.tombstones.previous, &t.excluded.current, &t.excluded.previous,
+		&t.tombstones.current, &t.tombstones.recent, &t.tombstones.previous,
+		&t.excluded.current, &t.excluded.previous,
 	}
 }
