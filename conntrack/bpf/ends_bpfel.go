@@ -94,7 +94,7 @@ type endsWalk struct {
 		Words [40]uint64
 	}
 	Heads   [64]uint64
-	Entries [512]uint64
+	Entries [256]uint64
 }
 
 // Names of all BPF objects in the ELF.

@@ -5,12 +5,12 @@
 // chain: so each is read twice, and each chain must end with its own number.
 
 enum {
-	ROOM = 512,     // records of one run; a power of 2
+	ROOM = 256,     // records of one run; a power of 2
 	BUCKETS = 8192, // of one run, at most
 	GROUP = 64,     // buckets that are read at a time
 	TRIES = 8,      // of a chain that changes while it is read
 	LONGEST = 8192, // entries that a chain may have
-	VISITS = 2048,  // entries of one run, those of other network namespaces included
+	VISITS = 1024,  // entries of one run, those of other network namespaces included
 };
 
 // Why a run has ended before BUCKETS or until; 0: it hasn't.

@@ -56,7 +56,7 @@ const (
 )
 
 const (
-	walkRoom = 512 // ROOM
+	walkRoom = 256 // ROOM
 	group    = 64  // GROUP: the number of buckets is a multiple of it
 )
 
