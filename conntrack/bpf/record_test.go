@@ -142,6 +142,30 @@ func TestZoneOfOneDirection(t *testing.T) {
 	}
 }
 
+// TestFirstPacketIsDecoded: if the record has one, and nothing of it otherwise.
+func TestFirstPacketIsDecoded(t *testing.T) {
+	b := golden(t)["tcp4"]
+	packet := b[atFirst : atFirst+packetSize]
+	binary.LittleEndian.PutUint32(packet[0:], 3)
+	binary.LittleEndian.PutUint32(packet[4:], 1<<30)
+	copy(packet[8:], []byte{2, 1, 2, 3, 4, 5})
+	binary.LittleEndian.PutUint16(packet[14:], 4094)
+	packet[16] = 0xb8
+	want := conntrack.FirstPacket{
+		Known: true, Input: 3, Output: 1 << 30, MAC: [6]byte{2, 1, 2, 3, 4, 5}, VLAN: 4094,
+		ToS: 0xb8,
+	}
+	var e conntrack.Event
+	b[atFlags] |= flagFirst
+	if !decode(b, hz, &e) || e.First != want {
+		t.Errorf("%+v, want %+v", e.First, want)
+	}
+	b[atFlags] &^= flagFirst
+	if !decode(b, hz, &e) || e.First != (conntrack.FirstPacket{}) {
+		t.Errorf("%+v, want none", e.First)
+	}
+}
+
 // TestTimeoutIsLikeNetlinks: whole seconds, and none for an entry that has expired.
 func TestTimeoutIsLikeNetlinks(t *testing.T) {
 	b := golden(t)["tcp4"]
