@@ -141,7 +141,11 @@ func (w *walk) begin(size int) error {
 	if err := w.marker.Insert(); err != nil {
 		return fmt.Errorf("inserting an entry of its own: %w", err)
 	}
-	if err := w.findTable(size); err != nil {
+	err := w.findTable()
+	if err == nil && int(w.bucket) >= size {
+		err = ErrNoTable
+	}
+	if err != nil {
 		_ = w.marker.Delete() // it expires
 		return err
 	}
@@ -150,12 +154,12 @@ func (w *walk) begin(size int) error {
 }
 
 // findTable tries more than once: the chains that it follows change.
-func (w *walk) findTable(size int) error {
+func (w *walk) findTable() error {
 	for range 3 {
 		if err := w.find(); err != nil {
 			return err
 		}
-		if w.table != 0 && int(w.bucket) < size {
+		if w.table != 0 {
 			return nil
 		}
 	}
@@ -166,7 +170,7 @@ func (w *walk) findTable(size int) error {
 // after a run: the kernel frees a table only when no program reads it any more, so that it can't have
 // been given up and be in use again.
 func (w *walk) check(table uint64, bucket uint32) error {
-	err := w.findTable(int(w.until))
+	err := w.findTable()
 	switch {
 	case w.sharedWalk.marker == 0: // somebody has flushed the table
 		return conntrack.ErrPartial

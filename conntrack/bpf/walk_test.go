@@ -20,6 +20,7 @@ type fakeTable struct {
 
 	size       int
 	at         uint64 // where the table is
+	place      uint32 // the marker's bucket
 	inserted   int    // markers
 	met        uint32 // how often a walk meets the marker
 	insertFail error
@@ -42,13 +43,13 @@ func (f *fakeTable) Delete() error { f.inserted--; return nil }
 func (f *fakeTable) Close() error  { return nil }
 
 func newFakeTable(batches ...[]byte) *fakeTable {
-	f := &fakeTable{batches: batches, size: 1024, at: 0x1000, met: 1}
+	f := &fakeTable{batches: batches, size: 1024, at: 0x1000, place: 70, met: 1}
 	f.walk = walk{
 		sharedWalk: &sharedWalk{}, records: make([]byte, walkRoom*recordSize), marker: f,
 		buckets: func() int { return f.size }, grace: 25,
 	}
 	f.find = func() error {
-		f.sharedWalk.marker, f.table, f.bucket = uint64(f.inserted), f.at, 70
+		f.sharedWalk.marker, f.table, f.bucket = uint64(f.inserted), f.at, f.place
 		return f.findFail
 	}
 	f.run = func() error {
@@ -132,6 +133,7 @@ func TestExpiredWithoutStartHasNoStop(t *testing.T) {
 func TestResizedTableIsPartial(t *testing.T) {
 	for name, resize := range map[string]func(*fakeTable){
 		"moved":           func(f *fakeTable) { f.at += 0x1000 },
+		"larger":          func(f *fakeTable) { f.at, f.place = f.at+0x1000, 1500 },
 		"size":            func(f *fakeTable) { f.size *= 2 },
 		"flushed":         func(f *fakeTable) { f.inserted = 0 },
 		"another's heads": func(f *fakeTable) { f.stop = stoppedMoved },
@@ -150,7 +152,7 @@ func TestResizedTableIsPartial(t *testing.T) {
 			if len(r.seen) != 2 || r.WalkError() != nil || r.Stats.Dumps.Load() != 0 {
 				t.Errorf("%d events, %v", len(r.seen), r.WalkError())
 			}
-			f.onRun, f.stop, f.inserted = nil, 0, 0
+			f.onRun, f.stop, f.inserted, f.place = nil, 0, 0, 70
 			must(t, r.Dump(r.note))
 		})
 	}
