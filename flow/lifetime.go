@@ -19,9 +19,7 @@ func (t *Table) applyDump(e *conntrack.Event) {
 	if t.excluded.before != nil && t.excludesFlow(en, e) {
 		return
 	}
-	if e.First.Known && en.basis < asRoutes {
-		t.see(en, e)
-	}
+	t.see(en, e)
 	moved := t.addDeltas(en, e)
 	if moved {
 		en.lastPacket = t.lastPacket(e, en.readAt)
@@ -111,9 +109,7 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 	case i != none:
 		en := t.index.at(i)
 		end := t.endOf(en, e)
-		if e.First.Known && en.basis < asRoutes {
-			t.see(en, e)
-		}
+		t.see(en, e)
 		t.addDeltas(en, e)
 		if en.hasPending() {
 			en.lastPacket = end.lastPacket

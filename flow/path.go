@@ -77,14 +77,22 @@ func (t *Table) route(en *entry, e *conntrack.Event) {
 	}
 }
 
-// see takes the path of the first packet of a flow that has been routed so far. That is where
-// packets went until routes changed.
+// see takes the path of the first packet of a flow that has been routed so far, once it is known.
+// That is where packets went until routes changed.
 func (t *Table) see(en *entry, e *conntrack.Event) {
-	if path := t.firstPath(en, e); path != en.path {
-		t.close(en)
-		en.path = path
-		t.open(en, e)
+	if e.First.Known && en.basis < asRoutes {
+		t.lead(en, e, t.firstPath(en, e))
 	}
+}
+
+// lead has a flow take another path, and count for that, unless it has it already.
+func (t *Table) lead(en *entry, e *conntrack.Event, path Path) {
+	if path == en.path {
+		return
+	}
+	t.close(en)
+	en.path = path
+	t.open(en, e)
 }
 
 // firstPath copies what the first packet showed, and returns its path.
@@ -140,14 +148,10 @@ func (t *Table) reroute(en *entry, e *conntrack.Event) {
 	}
 	path := t.pathNow(en, e)
 	if path == en.path || en.lastPacket >= t.pathChanged(en, e, path)+timerDoubt {
-		if path != en.path {
-			t.close(en)
-			en.path = path
-			t.open(en, e)
-			if en.basis == byRoutes {
-				en.basis = byChange
-			}
+		if path != en.path && en.basis == byRoutes {
+			en.basis = byChange
 		}
+		t.lead(en, e, path)
 		en.version = version
 	} // else later packets may take the new path
 }
