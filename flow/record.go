@@ -7,8 +7,8 @@ import (
 )
 
 // Pair is what one connection moved in its original and in its reply direction. One of them may
-// have moved nothing: then, without Options.Biflow, it has no more than At. If NAT of the original direction is set, the pair is that event, and
-// the reply direction is empty.
+// have moved nothing: then, without Options.Biflow, it has no more than At. If NAT of the original
+// direction is set, the pair is that event, and the reply direction is empty.
 type Pair [2]Record
 
 // At returns when the pair was exported.

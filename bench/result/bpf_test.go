@@ -37,15 +37,15 @@ func TestBPFVerdicts(t *testing.T) {
 		"half of all": {func(*builder) {}, "yyyyy",
 			"at 1 packet per flow already; 0.80 µs against 1.60 µs per end; " +
 				"0.200 % of a core against 0.400 %; 500 ns against 1000 ns; 500.0 ns against 1000.0 ns"},
-		"dear ends": {func(b *builder) {
+		"costly ends": {func(b *builder) {
 			b.find(PerFlow, 1, OursBPF).Busy = share(24.1)
 		}, "nnyyy", "packets per flow on; 0.82 µs"},
-		"dear flows": {func(b *builder) {
+		"costly flows": {func(b *builder) {
 			b.find(PerFlow, 10, OursBPF).Busy = share(25)
 		}, "nyyyy", "no such number"},
-		"dear household": {func(b *builder) { b.find(Home, 3000, OursBPF).CPU = share(0.5) },
+		"costly household": {func(b *builder) { b.find(Home, 3000, OursBPF).CPU = share(0.5) },
 			"yynyy", "0.500 % of a core"},
-		"dear walk": {func(b *builder) {
+		"costly walk": {func(b *builder) {
 			b.find(Table, 110_000, OursBPF).CPU = share(0.8)
 			b.find(Buckets, 110_000, OursBPF).CPU = share(0.9)
 		}, "yyynn", "600 ns against 1000 ns; 700.0 ns"},

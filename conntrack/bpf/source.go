@@ -27,8 +27,9 @@ type SourceOptions struct {
 }
 
 // Source is a conntrack.Source that begins with netlink. Attach has ends read by eBPF, and living
-// entries by a walk over the kernel's table, unless that can't be had: see WalkError. Only one goroutine may call its methods, except Interrupt and the Reader's Lost
-// and Watchdog; Reader.Stats counts both kinds of ends.
+// entries by a walk over the kernel's table, unless that can't be had: see WalkError. Only one
+// goroutine may call its methods, except Interrupt and the Reader's Lost and Watchdog; Reader.Stats
+// counts both kinds of ends.
 type Source struct {
 	*ctnetlink.Reader
 	// OnChunk, if not nil, is called between two chunks of a dump, as Reader.OnChunk is.

@@ -20,7 +20,8 @@ func (p *Printer) record(r *flow.Record) {
 		return
 	}
 	own := newJSONFlow(&f)
-	if own.InterfacesBy = "routes"; r.Seen {
+	own.InterfacesBy = "routes"
+	if r.Seen {
 		own.InterfacesBy = "first packet"
 	}
 	_ = p.json.Encode(own) // see New
