@@ -246,7 +246,7 @@ func tableOutcomes() []outcome {
 		{"filters", OK, "are there", "", nil},
 		{"filters", "", "", "", func(f *State) { f.Requirements.Interfaces = nil }},
 		{"filters", Warn, "eth9: a filter names an interface that isn't there; ip -br link", "",
-			func(f *State) { f.Missing = []string{"eth9"} }},
+			func(f *State) { f.Filters = []condition.Condition{{ID: condition.FilterInterface, Subject: "eth9"}} }},
 
 		{"table", OK, "1000 of at most 262144 connections", "", nil},
 		{"table", OK, "799 of at most", "", func(f *State) { f.Entries, f.Max = 799, 1000 }},

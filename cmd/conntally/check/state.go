@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +47,7 @@ type State struct {
 	Listeners  []kernel.Subscriber
 	Zeroing    []string // running programs that are known to reset counters
 	Names      []host.Problem
-	Missing    []string // of Requirements.Interfaces
+	Filters    []condition.Condition // of Requirements.Interfaces
 
 	Collectors []CollectorResult
 }
@@ -111,7 +110,10 @@ func ReadState(ctx context.Context, r Requirements) *State {
 		n.Read()
 		s.Names = n.Problems()
 	}
-	s.Missing = missing(r.Interfaces)
+	s.Filters = condition.OfFilters(r.Interfaces, func(name string) bool {
+		_, err := net.InterfaceByName(name)
+		return err == nil
+	})
 	s.Collectors = probeCollectors(ctx, r.Collectors)
 	return s
 }
@@ -160,14 +162,6 @@ func probeCollectors(ctx context.Context, targets []export.CollectorConfig) []Co
 	}
 	all.Wait()
 	return results
-}
-
-// missing returns the names that no interface has.
-func missing(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		_, err := net.InterfaceByName(name)
-		return err == nil
-	})
 }
 
 func unameRelease() string {

@@ -36,7 +36,7 @@ func (s *State) readingConditions() (list []condition.Condition) {
 		add(true, condition.DumpsFellBack, "%v", s.BPF.WalkErr)
 	}
 	list = append(list, condition.OfNames(s.Names)...)
-	list = append(list, condition.OfFilters(s.Missing, func(string) bool { return false })...)
+	list = append(list, s.Filters...)
 	add(len(s.Zeroing) > 0, condition.CountersZeroed, "%s", strings.Join(s.Zeroing, ", "))
 	add(s.Requirements.File && len(s.Requirements.Collectors) == 0, condition.NoCollector, "")
 	if b, want := s.Buffer, s.Requirements.ReceiveBuffer; b != nil && b.Err == nil &&
