@@ -78,5 +78,5 @@ func (a *Agent) writeFiles(s Setting) error {
 
 // Duel returns conntally, by netlink and by eBPF, and softflowd alone.
 func Duel(conntally string) []Agent {
-	return []Agent{newConntally(conntally), byBPF(newConntally(conntally)), softflowd()}
+	return []Agent{newConntally(conntally), byBPF(conntally), softflowd()}
 }

@@ -2,18 +2,27 @@ package agent
 
 import "time"
 
-func newConntally(path string) Agent {
+func newConntally(path string) Agent { return withConfig(path, "") }
+
+// withConfig returns conntally with a configuration of [conntrack] besides the collector.
+func withConfig(path, conntrack string) Agent {
+	config := func(s Setting) string {
+		if s.AllCPU {
+			return conntrack + "max_cpu = 100.0\n"
+		}
+		return conntrack
+	}
 	return Agent{
 		Name: "conntally", Program: path, Export: "IPFIX",
 		Why: "As it comes: not one option but the collector, and the port at which it says " +
 			"what it has lost.",
 		Ready: "reading conntrack",
-		Files: func(Setting) map[string]string {
-			return map[string]string{"conntally.toml": "[conntrack]\nmax_cpu = 100.0\n"}
+		Files: func(s Setting) map[string]string {
+			return map[string]string{"conntally.toml": "[conntrack]\n" + config(s)}
 		},
 		Args: func(s Setting) []string {
 			args := []string{"run", "--collector", s.Collector.String(), "--metrics", metrics}
-			if s.AllCPU {
+			if config(s) != "" {
 				args = append(args, "--config", s.path("conntally.toml"))
 			}
 			return args
@@ -26,22 +35,11 @@ func newConntally(path string) Agent {
 }
 
 // byBPF returns conntally with eBPF as its source.
-func byBPF(a Agent) Agent {
+func byBPF(path string) Agent {
+	a := withConfig(path, "source = \"bpf\"\n")
 	a.Name += "-bpf"
 	a.Why = "With one line of configuration: eBPF is its source, where the kernel allows that."
 	a.Ready, a.NoEvents, a.Optional = "ends of connections are read by eBPF", true, true
-	a.Files = func(s Setting) map[string]string {
-		text := "[conntrack]\nsource = \"bpf\"\n"
-		if s.AllCPU {
-			text += "max_cpu = 100.0\n"
-		}
-		return map[string]string{"conntally.toml": text}
-	}
-	netlink := a.Args
-	a.Args = func(s Setting) []string {
-		s.AllCPU = true // so that it is given the file
-		return netlink(s)
-	}
 	return a
 }
 

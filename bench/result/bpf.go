@@ -92,11 +92,16 @@ func (s *Suite) endVerdict() Verdict {
 	v := Verdict{Claim: "With 20,000 ends of connections per second the whole machine works at most " +
 		"half as much more for conntally with eBPF as with netlink"}
 	ours, netlink := s.PerFlowCost(1, OursBPF).Median, s.PerFlowCost(1, Ours).Median
+	return v.atMostHalf("%.2f µs against %.2f µs per end", ours/1e3, netlink/1e3)
+}
+
+// atMostHalf judges the claim that something costs at most half of what it does by netlink.
+func (v Verdict) atMostHalf(found string, ours, netlink float64) Verdict {
 	if unknown(ours, netlink) {
 		return v.notMeasured()
 	}
 	v.Held = 2*ours <= netlink
-	v.Found = fmt.Sprintf("%.2f µs against %.2f µs per end", ours/1e3, netlink/1e3)
+	v.Found = fmt.Sprintf(found, ours, netlink)
 	return v
 }
 
@@ -118,26 +123,14 @@ func (s *Suite) homeVerdict() Verdict {
 func (s *Suite) entryVerdict() Verdict {
 	v := Verdict{Claim: "One more connection at rest costs each poll by eBPF at most half of what it " +
 		"costs one by netlink"}
-	ours, netlink := s.dumpCost(OursBPF)*1e9, s.dumpCost(Ours)*1e9
-	if unknown(ours, netlink) {
-		return v.notMeasured()
-	}
-	v.Held = 2*ours <= netlink
-	v.Found = fmt.Sprintf("%.0f ns against %.0f ns", ours, netlink)
-	return v
+	return v.atMostHalf("%.0f ns against %.0f ns", s.dumpCost(OursBPF)*1e9, s.dumpCost(Ours)*1e9)
 }
 
 // bucketVerdict compares polls of large and small hash tables with the same connections.
 func (s *Suite) bucketVerdict() Verdict {
 	v := Verdict{Claim: "One more bucket of the kernel's hash table costs each poll by eBPF at most " +
 		"half of what it costs one by netlink"}
-	ours, netlink := s.bucketCost(OursBPF), s.bucketCost(Ours)
-	if unknown(ours, netlink) {
-		return v.notMeasured()
-	}
-	v.Held = 2*ours <= netlink
-	v.Found = fmt.Sprintf("%.1f ns against %.1f ns", ours, netlink)
-	return v
+	return v.atMostHalf("%.1f ns against %.1f ns", s.bucketCost(OursBPF), s.bucketCost(Ours))
 }
 
 // bucketCost is the CPU time in ns that a poll takes for one more bucket.
