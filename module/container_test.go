@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,18 +18,18 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/export/decode"
+	"github.com/conntally/conntally/module/document"
 )
 
 // TestContainerAsDocumented runs each command of docs/container.md for a router: podman builds the
 // image, and a container on the router's network exports what passes it.
 func TestContainerAsDocumented(t *testing.T) {
 	c := newContainerHost(t)
-	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(
-		read(t, "../docs/container.md"), -1)
-	if len(commands) != 4 {
-		t.Fatalf("%d blocks of commands", len(commands))
+	commands, err := document.Texts("../docs/container.md", "sh")
+	if err != nil || len(commands) != 4 {
+		t.Fatalf("%d blocks of commands, %v", len(commands), err)
 	}
-	build, settings, start, restart := commands[0][1], commands[1][1], commands[2][1], commands[3][1]
+	build, settings, start, restart := commands[0], commands[1], commands[2], commands[3]
 	c.run(build)
 	c.run(settings)
 	arrived := c.collect()

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -162,23 +161,16 @@ func TestDestinationsAddUpToDevices(t *testing.T) {
 // TestDocumentedSQLAnswers runs each query of docs/history.md.
 func TestDocumentedSQLAnswers(t *testing.T) {
 	path := seedDatabase(t, 9)
-	queries := 0
-	for _, block := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(
-		read(t, "../../docs/history.md"), -1) {
-		for query := range strings.SplitSeq(strings.TrimSpace(block[1]), ";") {
-			if strings.TrimSpace(query) == "" {
-				continue
-			}
-			queries++
-			// Months are those of the tests' history, whatever the date is.
-			query = strings.ReplaceAll(query, "'now'", "'2026-11-29'")
-			if rows := sqlite(t, path, query); len(rows) == 0 {
-				t.Errorf("no rows:\n%s", query)
-			}
-		}
+	queries, err := document.Queries("../../docs/history.md")
+	if err != nil || len(queries) < 6 {
+		t.Errorf("%d queries were found, %v", len(queries), err)
 	}
-	if queries < 6 {
-		t.Errorf("%d queries were found", queries)
+	for _, query := range queries {
+		// Months are those of the tests' history, whatever the date is.
+		query = strings.ReplaceAll(query, "'now'", "'2026-11-29'")
+		if rows := sqlite(t, path, query); len(rows) == 0 {
+			t.Errorf("no rows:\n%s", query)
+		}
 	}
 }
 

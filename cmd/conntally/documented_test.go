@@ -89,12 +89,17 @@ func (r *rig) link(n *lab.Namespace, name string) (link *net.Interface) {
 	return link
 }
 
+// environment is that of a command, which finds the program and its control socket.
+func (r *documentedRig) environment() []string {
+	return append(os.Environ(), asProgram+"=1", "RUNTIME_DIRECTORY="+r.runtime,
+		"PATH="+r.programs+":"+os.Getenv("PATH"))
+}
+
 // answer runs a command of a document in the router.
 func (r *documentedRig) answer(command string) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.ctx, "bash", "-o", "pipefail", "-c", r.translate.Replace(command))
-	cmd.Env = append(os.Environ(), asProgram+"=1", "RUNTIME_DIRECTORY="+r.runtime,
-		"PATH="+r.programs+":"+os.Getenv("PATH"))
+	cmd.Env = r.environment()
 	var out []byte
 	err := r.Router.Do(func() (err error) { out, err = cmd.CombinedOutput(); return err })
 	if status := (*exec.ExitError)(nil); strings.Contains(command, "conntally check") &&
@@ -111,8 +116,7 @@ func (r *documentedRig) answer(command string) {
 func (r *documentedRig) answerUntilStopped(command, first string) {
 	r.t.Helper()
 	cmd := exec.Command("bash", "-c", "exec "+r.translate.Replace(command)+" >&2")
-	cmd.Env = append(os.Environ(), asProgram+"=1", "RUNTIME_DIRECTORY="+r.runtime,
-		"PATH="+r.programs+":"+os.Getenv("PATH"))
+	cmd.Env = r.environment()
 	p := r.run(cmd)
 	p.says(first)
 	if err := p.end(syscall.SIGINT); err != nil {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/module/document"
 )
 
 // TestSQLiteFromGoflow2 follows docs/collectors/sqlite.md: what a router exports, by goflow2 with the
@@ -98,39 +98,24 @@ func (r *rig) inDirectory(dir, commands string) {
 	}
 }
 
-// documentedCommands returns the blocks of commands in docs/collectors/sqlite.md: those that create
-// the database, and those that load what goflow2 wrote.
-func documentedCommands(t *testing.T) (blocks []string) {
+// sqliteDocument has the commands that create the database, those that load what goflow2 wrote, and
+// queries.
+const sqliteDocument = "../../docs/collectors/sqlite.md"
+
+func documentedCommands(t *testing.T) []string {
 	t.Helper()
-	for _, b := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(sqliteDocument(t), -1) {
-		blocks = append(blocks, b[1])
-	}
-	if len(blocks) != 2 {
-		t.Fatalf("%d blocks of commands", len(blocks))
+	blocks, err := document.Texts(sqliteDocument, "sh")
+	if err != nil || len(blocks) != 2 {
+		t.Fatalf("%d blocks of commands, %v", len(blocks), err)
 	}
 	return blocks
 }
 
-func documentedQueries(t *testing.T) (queries []string) {
+func documentedQueries(t *testing.T) []string {
 	t.Helper()
-	for _, b := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(sqliteDocument(t), -1) {
-		for query := range strings.SplitSeq(strings.TrimSpace(b[1]), ";") {
-			if strings.TrimSpace(query) != "" {
-				queries = append(queries, strings.TrimSpace(query))
-			}
-		}
-	}
-	if len(queries) < 5 {
-		t.Fatalf("%d queries", len(queries))
+	queries, err := document.Queries(sqliteDocument)
+	if err != nil || len(queries) < 5 {
+		t.Fatalf("%d queries, %v", len(queries), err)
 	}
 	return queries
-}
-
-func sqliteDocument(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("../../docs/collectors/sqlite.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }

@@ -23,6 +23,7 @@ type Block struct {
 	Line int    // of its first line, from 1
 	// Language is what the fence says; "sh" or "ini" where four spaces stand before each line.
 	Language string
+	Fenced   bool // else indented
 	Text     string
 	// RunBy is the path, from the root of the project, of what runs its commands. NotRun is
 	// why nothing does.
@@ -111,6 +112,7 @@ func (p *parser) line(n int, line string) {
 		p.add(code)
 	case isFence:
 		p.open(n+1, language)
+		p.blocks[len(p.blocks)-1].Fenced = true
 		p.inside = fences
 	case isIndented && !p.list:
 		p.open(n, "sh")
@@ -226,4 +228,28 @@ func Unmarked(dir string) (commands []string, err error) {
 		}
 	}
 	return commands, err
+}
+
+// Texts returns the blocks between fences of a document that are in one language.
+func Texts(path, language string) (texts []string, err error) {
+	text, err := os.ReadFile(path)
+	for _, b := range Parse(path, string(text)) {
+		if b.Fenced && b.Language == language {
+			texts = append(texts, b.Text)
+		}
+	}
+	return texts, err
+}
+
+// Queries returns the statements of SQL in a document.
+func Queries(path string) (queries []string, err error) {
+	texts, err := Texts(path, "sql")
+	for _, text := range texts {
+		for query := range strings.SplitSeq(text, ";") {
+			if query = strings.TrimSpace(query); query != "" {
+				queries = append(queries, query)
+			}
+		}
+	}
+	return queries, err
 }

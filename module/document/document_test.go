@@ -33,12 +33,12 @@ Text with ` + "`conntally status`" + `, and ` + "`conntally\nflows --json`" + `:
 func TestParse(t *testing.T) {
 	want := []Block{
 		{Path: "a.md", Line: 6, Language: "sh", Text: "conntally top     # now\nnfdump -R \\\n  /var/cache\necho 'a # b\nc' |\ncat\n"},
-		{Path: "a.md", Line: 20, Language: "sh", Text: "# a comment\napt install x\n",
+		{Path: "a.md", Line: 20, Fenced: true, Language: "sh", Text: "# a comment\napt install x\n",
 			RunBy: ".ci/package-test"},
-		{Path: "a.md", Line: 25, Text: "$ opkg install x\nit prints this\n# opkg list\n",
+		{Path: "a.md", Line: 25, Fenced: true, Text: "$ opkg install x\nit prints this\n# opkg list\n",
 			NotRun: "it needs OpenWrt"},
 		{Path: "a.md", Line: 30, Language: "ini", Text: "[Service]\nGroup=adm\n"},
-		{Path: "a.md", Line: 34, Language: "toml", Text: "[log]\n"},
+		{Path: "a.md", Line: 34, Fenced: true, Language: "toml", Text: "[log]\n"},
 	}
 	got := Parse("a.md", example)
 	if !reflect.DeepEqual(got, want) {
