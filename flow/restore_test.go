@@ -331,6 +331,23 @@ func TestRestoredEntryMayEndLate(t *testing.T) {
 	next.exported(1100)
 }
 
+// Its counters may have been zeroed by another program since: what they hold is new, and is said.
+func TestRestoredEntryEndsWithZeroedCounters(t *testing.T) {
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	for range 5 {
+		moves(e)
+	}
+	next := h.again(kept(Checkpoint{Key: e.Key(), Sent: e.Counters}))
+	e.Counters = [2]conntrack.Counters{}
+	moves(e)
+	next.expire(e, next.now.Wall)
+	next.exported(1100)
+	if got := next.table.Stats.CounterResets.Load(); got != 1 {
+		t.Errorf("%d times zeroed, want 1", got)
+	}
+}
+
 // After the clock was set back in the first run, a connection that began since is not
 // taken to be older than that: it is new to the second run, and counts.
 func TestRestartAfterClockSetBack(t *testing.T) {

@@ -339,6 +339,29 @@ func TestKnownEndsFollowTheirDevices(t *testing.T) {
 	}
 }
 
+// TestKnownEndAsksAgain where what it lacked may have come: a neighbour that wasn't known, or room.
+func TestKnownEndAsksAgain(t *testing.T) {
+	a, n := newTest(func(o *Options) { o.Max = 1 })
+	path := flow.Path{toLAN, toWAN}
+	count := func(from string, when int64) {
+		a.CountEnded(opened(from, "198.51.100.7", when), path, moved(100, 0))
+	}
+	count("192.168.1.10", 1)
+	n.macs[conntrack.AddrFrom(ip("192.168.1.10"))] = hardware("02:00:00:00:00:01")
+	count("192.168.1.10", 2)
+	known := &a.known[placeOf(new(conntrack.AddrFrom(ip("192.168.1.10"))))]
+	if known.mac != hardware("02:00:00:00:00:01") {
+		t.Errorf("its neighbour came later: %v", known.mac)
+	}
+	count("192.168.1.11", 3)
+	a.options.Max = 2
+	count("192.168.1.11", 4)
+	known = &a.known[placeOf(new(conntrack.AddrFrom(ip("192.168.1.11"))))]
+	if known.device == other {
+		t.Error("room came later, and it is still other")
+	}
+}
+
 // TestKnownEndIsItsDevicesLatestAddress, each time that the device is reached by another one.
 func TestKnownEndIsItsDevicesLatestAddress(t *testing.T) {
 	a, n := newTest()

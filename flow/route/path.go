@@ -40,7 +40,7 @@ func (r *Resolver) Path(e *conntrack.Event) flow.Path {
 	r.hits, r.asked = 0, false
 	path := r.path(e)
 	r.Stats.Hits.Add(uint64(r.hits))
-	if !r.asked && !r.seen.byFlow && e.Zone|e.ReplyZone == 0 {
+	if !r.asked && e.Zone|e.ReplyZone == 0 { // what depends on ports is asked each time
 		*k = knownPath{
 			src: e.Orig.Src, dst: e.Orig.Dst, replySrc: e.Reply.Src, replyDst: e.Reply.Dst,
 			mark: mark, version: r.seen.version, path: path, hits: r.hits,

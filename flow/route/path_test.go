@@ -3,6 +3,8 @@ package route
 import (
 	"maps"
 	"testing"
+
+	"github.com/conntally/conntally/conntrack"
 )
 
 const (
@@ -309,5 +311,21 @@ func TestPathsFollowPolicy(t *testing.T) {
 				r.goes(p.connection, p.want) // as remembered
 			}
 		})
+	}
+}
+
+// TestPathsFollowRulesByPort: also of connections between the same addresses as one before.
+func TestPathsFollowRulesByPort(t *testing.T) {
+	r := newRouter(t, "route add default via 203.0.113.254 table 2\n"+
+		"rule add ipproto tcp dport 443 lookup 2\n", Options{})
+	for range 3 { // the first time, and as remembered
+		for port, want := range map[uint16]string{443: "wan2", 80: "wan1"} {
+			e := connection{from: client, to: server}.event()
+			e.Orig.Proto, e.Orig.SrcPort, e.Orig.DstPort = conntrack.ProtoTCP, 50000, port
+			e.Reply.Proto, e.Reply.SrcPort, e.Reply.DstPort = conntrack.ProtoTCP, port, 50000
+			if got := r.resolver.Name(r.resolver.Path(e)[1].Index()); got != want {
+				t.Errorf("to port %d by %s, want %s", port, got, want)
+			}
+		}
 	}
 }
