@@ -19,9 +19,9 @@ import (
 type ends struct {
 	step   Step
 	ring   ring
-	lost   *uint64       // ends that found the ring full, counted by the program
-	missed func() uint64 // times that the kernel skipped the program
-	fd     int           // readable while the ring has a record
+	lost   *atomic.Uint64 // ends that found the ring full, counted by the program
+	missed func() uint64  // times that the kernel skipped the program
+	fd     int            // readable while the ring has a record
 	poller *poll.Poller
 	walk   *walk // nil: it can't be had, for the reason walkErr
 	close  func()
@@ -51,7 +51,7 @@ func (e *ends) refresh() { e.skips = max(e.skips, e.missed()) }
 // takeLost returns how many ends were lost since the last call. Skips are included: each may have
 // been an end, of this network namespace or of another.
 func (e *ends) takeLost() uint64 {
-	total := atomic.LoadUint64(e.lost) + e.skips
+	total := e.lost.Load() + e.skips
 	n := total - e.known
 	e.known = total
 	return n

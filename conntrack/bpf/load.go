@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -156,10 +157,10 @@ func (l *loaded) share(e *ends, ringBytes int) (err error) {
 		return err
 	}
 	e.poller, e.fd = l.poller, fd
-	e.lost = (*uint64)(unsafe.Pointer(&variables[0])) // the only variable
+	e.lost = (*atomic.Uint64)(unsafe.Pointer(&variables[0])) // the only variable
 	e.ring = ring{
-		consumer: (*uint64)(unsafe.Pointer(&consumer[0])),
-		producer: (*uint64)(unsafe.Pointer(&producer[0])),
+		consumer: (*atomic.Uint64)(unsafe.Pointer(&consumer[0])),
+		producer: (*atomic.Uint64)(unsafe.Pointer(&producer[0])),
 		data:     producer[page:],
 	}
 	return nil

@@ -17,9 +17,9 @@ const releaseEvery = 64
 
 // ring is a BPF ring buffer, read in place. Positions are in bytes since it was made.
 type ring struct {
-	consumer *uint64 // where the next record is read
-	producer *uint64 // where the kernel writes the next one
-	data     []byte  // its memory twice in a row, so that no record is cut in two
+	consumer *atomic.Uint64 // where the next record is read
+	producer *atomic.Uint64 // where the kernel writes the next one
+	data     []byte         // its memory twice in a row, so that no record is cut in two
 }
 
 func (r *ring) size() uint64 { return uint64(len(r.data) / 2) }
@@ -32,14 +32,14 @@ func (r *ring) header(at uint64) uint32 {
 
 // waiting reports whether there is a record to read.
 func (r *ring) waiting() bool {
-	at := atomic.LoadUint64(r.consumer)
-	return at < atomic.LoadUint64(r.producer) && r.header(at)&busyBit == 0
+	at := r.consumer.Load()
+	return at < r.producer.Load() && r.header(at)&busyBit == 0
 }
 
 // read calls fn with the records that are there, at most limit, and returns how many. A record is
 // valid only inside fn.
 func (r *ring) read(limit int, fn func(record []byte)) (n int) {
-	at, end := atomic.LoadUint64(r.consumer), atomic.LoadUint64(r.producer)
+	at, end := r.consumer.Load(), r.producer.Load()
 	for at < end && n < limit {
 		header := r.header(at)
 		if header&busyBit != 0 {
@@ -57,9 +57,9 @@ func (r *ring) read(limit int, fn func(record []byte)) (n int) {
 		}
 		at += (headerSize + length + 7) &^ 7
 		if n%releaseEvery == 0 {
-			atomic.StoreUint64(r.consumer, at)
+			r.consumer.Store(at)
 		}
 	}
-	atomic.StoreUint64(r.consumer, at)
+	r.consumer.Store(at)
 	return n
 }

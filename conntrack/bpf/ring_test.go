@@ -18,7 +18,7 @@ type fakeRing struct {
 func newFakeRing(size int) *fakeRing {
 	words := make([]uint64, 2*size/8) // aligned
 	return &fakeRing{ring: ring{
-		consumer: new(uint64), producer: new(uint64),
+		consumer: new(atomic.Uint64), producer: new(atomic.Uint64),
 		data: unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 2*size),
 	}}
 }
@@ -26,8 +26,8 @@ func newFakeRing(size int) *fakeRing {
 // put writes a record with a header, as far as there is room (bpf_ringbuf_reserve).
 func (f *fakeRing) put(record []byte, bits uint32) {
 	length := uint64(headerSize+len(record)+7) &^ 7
-	at := *f.producer
-	if at+length-atomic.LoadUint64(f.consumer) > f.size()-1 {
+	at := f.producer.Load()
+	if at+length-f.consumer.Load() > f.size()-1 {
 		f.lost++
 		return
 	}
@@ -36,7 +36,7 @@ func (f *fakeRing) put(record []byte, bits uint32) {
 		offset := (at + headerSize + uint64(i)) % f.size()
 		f.data[offset], f.data[offset+f.size()] = v, v
 	}
-	atomic.StoreUint64(f.producer, at+length)
+	f.producer.Store(at + length)
 }
 
 // set writes the header of the record at a position.
@@ -82,7 +82,7 @@ func TestRingReturnsEachRecordOnce(t *testing.T) {
 func TestRingStopsAtBusyRecord(t *testing.T) {
 	f := newFakeRing(4096)
 	f.put([]byte("one"), 0)
-	busy := *f.producer
+	busy := f.producer.Load()
 	f.put([]byte("two"), busyBit)
 	f.put([]byte("three"), 0)
 	if got := f.take(10); !slices.Equal(got, []string{"one"}) || f.waiting() {
@@ -129,7 +129,7 @@ func TestRingGivesMemoryBackMeanwhile(t *testing.T) {
 	}
 	n := 0
 	f.read(1<<20, func([]byte) {
-		if n++; n == releaseEvery+1 && *f.consumer == 0 {
+		if n++; n == releaseEvery+1 && f.consumer.Load() == 0 {
 			t.Error("nothing was given back")
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 type fakeEnds struct {
 	ends
 	kernel *fakeRing
-	lost   uint64
+	lost   atomic.Uint64
 	skips  uint64
 	closed bool
 	bell   int // becomes readable
@@ -181,7 +182,8 @@ func TestAttachIsTriedAgainOnlyIfItMayWork(t *testing.T) {
 func TestLossIsCountedOnce(t *testing.T) {
 	r := newRig(t)
 	must(t, r.Attach(r.note))
-	r.fake.lost, r.fake.skips = 5, 2
+	r.fake.lost.Store(5)
+	r.fake.skips = 2
 	for range 3 {
 		must(t, r.Wait(0, r.note))
 	}
@@ -191,7 +193,7 @@ func TestLossIsCountedOnce(t *testing.T) {
 	for range 3 {
 		must(t, r.Dump(r.note)) // asks for what was skipped
 	}
-	r.fake.lost = 6
+	r.fake.lost.Store(6)
 	must(t, r.Wait(0, r.note))
 	if n := r.Lost(); n != 8 {
 		t.Errorf("%d lost, want 8", n)
