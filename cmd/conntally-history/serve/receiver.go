@@ -29,7 +29,7 @@ const (
 	lastTurn = time.Second
 )
 
-// ReceiverStats count datagrams. Any goroutine may read them.
+// ReceiverStats count datagrams that have been handled. Any goroutine may read them.
 type ReceiverStats struct {
 	Datagrams atomic.Uint64
 	Dropped   atomic.Uint64 // by the kernel, as the receive buffer was full
@@ -120,11 +120,10 @@ func (r *receiver) read(buffer, control []byte) error {
 	}
 	r.countDrops(control[:nc])
 	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
-	r.Stats.Datagrams.Add(1)
-	if !r.allows(from.Addr()) {
-		r.Stats.Refused.Add(1)
-		a := from.Addr()
+	defer r.Stats.Datagrams.Add(1)
+	if a := from.Addr(); !r.allows(a) {
 		r.refused.Store(&a)
+		r.Stats.Refused.Add(1)
 		return nil
 	}
 	m, fault := r.decoder.Decode(buffer[:n], from)
