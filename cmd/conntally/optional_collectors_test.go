@@ -136,17 +136,17 @@ const nfdumpTime = "2006-01-02T15:04:05.000"
 func nfdumpEvents(t *testing.T, out []byte) (lines []string) {
 	t.Helper()
 	var rows []struct {
-		Event    string `json:"nat_event_id"`
-		At       string `json:"t_event"`
-		First    string `json:"first"`
-		Src      string `json:"src4_addr"`
-		Dst      string `json:"dst4_addr"`
-		SrcPort  uint16 `json:"src_port"`
-		DstPort  uint16 `json:"dst_port"`
-		Xlt      string `json:"src4_xlt_ip"`
-		XltDst   string `json:"dst4_xlt_ip"`
-		XltPort  string `json:"src_xlt_port"`
-		XltDPort string `json:"dst_xlt_port"`
+		Event    json.Number `json:"nat_event_id"` // in quotes before 1.7.5
+		At       string      `json:"t_event"`
+		First    string      `json:"first"`
+		Src      string      `json:"src4_addr"`
+		Dst      string      `json:"dst4_addr"`
+		SrcPort  uint16      `json:"src_port"`
+		DstPort  uint16      `json:"dst_port"`
+		Xlt      string      `json:"src4_xlt_ip"`
+		XltDst   string      `json:"dst4_xlt_ip"`
+		XltPort  json.Number `json:"src_xlt_port"` // likewise
+		XltDPort json.Number `json:"dst_xlt_port"`
 	}
 	if err := json.Unmarshal(out, &rows); err != nil {
 		t.Fatalf("%v\n%s", err, out)
