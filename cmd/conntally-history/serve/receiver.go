@@ -96,23 +96,32 @@ func (r *receiver) run(ctx context.Context) error {
 			if end == 0 {
 				end = now + int64(lastTurn)
 			}
-			if now >= end {
+			if now >= end || !r.queued() {
 				return nil
 			}
-			_ = r.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 		}
 		err := r.read(buffer, control)
-		switch {
-		case err == nil:
-		case !errors.Is(err, os.ErrDeadlineExceeded):
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("can't receive records: %w", err)
-		case ctx.Err() != nil && end != 0:
-			return nil
 		}
 	}
 }
 
-// read reads datagrams until none is left for the moment.
+// queued reports whether a datagram waits in the socket. A read with a short deadline wouldn't
+// tell: on a busy machine the deadline may pass before the socket is looked at.
+func (r *receiver) queued() (is bool) {
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		is = err == nil && n > 0
+	})
+	return is && err == nil
+}
+
+// read reads a datagram.
 func (r *receiver) read(buffer, control []byte) error {
 	n, nc, _, from, err := r.conn.ReadMsgUDPAddrPort(buffer, control)
 	if err != nil {
