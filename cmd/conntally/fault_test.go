@@ -25,10 +25,9 @@ import (
 )
 
 const (
-	faultPatience = 4 * time.Minute
-	faultMetrics  = "127.0.0.1:9469" // each router has its own
-	faultSize     = 72
-	faultBytes    = faultSize + 28 // of a flow of the flood
+	faultMetrics = "127.0.0.1:9469" // each router has its own
+	faultSize    = 72
+	faultBytes   = faultSize + 28 // of a flow of the flood
 )
 
 // faultRig is a rig in which all that conntrack knows is what the test sends: the
@@ -41,9 +40,6 @@ type faultRig struct {
 func newFaultRig(t *testing.T, sysctls map[string]string) *faultRig {
 	t.Helper()
 	r := &faultRig{rig: newRig(t, sysctls)}
-	var cancel context.CancelFunc
-	r.ctx, cancel = context.WithTimeout(t.Context(), faultPatience)
-	t.Cleanup(cancel)
 	cmd := exec.Command(need(t, "nft"), "-f", "-")
 	cmd.Stdin = strings.NewReader(`table inet quiet {
 		chain output { type filter hook output priority raw; oifname "lo" notrack; }

@@ -21,9 +21,9 @@ import (
 	"github.com/conntally/conntally/export/decode"
 )
 
-// patience bounds every wait of these tests; none is expected to take this long. An emulated
-// machine may have to have more.
-var patience = flag.Duration("patience", 90*time.Second, "how long a test waits for anything")
+// patience bounds each test's waits; none is expected to take this long, on a busy machine either.
+// An emulated one may have to have more.
+var patience = flag.Duration("patience", 5*time.Minute, "how long a test waits for anything")
 
 // rig is a lab whose router runs conntally as a process of its own.
 type rig struct {
