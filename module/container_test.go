@@ -104,8 +104,40 @@ idle_timeout = "2s"
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
+		c.untilUnused()
 	})
 	return c
+}
+
+// untilUnused waits until no process names the directory: when a container has ended, its monitor
+// starts a podman that cleans up, and nothing waits for that one.
+func (c *containerHost) untilUnused() {
+	c.t.Helper()
+	for due := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		user := c.user()
+		if user == "" {
+			return
+		}
+		if time.Now().After(due) {
+			c.t.Fatalf("still there: %s", user)
+		}
+	}
+}
+
+// user returns the command line of a process that names the directory, or "".
+func (c *containerHost) user() string {
+	c.t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, file := range files {
+		line, _ := os.ReadFile(file) // it may have ended
+		if bytes.Contains(line, []byte(c.dir)) {
+			return string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
+		}
+	}
+	return ""
 }
 
 func (c *containerHost) write(name, text string) {
