@@ -222,14 +222,22 @@ func fromNfdump(t *testing.T, out []byte) (records []record) {
 	return records
 }
 
-// goflow2 writes an object of JSON per record.
+// startGoflow2 starts one that writes an object of JSON per record. It has one worker: of several,
+// one may decode records before another has read their template in the datagram before, and drops
+// them.
+func (r *rig) startGoflow2(port int, file string, more ...string) *process {
+	r.t.Helper()
+	p := r.start(need(r.t, "goflow2"), append([]string{
+		"-listen", "netflow://" + address(port) + "?workers=1", "-addr", address(port + 1000),
+		"-format", "json", "-transport", "file", "-transport.file", file}, more...)...)
+	r.untilListening(port)
+	return p
+}
+
 func (r *rig) goflow2(protocol string, port int) collector {
 	r.t.Helper()
 	file := filepath.Join(r.t.TempDir(), "flows.json")
-	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr",
-		address(port+1000),
-		"-format", "json", "-transport", "file", "-transport.file", file)
-	r.untilListening(port)
+	p := r.startGoflow2(port, file)
 	return collector{"goflow2", address(port), protocol, func(n int) []record {
 		records := fromGoflow2(r.t, file)
 		for len(records) < n && r.ctx.Err() == nil {

@@ -229,12 +229,9 @@ func timed(layout string, value any) string {
 func (r *rig) goflow2Viewer(protocol string, port int) viewer {
 	r.t.Helper()
 	file := filepath.Join(r.t.TempDir(), "flows.json")
-	p := r.start(need(r.t, "goflow2"), "-listen", "netflow://"+address(port), "-addr",
-		address(port+1000),
-		"-format", "json", "-transport", "file", "-transport.file", file)
-	r.untilListening(port)
+	p := r.startGoflow2(port, file)
 	read := func(n int) []shown {
-		rows := r.untilObjects(file, n)
+		rows := r.untilObjects(file, n, p)
 		r.stop(p)
 		if log := p.String(); strings.Contains(log, "level=WARN") ||
 			strings.Contains(log, "level=ERROR") {
@@ -248,11 +245,14 @@ func (r *rig) goflow2Viewer(protocol string, port int) viewer {
 	}
 }
 
-// untilObjects waits until there are n JSON objects in a file. They stand one after
+// untilObjects waits until a program has written n JSON objects to a file. They stand one after
 // the other, not always on lines of their own.
-func (r *rig) untilObjects(file string, n int) (rows []map[string]any) {
+func (r *rig) untilObjects(file string, n int, p *process) (rows []map[string]any) {
 	r.t.Helper()
-	for len(rows) < n && r.ctx.Err() == nil {
+	for len(rows) < n {
+		if r.ctx.Err() != nil {
+			r.t.Fatalf("%d of %d objects in %s:\n%s", len(rows), n, file, p)
+		}
 		time.Sleep(10 * time.Millisecond)
 		rows = nil
 		b, err := os.ReadFile(file)
@@ -312,17 +312,14 @@ timestamps_rfc3339: true
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-	p := r.start(need(r.t, "nfacctd"), "-f", config)
-	r.untilListening(port)
+	p := r.startNfacctd(config, port)
 	fields := slices.Concat(common, nat)
 	if protocol == "netflow9" { // its times are in whole seconds
 		fields = without(fields, times)
 	}
 	read := func(n int) []shown {
-		rows := r.untilObjects(file, n)
-		if err := p.end(syscall.SIGINT); err != nil { // it ends by this signal alone
-			r.t.Errorf("nfacctd: %v", err)
-		}
+		rows := r.untilObjects(file, n, p)
+		r.endNfacctd(p)
 		if log := p.String(); strings.Contains(log, "WARN") || strings.Contains(log, "ERROR") {
 			r.t.Errorf("nfacctd by %s:\n%s", protocol, log)
 		}
@@ -331,6 +328,55 @@ timestamps_rfc3339: true
 	return viewer{
 		name: "nfacctd by " + protocol, address: address(port), protocol: protocol, read: read,
 		fields: fields, noNAT66: true, // pmacct 1.7.7 ignores elements 281 and 282
+	}
+}
+
+// startNfacctd starts one whose plugin writes often, and returns once it does so: what comes
+// before the plugin's loop has begun stays in its queue until more comes.
+func (r *rig) startNfacctd(config string, port int) *process {
+	r.t.Helper()
+	p := r.start(need(r.t, "nfacctd"), "-f", config)
+	r.untilListening(port)
+	p.says("Purging cache")
+	return p
+}
+
+// untilWritten waits until nfacctd says that it has written so many records. It gives those up that
+// it would have to write to a database while another program reads that.
+func (r *rig) untilWritten(p *process, records int) {
+	r.t.Helper()
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		written := 0
+		for _, purge := range nfacctdPurge.FindAllStringSubmatch(p.String(), -1) {
+			n, err := strconv.Atoi(purge[1])
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			written += n
+		}
+		if written >= records {
+			return
+		}
+		if r.ctx.Err() != nil {
+			r.t.Fatalf("%d of %d records:\n%s", written, records, p)
+		}
+	}
+}
+
+var nfacctdPurge = regexp.MustCompile(`Purging cache - END .* QN: (\d+)/`)
+
+// endNfacctd ends one by the only signal that it ends by, and waits for its writers, which are
+// processes of their own.
+func (r *rig) endNfacctd(p *process) {
+	r.t.Helper()
+	if err := p.end(syscall.SIGINT); err != nil {
+		r.t.Errorf("nfacctd: %v\n%s", err, p)
+	}
+	for syscall.Kill(-p.cmd.Process.Pid, 0) == nil {
+		if r.ctx.Err() != nil {
+			r.t.Fatalf("nfacctd's writers don't end:\n%s", p)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -361,26 +407,37 @@ func nfacctdView(row map[string]any) shown {
 	return s.tidy()
 }
 
-// tsharkViewer shows how tshark decodes the packets to a port in a capture of the loopback
-// interface.
-func (r *rig) tsharkViewer(capture, name, protocol string, port int) viewer {
-	tshark := need(r.t, "tshark")
-	read := func(int) []shown {
-		cmd := exec.Command(tshark, "-r", capture, "-d", fmt.Sprintf("udp.port==%d,cflow", port),
-			"-Y", fmt.Sprintf("udp.dstport==%d", port), "-T", "pdml")
-		cmd.Env = append(os.Environ(), "TZ=UTC")
-		out, err := cmd.Output()
-		if err != nil {
-			r.t.Fatalf("tshark: %v", err)
-		}
-		fault := regexp.MustCompile(`.*(_ws\.malformed|_ws\.expert|[Nn]o template).*`).Find(out)
-		if fault != nil {
-			r.t.Errorf("tshark: %s", fault)
-		}
-		return pdmlRecords(r.t, out)
+// tsharkViewers show how tshark decodes the packets to each of the others in a capture of the
+// loopback interface.
+func (r *rig) tsharkViewers(capture string, others []viewer) (all []viewer) {
+	r.t.Helper()
+	args := []string{"-r", capture, "-Y", "cflow", "-T", "pdml"}
+	for i := range others {
+		args = append(args, "-d", "udp.port=="+others[i].port()+",cflow")
 	}
-	return viewer{name: "tshark of " + name, protocol: protocol, read: read,
-		fields: slices.Concat(common, icmp, nat, rest)}
+	cmd := exec.Command(need(r.t, "tshark"), args...)
+	cmd.Env = append(os.Environ(), "TZ=UTC")
+	out, err := cmd.Output()
+	if err != nil {
+		r.t.Fatalf("tshark: %v", err)
+	}
+	fault := regexp.MustCompile(`.*(_ws\.malformed|_ws\.expert|[Nn]o template).*`).Find(out)
+	if fault != nil {
+		r.t.Errorf("tshark: %s", fault)
+	}
+	records := pdmlRecords(r.t, out)
+	for i := range others {
+		v := &others[i]
+		all = append(all, viewer{name: "tshark of " + v.name, protocol: v.protocol,
+			read:   func(int) []shown { return records[v.port()] },
+			fields: slices.Concat(common, icmp, nat, rest)})
+	}
+	return all
+}
+
+func (v *viewer) port() string {
+	_, port, _ := strings.Cut(v.address, ":")
+	return port
 }
 
 // portless leaves out the port of a protocol that has none for the kernel.

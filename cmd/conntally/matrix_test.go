@@ -298,10 +298,8 @@ func TestMatrix(t *testing.T) {
 		v.shows(t, want[v.protocol])
 	}
 	endCapture()
-	for _, v := range viewers {
-		port := netip.MustParseAddrPort(v.address).Port()
-		tshark := r.tsharkViewer(capture, v.name, v.protocol, int(port))
-		tshark.shows(t, want[v.protocol])
+	for _, tshark := range r.tsharkViewers(capture, viewers) {
+		tshark.shows(t, want[tshark.protocol])
 	}
 	t.Logf("%d connections, %d records", len(all), len(want["ipfix"]))
 }

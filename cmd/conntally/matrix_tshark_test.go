@@ -17,10 +17,11 @@ type pdmlField struct {
 	Fields []pdmlField `xml:"field"`
 }
 
-// pdmlRecords finds the data records of packet details: what has an octet count of
-// its own.
-func pdmlRecords(t *testing.T, details []byte) (all []shown) {
+// pdmlRecords finds the data records of packet details, by the port that they were sent to: what
+// has an octet count of its own.
+func pdmlRecords(t *testing.T, details []byte) map[string][]shown {
 	t.Helper()
+	all := map[string][]shown{}
 	var document struct {
 		Packets []pdmlField `xml:"packet"`
 	}
@@ -28,10 +29,13 @@ func pdmlRecords(t *testing.T, details []byte) (all []shown) {
 		t.Fatal(err)
 	}
 	for i := range document.Packets {
-		packet := &document.Packets[i]
+		packet, port := &document.Packets[i], ""
 		packet.each(func(own map[string]pdmlField) {
+			if to, ok := own["udp.dstport"]; ok {
+				port = to.Show
+			}
 			if own["cflow.octets"].Show != "" { // a template names it, too
-				all = append(all, tsharkView(own, packet.boot()))
+				all[port] = append(all[port], tsharkView(own, packet.boot()))
 			}
 		})
 	}

@@ -26,10 +26,8 @@ func TestSQLiteFromGoflow2(t *testing.T) {
 	r := newRigWith(t, lab.Options{Internet: internet(), Sysctls: map[string]string{
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"}})
 	dir, port := r.sqliteDirectory(), 2062
-	g := r.start(need(t, "goflow2"), "-listen", "netflow://"+address(port), "-addr", address(port+1000),
-		"-mapping", filepath.Join(dir, "mapping.yaml"), "-format", "json", "-transport", "file",
-		"-transport.file", filepath.Join(dir, "flows.json"))
-	r.untilListening(port)
+	g := r.startGoflow2(port, filepath.Join(dir, "flows.json"),
+		"-mapping", filepath.Join(dir, "mapping.yaml"))
 	r.inDirectory(dir, documentedCommands(t)[0]) // creates the database
 	watch := r.oracle()
 	p := r.probe("--collector", address(port), "--poll-interval", "1s")

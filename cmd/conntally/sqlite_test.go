@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,8 +21,7 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"}})
 	const port = 2061
 	db := r.database()
-	p := r.start(need(t, "nfacctd"), "-f", r.documented("nfacctd.conf", db, port))
-	r.untilListening(port)
+	p := r.startNfacctd(r.documented("nfacctd.conf", db, port), port)
 	routers := map[string]string{"127.0.0.11": "ipfix", "127.0.0.12": "ipfix",
 		"127.0.0.13": "netflow9"}
 	var probes []*process
@@ -42,11 +40,8 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 	for _, probe := range probes {
 		r.stop(probe)
 	}
-	r.untilRead(port)
-	if err := p.end(syscall.SIGINT); err != nil { // writes what is left
-		t.Fatalf("nfacctd: %v\n%s", err, p)
-	}
-	r.untilWritten(db, len(routers))
+	r.untilWritten(p, len(routers)*10*2)
+	r.endNfacctd(p)
 	forwarded := r.forwarded(tcp4())
 	for source := range routers {
 		query := fmt.Sprintf(
@@ -86,20 +81,8 @@ func (r *rig) query(db, sql string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// untilWritten waits for nfacctd's writer, a process of its own, to have rows of so many
-// routers.
-func (r *rig) untilWritten(db string, routers int) {
-	r.t.Helper()
-	want := fmt.Sprint(routers)
-	for r.query(db, "select count(distinct peer_ip_src) from flows") != want {
-		if err := r.ctx.Err(); err != nil {
-			r.t.Fatalf("the database has %s",
-				r.query(db, "select peer_ip_src, count(*) from flows group by 1"))
-		}
-	}
-}
-
-// documented is a file of docs/collectors/sqlite, with another database and port.
+// documented is a file of docs/collectors/sqlite, with another database and port. It is written to
+// more often.
 func (r *rig) documented(name, db string, port int) string {
 	r.t.Helper()
 	b, err := os.ReadFile(filepath.Join("../../docs/collectors/sqlite", name))
@@ -107,7 +90,8 @@ func (r *rig) documented(name, db string, port int) string {
 		r.t.Fatal(err)
 	}
 	text := strings.NewReplacer("/var/lib/pmacct/flows.db", db, "nfacctd_port: 2055",
-		fmt.Sprint("nfacctd_port: ", port)).Replace(string(b))
+		fmt.Sprint("nfacctd_port: ", port), "sql_refresh_time[flows]: 10",
+		"sql_refresh_time[flows]: 3").Replace(string(b))
 	return r.file(name, text)
 }
 
