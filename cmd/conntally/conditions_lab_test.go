@@ -141,6 +141,7 @@ func (c *conditioned) ends(id condition.ID) {
 // TestConditionsAreLogged causes conditions on a real router, which log, metric and
 // /healthz must report.
 func TestConditionsAreLogged(t *testing.T) {
+	t.Parallel()
 	set := func(name, value string) func(*conditioned) {
 		return func(c *conditioned) {
 			if err := c.Router.Sysctl(sysctlPrefix+name, value); err != nil {
@@ -182,6 +183,7 @@ func TestConditionsAreLogged(t *testing.T) {
 		{condition.TableFull, nil, func(c *conditioned) { c.fill(1500) }, nil},
 	} {
 		t.Run(string(c.id), func(t *testing.T) {
+			t.Parallel()
 			r := newConditioned(t, c.prepare)
 			c.damage(r)
 			r.holds(c.id, 1)

@@ -24,6 +24,7 @@ const countingFlowtable = `table inet fast {
 // TestTotalsEqualIngress: what a collector gets is what entered the router, by side, family and
 // protocol, to the byte, whether the kernel forwards it past conntrack or not.
 func TestTotalsEqualIngress(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, protocol string
 		offloaded      bool
@@ -34,6 +35,7 @@ func TestTotalsEqualIngress(t *testing.T) {
 		{"NetFlow v9, offloaded", "netflow9", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, ingressSysctls())
 			if c.offloaded {
 				r.nftOrSkip(countingFlowtable)
