@@ -52,10 +52,11 @@ demo-history: build-history ## the same router with conntally-history as its col
 	$(SUDO) ./conntally-history demo
 
 # With root, tests build routers in network namespaces and run collectors there. One
-# package at a time: a few settings that they change are the whole machine's.
+# package at a time: a few settings that they change are the whole machine's. Four tests at
+# a time, on two cores as well: most of what they do is wait.
 test: say-test tools ## all tests, against the real kernel and real collectors
 	$(GO) vet ./...
-	$(GO) test -p 1 -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
+	$(GO) test -p 1 -parallel 4 -exec '$(CURDIR)/.ci/as-root' -timeout 15m ./...
 
 SOAK = 10m
 soak: tools ## five collectors and a LAN's noise for SOAK; every byte is to arrive at each
