@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -83,6 +84,7 @@ func (p *process) awaitWrite() { p.awaitTask("wchan", "pipe_write") }
 // TestSecondSignalEndsTheProgram: whatever hangs; here it is the standard output.
 func TestSecondSignalEndsTheProgram(t *testing.T) {
 	t.Parallel()
+	takeSIGINT(t)
 	cases := map[string]func(r *rig) *process{
 		"run": func(r *rig) *process {
 			p := r.startMute("run", "--poll-interval", "1h")
@@ -115,6 +117,17 @@ func TestSecondSignalEndsTheProgram(t *testing.T) {
 			})
 		}
 	}
+}
+
+// takeSIGINT has the programs that the test starts not ignore SIGINT, where the test itself was
+// started so: as a shell's background job, or by `go tool test2json`.
+func takeSIGINT(t *testing.T) {
+	if !signal.Ignored(unix.SIGINT) {
+		return
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT)
+	t.Cleanup(func() { signal.Stop(signals) })
 }
 
 // TestSlowStandardOutputDelaysNothing: neither reading nor the end, and what is not printed is
