@@ -157,6 +157,7 @@ func newMatrix(t *testing.T) *rig {
 			netip.MustParsePrefix("2001:db8:200::/64")},
 		Sysctls: map[string]string{"net/netfilter/nf_conntrack_checksum": "0"},
 	})
+	r.lengthenTimeouts()
 	r.command(r.Router, natRules(), nft, "-f", "-")
 	for _, family := range []string{"-4", "-6"} {
 		via := map[string][2]string{"-4": {lab.ServerIPv4, lab.RouterWANIPv4},
@@ -165,6 +166,26 @@ func newMatrix(t *testing.T) *rig {
 		r.command(r.Server, "", need(t, "ip"), family, "route", "add", "default", "via", via[1])
 	}
 	return r
+}
+
+// lengthenTimeouts has no entry expire during the test, on a slow machine either: those of SCTP
+// would last for 3 s. Some kernels don't have all settings.
+func (r *rig) lengthenTimeouts() {
+	r.t.Helper()
+	for _, name := range []string{
+		"tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "udp_timeout", "udp_timeout_stream",
+		"icmp_timeout", "icmpv6_timeout", "gre_timeout", "gre_timeout_stream",
+		"sctp_timeout_cookie_wait", "sctp_timeout_cookie_echoed", "dccp_timeout_request",
+		"dccp_timeout_respond",
+	} {
+		name = "net/netfilter/nf_conntrack_" + name
+		if _, err := r.Router.ReadSysctl(name); err != nil {
+			continue
+		}
+		if err := r.Router.Sysctl(name, "600"); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 // command runs a program in a namespace.
