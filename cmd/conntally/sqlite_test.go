@@ -21,7 +21,7 @@ func TestSQLiteDatabaseOfThreeRouters(t *testing.T) {
 		"net/netfilter/nf_conntrack_tcp_timeout_time_wait": "2"}})
 	const port = 2061
 	db := r.database()
-	p := r.startNfacctd(r.documented("nfacctd.conf", db, port), port)
+	p := r.startNfacctd(r.nfacctdConfig(db, port, 5), port)
 	routers := map[string]string{"127.0.0.11": "ipfix", "127.0.0.12": "ipfix",
 		"127.0.0.13": "netflow9"}
 	var probes []*process
@@ -81,18 +81,18 @@ func (r *rig) query(db, sql string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// documented is a file of docs/collectors/sqlite, with another database and port. It is written to
-// more often.
-func (r *rig) documented(name, db string, port int) string {
+// nfacctdConfig is the one of docs/collectors/sqlite, with another database and port, and written to
+// in other intervals.
+func (r *rig) nfacctdConfig(db string, port, seconds int) string {
 	r.t.Helper()
-	b, err := os.ReadFile(filepath.Join("../../docs/collectors/sqlite", name))
+	b, err := os.ReadFile("../../docs/collectors/sqlite/nfacctd.conf")
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	text := strings.NewReplacer("/var/lib/pmacct/flows.db", db, "nfacctd_port: 2055",
 		fmt.Sprint("nfacctd_port: ", port), "sql_refresh_time[flows]: 10",
-		"sql_refresh_time[flows]: 3").Replace(string(b))
-	return r.file(name, text)
+		fmt.Sprint("sql_refresh_time[flows]: ", seconds)).Replace(string(b))
+	return r.file("nfacctd.conf", text)
 }
 
 // exporting is a configuration that exports from one of the router's own addresses.

@@ -118,9 +118,11 @@ func (r *rig) goflow2Store(port int, file string) (perRecord func(int) float64) 
 func (r *rig) nfacctdStore(port int) (perRecord func(int) float64) {
 	r.t.Helper()
 	db := r.database()
-	p := r.startNfacctd(r.documented("nfacctd.conf", db, port), port)
+	// It writes at the end, at once: of two writers at a time, one would find the database locked.
+	p := r.start(need(r.t, "nfacctd"), "-f", r.nfacctdConfig(db, port, 3600))
+	r.untilListening(port)
 	return func(records int) float64 {
-		r.endNfacctd(p) // it writes what is left
+		r.endNfacctd(p)
 		n, err := strconv.Atoi(r.query(db, "select count(*) from flows"))
 		if err != nil || n < records*9/10 { // a busy machine's drops some: a queue overflows
 			r.t.Fatalf("%d of %d records: %v\n%s", n, records, err, p)
