@@ -146,10 +146,11 @@ vendor-hash: ## the hash of the dependencies, into module/package.nix
 	.ci/vendor-hash write
 
 tools: $(TOOLS)/goflow2
-	.ci/need dbus-daemon:dbus-daemon nfcapd:nfdump nfacctd:pmacct promtool:prometheus jq:jq tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
+	.ci/need dbus-daemon:dbus-daemon jq:jq tshark:tshark dumpcap:wireshark-common sqlite3:sqlite3 nft:nftables ip:iproute2 \
 		conntrack:conntrack sysctl:procps busybox:busybox dhclient:isc-dhcp-client curl:curl zsh:zsh fish:fish mandoc:mandoc
 	command -v google-chrome >/dev/null || .ci/need chromium:chromium || echo "no Chromium: pages are not tried in a browser"
-	.ci/peers softflowd:softflowd fprobe:fprobe ulogd:ulogd2 dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server dhcpd:isc-dhcp-server
+	.ci/peers nfcapd:nfdump nfacctd:pmacct promtool:prometheus softflowd:softflowd fprobe:fprobe ulogd:ulogd2 \
+		dnsmasq:dnsmasq-base kea-dhcp4:kea-dhcp4-server kea-dhcp6:kea-dhcp6-server dhcpd:isc-dhcp-server
 
 $(TOOLS)/goflow2:
 	GOBIN=$(TOOLS) $(GO) install $(GOFLOW2)
