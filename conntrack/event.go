@@ -69,7 +69,7 @@ type EventType uint8
 // The types of events.
 const (
 	Dump    EventType = iota + 1 // a living entry, read from a dump
-	Destroy                      // the end of an entry, which the kernel reports once
+	Destroy                      // the end of an entry
 )
 
 // Event is one conntrack entry as the kernel described it in one message. It
@@ -108,6 +108,9 @@ type Event struct {
 	First FirstPacket
 	// Portid names the program that deleted the entry of a Destroy event; 0 is the kernel.
 	Portid uint32
+	// Once is set if a Destroy event repeats no other, however late it comes. Netlink may repeat
+	// one; eBPF reports each once, when the entry's memory is freed.
+	Once bool
 }
 
 // FirstPacket is what the packet that began a connection showed when it had passed the router's rules

@@ -15,7 +15,7 @@ func (t *Table) lookup(e *conntrack.Event) place {
 	i := t.index.find(k, h)
 	switch {
 	case i != none || isLocal(e) || t.excludes(e, h):
-	case t.tombstones.sinceDump(h) || k.Start != 0 && t.tombstones.older(h):
+	case t.tombstones.recent(h) || k.Start != 0 && t.tombstones.older(h):
 		t.Stats.StaleEntries.Add(1)
 	default:
 		i = t.insert(e, k, h)
@@ -79,18 +79,18 @@ func (t *Table) startOf(e *conntrack.Event) int64 {
 }
 
 // countsWhole reports whether an entry that no dump has shown, and whose end is reported,
-// is exported whole. Else it is excluded, or its end was exported long ago.
-func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64) (whole bool) {
+// is exported whole. Else it is excluded, or, unless it is the first, its end was exported long ago.
+func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64, first bool) bool {
 	switch {
 	case t.predates(e, k, h), t.excluded.was(h), t.excludes(e, h):
 		t.overflow.forget(h)
 		t.Stats.Excluded.Add(1)
-	case t.endedLongAgo(e):
-		t.Stats.Duplicates.Add(1)
+	case !first && t.endedLongAgo(e):
+		t.discard(e)
 	default:
-		whole = true
+		return true
 	}
-	return whole
+	return false
 }
 
 // predates reports whether an entry that was never seen is older than the table. Its
@@ -98,7 +98,7 @@ func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64) (who
 // find no room are remembered. An entry that a complete first dump didn't show is new,
 // even where the system clock was set since.
 func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
-	if !t.baseline {
+	if !t.baseline && !t.endedBefore(e, t.opened) {
 		return t.overflow.isOlder(h)
 	}
 	_, known := t.restored[*k]
@@ -113,11 +113,36 @@ func (t *Table) overdue(e *conntrack.Event) bool {
 		!clockStepped(e.At, before) && toMono(e.Start, e.At) < before.Mono-stepTolerance
 }
 
-// endedLongAgo reports whether e ended before the oldest tombstone: its end was exported then.
-// That isn't so for an end that is reported for the first time but late: see ExpectLateEnds.
+// endedLongAgo reports whether e ended before the oldest tombstone: its end was exported then, unless
+// the previous run has exported a part of it. That isn't so for an end that is reported for the first
+// time but late: see isFirst and ExpectLateEnds.
 func (t *Table) endedLongAgo(e *conntrack.Event) bool {
-	since := t.tombstones.since
-	return e.Stop > 0 && !clockStepped(e.At, since) && toMono(e.Stop, e.At) < since.Mono
+	if !t.endedBefore(e, t.tombstones.since) {
+		return false
+	}
+	_, known := t.restored[e.Key()]
+	return !known
+}
+
+// endedBefore reports whether e is known to have ended before then.
+func (t *Table) endedBefore(e *conntrack.Event, then conntrack.Timestamp) bool {
+	return e.Stop > 0 && !clockStepped(e.At, then) && toMono(e.Stop, e.At) < then.Mono
+}
+
+// isFirst reports whether an end was surely not exported before: it comes once, and no entry has
+// disappeared without an end since it ended.
+func (t *Table) isFirst(e *conntrack.Event) bool {
+	return e.Once && (t.vanished == conntrack.Timestamp{} ||
+		e.Stop > 0 && !t.endedBefore(e, t.vanished))
+}
+
+// discard counts an end that was exported before, or may have been.
+func (t *Table) discard(e *conntrack.Event) {
+	if e.Once {
+		t.Stats.LateEnds.Add(1)
+	} else {
+		t.Stats.Duplicates.Add(1)
+	}
 }
 
 // stepTolerance is how far the clocks may drift apart without a step.

@@ -41,13 +41,12 @@ func TestCollidingHashes(t *testing.T) {
 
 func TestTombstonesForgetAfterTwoDumps(t *testing.T) {
 	e := newTombstones()
-	at := func(n int64) conntrack.Timestamp { return at(n * lateEnds) }
-	has := func(h uint64) bool { return e.sinceDump(h) || e.older(h) }
+	has := func(h uint64) bool { return e.recent(h) || e.older(h) }
 	if e.add(1, at(1)) || !e.add(1, at(1)) {
 		t.Error("doesn't distinguish the first time from the second")
 	}
 	e.rotate(at(2))
-	if !has(1) || e.sinceDump(1) || !e.add(1, at(2)) || e.add(2, at(2)) {
+	if !has(1) || e.recent(1) || !e.add(1, at(2)) || e.add(2, at(2)) {
 		t.Error("forgets what ended one dump ago")
 	}
 	e.rotate(at(3))
@@ -66,7 +65,7 @@ func TestTombstonesForgetAfterTwoDumps(t *testing.T) {
 	for h := range uint64(3 * maxTombstones) {
 		e.add(h, at(3))
 	}
-	if n := e.current.len() + e.recent.len() + e.previous.len(); n > 2*maxTombstones {
+	if n := e.current.len() + e.previous.len(); n > 2*maxTombstones {
 		t.Errorf("remembers %d without a dump, want at most %d", n, 2*maxTombstones)
 	}
 }

@@ -109,35 +109,109 @@ func TestClockSetBeforeRead(t *testing.T) {
 	}
 }
 
-// TestEndIsKnownLate: where polls are frequent, too, an end that eBPF reports only when a packet of
-// the connection is no longer waiting for a neighbour is exported, once.
-func TestEndIsKnownLate(t *testing.T) {
-	for late := time.Second; late <= 7*time.Second; late += time.Second {
-		h := running(t, testOptions())
-		for range 10 {
-			h.pass(2 * time.Second)
-			h.dump()
-		}
-		met, unmet := h.entry(conntrack.ProtoUDP), h.entry(conntrack.ProtoUDP)
-		unmet.ID = 8
-		moves(met)
-		moves(unmet)
-		h.dump(met)
-		stop := h.now.Wall
-		for at := time.Duration(0); at < late; at += time.Second {
-			h.pass(time.Second)
-			if at/time.Second%2 == 1 {
-				h.dump()
-			}
-		}
-		h.expire(met, stop)
-		h.expire(unmet, stop)
+// comesOnce ends an entry as eBPF reports it.
+func (h *harness) comesOnce(e *conntrack.Event, stop int64) {
+	e.Once = true
+	h.expire(e, stop)
+}
+
+// TestAwaitedEnds: while every end is known to come, what dumps have shown, and what they haven't,
+// is exported whole, hours later, and once; what was read before is exported soon.
+func TestAwaitedEnds(t *testing.T) {
+	h := running(t, testOptions())
+	h.table.AwaitEnds(true)
+	h.pass(time.Second)
+	met, unmet := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP)
+	unmet.ID = 8
+	moves(met)
+	h.dump(met)
+	h.pass(time.Second)
+	moves(met)
+	moves(unmet)
+	stop := h.now.Wall
+	for range 3 {
+		h.pass(2 * time.Second)
 		h.dump()
-		h.pass(time.Second)
-		h.expire(met, stop)
-		h.expire(unmet, stop)
-		if got := bytesOf(h.take()); got != 2200 {
-			t.Errorf("%v late: %d bytes, want 2200", late, got)
-		}
 	}
+	h.exported(1100)
+	for range 10 {
+		h.pass(time.Hour)
+		h.dump()
+	}
+	h.comesOnce(met, stop)
+	h.comesOnce(unmet, stop)
+	h.exported(2200)
+	s := &h.table.Stats
+	if s.MissedDestroys.Load() != 0 || s.LateEnds.Load() != 0 || s.Flows.Load() != 0 {
+		t.Errorf("%d vanished, %d late, %d flows", s.MissedDestroys.Load(), s.LateEnds.Load(),
+			s.Flows.Load())
+	}
+}
+
+// TestAwaitedForADay: then the end is taken for lost, and counted as such.
+func TestAwaitedForADay(t *testing.T) {
+	h := running(t, testOptions())
+	h.table.AwaitEnds(true)
+	e := h.entry(conntrack.ProtoTCP)
+	moves(e)
+	h.dump(e)
+	for range 30 {
+		h.pass(time.Hour)
+		h.dump()
+	}
+	h.exported(1100)
+	if n := h.table.Stats.MissedDestroys.Load(); n != 1 {
+		t.Errorf("%d vanished", n)
+	}
+}
+
+// TestLateEndsAfterLostOnes: once entries have disappeared, the end of one from before may be that
+// of one of them. It is counted, and not exported; later ones are.
+func TestLateEndsAfterLostOnes(t *testing.T) {
+	h := running(t, testOptions())
+	h.table.AwaitEnds(true)
+	h.pass(time.Second)
+	gone, unmet, later := h.entry(conntrack.ProtoTCP), h.entry(conntrack.ProtoTCP),
+		h.entry(conntrack.ProtoTCP)
+	unmet.ID, later.ID = 8, 9
+	moves(gone)
+	moves(unmet)
+	h.dump(gone)
+	stop := h.now.Wall
+	h.table.AwaitEnds(false) // some were lost
+	for range 20 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.table.AwaitEnds(true)
+	h.comesOnce(gone, stop)
+	h.comesOnce(unmet, stop)
+	h.exported(1100)
+	if n := h.table.Stats.LateEnds.Load(); n != 2 {
+		t.Errorf("%d late, want 2", n)
+	}
+	moves(later)
+	stop = h.now.Wall
+	for range 20 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.comesOnce(later, stop)
+	h.exported(1100)
+}
+
+// TestHeldSinceBefore: an entry that had ended when the table began, and whose memory is freed
+// later, isn't the table's.
+func TestHeldSinceBefore(t *testing.T) {
+	h := newHarness(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP)
+	e.Start -= int64(time.Hour)
+	moves(e)
+	stop := h.now.Wall - int64(time.Minute)
+	for range 5 {
+		h.pass(10 * time.Second)
+		h.dump()
+	}
+	h.comesOnce(e, stop)
+	h.exported(0)
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"maps"
 	"time"
 
 	"github.com/conntally/conntally/conntrack"
@@ -104,7 +105,8 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 	k := &key
 	h := t.index.hash(k)
 	i := t.index.find(k, h)
-	repeated := t.buryEntry(k, h, &e.Counters, e.At) && !isRetry(e)
+	first := t.isFirst(e)
+	repeated := t.buryEntry(k, h, &e.Counters, e.At) && !first && !isRetry(e)
 	switch {
 	case i != none:
 		en := t.index.at(i)
@@ -118,8 +120,8 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 		t.finish(en, e, end)
 		t.remove(en, h)
 	case repeated:
-		t.Stats.Duplicates.Add(1)
-	case t.countsWhole(e, k, h):
+		t.discard(e)
+	case t.countsWhole(e, k, h, first):
 		t.shortLived(e, k)
 	}
 }
@@ -172,18 +174,37 @@ const repeatsFor = int64(5 * time.Second)
 // are not taken to be gone.
 func (t *Table) ExpectLateEnds(now conntrack.Timestamp) { t.repeatUntil = now.Mono + repeatsFor }
 
-// EndDump ends a dump that has shown every living entry. An entry that the last two
-// didn't show is gone, and its DESTROY was lost.
+// mostAwaited is for how long an end is awaited. A call of several hours keeps the connection that
+// began it.
+const mostAwaited = int64(24 * time.Hour)
+
+// AwaitEnds tells whether the end of every entry will be reported, once. Then a flow that dumps
+// don't show any more waits for it: it comes when the entry's memory is freed, which may be hours
+// later, if other connections refer to it as those of FTP and SIP do. Else such an entry is gone.
+func (t *Table) AwaitEnds(await bool) { t.awaitsEnds = await }
+
+// awaits reports whether the end of an entry is still to come that was last read then.
+func (t *Table) awaits(readAt int64, now conntrack.Timestamp) bool {
+	return t.awaitsEnds && now.Mono-readAt < mostAwaited
+}
+
+// EndDump ends a dump that has shown every living entry. An entry that the last two didn't show is
+// gone, and its DESTROY was lost, unless it is awaited.
 func (t *Table) EndDump(now conntrack.Timestamp) {
 	if now.Mono >= t.repeatUntil {
 		t.index.each(func(en *entry) {
-			if t.dump-en.dump >= 2 {
+			switch {
+			case t.dump-en.dump < 2:
+			case t.awaits(en.readAt, now):
+				t.exportLiving(en, unreportedReason(en), now)
+				en.idle = true
+			default:
 				t.expireMissing(en, now)
 			}
 		})
 		t.tombstones.rotate(now)
 		if t.overflow.endDump() {
-			t.restored = nil // entries that it didn't show are gone
+			t.forgetRestored(now)
 		}
 	}
 	t.baseline = false
@@ -195,8 +216,18 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}
 }
 
+// forgetRestored forgets the entries of the previous run that this dump didn't show: they are gone,
+// unless they are awaited. Without a start time, another may come that looks the same.
+func (t *Table) forgetRestored(now conntrack.Timestamp) {
+	if !t.awaits(t.opened.Mono, now) {
+		t.restored = nil
+	}
+	maps.DeleteFunc(t.restored, func(k conntrack.Key, _ Checkpoint) bool { return k.Start == 0 })
+}
+
 // expireMissing ends a flow whose entry is gone without a DESTROY.
 func (t *Table) expireMissing(en *entry, now conntrack.Timestamp) {
+	t.vanished = now
 	t.Stats.MissedDestroys.Add(1)
 	if en.key.Start == 0 || en.key.Start >= t.began.Wall { // an older one may report no end
 		t.Stats.MissedNew.Add(1)

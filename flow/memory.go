@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"time"
-
-	"github.com/conntally/conntally/conntrack"
-)
+import "github.com/conntally/conntally/conntrack"
 
 // The table remembers of entries without a flow which have ended, which are excluded and which
 // found no room. Each memory is bounded.
@@ -18,53 +14,40 @@ const (
 // tombstones remembers which entries have ended, by the hash of their key: a dump may still
 // show one that was read into the socket before, and the kernel repeats a DESTROY to all
 // subscribers while one of them stalls. It holds the entries that ended during the present
-// dump interval and the one before, and during the last lateEnds.
+// dump interval and the one before.
 //
 // If no dump ever ends, it forgets early and stays bounded.
 type tombstones struct {
-	current          hashSet // since the last dump
-	recent, previous hashSet // since began, and before that
+	current, previous hashSet
 
-	began conntrack.Timestamp
+	began conntrack.Timestamp // of current
 	since conntrack.Timestamp // all that ended since is known; zero: all that ever did
 }
 
 func newTombstones() tombstones {
-	return tombstones{current: newHashSet(), recent: newHashSet(), previous: newHashSet()}
+	return tombstones{current: newHashSet(), previous: newHashSet()}
 }
 
 // add remembers h for at least one whole dump from now, and reports whether it was
 // added before, since the dump before the last one.
 func (s *tombstones) add(h uint64, now conntrack.Timestamp) (again bool) {
-	if s.current.len()+s.recent.len() >= maxTombstones {
+	if s.current.len() >= maxTombstones {
 		s.rotate(now)
 	}
 	return !s.current.add(h) || s.older(h)
 }
 
-// sinceDump reports whether h was added since the last dump.
-func (s *tombstones) sinceDump(h uint64) bool { return s.current.has(h) }
+// recent reports whether h was added since the last dump.
+func (s *tombstones) recent(h uint64) bool { return s.current.has(h) }
 
-// older reports whether h was added before that, and is remembered.
-func (s *tombstones) older(h uint64) bool { return s.recent.has(h) || s.previous.has(h) }
-
-// lateEnds is how long after its end a connection may still be reported. By eBPF that is when its
-// memory is freed, which a packet delays that waits for a neighbour's address: three seconds.
-const lateEnds = int64(8 * time.Second)
+// older reports whether h was added in the dump interval before that.
+func (s *tombstones) older(h uint64) bool { return s.previous.has(h) }
 
 // rotate marks the end of a dump.
 func (s *tombstones) rotate(now conntrack.Timestamp) {
-	if s.recent.len() == 0 {
-		s.current, s.recent = s.recent, s.current
-	} else {
-		s.recent.addAll(&s.current)
-		s.current.clear()
-	}
-	if now.Mono-s.began.Mono >= lateEnds || s.recent.len() >= maxTombstones {
-		s.previous.clear()
-		s.recent, s.previous = s.previous, s.recent
-		s.since, s.began = s.began, now
-	}
+	s.previous.clear()
+	s.current, s.previous = s.previous, s.current
+	s.since, s.began = s.began, now
 }
 
 // exclusions remembers the connections that Options.Exclude leaves out, by the hash of
@@ -178,14 +161,6 @@ func (s *hashSet) add(h uint64) bool {
 	s.n++
 	s.peak = max(s.peak, s.n)
 	return true
-}
-
-func (s *hashSet) addAll(o *hashSet) {
-	for _, h := range o.slots {
-		if h != 0 {
-			s.add(h)
-		}
-	}
 }
 
 // slotOf returns the slot of h, or the empty one where it belongs.

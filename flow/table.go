@@ -48,7 +48,10 @@ type Stats struct {
 	Zeroed         atomic.Uint64 // those whose connection is still the same
 	MissedDestroys atomic.Uint64 // entries that disappeared without a DESTROY event
 	MissedNew      atomic.Uint64 // those that are younger than the table
-	TableFull      atomic.Uint64 // entries that the table had no room for, each time one is seen
+	// LateEnds are ends that came once and late, of what may have been exported when it disappeared:
+	// not exported, to count nothing twice.
+	LateEnds  atomic.Uint64
+	TableFull atomic.Uint64 // entries that the table had no room for, each time one is seen
 }
 
 // Table holds a flow for each conntrack entry that it has seen. Its methods
@@ -73,6 +76,9 @@ type Table struct {
 	dumps       [3]conntrack.Timestamp // when the last three ended, the latest first
 	interval    int64                  // between the last two, ns
 	repeatUntil int64                  // until when ends may be repeated, monotonic
+	opened      conntrack.Timestamp    // when this run began
+	awaitsEnds  bool                   // see AwaitEnds
+	vanished    conntrack.Timestamp    // when an entry last disappeared without an end, or zero
 	baseline    bool                   // the first dump is not complete yet
 
 	restored      map[conntrack.Key]Checkpoint // by the previous run, of entries not seen yet
@@ -89,7 +95,7 @@ func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Timesta
 	return &Table{
 		options: o, timeouts: t, sink: sink,
 		index: newIndex(), tombstones: newTombstones(), excluded: newExclusions(),
-		began: now, shrunk: now.Mono, dump: 1, baseline: true,
+		began: now, opened: now, shrunk: now.Mono, dump: 1, baseline: true,
 		dumps: [3]conntrack.Timestamp{now, now, now},
 	}
 }
@@ -162,9 +168,8 @@ func (t *Table) shrink(now int64) {
 }
 
 // hashSets returns all sets that grow with connections.
-func (t *Table) hashSets() [5]*hashSet {
+func (t *Table) hashSets() [4]*hashSet {
 	return [...]*hashSet{
-		&t.tombstones.current, &t.tombstones.recent, &t.tombstones.previous,
-		&t.excluded.current, &t.excluded.previous,
+		&t.tombstones.current, &t.tombstones.previous, &t.excluded.current, &t.excluded.previous,
 	}
 }

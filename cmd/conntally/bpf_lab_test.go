@@ -69,8 +69,8 @@ func (r *rig) bpfTraffic() lab.Count {
 	return total
 }
 
-// credentials returns a key of /proc/PID/task/*/status, of each thread of a process.
-func credentials(t *testing.T, pid int, key string) (values []string) {
+// statusOf returns a key of /proc/PID/task/*/status, of each thread of a process.
+func statusOf(t *testing.T, pid int, key string) (values []string) {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil {
@@ -104,17 +104,12 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 	config, _ := r.bpfConfig("auto", s)
 	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
 	p.says("reading conntrack")
-	if strings.Contains(p.String(), "eBPF can't be had") {
-		if os.Getenv("CONNTALLY_BPF") == "need" {
-			t.Fatal(p)
-		}
-		t.Skipf("this kernel has no eBPF: %s", p)
-	}
+	needsBPF(t, p)
 	for key, want := range map[string]string{
 		"CapEff": netAdmin, "CapPrm": netAdmin, "CapInh": netAdmin, "CapAmb": netAdmin,
 		"NoNewPrivs": "1",
 	} {
-		if got := credentials(t, p.cmd.Process.Pid, key); !slices.Equal(got, []string{want}) {
+		if got := statusOf(t, p.cmd.Process.Pid, key); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s of the threads is %s, want %s", key, got, want)
 		}
 	}
@@ -128,6 +123,87 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 		if !strings.Contains(p.String(), part) {
 			t.Errorf("the log lacks %q:\n%s", part, p)
 		}
+	}
+}
+
+// TestBPFTakesAtMost8MBMore: of memory, once the program is loaded, than netlink.
+func TestBPFTakesAtMost8MBMore(t *testing.T) {
+	var rss [2]float64
+	for i, source := range []string{"netlink", "bpf"} {
+		r := newRig(t, map[string]string{udpExpiry: "1"})
+		s := r.sink()
+		config, _ := r.bpfConfig(source, s)
+		p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
+		p.says("reading conntrack")
+		if source == "bpf" {
+			needsBPF(t, p)
+		}
+		r.bpfTraffic()
+		kB := 0
+		for _, line := range statusOf(t, p.cmd.Process.Pid, "VmRSS") {
+			if _, err := fmt.Sscanf(line, "%d kB", &kB); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rss[i] = megabytes(kB)
+		r.stop(p)
+	}
+	t.Logf("%.1f MB by netlink, %.1f by eBPF", rss[0], rss[1])
+	if rss[1] > rss[0]+8 {
+		t.Errorf("%.1f MB by eBPF, %.1f by netlink", rss[1], rss[0])
+	}
+}
+
+// needsBPF skips the test if p runs on a kernel without.
+func needsBPF(t *testing.T, p *process) {
+	t.Helper()
+	if !strings.Contains(p.String(), "eBPF can't be had") {
+		return
+	}
+	if os.Getenv("CONNTALLY_BPF") == "need" {
+		t.Fatal(p)
+	}
+	t.Skipf("this kernel has no eBPF: %s", p)
+}
+
+// TestBPFCountsHeldConnections: connections whose memory the kernel keeps for others' sake end late,
+// those that a poll has seen and those that none has.
+func TestBPFCountsHeldConnections(t *testing.T) {
+	r := newRig(t, map[string]string{udpExpiry: "600"})
+	s := r.sink()
+	config, _ := r.bpfConfig("bpf", s)
+	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
+	p.says("reading conntrack")
+	needsBPF(t, p)
+	for _, polls := range []time.Duration{0, 2, 2} { // until they are orphaned
+		for range 10 {
+			err := r.UDP(r.ctx, lab.UDPFlow{
+				Family: unix.AF_INET, Packets: 3, Size: 100, Answered: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(polls * 2 * time.Second)
+		if n := labtest.Orphan(t, r.Router); n < 10 {
+			t.Errorf("%d orphans", n)
+		}
+	}
+	time.Sleep(20 * time.Second) // ten polls
+	all, err := r.Settle(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Router.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(p)
+	var want lab.Count
+	for _, c := range all {
+		want.Packets, want.Bytes = want.Packets+c.Packets, want.Bytes+c.Bytes
+	}
+	if got := sum(s.all()); got != want {
+		t.Errorf("counted %v, the router forwarded %v:\n%s", got, want, p)
 	}
 }
 
@@ -174,12 +250,7 @@ func TestBPFRecordsShowHowPacketsWent(t *testing.T) {
 		"[flow]\nextra_fields = [\"mac\"]\nidle_timeout = \"10m\"\nactive_timeout = \"10m\"\n")
 	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
 	p.says("reading conntrack")
-	if strings.Contains(p.String(), "eBPF can't be had") {
-		if need {
-			t.Fatal(p)
-		}
-		t.Skipf("this kernel has no eBPF: %s", p)
-	}
+	needsBPF(t, p)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p)

@@ -182,7 +182,7 @@ func (w *twin) same(n int) {
 		if got.HasTimeout && want.Timeout-got.Timeout == 1 {
 			got.Timeout++
 		}
-		want.At, want.Portid, want.First = got.At, 0, got.First
+		want.At, want.Portid, want.First, want.Once = got.At, 0, got.First, got.Once
 		// A walk computes when an entry has expired, from a clock that ticks.
 		if d := time.Duration(got.Stop - want.Stop); -stopSlack < d && d < stopSlack {
 			got.Stop = want.Stop
@@ -271,6 +271,32 @@ func (w *twin) expire(flows int) {
 	w.await(flows)
 	w.same(flows)
 	w.t.Log(byWalk, "ends reported before the kernel evicted their entries")
+}
+
+// TestRealHeld: the same of entries whose memory the kernel keeps for others' sake, and frees later.
+// bpf says that nobody reported their ends before.
+func TestRealHeld(t *testing.T) {
+	eachStep(t, 1000, nil, func(w *twin) {
+		for range 10 {
+			w.must(w.UDP(w.ctx, lab.UDPFlow{
+				Family: unix.AF_INET, Packets: 2, Size: 100, Answered: true,
+			}))
+		}
+		n := labtest.Orphan(w.t, w.Router)
+		w.must(w.events.Wait(time.Second, w.take(w.byNetlink)))
+		w.must(w.source.Wait(0, w.take(w.byBPF)))
+		if n < 10 || len(w.byNetlink) != n || len(w.byBPF) != 0 {
+			w.t.Errorf("netlink reported %d ends and bpf %d, of %d", len(w.byNetlink), len(w.byBPF), n)
+		}
+		w.must(w.oracle.Flush())
+		w.await(2 * n)
+		w.same(2 * n)
+		for _, e := range w.byBPF {
+			if !e.Once {
+				w.t.Errorf("not said to come once: %+v", e)
+			}
+		}
+	})
 }
 
 // TestRealReplaced: the same of connections that are opened again from the same port.

@@ -22,6 +22,8 @@ type SourceOptions struct {
 	// Connections is of how many living connections the first packet is remembered, about; 0
 	// means as many as the kernel's table holds.
 	Connections int
+	// Began is when netlink began to report ends, or earlier.
+	Began conntrack.Timestamp
 	// Steps are what Attach tries; nil is Steps().
 	Steps []Step
 }
@@ -43,6 +45,8 @@ type Source struct {
 	mu      sync.Mutex // guards ends against Interrupt
 	ends    *ends      // nil: netlink reports ends
 	walkErr error      // why the last dump was netlink's, though ends aren't
+
+	attached conntrack.Timestamp // after netlink's last event
 
 	walkCPU   time.Duration // of all walks
 	walkBegan time.Duration // the thread's CPU time when this walk began, or went on
@@ -119,6 +123,7 @@ func (s *Source) Attach(fn func(*conntrack.Event)) error {
 		}
 	}
 	err = s.Unsubscribe()
+	s.attached = s.clock()
 	s.mu.Lock()
 	s.ends = e
 	s.mu.Unlock()
@@ -190,7 +195,21 @@ func (s *Source) decode(b []byte) {
 		s.unseen++
 	}
 	s.event.ID = idOf(&s.event)
+	s.event.Once = s.comesOnce(&s.event)
 	s.fn(&s.event)
+}
+
+// handover is how long after netlink's last event an end may repeat one of them, if the kernel has
+// no time stamps.
+const handover = int64(time.Minute)
+
+// comesOnce reports whether an end was not reported by netlink before: that is so unless it ended
+// while this did, and its memory is only freed now.
+func (s *Source) comesOnce(e *conntrack.Event) bool {
+	if e.Stop == 0 {
+		return e.At.Mono-s.attached.Mono > handover
+	}
+	return e.Stop < s.options.Began.Wall || e.Stop > s.attached.Wall
 }
 
 // Backlog reports whether the last Wait left ends unread, because there were too many.
@@ -270,6 +289,7 @@ func (s *Source) decodeWalked(records []byte) {
 			living++
 		}
 		s.event.ID = idOf(&s.event)
+		s.event.Once = s.event.Type == conntrack.Destroy && s.comesOnce(&s.event)
 		s.fn(&s.event)
 	}
 	stats := &s.Stats

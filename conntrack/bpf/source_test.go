@@ -320,3 +320,32 @@ func TestJiffiesAreKnown(t *testing.T) {
 		t.Errorf("%d jiffies in a second", n)
 	}
 }
+
+// TestComesOnce: an end may repeat one of netlink's if it ended while netlink reported ends.
+func TestComesOnce(t *testing.T) {
+	const attached = int64(1000 * time.Second)
+	s := &Source{attached: conntrack.Timestamp{Mono: attached, Wall: attached}}
+	s.options.Began.Wall = attached - int64(time.Second)
+	cases := []struct {
+		name     string
+		at, stop int64 // after it was attached
+		want     bool
+	}{
+		{"before netlink", 5, -2e9, true},
+		{"during the handover", 5, -1, false},
+		{"long ago, during the handover", 1e15, -1, false},
+		{"by eBPF alone", 5, 1, true},
+	}
+	for _, c := range cases {
+		e := conntrack.Event{Stop: attached + c.stop, At: conntrack.Timestamp{Mono: attached + c.at}}
+		if got := s.comesOnce(&e); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	for at, want := range map[time.Duration]bool{time.Second: false, 2 * time.Minute: true} {
+		e := conntrack.Event{At: conntrack.Timestamp{Mono: attached + int64(at)}}
+		if got := s.comesOnce(&e); got != want {
+			t.Errorf("without time stamps, %v after: %v, want %v", at, got, want)
+		}
+	}
+}

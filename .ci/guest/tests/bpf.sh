@@ -14,11 +14,11 @@ modprobe -a nf_conntrack nf_conntrack_netlink nf_tables nft_ct nft_masq nft_tpro
 	echo $? >bpf.code
 } 2>&1 | tee bpf.log
 holds "ends equal netlink's" [ "$(cat bpf.code)" = 0 ]
-for name in Deleted Expired Replaced EarlyDrop RingFull OtherNamespace FirstPackets FirstPacketUnknown \
+for name in Deleted Expired Held Replaced EarlyDrop RingFull OtherNamespace FirstPackets FirstPacketUnknown \
 	WalkEqualsDump WalkEqualsDumpOfAnything WalkDuringChurn WalkNoticesResize TableIsFoundEachTime; do
 	holds "$name" grep -q "^--- PASS: TestReal$name " bpf.log
 done
 holds "by fentry" grep -q -e '--- PASS: TestRealDeleted/fentry' bpf.log
 holds "first packets by fexit" grep -q -e '--- PASS: TestRealFirstPackets/fentry' bpf.log
-go_tests TestBPFCountsEveryByteOnce TestBPFFallsBackToNetlink TestBPFRecordsShowHowPacketsWent
+go_tests TestBPFCountsEveryByteOnce TestBPFCountsHeldConnections TestBPFTakesAtMost8MBMore TestBPFFallsBackToNetlink TestBPFRecordsShowHowPacketsWent
 end

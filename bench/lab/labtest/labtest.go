@@ -4,12 +4,14 @@ package labtest
 import (
 	"context"
 	"encoding/binary"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 
 	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
@@ -77,6 +79,44 @@ func EachKind(ctx context.Context, t testing.TB, l *lab.Lab) {
 	}
 	_, err := l.Settle(ctx)
 	must(err)
+}
+
+// Orphan deletes each UDP entry of a namespace, whose memory the kernel keeps for that of another
+// connection that refers to it, which counts nothing. It returns how many. Loopback is left out.
+func Orphan(t testing.TB, n *lab.Namespace) (orphans int) {
+	const childProto = 99
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := conntrack.Dial(&netlink.Config{NetNS: n.FD()})
+	must(err)
+	defer conn.Close()
+	all, err := conn.Dump(nil)
+	must(err)
+	children := 0
+	for _, f := range all {
+		if f.TupleOrig.Proto.Protocol == childProto {
+			children++
+		}
+	}
+	for _, f := range all {
+		if f.TupleOrig.Proto.Protocol != unix.IPPROTO_UDP || f.TupleOrig.IP.SourceAddress.IsLoopback() {
+			continue
+		}
+		child := conntrack.NewFlow(childProto, conntrack.StatusConfirmed,
+			netip.MustParseAddr("192.0.2.1"),
+			netip.AddrFrom4([4]byte{198, 18, byte(children >> 8), byte(children)}), 0, 0, 86400, 0)
+		child.TupleMaster = f.TupleOrig
+		must(conn.Create(child))
+		must(conn.Delete(f))
+		orphans++
+		children++
+	}
+	return orphans
 }
 
 // EnterNamespace moves the test's goroutine into a new network namespace, whose loopback

@@ -22,6 +22,7 @@ const (
 	OffloadFrozen    ID = "offload_frozen"
 	CountersZeroed   ID = "counters_zeroed"
 	EndsMissing      ID = "ends_missing"
+	EndsLate         ID = "ends_late"
 	EventsLost       ID = "events_lost"
 	BufferSmall      ID = "receive_buffer_small"
 	SocketReopened   ID = "socket_reopened"
@@ -210,6 +211,14 @@ func eventDefinitions() []Definition {
 			Message: "DESTROY events were lost: the receive buffer was full",
 			Meaning: "the traffic of these connections between the last poll and their end is lost",
 			Advice:  "increase receive_buffer, or set reliable = true",
+		},
+		{
+			ID: EndsLate, Severity: Warning, Event: true, Alert: "ConntallyEndsLate",
+			Message: "ends of connections came late, after those of others had been lost",
+			Meaning: "each may be that of a connection that was exported when it disappeared from " +
+				"the kernel's table: so that nothing counts twice, what it moved since the last " +
+				"poll before that is lost, and all of it if no poll had seen it",
+			Advice: "increase receive_buffer, so that no events are lost",
 		},
 		{
 			ID: BufferSmall, Severity: Warning, Check: "buffer",

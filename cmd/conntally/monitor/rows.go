@@ -183,6 +183,9 @@ func (s *Sources) flowRows() []row {
 			"Connections that ended without a DESTROY event."},
 		{"conntally_flows_unreported_total", count(&f.MissedNew),
 			"Those of them that began after conntally."},
+		{"conntally_flows_late_total", count(&f.LateEnds),
+			"Ends that came late, of connections that may have been exported when they disappeared: " +
+				"not exported."},
 		{"conntally_flows_full_total", count(&f.TableFull),
 			"Times a connection found no room in the flow table."},
 	}

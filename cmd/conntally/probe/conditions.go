@@ -44,7 +44,7 @@ type observed struct {
 // counters are the counters whose growth raises a condition.
 type counters struct {
 	lost, repeated, overflow, zeroed, malformed, reopened, stalls, resized uint64
-	missed, ended, unprinted                                               uint64
+	missed, ended, late, unprinted                                         uint64
 }
 
 func (p *Probe) counters() counters {
@@ -54,7 +54,7 @@ func (p *Probe) counters() counters {
 		zeroed:    f.Zeroed.Load(),
 		malformed: c.Malformed.Load(), reopened: p.Stats.Reopened.Load(), stalls: c.Stalls.Load(),
 		resized: p.Stats.DiscardedDumps.Load(), missed: f.MissedNew.Load(),
-		ended: c.Destroys.Load(),
+		ended: c.Destroys.Load(), late: f.LateEnds.Load(),
 	}
 	if p.printer != nil {
 		n.unprinted = p.printer.Stats.Missed.Load()
@@ -73,6 +73,7 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	p.happened(now, condition.TableFull, is.overflow-was.overflow,
 		"times a connection found no room")
 	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters decreased")
+	p.happened(now, condition.EndsLate, is.late-was.late, "ends")
 	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
 	p.observeFailures(now)
 	p.observeNames(now)

@@ -71,6 +71,7 @@ func injections() map[condition.ID]func(*observer) {
 		condition.Malformed:      func(o *observer) { o.k.InjectEvent(make([]byte, 8)); o.poll() },
 		condition.TableResized:   (*observer).resizeOnce,
 		condition.EndsMissing:    (*observer).missEnds,
+		condition.EndsLate:       (*observer).endLate,
 		condition.CountersZeroed: (*observer).zeroCounters,
 		condition.TableFull:      (*observer).fillTable,
 		condition.PollsStretched: func(o *observer) {
@@ -88,6 +89,23 @@ func (o *observer) missEnds() {
 		o.k.LoseDestroy(key)
 	}
 	o.poll()
+	o.poll()
+}
+
+// endLate has an end come, as eBPF reports it, of what has disappeared before.
+func (o *observer) endLate() {
+	key := o.create(1, 0)[0]
+	o.poll()
+	o.k.LoseDestroy(key)
+	stop := o.clock()
+	for range 3 {
+		o.poll()
+	}
+	e := conntrack.Event{
+		Type: conntrack.Destroy, At: o.clock(), Once: true, Counted: true, Orig: key.Orig,
+		Zone: key.Zone, ReplyZone: key.ReplyZone, ID: key.ID, Start: key.Start, Stop: stop.Wall,
+	}
+	o.apply(&e)
 	o.poll()
 }
 

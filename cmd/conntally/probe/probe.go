@@ -48,7 +48,9 @@ type Probe struct {
 	clock         conntrack.Clock
 	log           *zap.Logger
 	pacer         *pacer
-	reliable      bool // whether delivery was reliable at the last check
+	reliable      bool   // whether delivery was reliable at the last check
+	known         uint64 // lost ends, when awaitsEnds was last called
+	sinceLoss     int    // complete dumps since some were lost
 	checkpointer  *checkpointer
 	manager       manager
 	ready         bool
@@ -282,6 +284,7 @@ func (p *Probe) endDump(now conntrack.Timestamp, complete bool) time.Duration {
 	defer runtime.UnlockOSThread()
 	began := kernel.ThreadCPU()
 	if complete {
+		p.table.AwaitEnds(p.awaitsEnds())
 		p.table.EndDump(now)
 		p.accounts.Refresh(now)
 	}

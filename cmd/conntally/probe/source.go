@@ -12,6 +12,7 @@ import (
 
 // openSource subscribes to netlink's events, and prepares for eBPF if c asks for it.
 func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
+	began := clock()
 	r, err := ctnetlink.Open(ctnetlink.Options{
 		ReceiveBuffer: int(c.Conntrack.ReceiveBuffer), Reliable: c.Conntrack.Reliable,
 	}, clock)
@@ -19,8 +20,9 @@ func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
 		return nil, err
 	}
 	return bpf.NewSource(r, bpf.SourceOptions{
-		BPF:  wantsBPF(c),
-		Ring: int(c.Conntrack.ReceiveBuffer) / ringShare,
+		BPF:   wantsBPF(c),
+		Ring:  int(c.Conntrack.ReceiveBuffer) / ringShare,
+		Began: began,
 	}, clock), nil
 }
 
@@ -93,6 +95,18 @@ func (p *Probe) chooseSource() {
 	if p.reader.Final() && p.options.Settled != nil {
 		p.options.Settled()
 	}
+}
+
+// awaitsEnds reports whether the end of every entry is still to come that dumps don't show any more:
+// so it is by eBPF, unless some were lost. Two dumps lack those then; the loss may have become known
+// during a third.
+func (p *Probe) awaitsEnds() bool {
+	const dumps = 3
+	p.sinceLoss++
+	if lost := p.reader.Lost(); lost != p.known {
+		p.known, p.sinceLoss = lost, 0
+	}
+	return p.reader.Step() != bpf.Netlink && p.sinceLoss >= dumps
 }
 
 // observeWalk says how living connections were dumped, where ends are read by eBPF. err is why by
