@@ -69,6 +69,7 @@ func runRun(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			if err := bpf.DropCapabilities(); err != nil {
 				log.Warn("capabilities for eBPF are kept: they can't be dropped", zap.Error(err))
 			}
+			footprint.Release()
 		},
 	})
 	if err != nil {

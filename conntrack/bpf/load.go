@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -39,8 +38,8 @@ func (s Step) hooks() [2]hook {
 
 // load loads a step's programs for the entries of one network namespace, and attaches them.
 func load(step Step, netns uint32, of sizes) (_ *ends, err error) {
-	defer debug.FreeOSMemory() // the kernel's types are megabytes
-	// Else, where huge pages are "always", the kernel fills what they leave with such again.
+	// The kernel's types are megabytes. Where huge pages are "always", the kernel would fill with such
+	// what they leave.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) // it takes more memory without
 	l := &loaded{}
 	defer func() {

@@ -49,10 +49,15 @@ func Save(ctx context.Context, profiles bool) {
 				return
 			case <-time.After(wait):
 			}
-			debug.FreeOSMemory()
-			releaseProgramPages()
+			Release()
 		}
 	}()
+}
+
+// Release returns free memory to the system at once, after work that takes a lot of it.
+func Release() {
+	debug.FreeOSMemory()
+	releaseProgramPages()
 }
 
 // releaseProgramPages drops the program's code and constants from its resident memory. The
