@@ -50,7 +50,7 @@ type Probe struct {
 	pacer         *pacer
 	reliable      bool   // whether delivery was reliable at the last check
 	known         uint64 // lost ends, when awaitsEnds was last called
-	sinceLoss     int    // complete dumps since some were lost
+	distrusted    int    // so many more dumps may lack entries whose ends were lost
 	checkpointer  *checkpointer
 	manager       manager
 	ready         bool

@@ -102,11 +102,11 @@ func (p *Probe) chooseSource() {
 // during a third.
 func (p *Probe) awaitsEnds() bool {
 	const dumps = 3
-	p.sinceLoss++
+	p.distrusted = max(0, p.distrusted-1)
 	if lost := p.reader.Lost(); lost != p.known {
-		p.known, p.sinceLoss = lost, 0
+		p.known, p.distrusted = lost, dumps
 	}
-	return p.reader.Step() != bpf.Netlink && p.sinceLoss >= dumps
+	return p.reader.Step() != bpf.Netlink && p.distrusted == 0
 }
 
 // observeWalk says how living connections were dumped, where ends are read by eBPF. err is why by
