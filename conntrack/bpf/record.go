@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,16 +56,17 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 	if len(b) != recordSize {
 		return false
 	}
-	le := binary.LittleEndian
-	if !decodeTuple(b[:tupleSize], &e.Orig) || !decodeTuple(b[tupleSize:2*tupleSize], &e.Reply) {
+	r, le := (*[recordSize]byte)(b), binary.LittleEndian // an array: no index is checked
+	if !decodeTuple((*[tupleSize]byte)(r[:]), &e.Orig) ||
+		!decodeTuple((*[tupleSize]byte)(r[tupleSize:]), &e.Reply) {
 		return false
 	}
-	flags := b[atFlags]
+	flags := r[atFlags]
 	e.Type, e.Portid, e.TCPFlags = conntrack.Destroy, 0, [2]conntrack.TCPFlags{}
-	e.Status, e.Mark, e.State = conntrack.Status(le.Uint32(b[atStatus:])), le.Uint32(b[atMark:]),
-		b[atState]
+	e.Status, e.Mark, e.State = conntrack.Status(le.Uint32(r[atStatus:])), le.Uint32(r[atMark:]),
+		r[atState]
 	e.Zone, e.ReplyZone = 0, 0
-	if zone := le.Uint16(b[atZone:]); zone != 0 {
+	if zone := le.Uint16(r[atZone:]); zone != 0 {
 		if flags&flagOriginalZone != 0 {
 			e.Zone = zone
 		}
@@ -73,18 +75,17 @@ func decode(b []byte, hz int32, e *conntrack.Event) bool {
 		}
 	}
 	e.Counted = flags&flagCounted != 0
-	for d := range e.Counters {
-		e.Counters[d] = conntrack.Counters{
-			Packets: le.Uint64(b[atCounters+16*d:]), Bytes: le.Uint64(b[atCounters+16*d+8:]),
-		}
-	}
-	e.Start, e.Stop = int64(le.Uint64(b[atStart:])), int64(le.Uint64(b[atStop:]))
-	e.First = conntrack.FirstPacket{}
+	original, reply := &e.Counters[conntrack.Original], &e.Counters[conntrack.Reply]
+	original.Packets, original.Bytes = le.Uint64(r[atCounters:]), le.Uint64(r[atCounters+8:])
+	reply.Packets, reply.Bytes = le.Uint64(r[atCounters+16:]), le.Uint64(r[atCounters+24:])
+	e.Start, e.Stop = int64(le.Uint64(r[atStart:])), int64(le.Uint64(r[atStop:]))
 	if flags&flagFirst != 0 {
-		decodePacket(b[atFirst:], &e.First)
+		decodePacket((*[packetSize]byte)(r[atFirst:]), &e.First)
+	} else {
+		e.First = conntrack.FirstPacket{}
 	}
 	// As ctnetlink_dump_timeout does it.
-	left := int32(le.Uint32(b[atTimeout:])-le.Uint32(b[atNow:])) / hz
+	left := int32(le.Uint32(r[atTimeout:])-le.Uint32(r[atNow:])) / hz
 	e.HasTimeout = left > 0
 	e.Timeout = uint32(max(left, 0))
 	return true
@@ -119,17 +120,16 @@ func decodeWalked(
 	return true, true
 }
 
-func decodeTuple(b []byte, t *conntrack.Tuple) bool {
+func decodeTuple(b *[tupleSize]byte, t *conntrack.Tuple) bool {
 	be := binary.BigEndian
-	switch family := binary.LittleEndian.Uint16(b[atFamily:]); family {
+	switch binary.LittleEndian.Uint16(b[atFamily:]) {
 	case unix.AF_INET:
 		t.Family = unix.AF_INET
-		decodeMapped(b[atSrc:], &t.Src)
-		decodeMapped(b[atDst:], &t.Dst)
+		decodeMapped((*[4]byte)(b[atSrc:]), &t.Src)
+		decodeMapped((*[4]byte)(b[atDst:]), &t.Dst)
 	case unix.AF_INET6:
 		t.Family = unix.AF_INET6
-		copy(t.Src[:], b[atSrc:])
-		copy(t.Dst[:], b[atDst:])
+		t.Src, t.Dst = conntrack.Addr(b[atSrc:]), conntrack.Addr(b[atDst:])
 	default:
 		return false
 	}
@@ -137,7 +137,7 @@ func decodeTuple(b []byte, t *conntrack.Tuple) bool {
 	return true
 }
 
-func decodePacket(b []byte, p *conntrack.FirstPacket) {
+func decodePacket(b *[packetSize]byte, p *conntrack.FirstPacket) {
 	le := binary.LittleEndian
 	p.Known, p.ToS, p.VLAN = true, b[atToS], le.Uint16(b[atVLAN:])
 	p.Input, p.Output = le.Uint32(b[atInput:]), le.Uint32(b[atOutput:])
@@ -146,24 +146,25 @@ func decodePacket(b []byte, p *conntrack.FirstPacket) {
 
 // decodeMapped makes two stores of eight bytes: a later copy of the address would stall on
 // smaller ones.
-func decodeMapped(v4 []byte, a *conntrack.Addr) {
-	be := binary.BigEndian
-	be.PutUint64(a[:8], 0)
-	be.PutUint64(a[8:], 0xffff<<32|uint64(be.Uint32(v4)))
+func decodeMapped(v4 *[4]byte, a *conntrack.Addr) {
+	le := binary.LittleEndian
+	le.PutUint64(a[:8], 0)
+	le.PutUint64(a[8:], 0xffff<<16|uint64(le.Uint32(v4[:]))<<32)
 }
 
 // idOf returns the ID of an entry by its zone and original tuple, where CTA_ID isn't known. The
 // Key tells entries of one ID apart.
 func idOf(e *conntrack.Event) uint32 {
-	const prime = 0x9e3779b97f4a7c15 // an odd number with bits everywhere
 	le, t := binary.LittleEndian, &e.Orig
-	h := uint64(e.Zone)<<16 | uint64(e.ReplyZone) | uint64(t.Proto)<<32
-	for _, word := range [...]uint64{
-		le.Uint64(t.Src[:8]), le.Uint64(t.Src[8:]), le.Uint64(t.Dst[:8]), le.Uint64(t.Dst[8:]),
-		uint64(t.SrcPort)<<16 | uint64(t.DstPort),
-	} {
-		h = (h ^ word) * prime
-		h ^= h >> 29
-	}
-	return uint32(h >> 32)
+	zones := uint64(e.Zone)<<16 | uint64(e.ReplyZone)
+	ports := uint64(t.SrcPort)<<16 | uint64(t.DstPort) | uint64(t.Proto)<<32
+	h := mix(le.Uint64(t.Src[:8])^zones, le.Uint64(t.Dst[:8]))
+	return uint32(mix(h^le.Uint64(t.Src[8:]), le.Uint64(t.Dst[8:])^ports))
+}
+
+// mix mixes all bits of two words into one.
+func mix(a, b uint64) uint64 {
+	const p, q = 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03 // odd numbers with bits everywhere
+	high, low := bits.Mul64(a^p, b^q)
+	return high ^ low
 }
