@@ -107,7 +107,9 @@ func (c *Collector) add(d dataRecord, now conntrack.Timestamp) {
 		c.Stats.drop(1, &flows)
 		return
 	}
-	c.beginMessage(now)
+	if c.encoder.Empty() {
+		c.beginMessage(now)
+	}
 	for !c.encoder.addRecord(d, now.Wall) { // twice where templates fill a message
 		c.send(now)
 		c.beginMessage(now)

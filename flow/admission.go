@@ -57,11 +57,13 @@ func (t *Table) begin(en *entry, e *conntrack.Event, k *conntrack.Key) {
 	en.start, en.lastPacket, en.readAt = start, start, start
 	en.state, en.midstream = e.State, startsMidstream(e)
 	t.route(en, e)
-	if s, known := t.restored[*k]; known {
-		t.resume(en, &s, e.At)
-	} else {
-		t.exportNATEvent(en, NATCreate, start, e.At)
+	if len(t.restored) > 0 {
+		if s, known := t.restored[*k]; known {
+			t.resume(en, &s, e.At)
+			return
+		}
 	}
+	t.exportNATEvent(en, NATCreate, start, e.At)
 }
 
 // startOf returns when an entry began that is seen for the first time: at e.At where it

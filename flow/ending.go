@@ -24,16 +24,18 @@ const (
 
 // endOf returns when and why the connection of a DESTROY ended.
 func (t *Table) endOf(en *entry, e *conntrack.Event) ending {
-	return ending{reason: reasonOf(e), lastPacket: t.lastPacketOf(en, e), removed: removedAt(e)}
+	removed := removedAt(e)
+	return ending{
+		reason: reasonOf(e), lastPacket: t.lastPacketOf(en, e, removed), removed: removed,
+	}
 }
 
 // lastPacketOf returns when the last packet of an entry passed that has ended. Stop is
 // the instant of its expiry, which is its last timeout after the last packet,
-// or the instant at which it was removed.
-func (t *Table) lastPacketOf(en *entry, e *conntrack.Event) int64 {
+// or the instant at which it was removed; both are stop.
+func (t *Table) lastPacketOf(en *entry, e *conntrack.Event, stop int64) int64 {
 	// The last packet came after the counters were last read if they moved
 	// since, and before that if they didn't.
-	stop := removedAt(e)
 	earliest, latest, last := en.start, en.readAt, en.lastPacket
 	if en.movedSince(&e.Counters) {
 		earliest, latest = max(en.start, en.readAt), e.At.Mono
@@ -45,7 +47,9 @@ func (t *Table) lastPacketOf(en *entry, e *conntrack.Event) int64 {
 	case e.HasTimeout:
 		last = t.lastBeforeRemoval(e, max(earliest, stop), earliest)
 	default: // last stays where no timeout that we know of explains when the entry expired
-		for _, timeout := range t.timeouts.Of(e) {
+		timeouts := t.timeouts.Of(e)
+		for i := range timeouts {
+			timeout := timeouts[i]
 			end := stop - int64(timeout)
 			if timeout != 0 && earliest-timerSlack <= end && end <= latest+timerSlack {
 				last = min(max(end, earliest), latest)

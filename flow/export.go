@@ -50,15 +50,14 @@ func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
 	records := uint64(0)
 	for d := range t.pair {
 		r := &t.pair[d]
-		moved := en.pending[d] != conntrack.Counters{}
+		moved := en.pending[d].Packets|en.pending[d].Bytes != 0
 		if moved {
 			records++
 		}
 		if moved || t.options.Biflow {
 			t.describe(r, en, conntrack.Direction(d), reason, now)
 		} else {
-			*r = Record{}
-			r.At = now
+			*r = Record{At: now}
 		}
 	}
 	t.sink.Export(&t.pair)
@@ -152,13 +151,16 @@ func (r *Record) wire(orig, reply *conntrack.Tuple, d conntrack.Direction) {
 // exportNATEvent exports that a translation, if there is any, began or ended at a time of the
 // monotonic clock.
 func (t *Table) exportNATEvent(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
-	if t.options.NATEvents && translated(&en.key.Orig, &en.reply) {
+	if t.options.NATEvents {
 		t.exportTranslation(en, what, at, now)
 	}
 }
 
 func (t *Table) exportTranslation(en *entry, what NATEvent, at int64, now conntrack.Timestamp) {
 	orig, reply := &en.key.Orig, &en.reply
+	if !translated(orig, reply) {
+		return
+	}
 	t.pair = Pair{}
 	r := &t.pair[conntrack.Original]
 	*r = Record{

@@ -142,8 +142,9 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 		t.close(en)
 		return
 	}
-	if en.add(&e.Counters, &t.moved) && t.options.Meter != nil {
-		t.options.Meter.CountEnded(e, en.path, &t.moved)
+	en.last, en.pending = e.Counters, e.Counters
+	if en.hasPending() && t.options.Meter != nil {
+		t.options.Meter.CountEnded(e, en.path, &en.pending)
 	}
 	t.finish(en, e, end)
 }

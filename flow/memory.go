@@ -114,6 +114,9 @@ func (o *overflow) add(h uint64, older bool) {
 }
 
 func (o *overflow) isOlder(h uint64) bool {
+	if len(o.older) == 0 {
+		return false
+	}
 	_, older := o.older[h]
 	return older
 }
