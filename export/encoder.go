@@ -71,9 +71,9 @@ func (e *Encoder) SetLimit(limit int) { e.limit = max(limit, minMessage) }
 func (e *Encoder) Records() int { return e.records }
 
 // begin prepares the message for a record that is added at now. It returns false if the clock
-// was set so far that the record needs another boot time than the message has.
+// was set so far that a record of NetFlow v9 needs another boot time than the message has.
 func (e *Encoder) begin(now int64) bool {
-	if !e.bootFits(now) {
+	if e.protocol == NetFlow9 && !e.bootFits(now) {
 		if !e.Empty() {
 			return false
 		}

@@ -51,8 +51,10 @@ func (t *interfaces) place(index uint32) uint16 {
 
 // count adds what a connection moved from one interface to another.
 func (t *interfaces) count(places [2]uint16, moved *[2]conntrack.Counters) {
-	for d, at := range places {
-		t.all[at].Received += moved[d].Bytes
-		t.all[at].Sent += moved[1-d].Bytes
-	}
+	original, reply := moved[conntrack.Original].Bytes, moved[conntrack.Reply].Bytes
+	opener, answerer := &t.all[places[0]], &t.all[places[1]]
+	opener.Received += original
+	opener.Sent += reply
+	answerer.Received += reply
+	answerer.Sent += original
 }
