@@ -35,6 +35,7 @@ nfprobe_timeouts: tcp=2:tcp.rst=1:tcp.fin=1:udp=2:icmp=2:general=2:maxlife=2:exp
 // What other exporters say arrives as they say it: by each device, to the byte. They may miss
 // packets that passed, on a busy machine.
 func TestOtherExporters(t *testing.T) {
+	t.Parallel()
 	softflowd := func(version int) []string {
 		return []string{"softflowd", "-d", "-i", "lan0", "-n", relayAddress, "-v", fmt.Sprint(version),
 			"-t", "maxlife=2", "-t", "expint=1", "-p", "PID", "-c", "CONTROL"}
@@ -52,6 +53,7 @@ func TestOtherExporters(t *testing.T) {
 		{"pmacctd, IPFIX", 10, pmacctd, syscall.SIGINT},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			args := c.args(c.version)
 			program := labtest.Program(t, args[0])
 			h := newHousehold(t, 1)
