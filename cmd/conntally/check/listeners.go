@@ -25,9 +25,9 @@ func listeners(s *State) Result {
 		case l.Program == ours:
 			own = append(own, l.PID)
 		case l.Reliable:
-			reliable = append(reliable, name(l))
+			reliable = addOnce(reliable, name(l))
 		default:
-			others = append(others, name(l))
+			others = addOnce(others, name(l))
 		}
 	}
 	slices.Sort(own)
@@ -47,6 +47,14 @@ func listeners(s *State) Result {
 		return ok("%s listens, too, which does no harm", strings.Join(others, ", "))
 	}
 	return ok("no other program listens to conntrack")
+}
+
+// addOnce adds a name to a list that lacks it: a process may have several sockets.
+func addOnce(names []string, name string) []string {
+	if slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
 }
 
 func name(l kernel.Subscriber) string {
