@@ -169,7 +169,7 @@ func TestConditionsAreLogged(t *testing.T) {
 				}
 			},
 			func(*conditioned) {},
-			func(c *conditioned) { c.shell(c.Router, fixOf(condition.Uncounted)) }},
+			func(c *conditioned) { c.shell(c.Router, "conntrack -F") }},
 		{condition.FlowtableSilent,
 			func(r *checkedRig) { r.nftOrSkip(silentFlowtable) }, func(*conditioned) {},
 			func(c *conditioned) { c.fix(c.Router, c.check(c.Router, "offload")) }},

@@ -128,9 +128,8 @@ func countingDefinitions() []Definition {
 			Alert: "ConntallyConnectionsUncounted", Once: true,
 			Message: "connections that began before nf_conntrack_acct=1 are not counted",
 			Meaning: "they are missing from the export, such as a download that was already " +
-				"running. " +
-				"The command forgets all connections at once: some may break",
-			Fix: "conntrack -F",
+				"running",
+			Advice: "wait until they end, or forget all connections, which breaks some: conntrack -F",
 		},
 		{
 			ID: FlowtableSilent, Severity: Failing, Check: "offload", Subjects: "flowtable",
