@@ -24,6 +24,9 @@ const leastKnown = 6 * time.Hour
 // EstimateMonth returns the estimate of a month of which c has moved until the latest flush; nil if
 // it is not the running one, or too little is known.
 func EstimateMonth(c usage.Counters, from, to time.Time, e store.Extent, now time.Time) *Estimate {
+	if e.First.IsZero() {
+		return nil
+	}
 	since, until := from, e.Flushed
 	if e.First.After(since) {
 		since = e.First

@@ -367,6 +367,7 @@ func TestEstimateIsLinear(t *testing.T) {
 		"over":             {from, to.Add(-time.Minute), to, 0},
 		"not begun":        {from.AddDate(-1, 0, 0), from.Add(-time.Hour), from.Add(-time.Hour), 0},
 		"never written":    {time.Time{}, time.Time{}, half, 0},
+		"nothing counted":  {time.Time{}, half, half, 0},
 		"clock was ahead":  {from, to.Add(time.Hour), half, 0},
 	} {
 		e := EstimateMonth(counters, from, to, store.Extent{First: c.first, Flushed: c.flushed}, c.now)
@@ -431,6 +432,32 @@ func TestReportWithoutAnything(t *testing.T) {
 		b.Reset()
 		if err := r.JSON(&b); err != nil || !strings.Contains(b.String(), `"rows":[]`) {
 			t.Errorf("%s: %v: %s", name, err, &b)
+		}
+	}
+}
+
+func TestReportSaysThatDestinationsAreWrittenLate(t *testing.T) {
+	c := zone(t, "UTC")
+	today := Query{By: Destination, From: now(c).Add(-12 * time.Hour), To: now(c).Add(time.Second)}
+	for name, q := range map[string]struct {
+		Query
+		late bool
+	}{
+		"destinations": {today, true},
+		"ports":        {Query{By: Port, From: today.From, To: today.To}, true},
+		"devices":      {Query{By: Device, From: today.From, To: today.To}, false},
+		"yesterday":    {Query{By: Port, From: today.From.AddDate(0, 0, -1), To: today.From}, false},
+	} {
+		r, err := Build(context.Background(), home(c), c, q.Query, now(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := r.Text(Page{Out: &b}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "once an hour") != q.late {
+			t.Errorf("%s: %s", name, &b)
 		}
 	}
 }

@@ -312,12 +312,23 @@ func (r *Report) notes() (lines []string) {
 	if line := r.otherScope(); line != "" {
 		lines = append(lines, line)
 	}
+	if r.lacksLatest() {
+		lines = append(lines,
+			"Destinations and ports are written once an hour: the latest may be missing.")
+	}
 	if e := r.Estimate; e != nil {
 		lines = append(lines, fmt.Sprintf(
 			"At this rate %s up and %s down by %s (the rate is that since %s).",
 			text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(r.To), stamp(e.Since)))
 	}
 	return lines
+}
+
+// lacksLatest reports whether the report is about something that is written less often than the
+// rest, and about the time of the latest flush.
+func (r *Report) lacksLatest() bool {
+	return (r.query.By == Destination || r.query.By == Port) && r.Flushed != nil &&
+		r.Flushed.Before(r.To)
 }
 
 // otherScope says what moved in the scope that the columns leave out.
