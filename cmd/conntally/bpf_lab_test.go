@@ -126,7 +126,7 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 	}
 }
 
-// TestBPFTakesAtMost8MBMore: of memory, once the program is loaded, than netlink.
+// TestBPFTakesAtMost8MBMore: of memory than netlink, a minute after the program is loaded.
 func TestBPFTakesAtMost8MBMore(t *testing.T) {
 	var rss [2]float64
 	for i, source := range []string{"netlink", "bpf"} {
@@ -139,19 +139,30 @@ func TestBPFTakesAtMost8MBMore(t *testing.T) {
 			needsBPF(t, p)
 		}
 		r.bpfTraffic()
-		kB := 0
-		for _, line := range statusOf(t, p.cmd.Process.Pid, "VmRSS") {
-			if _, err := fmt.Sscanf(line, "%d kB", &kB); err != nil {
-				t.Fatal(err)
+		rss[i] = r.rss(p)
+		// What the traffic touched of the program is given back within a minute.
+		for source == "bpf" && rss[1] > rss[0]+8 {
+			if r.ctx.Err() != nil {
+				t.Fatalf("%.1f MB by eBPF, %.1f by netlink", rss[1], rss[0])
 			}
+			time.Sleep(time.Second)
+			rss[i] = r.rss(p)
 		}
-		rss[i] = megabytes(kB)
 		r.stop(p)
 	}
 	t.Logf("%.1f MB by netlink, %.1f by eBPF", rss[0], rss[1])
-	if rss[1] > rss[0]+8 {
-		t.Errorf("%.1f MB by eBPF, %.1f by netlink", rss[1], rss[0])
+}
+
+// rss returns the resident memory of a process, in MB.
+func (r *rig) rss(p *process) float64 {
+	r.t.Helper()
+	kB := 0
+	for _, line := range statusOf(r.t, p.cmd.Process.Pid, "VmRSS") {
+		if _, err := fmt.Sscanf(line, "%d kB", &kB); err != nil {
+			r.t.Fatal(err)
+		}
 	}
+	return megabytes(kB)
 }
 
 // needsBPF skips the test if p runs on a kernel without.
