@@ -175,7 +175,12 @@ func TestSmallReceiveBufferIsReported(t *testing.T) {
 // conditionedInUserNamespace starts the program with a network namespace of its own, too.
 func (r *checkedRig) conditionedInUserNamespace(receiveBuffer int) *conditioned {
 	r.t.Helper()
-	args := []string{"-c", `"$0" link set lo up && exec "$@"`, need(r.t, "ip"), os.Args[0], "run"}
+	// Root of that namespace can't search directories of other users, as go test's may be.
+	program := filepath.Join(r.t.TempDir(), "conntally")
+	if err := os.Link(os.Args[0], program); err != nil {
+		r.t.Fatal(err)
+	}
+	args := []string{"-c", `"$0" link set lo up && exec "$@"`, need(r.t, "ip"), program, "run"}
 	config := r.config(fmt.Sprintf("[conntrack]\nreceive_buffer = \"%d\"\n", receiveBuffer))
 	cmd := exec.Command("sh", append(append(args, conditionedFlags()...), "--config", config)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
