@@ -42,7 +42,7 @@ say-build: go
 	@echo "building: a minute or two the first time, seconds later; then the demonstration, about 10 s"
 
 say-test: go
-	@echo "installs with apt what it lacks, builds, and runs all tests: some 12 minutes on two idle cores;"
+	@echo "installs with apt what it lacks, builds, and runs all tests: some 10 minutes on two idle cores;"
 	@echo "the first time some minutes more, for packages and modules. Each package of Go prints a line."
 
 demo: say-build build ## a NAT router in network namespaces, real traffic, the flows
