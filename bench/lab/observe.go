@@ -58,6 +58,7 @@ func observe(conn *nftables.Conn, family uint8) error {
 	conn.AddObj(&nftables.CounterObj{Table: table, Name: observedLost})
 	key := newPassageKey(family)
 	set := &nftables.Set{
+		ID:    uint32(family), // unique among those that are flushed together; else a race for the next
 		Table: table, Name: observedSet, Dynamic: true, Size: observedMost,
 		KeyType: nftables.SetDatatype{Name: "passage", Bytes: uint32(key.size())},
 	}
