@@ -179,9 +179,9 @@ func (t *Table) ExpectLateEnds(now conntrack.Timestamp) { t.repeatUntil = now.Mo
 // began it.
 const mostAwaited = int64(24 * time.Hour)
 
-// AwaitEnds tells whether the end of every entry will be reported, once. Then a flow that dumps
-// don't show any more waits for it: it comes when the entry's memory is freed, which may be hours
-// later, if other connections refer to it as those of FTP and SIP do. Else such an entry is gone.
+// AwaitEnds says whether the end of every entry is sure to be reported. If so, a flow that dumps no
+// longer show waits for it: the end comes when the entry's memory is freed, which may be hours later
+// where other connections refer to the entry, as those of FTP and SIP do. If not, the entry is gone.
 func (t *Table) AwaitEnds(await bool) { t.awaitsEnds = await }
 
 // awaits reports whether the end of an entry is still to come that was last read then.
