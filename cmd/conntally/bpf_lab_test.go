@@ -58,15 +58,29 @@ func (r *rig) bpfTraffic() lab.Count {
 		r.t.Fatal(err)
 	}
 	time.Sleep(4 * time.Second) // for the flood's entries to expire, and polls to meet that
+	return r.settledTotal()
+}
+
+// settledTotal returns what the router forwarded, once no packet is under way.
+func (r *rig) settledTotal() (total lab.Count) {
+	r.t.Helper()
 	all, err := r.Settle(r.ctx)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	var total lab.Count
 	for _, c := range all {
 		total.Packets, total.Bytes = total.Packets+c.Packets, total.Bytes+c.Bytes
 	}
 	return total
+}
+
+// runBPF runs the program with the rights that eBPF takes, as nobody, until it reads connections.
+func (r *rig) runBPF(source string, s *sink, more ...string) *process {
+	r.t.Helper()
+	config, _ := r.bpfConfig(source, s, more...)
+	p := r.run(asNobody(r.t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
+	p.says("reading conntrack")
+	return p
 }
 
 // statusOf returns a key of /proc/PID/task/*/status, of each thread of a process.
@@ -101,9 +115,7 @@ const (
 func TestBPFCountsEveryByteOnce(t *testing.T) {
 	r := newRig(t, map[string]string{udpExpiry: "1"})
 	s := r.sink()
-	config, _ := r.bpfConfig("auto", s)
-	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
-	p.says("reading conntrack")
+	p := r.runBPF("auto", s)
 	needsBPF(t, p)
 	for key, want := range map[string]string{
 		"CapEff": netAdmin, "CapPrm": netAdmin, "CapInh": netAdmin, "CapAmb": netAdmin,
@@ -132,9 +144,7 @@ func TestBPFTakesAtMost8MBMore(t *testing.T) {
 	for i, source := range []string{"netlink", "bpf"} {
 		r := newRig(t, map[string]string{udpExpiry: "1"})
 		s := r.sink()
-		config, _ := r.bpfConfig(source, s)
-		p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
-		p.says("reading conntrack")
+		p := r.runBPF(source, s)
 		if source == "bpf" {
 			needsBPF(t, p)
 		}
@@ -182,9 +192,7 @@ func needsBPF(t *testing.T, p *process) {
 func TestBPFCountsHeldConnections(t *testing.T) {
 	r := newRig(t, map[string]string{udpExpiry: "600"})
 	s := r.sink()
-	config, _ := r.bpfConfig("bpf", s)
-	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
-	p.says("reading conntrack")
+	p := r.runBPF("bpf", s)
 	needsBPF(t, p)
 	for _, polls := range []time.Duration{0, 2, 2} { // until they are orphaned
 		for range 10 {
@@ -201,18 +209,11 @@ func TestBPFCountsHeldConnections(t *testing.T) {
 		}
 	}
 	time.Sleep(20 * time.Second) // ten polls
-	all, err := r.Settle(r.ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := r.settledTotal()
 	if err := r.Router.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	r.stop(p)
-	var want lab.Count
-	for _, c := range all {
-		want.Packets, want.Bytes = want.Packets+c.Packets, want.Bytes+c.Bytes
-	}
 	if got := sum(s.all()); got != want {
 		t.Errorf("counted %v, the router forwarded %v:\n%s", got, want, p)
 	}
@@ -257,10 +258,8 @@ func TestBPFRecordsShowHowPacketsWent(t *testing.T) {
 	need := os.Getenv("CONNTALLY_BPF") == "need"
 	r := newRig(t, nil)
 	s := r.sink()
-	config, _ := r.bpfConfig("bpf", s,
+	p := r.runBPF("bpf", s,
 		"[flow]\nextra_fields = [\"mac\"]\nidle_timeout = \"10m\"\nactive_timeout = \"10m\"\n")
-	p := r.run(asNobody(t, ",+net_admin,+bpf,+perfmon,+sys_admin", "run", "--config", config))
-	p.says("reading conntrack")
 	needsBPF(t, p)
 	t.Cleanup(func() {
 		if t.Failed() {
