@@ -24,6 +24,13 @@ func (a *Addr) IsLoopback() bool {
 	return high == 0 && (low>>24 == 0xffff7f || low == 1)
 }
 
+// IsUnspecified reports whether a is 0.0.0.0 or ::, from which a host sends that has no address
+// yet.
+func (a *Addr) IsUnspecified() bool {
+	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
+	return high == 0 && (low == 0 || low == 0xffff<<32)
+}
+
 // IsGroup reports whether a is a multicast address or 255.255.255.255. The broadcast address of
 // a network can't be recognized by itself.
 func (a *Addr) IsGroup() bool {

@@ -61,7 +61,7 @@ func placeOf(addr *conntrack.Addr) uint64 {
 func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
 	o := &a.options
 	switch {
-	case k.addr.IsGroup():
+	case k.addr.IsGroup(), k.addr.IsUnspecified():
 		k.device = nobody
 	case o.Resolver.Local(&k.addr):
 		k.device = router

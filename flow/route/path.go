@@ -1,8 +1,6 @@
 package route
 
 import (
-	"encoding/binary"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
@@ -109,7 +107,7 @@ func (r *Resolver) plain(to *end) { r.anybodys(to, 0) }
 
 // anybodys asks for the route of packets with a mark, from any sender.
 func (r *Resolver) anybodys(to *end, mark uint32) {
-	if isUnspecified(to.addr) || to.addr.IsGroup() {
+	if to.addr.IsUnspecified() || to.addr.IsGroup() {
 		to.answer = answer{kind: nowhere}
 		return
 	}
@@ -123,7 +121,7 @@ func (r *Resolver) from(sender, to *end, e *conntrack.Event, mark uint32) {
 	if to.settled {
 		return
 	}
-	if v := r.seen; (v.bySender || v.byFlow) && !isUnspecified(to.addr) && !to.addr.IsGroup() {
+	if v := r.seen; (v.bySender || v.byFlow) && !to.addr.IsUnspecified() && !to.addr.IsGroup() {
 		q := question{mark: mark}
 		if v.byFlow {
 			r.ports = portsTowards(e, to)
@@ -229,7 +227,3 @@ func (v *view) neighbours(e *conntrack.Event) (path flow.Path) {
 
 // isLinkLocal reports whether an address is of fe80::/10.
 func isLinkLocal(a *conntrack.Addr) bool { return a[0] == 0xfe && a[1]&0xc0 == 0x80 }
-
-func isUnspecified(a *conntrack.Addr) bool {
-	return *a == conntrack.Addr{} || isMapped(a) && binary.BigEndian.Uint32(a[12:]) == 0
-}

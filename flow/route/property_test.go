@@ -185,7 +185,7 @@ func (o *oracle) compare(n int) {
 			from = o.table.address()
 		}
 		o.comparePath(connection{from: from.String(), to: to.String()})
-		if addr := conntrack.AddrFrom(to); !addr.IsGroup() && !isUnspecified(&addr) {
+		if addr := conntrack.AddrFrom(to); !addr.IsGroup() && !addr.IsUnspecified() {
 			o.compareAnswer(to, netip.Addr{}, 0)
 			in := pick(o.table.rnd, uint32(3), 4, 5)
 			if o.resolver.seen.bySender {
@@ -212,7 +212,7 @@ func (o *oracle) compareAnswer(to, from netip.Addr, in uint32) {
 	end, sender := v.end(&addr), (*end)(nil)
 	if from.IsValid() {
 		a := conntrack.AddrFrom(from)
-		if a.IsGroup() || isUnspecified(&a) {
+		if a.IsGroup() || a.IsUnspecified() {
 			return
 		}
 		s := v.end(&a)

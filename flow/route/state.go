@@ -117,7 +117,7 @@ func (s *state) applyAddress(m *message) (effect, error) {
 		return effect{}, nil
 	}
 	a, err := decodeAddress(m.body)
-	if err != nil || isUnspecified(&a.addr) {
+	if err != nil || a.addr.IsUnspecified() {
 		return effect{}, err
 	}
 	_, known := s.addresses[a]

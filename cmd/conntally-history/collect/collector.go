@@ -162,7 +162,7 @@ func (c *Collector) count(x *exporter, f *heldFlow) {
 	up, down := src.device, dst.device
 	wan := src.place == outside || dst.place == outside
 	if up == nil && down == nil {
-		up, wan = c.devices.other, true
+		up, wan = c.devices.other, wan || !src.addr.IsValid() && !dst.addr.IsValid()
 	}
 	if up != nil {
 		c.add(&r, up, wan, true)

@@ -91,6 +91,10 @@ func TestEnds(t *testing.T) {
 		{"all outputs said to be egress", elsewhere, []decode.Flow{
 			up, by(down, wan, lan, 1),
 		}, nil, map[string]string{"192.168.1.5": "10 100 0 0"}},
+		{"of a host without an address yet", elsewhere, []decode.Flow{
+			by(plain("0.0.0.0", "255.255.255.255", 3), lan, 0, 0), plain("0.0.0.0", "224.0.0.22", 4),
+			plain("::", "ff02::16", 5),
+		}, nil, map[string]string{"other": "0 0 12 0"}},
 		{"without addresses", elsewhere, []decode.Flow{{Bytes: 9}}, nil,
 			map[string]string{"other": "9 0 0 0"}},
 		{"nothing inside", elsewhere, []decode.Flow{plain("198.51.100.1", "198.51.100.2", 9)}, nil,
