@@ -55,6 +55,9 @@ var otherwise = map[string]struct{ file, nixos []string }{
 			"/nix/store/coreutils/bin/kill -HUP $MAINPID",
 		},
 	},
+	// NixOS refuses a wrong configuration when it builds the system.
+	"[Service]RestartPreventExitStatus": {[]string{"2"}, nil},
+	"[Service]Environment":              {[]string{"GOTRACEBACK=crash"}, nil},
 }
 
 // On NixOS the service has the same rights and duties as elsewhere.
@@ -100,7 +103,9 @@ var otherwiseHistory = map[string]struct{ file, nixos []string }{
 		[]string{"/usr/bin/conntally-history serve --config /etc/conntally-history.toml"},
 		[]string{`"/nix/store/conntally/bin/conntally-history" "serve" "--config" "/etc/conntally-history.toml"`},
 	},
-	"[Service]SupplementaryGroups": {[]string{"systemd-journal"}, nil}, // only for services
+	"[Service]SupplementaryGroups":      {[]string{"systemd-journal"}, nil}, // only for services
+	"[Service]RestartPreventExitStatus": otherwise["[Service]RestartPreventExitStatus"],
+	"[Service]Environment":              otherwise["[Service]Environment"],
 }
 
 func TestHistoryUnitIsTheSame(t *testing.T) {

@@ -33,3 +33,33 @@ func TestServeChecksItsConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// TestMissingFileMayComeLater: without a file that the configuration names, the program ends with
+// another status than for a wrong configuration, which the service manager doesn't try again.
+func TestMissingFileMayComeLater(t *testing.T) {
+	for name, tc := range map[string]struct {
+		web    string
+		stderr string
+		code   int
+	}{
+		"password":    {`user = "anna"` + "\npassword_file = \"DIR/later\"", "password_file", 1},
+		"certificate": {`certificate = "DIR/later"` + "\nkey = \"DIR/later\"", "certificate", 1},
+		"empty":       {`user = "anna"` + "\npassword_file = \"DIR/empty\"", "is empty", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			text := "[collector]\naddress = \"127.0.0.1:0\"\n[web]\n" + tc.web + "\n"
+			for file, text := range map[string]string{"toml": text, "empty": ""} {
+				text = strings.ReplaceAll(text, "DIR", dir)
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, _, stderr := execute("serve", "--config", filepath.Join(dir, "toml"),
+				"--database", filepath.Join(dir, "history.db"))
+			if code != tc.code || !strings.Contains(stderr, tc.stderr) {
+				t.Errorf("exit %d, want %d\n%s", code, tc.code, stderr)
+			}
+		})
+	}
+}

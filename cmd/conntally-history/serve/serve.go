@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ type Service struct {
 	observeEvery time.Duration
 }
 
-// ErrConfig marks errors of the configuration.
+// ErrConfig marks errors of the configuration, which stay.
 var ErrConfig = errors.New("configuration")
 
 // DestinationFlushes is how many flushes make one of destinations, too.
@@ -262,7 +263,11 @@ func (s *Service) newWeb() error {
 		Quotas: s.o.Quotas, Services: c.Services.Enable,
 		Metrics: sources.Metrics(), Health: sources.Health(), Log: s.o.Log,
 	})
-	if err != nil {
+	var missing *fs.PathError // as long as a disk or a certificate is to come
+	switch {
+	case errors.As(err, &missing):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.web = server

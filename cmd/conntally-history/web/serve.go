@@ -71,7 +71,8 @@ type Server struct {
 	options Options
 }
 
-// NewServer checks what Listen needs: an error is one of the configuration.
+// NewServer checks what Listen needs: an error is one of the configuration, or an fs.PathError of
+// a file that it names.
 func NewServer(c *config.Web, o Options) (*Server, error) {
 	access, err := LoadAccess(c)
 	if err != nil {
