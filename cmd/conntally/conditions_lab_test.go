@@ -209,6 +209,10 @@ func TestServiceWithoutCollectorWarns(t *testing.T) {
 		if warned != (socket != "") {
 			t.Errorf("NOTIFY_SOCKET=%s:\n%s", socket, p)
 		}
+		if n := strings.Count(p.String(), "no collector is configured"); n != 1 {
+			t.Errorf("NOTIFY_SOCKET=%s: %d lines say what happens without a collector:\n%s",
+				socket, n, p)
+		}
 		r.stop(p)
 	}
 }

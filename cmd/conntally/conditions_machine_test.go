@@ -50,6 +50,17 @@ func TestRefusedConfigurationIsReportedUntilItIsValid(t *testing.T) {
 	c.stop(c.p)
 }
 
+// TestKeysThatWaitForARestartAreReported until the change is undone.
+func TestKeysThatWaitForARestartAreReported(t *testing.T) {
+	c := newConditioned(t, nil)
+	c.reload("[conntrack]\nreliable = true\n[flow]\nmax_flows = 1000\n")
+	c.holds(condition.RestartNeeded, 1)
+	c.judged(condition.RestartNeeded)
+	c.reload("[flow]\nmax_flows = 1000\n")
+	c.ends(condition.RestartNeeded)
+	c.stop(c.p)
+}
+
 // reload has the program read another configuration.
 func (c *conditioned) reload(text string) {
 	c.t.Helper()

@@ -42,6 +42,7 @@ const (
 	NotPrinted       ID = "not_printed"
 	StateFailed      ID = "state_file_failed"
 	ConfigRefused    ID = "config_refused"
+	RestartNeeded    ID = "restart_needed"
 	NamesUnreadable  ID = "names_unreadable"
 	FilterInterface  ID = "filter_interface_missing"
 )
@@ -331,6 +332,13 @@ func serviceDefinitions() []Definition {
 			Message: "the new configuration was refused; the old one remains in force",
 			Meaning: "changes to the file have no effect",
 			Advice:  "run conntally run --check-config --config FILE",
+		},
+		{
+			ID: RestartNeeded, Severity: Warning, Alert: "ConntallyRestartNeeded", Once: true,
+			Message: "some changes need a restart",
+			Meaning: "these keys of the file take effect only at the start, and have their old " +
+				"values until then",
+			Advice: "restart conntally",
 		},
 		{
 			ID: NamesUnreadable, Severity: Warning, Alert: "ConntallyNamesUnreadable",

@@ -90,7 +90,9 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	p.observeBuffer(began, buffer)
 	p.pacer = newPacer(c.Poll(), c.Conntrack.MaxCPU/100, buffer, &p.Stats)
 	if o.Print != nil && len(c.Collectors) == 0 {
-		log.Info("no collector is configured: flows are printed to the standard output")
+		if !isService() { // observeCollectors has other words for it
+			log.Info("no collector is configured: flows are printed to the standard output")
+		}
 		p.printTo(o.Print)
 	}
 	p.observeCollectors()

@@ -32,9 +32,10 @@ type reloader struct {
 
 // reloadRequest is a configuration to put in force, or why there is none.
 type reloadRequest struct {
-	config *config.Config
-	added  []*export.Collector // opened for it
-	err    error
+	config  *config.Config
+	added   []*export.Collector // opened for it
+	waiting []string            // keys that take effect at the next start
+	err     error
 }
 
 // reloader returns a reloader for p.
@@ -78,13 +79,17 @@ func (r *reloader) prepare(ctx context.Context) reloadRequest {
 		return slices.Contains(r.inForce.Collectors, cc)
 	})
 	changed, _ := r.inForce.Changed(c)
-	r.log.Info("configuration read again", zap.Strings("changed", changed))
-	if _, waiting := r.started.Changed(c); len(waiting) > 0 {
-		r.log.Warn("some changes need a restart", zap.Strings("keys", waiting))
+	_, waiting := r.started.Changed(c)
+	fields := []zap.Field{zap.Strings("changed", changed)}
+	if len(waiting) > 0 {
+		fields = append(fields, zap.Strings("need_restart", waiting))
 	}
+	r.log.Info("configuration read again", fields...)
 	r.inForce = c
 	list := targets(added, optional(r.started))
-	return reloadRequest{config: c, added: openCollectors(ctx, list, r.clock, r.log)}
+	return reloadRequest{
+		config: c, added: openCollectors(ctx, list, r.clock, r.log), waiting: waiting,
+	}
 }
 
 // takeReload puts another configuration in force if the reloader has prepared one.
@@ -101,6 +106,9 @@ func (p *Probe) takeReload() {
 			p.conditions.Raise(p.clock(), condition.Condition{ID: condition.ConfigRefused})
 		} else {
 			p.conditions.Clear(condition.ConfigRefused, "")
+			p.setCondition(p.clock(), len(next.waiting) > 0, condition.Condition{
+				ID: condition.RestartNeeded, Detail: strings.Join(next.waiting, ", "),
+			})
 			p.reconfigure(&next)
 		}
 		if p.ready {

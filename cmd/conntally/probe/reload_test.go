@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/notify"
@@ -159,7 +160,7 @@ reliable = true
 [metrics]
 listen = "127.0.0.1:1"
 [log]
-level = "warn"
+level = "debug"
 `)
 	shown := time.Duration(r.Stats.Interval.Load())
 	if r.pacer.poll != 3*time.Second || r.pacer.maxCPU != 0.05 || shown != 3*time.Second {
@@ -168,24 +169,44 @@ level = "warn"
 	if r.pacer.next != r.pacer.began+int64(3*time.Second) {
 		t.Errorf("the next poll is %v after the last", time.Duration(r.pacer.next-r.pacer.began))
 	}
-	if r.options.Level.Level() != zapcore.WarnLevel {
+	if r.options.Level.Level() != zapcore.DebugLevel {
 		t.Errorf("logs from %v on", r.options.Level.Level())
 	}
-	want := `["[conntrack] reliable", "[metrics] listen"]`
-	if !strings.Contains(log, "some changes need a restart") || !strings.Contains(log, want) {
+	want := `"need_restart": ["[conntrack] reliable", "[metrics] listen"]`
+	if !strings.Contains(log, want) {
 		t.Errorf("not logged: %s\n%s", want, log)
 	}
+	r.waiting("[conntrack] reliable, [metrics] listen")
 	if n := r.notified; len(n) != 2 || n[1] != notify.Ready ||
 		!strings.HasPrefix(n[0], "RELOADING=1\nMONOTONIC_USEC=") {
 		t.Errorf("notified the service manager of %q", n)
 	}
-	// It is logged at each reload until the change is undone.
+	// A reload that is refused changes nothing about it; each other logs it until the change is
+	// undone.
+	r.reload("[no")
+	r.waiting("[conntrack] reliable, [metrics] listen")
 	log = r.reload(collectorSection(at) + "[conntrack]\nreliable = true\n")
 	if !strings.Contains(log, `["[conntrack] reliable"]`) {
 		t.Errorf("not logged again:\n%s", log)
 	}
-	if log := r.reload(collectorSection(at)); strings.Contains(log, "restart") {
+	r.waiting("[conntrack] reliable")
+	if log := r.reload(collectorSection(at)); strings.Contains(log, "need") {
 		t.Errorf("logged without a change:\n%s", log)
+	}
+	r.waiting("")
+}
+
+// waiting compares the keys that wait for a restart, as /healthz, metrics and `status` have them.
+func (r *reloading) waiting(want string) {
+	r.t.Helper()
+	got := ""
+	for _, c := range r.conditions.Snapshot() {
+		if c.ID == condition.RestartNeeded {
+			got = c.Detail
+		}
+	}
+	if got != want {
+		r.t.Errorf("%q wait for a restart, want %q", got, want)
 	}
 }
 
