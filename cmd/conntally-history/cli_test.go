@@ -15,6 +15,10 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("no database", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	counting := filepath.Join(t.TempDir(), "counting.toml")
+	if err := os.WriteFile(counting, []byte("[services]\nenable = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args           string
 		code           int
@@ -33,6 +37,10 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report --database DB --month 2026-10 --csv", 0, "device,name,up_bytes", "As of "},
 		{"report --database DB --month 2026-10 --device LAPTOP", 0, "laptop", ""},
 		{"report --database EMPTY", 0, "nothing\n", ""},
+		{"report --database EMPTY --by service", 0, "nothing\n\nServices are not counted: set " +
+			"enable = true in [services]", ""},
+		{"report --database EMPTY --by service --config COUNTING", 0, "nothing\n\nNo unit with " +
+			"IPAccounting=yes", ""},
 		{"report --database DB --device toaster", 1, "", `report: "toaster": no such device`},
 		{"report --database /does/not/exist", 1, "", "report: no database at /does/not/exist: " +
 			"conntally-history serve makes one"},
@@ -72,7 +80,8 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"import --database GARBAGE transfer/testdata/nlbw.json --month 2026-10", 1, "", "GARBAGE"},
 		{"import --month october", 2, "", `--month "october": want a month`},
 	} {
-		files := strings.NewReplacer("DB", path, "EMPTY", empty, "GARBAGE", garbage)
+		files := strings.NewReplacer("DB", path, "EMPTY", empty, "GARBAGE", garbage,
+			"COUNTING", counting)
 		code, stdout, stderr := execute(strings.Fields(files.Replace(c.args))...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) ||
 			!strings.Contains(stderr, files.Replace(c.stderr)) {

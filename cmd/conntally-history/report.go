@@ -126,7 +126,7 @@ func (a *reportArgs) query(
 ) (report.Query, error) {
 	q := report.Query{
 		By: a.by, Period: a.period.Period, Device: a.device, Scope: a.scope, New: a.latest,
-		Limit: a.limit,
+		Limit: a.limit, Services: c.Services.Enable,
 	}
 	if a.latest && !a.flags.IsSet("by") {
 		q.By = report.Destination

@@ -111,7 +111,8 @@ type Query struct {
 	Limit    int  // rows of each period, the largest; 0 is all
 	// Month says that From and To are a billing month: of the running one, there is an
 	// estimate.
-	Month bool
+	Month    bool
+	Services bool // they are counted, by the configuration
 }
 
 // Check reports what doesn't fit together.

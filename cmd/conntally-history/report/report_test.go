@@ -425,8 +425,12 @@ func TestReportWithoutAnything(t *testing.T) {
 		if err := r.Text(Page{Out: &b}); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasSuffix(b.String(), "\nnothing\n\nNothing is known to be missing.\n"+
-			"Nothing has been written yet.\n") {
+		why := ""
+		if q.By == Service {
+			why = r.noServices() + "\n"
+		}
+		if !strings.HasSuffix(b.String(), "\nnothing\n\n"+why+
+			"Nothing is known to be missing.\nNothing has been written yet.\n") {
 			t.Errorf("%s: %s", name, &b)
 		}
 		b.Reset()

@@ -298,6 +298,9 @@ func (r *Report) notes() (lines []string) {
 	if r.query.By == Exporter {
 		return nil
 	}
+	if r.query.By == Service && len(r.Rows) == 0 {
+		return []string{r.noServices()}
+	}
 	c := r.scope().of(r.sum)
 	if len(r.Rows) > 1 || r.Omitted > 0 {
 		lines = append(lines, fmt.Sprintf("Sum: %s up, %s down.", text.Bytes(c.UpBytes),
@@ -322,6 +325,16 @@ func (r *Report) notes() (lines []string) {
 			text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(r.To), stamp(e.Since)))
 	}
 	return lines
+}
+
+// noServices says why there may be no service in the report.
+func (r *Report) noServices() string {
+	if !r.query.Services {
+		return "Services are not counted: set enable = true in [services], and IPAccounting=yes in " +
+			"each unit that is to be counted."
+	}
+	return "No unit with IPAccounting=yes moved anything in this time; conntally-history check " +
+		"names the active ones."
 }
 
 // lacksLatest reports whether the report is about something that is written less often than the
