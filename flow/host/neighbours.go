@@ -145,15 +145,20 @@ func (n *Neighbours) Follow(ctx context.Context) {
 }
 
 // MAC returns the Ethernet address by which an interface reaches a, where that is a
-// neighbour. Notifications up to the time at, of the monotonic clock, are applied first. Any
+// neighbour. Notifications up to now, of the monotonic clock, are applied first. Any
 // goroutine may call it, and it doesn't block.
-func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, at int64) MAC {
+func (n *Neighbours) MAC(a *conntrack.Addr, index uint32, now int64) MAC {
+	return n.MACAt(a, index, now, now)
+}
+
+// MACAt is as MAC, but the address may have been another neighbour's at the earlier time at.
+func (n *Neighbours) MACAt(a *conntrack.Addr, index uint32, at, now int64) MAC {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	mac := n.table.mac(a, index)
-	if mac == (MAC{}) && n.drained < at {
+	mac := n.table.mac(a, index, at)
+	if mac == (MAC{}) && n.drained < now {
 		n.drain()
-		mac = n.table.mac(a, index)
+		mac = n.table.mac(a, index, at)
 	}
 	return mac
 }

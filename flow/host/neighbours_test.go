@@ -86,6 +86,34 @@ func (k *kernel) notify(typ uint16, m rtnetlink.NeighMessage) {
 
 func (n *Neighbours) lookup(a string) MAC { return n.MAC(address(a), lan, n.clock().Mono+1) }
 
+func TestAddressThatMovedWasTheFormerNeighboursBefore(t *testing.T) {
+	n, k := newFake()
+	notify := func(mac string, state uint16) {
+		k.now.Mono += int64(time.Second)
+		k.notify(unix.RTM_NEWNEIGH, entry("192.0.2.1", mac, state))
+		n.drain()
+	}
+	first, second := MAC{2, 0, 0, 0, 0, 1}, MAC{2, 0, 0, 0, 0, 2}
+	notify(first.String(), unix.NUD_REACHABLE)
+	before := k.now.Mono
+	notify(first.String(), unix.NUD_STALE)
+	notify("", unix.NUD_FAILED)
+	notify(second.String(), unix.NUD_REACHABLE)
+	moved := k.now.Mono
+	notify(second.String(), unix.NUD_STALE)
+	for _, c := range []struct {
+		at   int64
+		want MAC
+	}{
+		{before - 1, first}, {before, first}, {moved - 1, first}, {moved, second},
+		{k.now.Mono, second},
+	} {
+		if got := n.MACAt(address("192.0.2.1"), lan, c.at, k.now.Mono); got != c.want {
+			t.Errorf("at %v: %v, want %v", time.Duration(c.at-moved), got, c.want)
+		}
+	}
+}
+
 func TestOnlyResolvedNeighboursHaveMAC(t *testing.T) {
 	mac := MAC{2, 0, 0, 0, 0, 1}
 	cases := []struct {

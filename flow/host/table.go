@@ -10,7 +10,7 @@ const (
 	// remembered is for how long a neighbour is known after it is gone: connections end
 	// after their hosts have left.
 	remembered = time.Hour
-	// most bounds the neighbours, at some 80 B each. The kernel itself keeps 1024 of each
+	// most bounds the neighbours, at some 100 B each. The kernel itself keeps 1024 of each
 	// family by default (gc_thresh3).
 	most = 1 << 15
 	// roomPause is the least time between two searches for what can be forgotten.
@@ -22,8 +22,10 @@ type neighbour struct {
 	addr  conntrack.Addr
 	index uint32 // ifIndex
 	mac   MAC
+	then  MAC    // before it was mac; zero: none is known
 	used  bool   // it was looked up since makeRoom
 	seen  uint32 // the number of the last reading of all that showed it
+	since int64  // when mac became known, monotonic
 	gone  int64  // since when it is gone, monotonic; 0: it is not
 	next  int32  // another one of that address, behind another interface; none
 }
@@ -54,9 +56,9 @@ func (t *table) find(a *conntrack.Addr, index uint32) *neighbour {
 	return nil
 }
 
-// mac returns the Ethernet address by which an interface reaches a. If a is known only behind
-// one other interface, it returns that one's.
-func (t *table) mac(a *conntrack.Addr, index uint32) MAC {
+// mac returns the Ethernet address by which an interface reached a at a time. If a is known only
+// behind one other interface, it returns that one's.
+func (t *table) mac(a *conntrack.Addr, index uint32, at int64) MAC {
 	n := t.find(a, index)
 	if n == nil {
 		i, known := t.first[*a]
@@ -66,6 +68,9 @@ func (t *table) mac(a *conntrack.Addr, index uint32) MAC {
 		n = &t.all[i]
 	}
 	n.used = true
+	if at < n.since && n.then != (MAC{}) {
+		return n.then
+	}
 	return n.mac
 }
 
@@ -89,8 +94,9 @@ func (t *table) set(a conntrack.Addr, index uint32, mac MAC, now int64) {
 	}
 	if n.mac != mac {
 		t.version++
+		n.mac, n.then, n.since = mac, n.mac, now
 	}
-	n.mac, n.gone, n.seen = mac, 0, t.reading
+	n.gone, n.seen = 0, t.reading
 }
 
 // add makes room for another neighbour, or returns nil.

@@ -42,11 +42,13 @@ func newRecordOptions(
 			r.OutputVLAN = routes.VLAN(r.Output)
 		}
 		if o.MAC {
-			// The addresses on the wire at either interface, before and after translation.
+			// The addresses on the wire at either interface, before and after translation. The
+			// host's address may have become another host's since.
+			end := r.At.Mono - max(r.At.Wall-r.End, 0)
 			if r.SrcMAC == [6]byte{} {
-				r.SrcMAC = hosts.MAC(&r.Src, r.Input, r.At.Mono)
+				r.SrcMAC = hosts.MACAt(&r.Src, r.Input, end, r.At.Mono)
 			}
-			r.DstMAC = hosts.MAC(&r.PostDst, r.Output, r.At.Mono)
+			r.DstMAC = hosts.MACAt(&r.PostDst, r.Output, end, r.At.Mono)
 		}
 	}
 	return o
