@@ -88,6 +88,9 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 			t.Errorf("conntally-history %s: exit %d, want %d\nstdout: %s\nstderr: %s", c.args, code,
 				c.code, stdout, stderr)
 		}
+		if code != 0 && strings.Contains(stdout, "rows added") {
+			t.Errorf("conntally-history %s failed, but says %q", c.args, stdout)
+		}
 	}
 	if _, err := os.Stat(garbage); err != nil {
 		t.Error("an import set a damaged database aside")

@@ -167,8 +167,10 @@ func runImport(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	defer in.Close()
 	i := &importer{from: from, to: to}
 	err = i.run(ctx, path, in, o)
-	fmt.Fprintf(stdout, "%d rows added, %d were there already or belong to what is\n", i.added,
-		i.rows-i.added)
+	if err == nil || i.added > 0 {
+		fmt.Fprintf(stdout, "%d rows added, %d were there already or belong to what is\n", i.added,
+			i.rows-i.added)
+	}
 	switch {
 	case errors.Is(err, transfer.ErrMonth):
 		return command.UsageError("import: %w", err)

@@ -222,10 +222,10 @@ var badFiles = []struct{ text, want string }{
 
 	// Metrics and log.
 	{"[metrics]\nlisten = \"here\"",
-		"FILE:2: [metrics] listen = \"here\": want HOST:PORT, such as \"127.0.0.1:9469\", or \"\""},
+		"FILE:2: [metrics] listen = \"here\": want HOST:PORT, an IPv6 address in brackets, or \"\""},
 	{"[metrics]\nlisten = \"127.0.0.1:http\"",
-		"FILE:2: [metrics] listen = \"127.0.0.1:http\": want HOST:PORT, such as " +
-			"\"127.0.0.1:9469\", or \"\""},
+		"FILE:2: [metrics] listen = \"127.0.0.1:http\": want HOST:PORT, an IPv6 address " +
+			"in brackets, or \"\""},
 	{"[metrics]\npprof = 0", "FILE:2: [metrics] pprof = 0: want true or false"},
 	{"[log]\nlevel = \"loud\"",
 		"FILE:2: [log] level = \"loud\": want \"debug\", \"info\", \"warn\" or \"error\""},
@@ -312,8 +312,8 @@ var badFlags = []struct{ args, want string }{
 	{"--log-level loud",
 		`run: invalid value "loud" for flag --log-level: want "debug", "info", "warn" or "error"`},
 	{"--metrics here",
-		`run: invalid value "here" for flag --metrics: want HOST:PORT, such as "127.0.0.1:9469", ` +
-			`or ""`},
+		`run: invalid value "here" for flag --metrics: want HOST:PORT, an IPv6 address ` +
+			`in brackets, or ""`},
 	{"--config /does/not/exist", `open /does/not/exist: no such file or directory`},
 	{"--config /", `open /: is a directory`},
 	{"--config /dev/zero", `/dev/zero is a device, not a regular file`},

@@ -81,7 +81,7 @@ func (l *Listen) UnmarshalText(b []byte) error {
 	host, port, err := net.SplitHostPort(string(b))
 	_, number := strconv.ParseUint(port, 10, 16)
 	if len(b) > 0 && (err != nil || number != nil || !IsHost(host)) {
-		return errors.New(`want HOST:PORT, such as "127.0.0.1:9469", or ""`)
+		return errors.New(`want HOST:PORT, an IPv6 address in brackets, or ""`)
 	}
 	*l = Listen(b)
 	return nil
