@@ -1,5 +1,7 @@
 package decode
 
+import "cmp"
+
 // reversePEN is the enterprise number of elements of the reverse direction (RFC 5103, 6.1).
 const reversePEN = 29305
 
@@ -34,8 +36,11 @@ func newBiflow(e elements, c clock) []Flow {
 }
 
 // reversed is the flow of the other direction: e are its own elements, all else is the same or the
-// other way round.
+// other way round. Its sender is the host that received what was sent, after translation.
 func (f Flow) reversed(e elements) Flow {
+	if f.PostDst.IsValid() {
+		f.Dst, f.DstPort = f.PostDst, cmp.Or(f.PostDstPort, f.DstPort)
+	}
 	f.Src, f.Dst, f.SrcPort, f.DstPort = f.Dst, f.Src, f.DstPort, f.SrcPort
 	f.Input, f.Output, f.VLAN, f.PostVLAN = f.Output, f.Input, f.PostVLAN, f.VLAN
 	f.InputZone, f.OutputZone = f.OutputZone, f.InputZone

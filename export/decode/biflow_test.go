@@ -68,6 +68,24 @@ func TestBiflow(t *testing.T) {
 	}
 }
 
+// A forwarded port, as it enters the router: not the router answers but the host behind it.
+func TestBiflowOfForwardedPort(t *testing.T) {
+	template := biflowTemplate([]uint16{8, 4, 12, 4, 7, 2, 11, 2, 2, 8, 226, 4, 228, 2},
+		[]uint16{2, 8, 225, 4, 226, 4, 227, 2, 228, 2})
+	record := cat(ip(wan4), ip("203.0.113.1"), words(1024, 8443), u64(4), ip(lan4), words(443),
+		u64(5), ip("203.0.113.1"), ip(wan4), words(8443, 1024))
+	m := decodeAll(t, ipfixMessage(0, setOf(2, template), setOf(300, record)))
+	if len(m.Flows) != 2 {
+		t.Fatalf("got %+v", m.Flows)
+	}
+	client, router, host := netip.MustParseAddr(wan4), netip.MustParseAddr("203.0.113.1"),
+		netip.MustParseAddr(lan4)
+	if f := m.Flows[1]; f.Src != host || f.SrcPort != 443 || f.Dst != client || f.DstPort != 1024 ||
+		f.PostSrc != router || f.PostSrcPort != 8443 || f.PostDst != client {
+		t.Errorf("got %+v", f)
+	}
+}
+
 // The type and code of ICMP are each direction's own.
 func TestBiflowICMP(t *testing.T) {
 	template := biflowTemplate([]uint16{4, 1, 11, 2, 32, 2, 2, 8}, []uint16{32, 2, 2, 8})
