@@ -10,8 +10,9 @@ import (
 	"github.com/conntally/conntally/conntrack"
 )
 
-// probeTimeout is how long an ICMP error has to come back.
-const probeTimeout = time.Second
+// probeTimeout is how long an ICMP error has to come back. That of the kernel itself, where a
+// neighbour is off, takes longest: three ARP requests or neighbour solicitations, a second apart.
+const probeTimeout = 3500 * time.Millisecond
 
 // ProbeCollector sends a message without records, from a socket like a Collector's, and waits
 // for an ICMP error. It returns the address that the message was sent to. That there was no

@@ -36,6 +36,8 @@ func TestCheckUnreachable(t *testing.T) {
 		{r.Client, "", "198.51.100.20:2055", "", "nothing listens there"}, // through the NAT
 		{r.Client, "", "[2001:db8:100::20]:2055", "protocol = \"netflow9\"",
 			"nothing listens there"},
+		{r.Router, "", "198.51.100.99:2055", "", "it is off"}, // no such neighbour
+		{r.Router, "", "[2001:db8:100::99]:2055", "", "it is off"},
 		{r.Client, "", "203.0.113.1:2055", "", "broken or blocked"}, // the router has no route
 		{r.Client, "", "[2001:db8:ffff::1]:2055", "", "broken or blocked"},
 		{r.Client, reject, "198.51.100.20:7777", "", "broken or blocked"},

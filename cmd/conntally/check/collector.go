@@ -35,7 +35,7 @@ func explain(err error) string {
 	case errors.Is(err, unix.ECONNREFUSED):
 		return "nothing listens there (port unreachable)"
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
-		return "the path to it is broken or blocked (ICMP unreachable)"
+		return "it is off, or the path to it is broken or blocked (ICMP unreachable)"
 	case errors.Is(err, unix.EACCES):
 		return "a firewall on the path prohibits it"
 	case errors.Is(err, unix.EPERM):
