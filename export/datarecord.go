@@ -16,7 +16,7 @@ type dataRecord struct {
 func (e *Encoder) dataRecords(p *flow.Pair) (first, second dataRecord) {
 	original, reply := &p[conntrack.Original], &p[conntrack.Reply]
 	switch {
-	case p.IsNATEvent():
+	case original.NAT != 0:
 		if e.options.NATEvents {
 			first.record = original
 		}

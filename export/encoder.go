@@ -10,11 +10,10 @@ import (
 // behind one sequence of messages. It does no I/O, and allocates only in NewEncoder and
 // SetInterfaces.
 type Encoder struct {
-	protocol Protocol
-	domain   uint32
-	options  RecordOptions
-	// writesOptional reports whether options adds fields to records.
-	writesOptional bool
+	protocol   Protocol
+	domain     uint32
+	options    RecordOptions
+	writesMore bool // records have uptimes or optional fields
 
 	templates   []template
 	templateSet templateSet
@@ -22,7 +21,7 @@ type Encoder struct {
 
 	sequence uint32
 	boot     int64 // NetFlow v9: virtual boot time, ms since 1970
-	newest   int64 // the latest time in the message, ns since 1970
+	newest   int64 // NetFlow v9: the latest time in the message, ns since 1970
 
 	scratch         scratch    // the record being added
 	message         []byte     // the message being built; its header is written last
@@ -46,9 +45,9 @@ func NewEncoder(p Protocol, domain uint32, limit int, o RecordOptions) *Encoder 
 	limit, o = max(limit, minMessage), o.supportedBy(p)
 	e := &Encoder{
 		protocol: p, domain: domain, options: o, limit: limit,
-		writesOptional: len(o.fields()) > 0,
-		templates:      append(templates(p, o), natTemplates(p)...),
-		message:        make([]byte, p.headerLen(), limit),
+		writesMore: p == NetFlow9 || len(o.fields()) > 0,
+		templates:  append(templates(p, o), natTemplates(p)...),
+		message:    make([]byte, p.headerLen(), limit+scratchLen), // see template.inPlace
 	}
 	announced := e.templates
 	if !o.NATEvents {
@@ -70,16 +69,20 @@ func (e *Encoder) SetLimit(limit int) { e.limit = max(limit, minMessage) }
 // Records returns how many data records the message holds.
 func (e *Encoder) Records() int { return e.records }
 
-// begin prepares the message for a record that is added at now. It returns false if the clock
-// was set so far that a record of NetFlow v9 needs another boot time than the message has.
-func (e *Encoder) begin(now int64) bool {
-	if e.protocol == NetFlow9 && !e.bootFits(now) {
+// begin prepares the message for a record that is added at now and ends at end. It returns false
+// if the clock was set so far that a record of NetFlow v9 needs another boot time than the message
+// has.
+func (e *Encoder) begin(now, end int64) bool {
+	if e.protocol != NetFlow9 {
+		return true
+	}
+	if !e.bootFits(now) {
 		if !e.Empty() {
 			return false
 		}
 		e.boot = millis(now) - bootMargin
 	}
-	e.newest = max(e.newest, now)
+	e.newest = max(e.newest, now, end)
 	return true
 }
 
@@ -93,22 +96,46 @@ func (e *Encoder) addRecord(d dataRecord, now int64) bool {
 	if d.reverse != nil {
 		t = e.templateOf(d)
 	}
-	if !e.begin(now) || !e.hasRoom(t.id, t.size, false) {
+	if !e.hasRoom(t.id, t.size, false) || !e.begin(now, d.record.End) {
 		return false
 	}
-	e.newest = max(e.newest, d.record.End)
 	e.openSet(t.id, false)
 	at := len(e.message)
 	e.message = e.message[:at+t.size]
-	e.scratch.write(d.record, e.boot, e.writesOptional)
-	rest := e.scratch.put(e.message[at:], t.spans)
-	if d.reverse != nil {
-		e.scratch.write(d.reverse, e.boot, e.writesOptional)
-		e.scratch.put(rest, t.reverseSpans)
+	if t.inPlace {
+		e.write((*scratch)(e.message[at:at+scratchLen]), d.record)
+	} else {
+		e.copyOut(e.message[at:], d, t)
 	}
 	e.records++
 	e.flows.add(d)
 	return true
+}
+
+// copyOut puts a record to b by way of the scratch.
+func (e *Encoder) copyOut(b []byte, d dataRecord, t *template) {
+	e.write(&e.scratch, d.record)
+	rest := e.scratch.put(b, t.spans)
+	if d.reverse != nil {
+		e.write(&e.scratch, d.reverse)
+		e.scratch.put(rest, t.reverseSpans)
+	}
+}
+
+// write writes the values of r that templates may have.
+func (e *Encoder) write(m *scratch, r *flow.Record) {
+	m.write(r)
+	if e.writesMore {
+		e.writeMore(m, r)
+	}
+}
+
+// writeMore writes the values that not all templates have.
+func (e *Encoder) writeMore(m *scratch, r *flow.Record) {
+	if e.protocol == NetFlow9 {
+		m.writeUptimes(r, e.boot)
+	}
+	m.writeOptional(r)
 }
 
 func (s *flowTotals) add(d dataRecord) {

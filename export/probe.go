@@ -52,7 +52,7 @@ func ProbeCollector(
 // records, so that collectors find no gap in a sequence.
 func (t *CollectorConfig) noRecords(now int64) []byte {
 	e := NewEncoder(t.Protocol, 0, DefaultMessageSize, RecordOptions{})
-	e.begin(now)
+	e.begin(now, now)
 	e.addMetaRecord(&e.templateSet.fixed[0])
 	return e.Finish(now)
 }

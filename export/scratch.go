@@ -15,13 +15,9 @@ type scratch [scratchLen]byte
 type offset int
 
 // The offsets. Fields that are neighbours in templates are neighbours here, so that they are
-// copied at once.
+// copied at once. Those of IPFIX and IPv4 come first: their records are written in place.
 const (
-	src6        offset = 0
-	dst6               = src6 + 16
-	startUptime        = dst6 + 16
-	endUptime          = startUptime + 4
-	src4               = endUptime + 4
+	src4        offset = 0
 	dst4               = src4 + 4
 	srcPort            = dst4 + 4
 	dstPort            = srcPort + 2
@@ -40,9 +36,7 @@ const (
 	postDst4           = postSrc4 + 4
 	postSrcPort        = postDst4 + 4
 	postDstPort        = postSrcPort + 2
-	postSrc6           = postDstPort + 2
-	postDst6           = postSrc6 + 16
-	flowID             = postDst6 + 16
+	flowID             = postDstPort + 2
 	inputVLAN          = flowID + 8
 	outputVLAN         = inputVLAN + 2
 	srcMAC             = outputVLAN + 2
@@ -51,28 +45,53 @@ const (
 	outputZone         = inputZone + 4
 	natEvent           = outputZone + 4
 	initiator          = natEvent + 1
-	scratchLen         = initiator + 1
+	src6               = initiator + 1
+	dst6               = src6 + 16
+	postSrc6           = dst6 + 16
+	postDst6           = postSrc6 + 16
+	startUptime        = postDst6 + 16
+	endUptime          = startUptime + 4
+	scratchLen         = int(endUptime + 4)
 )
 
-// write writes r, with optional its optional fields as well. boot is NetFlow v9's virtual boot
-// time, ms since 1970.
-func (m *scratch) write(r *flow.Record, boot int64, optional bool) {
-	m.writeEndpoints(r)
-	start, end := millis(r.Start), millis(r.End)
-	be.PutUint32(m[startUptime:], uptime(start, boot))
-	be.PutUint32(m[endUptime:], uptime(end, boot))
-	be.PutUint64(m[startMillis:], uint64(start))
-	be.PutUint64(m[endMillis:], uint64(end))
+// write writes r, without what Encoder.writeMore writes.
+func (m *scratch) write(r *flow.Record) {
+	if r.IsIPv6() {
+		m.writeAddresses6(r)
+	}
+	*(*[4]byte)(m[src4:]) = r.Src.V4()
+	*(*[4]byte)(m[dst4:]) = r.Dst.V4()
+	*(*[4]byte)(m[postSrc4:]) = r.PostSrc.V4()
+	*(*[4]byte)(m[postDst4:]) = r.PostDst.V4()
+	be.PutUint16(m[srcPort:], r.SrcPort)
+	be.PutUint16(m[dstPort:], r.DstPort)
+	be.PutUint16(m[postSrcPort:], r.PostSrcPort)
+	be.PutUint16(m[postDstPort:], r.PostDstPort)
+	be.PutUint64(m[startMillis:], uint64(millis(r.Start)))
+	be.PutUint64(m[endMillis:], uint64(millis(r.End)))
 	m[proto], m[tcpFlags], m[tos] = r.Proto, r.TCPFlags, r.ToS
 	m[egress], m[endReason] = direction(r), uint8(r.EndReason)
 	be.PutUint32(m[input:], r.Input)
 	be.PutUint32(m[output:], r.Output)
 	be.PutUint64(m[octets:], r.Bytes)
 	be.PutUint64(m[packets:], r.Packets)
-	m[natEvent], m[initiator] = natEventOf(r), initiatorOf(r)
-	if optional {
-		m.writeOptional(r)
+	m[initiator] = initiatorOf(r)
+	if r.NAT != 0 {
+		m[natEvent] = natEventOf(r)
 	}
+}
+
+func (m *scratch) writeAddresses6(r *flow.Record) {
+	copy(m[src6:dst6], r.Src[:])
+	copy(m[dst6:postSrc6], r.Dst[:])
+	copy(m[postSrc6:postDst6], r.PostSrc[:])
+	copy(m[postDst6:startUptime], r.PostDst[:])
+}
+
+// writeUptimes writes the times of NetFlow v9. boot is its virtual boot time, ms since 1970.
+func (m *scratch) writeUptimes(r *flow.Record, boot int64) {
+	be.PutUint32(m[startUptime:], uptime(millis(r.Start), boot))
+	be.PutUint32(m[endUptime:], uptime(millis(r.End), boot))
 }
 
 // writeOptional writes the values of optional fields.
@@ -84,24 +103,6 @@ func (m *scratch) writeOptional(r *flow.Record) {
 	copy(m[dstMAC:inputZone], r.DstMAC[:])
 	be.PutUint32(m[inputZone:], uint32(r.InputZone))
 	be.PutUint32(m[outputZone:], uint32(r.OutputZone))
-}
-
-// writeEndpoints writes addresses and ports, before and after translation.
-func (m *scratch) writeEndpoints(r *flow.Record) {
-	if r.IsIPv6() {
-		copy(m[src6:dst6], r.Src[:])
-		copy(m[dst6:startUptime], r.Dst[:])
-		copy(m[postSrc6:postDst6], r.PostSrc[:])
-		copy(m[postDst6:flowID], r.PostDst[:])
-	}
-	copy(m[src4:dst4], r.Src[12:])
-	copy(m[dst4:srcPort], r.Dst[12:])
-	copy(m[postSrc4:postDst4], r.PostSrc[12:])
-	copy(m[postDst4:postSrcPort], r.PostDst[12:])
-	be.PutUint16(m[srcPort:], r.SrcPort)
-	be.PutUint16(m[dstPort:], r.DstPort)
-	be.PutUint16(m[postSrcPort:], r.PostSrcPort)
-	be.PutUint16(m[postDstPort:], r.PostDstPort)
 }
 
 // direction returns the value of flowDirection.

@@ -26,6 +26,7 @@ type template struct {
 
 	size                int    // of a record, octets
 	spans, reverseSpans []span // where in a scratch its values are
+	inPlace             bool   // they are the beginning of a scratch
 }
 
 // templates returns the flow templates in order of their ids.
@@ -60,13 +61,14 @@ func newTemplate(p Protocol, kind int, o RecordOptions) template {
 	return t
 }
 
-// measure computes size and spans.
+// measure computes size, spans and inPlace.
 func (t *template) measure() {
 	t.spans, t.reverseSpans = spansOf(t.fields), spansOf(t.reverse)
 	t.size = 0
 	for _, f := range slices.Concat(t.fields, t.reverse) {
 		t.size += int(f.size)
 	}
+	t.inPlace = len(t.reverse) == 0 && slices.Equal(t.spans, []span{{0, offset(t.size)}})
 }
 
 // kindOf returns the index in Encoder.templates of the template that describes r.

@@ -90,7 +90,7 @@ func (e *Encoder) setStatistics(s statistics) {
 // system time in ns since 1970.
 func (e *Encoder) AddTemplates(now int64) (complete bool) {
 	s := &e.templateSet
-	e.begin(now)
+	e.begin(now, now)
 	s.done += e.addMetaRecords(s.fixed[min(s.done, len(s.fixed)):])
 	if s.done >= len(s.fixed) {
 		s.done += e.addMetaRecords(s.interfaces[s.done-len(s.fixed):])
@@ -106,7 +106,7 @@ func (e *Encoder) AddTemplates(now int64) (complete bool) {
 // AddPending adds as many pending interfaces as the message has room for, and returns false if
 // the rest needs another message. The collector must know the templates.
 func (e *Encoder) AddPending(now int64) (complete bool) {
-	e.begin(now)
+	e.begin(now, now)
 	s := &e.templateSet
 	s.pending = s.pending[e.addMetaRecords(s.pending):]
 	e.closeSet()
