@@ -114,7 +114,8 @@ func (e *Exporter) OwnedBefore(t *conntrack.Tuple) bool {
 // closed, or with anyPort at least all but the local port.
 func (e *Exporter) matchesSocket(t *conntrack.Tuple, anyPort bool) bool {
 	for _, c := range e.Collectors {
-		if c.socket != nil && c.socket.matches(t, anyPort) {
+		s := c.socket
+		if s != nil && s.remote.Port() == t.DstPort && s.matches(t, anyPort) {
 			return true
 		}
 	}

@@ -103,6 +103,9 @@ func NewTable(o Options, t *conntrack.Timeouts, sink Sink, now conntrack.Timesta
 // SetTimeouts replaces the kernel's timeouts.
 func (t *Table) SetTimeouts(timeouts *conntrack.Timeouts) { t.timeouts = timeouts }
 
+// SetSink replaces the sink.
+func (t *Table) SetSink(s Sink) { t.sink = s }
+
 // SetMaxFlows replaces Options.MaxFlows.
 func (t *Table) SetMaxFlows(n int) { t.options.MaxFlows = n }
 

@@ -27,7 +27,7 @@ type resolver struct {
 }
 
 // MAC implements account.Resolver.
-func (r resolver) MAC(a *conntrack.Addr, index uint32, at int64) host.MAC {
+func (r *resolver) MAC(a *conntrack.Addr, index uint32, at int64) host.MAC {
 	if r.hosts == nil {
 		return host.MAC{}
 	}
@@ -35,7 +35,7 @@ func (r resolver) MAC(a *conntrack.Addr, index uint32, at int64) host.MAC {
 }
 
 // Version implements account.Resolver.
-func (r resolver) Version() uint32 {
+func (r *resolver) Version() uint32 {
 	version := r.Resolver.Version()
 	if r.hosts != nil {
 		version += r.hosts.Version() // both only grow, hence their sum
@@ -49,7 +49,7 @@ func (p *Probe) accountOptions() account.Options {
 	return account.Options{
 		Devices: d.Enable, Max: d.Max, OfflineAfter: time.Duration(d.OfflineAfter),
 		Inside: setting.Prefixes(d.Networks), Exclude: setting.Prefixes(d.Exclude), Aliases: p.config.Aliases(),
-		Resolver: resolver{p.routes, p.hosts},
+		Resolver: &resolver{p.routes, p.hosts},
 	}
 }
 

@@ -74,7 +74,7 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 	p.accounts, p.names = account.New(p.accountOptions()), newNames(c, clock)
 	p.questions, p.usage.nameOf = newQuestions(clock, reader.Interrupt), routes.Name
 	p.sinks = flow.Sinks{exporter}
-	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), &p.sinks, began)
+	p.table = flow.NewTable(p.flowOptions(), kernel.ReadTimeouts(), exporter, began)
 	p.checkpointer = openCheckpointer(o.State, wantsBPF(c), p.table, began, p.stateWritten,
 		log)
 	if p.checkpointer != nil {
@@ -101,11 +101,15 @@ func New(ctx context.Context, o Options) (*Probe, error) {
 
 // flowOptions returns the flow table's options of the configuration in force.
 func (p *Probe) flowOptions() flow.Options {
-	c, kept := p.config, filter.New(p.config.Rules(), p.routes)
+	c, exclude := p.config, p.owns
+	if rules := c.Rules(); len(rules) > 0 {
+		kept := filter.New(rules, p.routes)
+		exclude = func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) }
+	}
 	return flow.Options{
 		Active: time.Duration(c.Flow.ActiveTimeout), Idle: time.Duration(c.Flow.IdleTimeout),
 		NAT: c.Flow.NAT.View, MaxFlows: maxFlows(c), Routes: p.routes, Meter: p.accounts,
-		Exclude: func(e *conntrack.Event) bool { return p.owns(e) || !kept.Keeps(e) },
+		Exclude: exclude,
 		Biflow:  p.recordOptions.Biflow, NATEvents: p.recordOptions.NATEvents, Describe: p.recordOptions.describe,
 	}
 }
@@ -114,8 +118,8 @@ func (p *Probe) flowOptions() flow.Options {
 // those of the previous run. The first dump shows the latter; only entries with a start
 // time can be recognized.
 func (p *Probe) owns(e *conntrack.Event) bool {
-	previous := e.Start < p.began && 0 < e.Start && p.Stats.Dumped.Load() == 0
-	return p.exporter.Owns(&e.Orig) || previous && p.exporter.OwnedBefore(&e.Orig)
+	return p.exporter.Owns(&e.Orig) ||
+		0 < e.Start && e.Start < p.began && p.Stats.Dumped.Load() == 0 && p.exporter.OwnedBefore(&e.Orig)
 }
 
 // maxFlows returns the flow table's limit: the configured one, or nf_conntrack_max.

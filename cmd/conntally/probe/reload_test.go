@@ -329,8 +329,15 @@ func TestReloadStopsAndResumesPrinting(t *testing.T) {
 	if !prints() {
 		t.Fatal("nothing is printed")
 	}
-	r.sinks.Export(&flow.Pair{{At: r.Probe.clock(), Packets: 1, Bytes: 100}})
+	ends := shortFlows(1)
+	end := func(e *conntrack.Event) {
+		e.At = r.Probe.clock()
+		e.Start, e.Stop = e.At.Wall, e.At.Wall
+		r.table.Apply(e)
+	}
+	end(&ends[0])
 	r.reload(collectorSection(a))
+	end(&ends[1])
 	if list := r.exporter.Collectors; prints() || len(list) != 1 || list[0].Config.Address != a {
 		t.Errorf("no change to a collector: %v", r.sinks)
 	}
@@ -338,6 +345,7 @@ func TestReloadStopsAndResumesPrinting(t *testing.T) {
 	if !prints() || len(r.exporter.Collectors) != 0 {
 		t.Errorf("no change back to printing: %v", r.sinks)
 	}
+	r.sinks.Flush(r.Probe.clock())
 	err, printed := r.printer.Close(patience), r.printer.Stats.Printed.Load()
 	if err != nil || printed != 1 {
 		t.Errorf("%d records were printed before the change, want 1: %v", printed, err)

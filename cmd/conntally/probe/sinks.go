@@ -22,8 +22,10 @@ func (p *Probe) printTo(out io.Writer) {
 // chooseSinks sets the sinks: the exporter, and the printer while there is no collector.
 func (p *Probe) chooseSinks() {
 	p.sinks = flow.Sinks{p.exporter}
+	p.table.SetSink(p.exporter)
 	if p.printer != nil && len(p.config.Collectors) == 0 {
 		p.sinks = append(p.sinks, p.printer)
+		p.table.SetSink(p.sinks)
 	}
 }
 
