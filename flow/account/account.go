@@ -158,7 +158,8 @@ func New(o Options) *Accounts {
 
 // Open implements flow.Meter.
 func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
-	w := a.wayOf(e, p)
+	var w way
+	a.wayOf(&w, e, p)
 	for _, end := range w.ends {
 		a.connected(end, 1)
 	}
@@ -168,23 +169,29 @@ func (a *Accounts) Open(e *conntrack.Event, p flow.Path) uint32 {
 
 // CountEnded implements flow.Meter.
 func (a *Accounts) CountEnded(e *conntrack.Event, p flow.Path, moved *[2]conntrack.Counters) {
-	w := a.wayOf(e, p)
+	var w way
+	a.wayOf(&w, e, p)
 	a.count(&w, moved, e.At)
 }
 
-// wayOf returns what a connection counts for.
-func (a *Accounts) wayOf(e *conntrack.Event, p flow.Path) (w way) {
+// wayOf finds what a connection counts for. w is zero.
+func (a *Accounts) wayOf(w *way, e *conntrack.Event, p flow.Path) {
 	version := a.version()
-	w.ends[0], w.interfaces[0] = a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
-	a.pinned = w.ends[0] // so that the other end's device can't take its place
-	w.ends[1], w.interfaces[1] = a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
+	opener := a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
+	w.ends[0], w.interfaces[0] = opener.device, opener.via
+	a.pinned = opener.device // so that the other end's device can't take its place
+	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
+	w.ends[1], w.interfaces[1] = peer.device, peer.via
 	a.pinned = other
+	if w.ends[0] >= 0 && peer.device == outside { // most connections
+		w.traffic, w.scope = [2]Traffic{Upload, Download}, WAN
+		return
+	}
 	w.traffic, w.scope = trafficOf(w.ends), LAN
 	if w.ends[0] == outside || w.ends[1] == outside {
 		standIn(&w.ends)
 		w.scope = WAN
 	}
-	return w
 }
 
 // connected adds n to the connections of a device, if an end is one.

@@ -31,10 +31,10 @@ func (a *Accounts) version() uint64 {
 	return uint64(a.options.Resolver.Version())<<32 | uint64(a.changes)
 }
 
-// end returns which device an end of a connection is, and the place of the interface towards it.
+// end returns what is known of an end of a connection, until another end is asked for.
 func (a *Accounts) end(
 	addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64, now conntrack.Timestamp,
-) (device int32, via uint16) {
+) *knownEnd {
 	k := &a.known[placeOf(addr)]
 	switch {
 	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version:
@@ -47,7 +47,7 @@ func (a *Accounts) end(
 	case k.device > router && a.devices[k.device].reached != k.number:
 		a.reach(k)
 	}
-	return k.device, k.via
+	return k
 }
 
 // placeOf returns the place in Accounts.known of an address.
@@ -63,7 +63,7 @@ func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
 	switch {
 	case k.addr.IsGroup(), k.addr.IsUnspecified():
 		k.device = nobody
-	case o.Resolver.Local(&k.addr):
+	case !k.hop.Uplink() && o.Resolver.Local(&k.addr): // no uplink leads to the router itself
 		k.device = router
 	case contains(o.Exclude, &k.addr):
 		k.device = other

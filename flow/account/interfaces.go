@@ -25,6 +25,7 @@ type InterfaceUsage struct {
 type interfaces struct {
 	all   []InterfaceUsage
 	index map[uint32]uint16
+	last  uint16 // what place returned
 }
 
 func newInterfaces() interfaces {
@@ -36,6 +37,14 @@ func newInterfaces() interfaces {
 
 // place returns the place of an interface.
 func (t *interfaces) place(index uint32) uint16 {
+	if t.all[t.last].Index != index {
+		t.last = t.find(index)
+	}
+	return t.last
+}
+
+// find returns the place of an interface, which it adds if it is new.
+func (t *interfaces) find(index uint32) uint16 {
 	at, known := t.index[index]
 	switch {
 	case known:

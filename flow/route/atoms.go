@@ -81,12 +81,12 @@ func (a *atoms) of(n number) number {
 
 // last returns the last of numbers in order that is n or less, or 0.
 func last(sorted []uint32, n uint32) (at uint32) {
-	for len(sorted) > 0 {
-		half := len(sorted) / 2
+	for low, high := uint(0), uint(len(sorted)); low < high; {
+		half := (low + high) / 2
 		if middle := sorted[half]; middle <= n {
-			at, sorted = middle, sorted[half+1:]
+			at, low = middle, half+1
 		} else {
-			sorted = sorted[:half]
+			high = half
 		}
 	}
 	return at

@@ -17,8 +17,9 @@ type end struct {
 	settled bool     // by the zone, whatever routes say
 }
 
-func (v *view) end(addr *conntrack.Addr) end {
-	return end{addr: addr, atom: v.atoms.of(numberOf(addr))}
+// at makes e, which is zero, the end with an address.
+func (e *end) at(addr *conntrack.Addr, v *view) {
+	e.addr, e.atom = addr, v.atoms.of(numberOf(addr))
 }
 
 // Path implements flow.RouteResolver.
@@ -51,8 +52,10 @@ func (r *Resolver) path(e *conntrack.Event) flow.Path {
 	if isLinkLocal(&e.Orig.Src) || isLinkLocal(&e.Reply.Src) {
 		return within(r.seen.neighbours(e))
 	}
-	ends := [2]end{r.seen.end(&e.Orig.Src), r.seen.end(&e.Reply.Src)}
+	var ends [2]end
 	opener, peer := &ends[0], &ends[1]
+	opener.at(&e.Orig.Src, r.seen)
+	peer.at(&e.Reply.Src, r.seen)
 	if peer.addr.IsGroup() {
 		return within(r.toGroup(opener, peer))
 	}

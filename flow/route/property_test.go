@@ -209,16 +209,18 @@ func names(p flow.Path) [2]uint32 { return [2]uint32{p[0].Index(), p[1].Index()}
 func (o *oracle) compareAnswer(to, from netip.Addr, in uint32) {
 	v := o.resolver.seen
 	addr := conntrack.AddrFrom(to)
-	end, sender := v.end(&addr), (*end)(nil)
+	var destination, source end
+	destination.at(&addr, v)
+	sender := (*end)(nil)
 	if from.IsValid() {
 		a := conntrack.AddrFrom(from)
 		if a.IsGroup() || a.IsUnspecified() {
 			return
 		}
-		s := v.end(&a)
-		sender = &s
+		source.at(&a, v)
+		sender = &source
 	}
-	got := o.resolver.ask(&end, sender, question{in: in})
+	got := o.resolver.ask(&destination, sender, question{in: in})
 	kind, out := o.ask(to, from, in)
 	if got.kind != kind || kind == unicast && got.hop.Index() != out {
 		o.t.Errorf("to %s from %s by %d: kind %d by %d, the kernel says %d by %d", to, from, in,
