@@ -53,7 +53,8 @@ func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 func (t *Table) begin(en *entry, e *conntrack.Event, k *conntrack.Key) {
 	start := t.startOf(e)
 	*en = entry{}
-	en.key, en.reply = *k, e.Reply
+	en.key = *k
+	en.reply = e.Reply // in one statement with the key, both would be copied twice
 	en.start, en.lastPacket, en.readAt = start, start, start
 	en.state, en.midstream = e.State, startsMidstream(e)
 	t.route(en, e)
@@ -87,7 +88,7 @@ func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64, firs
 	case t.predates(e, k, h), t.excluded.was(h), t.excludes(e, h):
 		t.overflow.forget(h)
 		t.Stats.Excluded.Add(1)
-	case !first && t.endedLongAgo(e):
+	case !first && t.endedLongAgo(e, k):
 		t.discard(e)
 	default:
 		return true
@@ -100,7 +101,7 @@ func (t *Table) countsWhole(e *conntrack.Event, k *conntrack.Key, h uint64, firs
 // find no room are remembered. An entry that a complete first dump didn't show is new,
 // even where the system clock was set since.
 func (t *Table) predates(e *conntrack.Event, k *conntrack.Key, h uint64) bool {
-	if !t.baseline && !t.endedBefore(e, t.opened) {
+	if !t.baseline && !endedBefore(e, t.opened) {
 		return t.overflow.isOlder(h)
 	}
 	_, known := t.restored[*k]
@@ -118,24 +119,24 @@ func (t *Table) overdue(e *conntrack.Event) bool {
 // endedLongAgo reports whether e ended before the oldest tombstone: its end was exported then, unless
 // the previous run has exported a part of it. That isn't so for an end that is reported for the first
 // time but late: see isFirst and ExpectLateEnds.
-func (t *Table) endedLongAgo(e *conntrack.Event) bool {
-	if !t.endedBefore(e, t.tombstones.since) {
+func (t *Table) endedLongAgo(e *conntrack.Event, k *conntrack.Key) bool {
+	if !endedBefore(e, t.tombstones.since) {
 		return false
 	}
-	_, known := t.restored[e.Key()]
+	_, known := t.restored[*k]
 	return !known
 }
 
 // endedBefore reports whether e is known to have ended before then.
-func (t *Table) endedBefore(e *conntrack.Event, then conntrack.Timestamp) bool {
-	return e.Stop > 0 && !clockStepped(e.At, then) && toMono(e.Stop, e.At) < then.Mono
+func endedBefore(e *conntrack.Event, then conntrack.Timestamp) bool {
+	return e.Stop > 0 && toMono(e.Stop, e.At) < then.Mono && !clockStepped(e.At, then)
 }
 
 // isFirst reports whether an end was surely not exported before: it comes once, and no entry has
 // disappeared without an end since it ended.
 func (t *Table) isFirst(e *conntrack.Event) bool {
 	return e.Once && (t.vanished == conntrack.Timestamp{} ||
-		e.Stop > 0 && !t.endedBefore(e, t.vanished))
+		e.Stop > 0 && !endedBefore(e, t.vanished))
 }
 
 // discard counts an end that was exported before, or may have been.

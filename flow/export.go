@@ -47,39 +47,34 @@ func (t *Table) exportLiving(en *entry, reason EndReason, now conntrack.Timestam
 
 // export exports what is pending of both directions. Something must be.
 func (t *Table) export(en *entry, reason EndReason, now conntrack.Timestamp) {
-	records := uint64(0)
-	for d := range t.pair {
-		r := &t.pair[d]
-		moved := en.pending[d].Packets|en.pending[d].Bytes != 0
-		if moved {
-			records++
-		}
-		if moved || t.options.Biflow {
-			t.describe(r, en, conntrack.Direction(d), reason, now)
-		} else {
-			*r = Record{At: now}
-		}
-	}
-	t.sink.Export(&t.pair)
+	p := &t.pair
+	records := t.describe(&p[conntrack.Original], en, conntrack.Original, reason, now) +
+		t.describe(&p[conntrack.Reply], en, conntrack.Reply, reason, now)
+	t.sink.Export(p)
 	en.pending = [2]conntrack.Counters{}
 	t.Stats.Records.Add(records)
 	en.beginExported = true
 }
 
-// describe fills in the record of one direction.
+// describe fills in the record of one direction, and returns 1 if that has moved anything, else 0.
 func (t *Table) describe(
 	r *Record, en *entry, d conntrack.Direction, reason EndReason, now conntrack.Timestamp,
-) {
+) (records uint64) {
 	*r = Record{}
+	r.At, r.Packets, r.Bytes = now, en.pending[d].Packets, en.pending[d].Bytes
+	if r.Moved() {
+		records = 1
+	} else if !t.options.Biflow {
+		return 0
+	}
 	r.Family, r.Proto = en.key.Orig.Family, en.key.Orig.Proto
-	r.Packets, r.Bytes = en.pending[d].Packets, en.pending[d].Bytes
 	r.Start, r.End = toWall(en.start, now), toWall(max(en.start, en.lastPacket), now)
-	r.EndReason, r.At, r.ID, r.Midstream = reason, now, en.id(), en.midstream
+	r.EndReason, r.ID, r.Midstream = reason, en.id(), en.midstream
 	in, out := en.path[d], en.path[1-d]
 	r.Input, r.Output, r.Egress = in.Index(), out.Index(), out.Uplink()
 	r.InputZone, r.OutputZone = en.zone(d), en.zone(1-d)
 	r.Seen = en.basis >= asRoutes
-	if d == conntrack.Original {
+	if r.Seen && d == conntrack.Original {
 		r.ToS, r.InputVLAN, r.SrcMAC = en.tos, en.vlan, en.mac
 	}
 	if t.options.NAT == Wire {
@@ -100,6 +95,7 @@ func (t *Table) describe(
 	if t.options.Describe != nil {
 		t.options.Describe(r)
 	}
+	return records
 }
 
 // endpoints shows the two real ends. The translation is in the record whose

@@ -120,15 +120,19 @@ func (x *index) endDump() {
 }
 
 // find returns the place of the entry of key k with hash h, or none.
-func (x *index) find(k *conntrack.Key, h uint64) place { return x.slots[x.slotOf(k, h)].at - 1 }
+func (x *index) find(k *conntrack.Key, h uint64) place {
+	_, i := x.slotOf(k, uint32(h))
+	return i
+}
 
-// slotOf returns the slot of k, or the empty one where it belongs.
-func (x *index) slotOf(k *conntrack.Key, h uint64) int {
+// slotOf returns the slot of k and the place of its entry, or the empty slot where it belongs and
+// none.
+func (x *index) slotOf(k *conntrack.Key, h uint32) (int, place) {
 	mask := len(x.slots) - 1
-	for s := int(uint32(h)) & mask; ; s = (s + 1) & mask {
+	for s := int(h) & mask; ; s = (s + 1) & mask {
 		at := x.slots[s]
-		if at.at == 0 || at.hash == uint32(h) && x.at(at.at-1).key == *k {
-			return s
+		if at.at == 0 || at.hash == h && x.at(at.at-1).key == *k {
+			return s, at.at - 1
 		}
 	}
 }
@@ -143,7 +147,8 @@ func (x *index) insert(en *entry, h uint64) place {
 	to := x.at(i)
 	*to = *en
 	to.next = none
-	x.slots[x.slotOf(&en.key, h)] = slot{uint32(h), i + 1}
+	s, _ := x.slotOf(&en.key, uint32(h))
+	x.slots[s] = slot{uint32(h), i + 1}
 	return i
 }
 
@@ -180,8 +185,7 @@ func (x *index) allocate() place {
 
 // remove drops the entry of key k with hash h.
 func (x *index) remove(k *conntrack.Key, h uint64) {
-	s := x.slotOf(k, h)
-	i := x.slots[s].at - 1
+	s, i := x.slotOf(k, uint32(h))
 	if i == none {
 		return
 	}

@@ -142,8 +142,7 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 		t.close(en)
 		return
 	}
-	en.last, en.pending = e.Counters, e.Counters
-	if en.hasPending() && t.options.Meter != nil {
+	if en.pending = e.Counters; en.hasPending() && t.options.Meter != nil {
 		t.options.Meter.CountEnded(e, en.path, &en.pending)
 	}
 	t.finish(en, e, end)

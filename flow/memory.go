@@ -67,7 +67,11 @@ func (s *exclusions) add(h uint64) {
 	}
 }
 
-func (s *exclusions) has(h uint64) bool { return s.current.has(h) || s.previous.has(h) }
+func (s *exclusions) has(h uint64) bool {
+	return s.current.n+s.previous.n > 0 && s.either(h) // mostly there are none
+}
+
+func (s *exclusions) either(h uint64) bool { return s.current.has(h) || s.previous.has(h) }
 
 // was reports whether h was excluded until the options changed.
 func (s *exclusions) was(h uint64) bool { return s.before != nil && s.before.has(h) }
@@ -114,7 +118,7 @@ func (o *overflow) add(h uint64, older bool) {
 }
 
 func (o *overflow) isOlder(h uint64) bool {
-	if len(o.older) == 0 {
+	if !o.active {
 		return false
 	}
 	_, older := o.older[h]
@@ -138,10 +142,14 @@ func (o *overflow) endDump() (roomForAll bool) {
 type hashSet struct {
 	slots []uint64 // 0 is empty; the hash 0 is stored as 1
 	n     int
-	peak  int // the largest n since shrink was last called
+	most  int // n that the slots have room for
+	peak  int // the largest n since shrink was last called, of hashes cleared since
 }
 
-func newHashSet() hashSet { return hashSet{slots: make([]uint64, minSlots)} }
+func newHashSet() (s hashSet) {
+	s.resize(minSlots)
+	return s
+}
 
 func (s *hashSet) len() int { return s.n }
 
@@ -153,7 +161,7 @@ func (s *hashSet) has(h uint64) bool {
 // add reports whether h is new.
 func (s *hashSet) add(h uint64) bool {
 	h = max(h, 1)
-	if 4*(s.n+1) > 3*len(s.slots) {
+	if s.n >= s.most {
 		s.resize(2 * len(s.slots))
 	}
 	at := s.slotOf(h)
@@ -162,24 +170,23 @@ func (s *hashSet) add(h uint64) bool {
 	}
 	s.slots[at] = h
 	s.n++
-	s.peak = max(s.peak, s.n)
 	return true
 }
 
 // slotOf returns the slot of h, or the empty one where it belongs.
 func (s *hashSet) slotOf(h uint64) int {
 	mask := len(s.slots) - 1
-	at := int(h) & mask
-	for s.slots[at] != 0 && s.slots[at] != h {
-		at = (at + 1) & mask
+	for at := int(h) & mask; ; at = (at + 1) & mask {
+		if found := s.slots[at]; found == 0 || found == h {
+			return at
+		}
 	}
-	return at
 }
 
 // resize changes the number of slots to n, a power of two.
 func (s *hashSet) resize(n int) {
 	old := s.slots
-	s.slots = make([]uint64, n)
+	s.slots, s.most = make([]uint64, n), 3*n/4
 	for _, h := range old {
 		if h != 0 {
 			s.slots[s.slotOf(h)] = h
@@ -189,16 +196,18 @@ func (s *hashSet) resize(n int) {
 
 func (s *hashSet) clear() {
 	clear(s.slots)
+	s.peak = max(s.peak, s.n)
 	s.n = 0
 }
 
 // shrink makes s smaller where it had room for far more hashes than there were since the
 // last call.
 func (s *hashSet) shrink() {
+	s.peak = max(s.peak, s.n)
 	if len(s.slots) > minSlots && shrinkShare*s.peak < len(s.slots) {
 		s.compact()
 	}
-	s.peak = s.n
+	s.peak = 0
 }
 
 // compact gives s the size that its hashes need.
