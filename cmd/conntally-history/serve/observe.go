@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func (o *observer) observe(now conntrack.Timestamp) {
 		o.raise(now, condition.DevicesFull, "", "%d records", n-o.full)
 		o.full = n
 	}
-	if len(stats.Exporters) > 0 {
+	if slices.ContainsFunc(stats.Exporters, sendsRecords) {
 		o.conditions.Clear(condition.NothingReceived, "")
 	} else if now.Mono-o.began > int64(quietStart) {
 		o.raise(now, condition.NothingReceived, "", "at %s", o.receiver.conn.LocalAddr())
@@ -88,12 +89,18 @@ func (o *observer) raise(
 	o.conditions.Raise(now, shared.Condition{ID: id, Subject: subject, Detail: detail})
 }
 
+// sendsRecords reports whether more came from an exporter than the templates with which
+// `conntally check` probes a collector.
+func sendsRecords(x collect.ExporterStats) bool {
+	return x.Records+x.UnknownSets+x.Refused > 0
+}
+
 // exporter looks at what came from an exporter since the last time, and what did not.
 func (o *observer) exporter(now conntrack.Timestamp, x *collect.ExporterStats) {
-	before, known := o.before[x.Exporter]
+	before := o.before[x.Exporter]
 	o.before[x.Exporter] = *x
 	name := subject(x.Exporter)
-	if !known {
+	if sendsRecords(*x) && !sendsRecords(before) {
 		o.log.Info("an exporter sends records", zap.String("exporter", name))
 	}
 	if n := x.MissingRecords; n > before.MissingRecords {
@@ -109,7 +116,7 @@ func (o *observer) exporter(now conntrack.Timestamp, x *collect.ExporterStats) {
 		o.raise(now, condition.DatagramsMalformed, name, "%d", n-before.Refused)
 	}
 	silent := time.Unix(0, now.Wall).Sub(x.Last)
-	if x.Version != 0 && silent > silentAfter && silent < goneAfter {
+	if x.Records > 0 && silent > silentAfter && silent < goneAfter {
 		o.raise(now, condition.ExporterSilent, name, "since %s", x.Last.Format(time.DateTime))
 	} else {
 		o.conditions.Clear(condition.ExporterSilent, name)

@@ -196,6 +196,18 @@ func TestConditionsOfExporters(t *testing.T) {
 	r.expect(condition.DevicesFull)
 }
 
+// A datagram without records, with which `conntally check` probes a collector, comes from no
+// exporter that would be silent later.
+func TestProbeIsNoExporter(t *testing.T) {
+	r := run(t, enter(t), func(*config.Config) {})
+	newExporter(t).send(0)
+	r.until("a datagram", func() bool { return r.snapshot().Datagrams == 1 })
+	o := r.observer()
+	r.clock.pass(silentAfter + 1)
+	o.observe(r.clock.read())
+	r.expect(condition.NothingReceived)
+}
+
 // failing is a database whose disk is full at times.
 type failing struct {
 	database
