@@ -73,7 +73,7 @@ func (o *observer) observe(now conntrack.Timestamp) {
 		o.raise(now, condition.DevicesFull, "", "%d records", n-o.full)
 		o.full = n
 	}
-	if slices.ContainsFunc(stats.Exporters, sendsRecords) {
+	if slices.ContainsFunc(stats.Exporters, isNoProbe) {
 		o.conditions.Clear(condition.NothingReceived, "")
 	} else if now.Mono-o.began > int64(quietStart) {
 		o.raise(now, condition.NothingReceived, "", "at %s", o.receiver.conn.LocalAddr())
@@ -89,9 +89,9 @@ func (o *observer) raise(
 	o.conditions.Raise(now, shared.Condition{ID: id, Subject: subject, Detail: detail})
 }
 
-// sendsRecords reports whether more came from an exporter than the templates with which
+// isNoProbe reports whether more came from an exporter than the templates with which
 // `conntally check` probes a collector.
-func sendsRecords(x collect.ExporterStats) bool {
+func isNoProbe(x collect.ExporterStats) bool {
 	return x.Records+x.UnknownSets+x.Refused > 0
 }
 
@@ -100,7 +100,7 @@ func (o *observer) exporter(now conntrack.Timestamp, x *collect.ExporterStats) {
 	before := o.before[x.Exporter]
 	o.before[x.Exporter] = *x
 	name := subject(x.Exporter)
-	if sendsRecords(*x) && !sendsRecords(before) {
+	if x.Records > 0 && before.Records == 0 {
 		o.log.Info("an exporter sends records", zap.String("exporter", name))
 	}
 	if n := x.MissingRecords; n > before.MissingRecords {
