@@ -63,7 +63,7 @@ func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
 	switch {
 	case k.addr.IsGroup(), k.addr.IsUnspecified():
 		k.device = nobody
-	case !k.hop.Uplink() && o.Resolver.Local(&k.addr): // no uplink leads to the router itself
+	case o.Resolver.Local(&k.addr):
 		k.device = router
 	case contains(o.Exclude, &k.addr):
 		k.device = other
