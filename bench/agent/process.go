@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -96,23 +97,29 @@ func (a *Agent) Path() (string, error) {
 
 // Usage returns the resources that the program has used so far.
 func (r *Running) Usage() (measure.Process, error) {
-	pids, err := measure.Family(r.holder.Process.Pid)
+	pids, err := r.processes()
 	if err != nil {
 		return measure.Process{}, err
-	}
-	if len(pids) == 0 {
-		return measure.Process{}, r.gone()
 	}
 	return measure.ReadProcesses(pids)
 }
 
 // Pin ties the program to a core.
 func (r *Running) Pin(core int) error {
-	pids, err := measure.Family(r.holder.Process.Pid)
+	pids, err := r.processes()
 	if err != nil {
 		return err
 	}
 	return measure.Pin(pids, core)
+}
+
+// processes returns the program's processes. If there are none, the error says how it ended.
+func (r *Running) processes() ([]int, error) {
+	pids, err := measure.Family(r.holder.Process.Pid)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(pids) == 0 {
+		return nil, r.gone()
+	}
+	return pids, err
 }
 
 // gone returns the error of a program that ended before it was stopped.

@@ -102,8 +102,22 @@ func TestHolderDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-r.ended
-	if _, err := r.Usage(); err == nil {
-		t.Error("what has ended takes CPU time")
+	if _, err := r.Usage(); !errors.Is(err, errEarly) {
+		t.Errorf("what has ended takes CPU time, or nothing says that it has ended: %v", err)
+	}
+}
+
+// TestEndIsReported, with what the program printed, however much of it is already gone.
+func TestEndIsReported(t *testing.T) {
+	r, _ := start(t, `echo ready, but no such interface; sleep 0.1; exit 1`)
+	<-r.ended
+	for name, use := range map[string]func() error{
+		"usage": func() error { _, err := r.Usage(); return err },
+		"pin":   func() error { return r.Pin(0) },
+	} {
+		if err := use(); !errors.Is(err, errEarly) || !strings.Contains(err.Error(), "no such interface") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
