@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/conntally/conntally/bench/agent"
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/bench/report"
 	"github.com/conntally/conntally/bench/result"
 	"github.com/conntally/conntally/bench/scenario"
@@ -33,12 +33,7 @@ func programs(t *testing.T) (all []agent.Agent) {
 	if err := lab.Available(); err != nil {
 		t.Skip(err)
 	}
-	path := filepath.Join(t.TempDir(), "conntally")
-	build := exec.Command("go", "build", "-o", path, "../cmd/conntally")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, a := range agent.All(path) {
+	for _, a := range agent.All(labtest.Build(t, "conntally")) {
 		if _, err := a.Path(); err != nil {
 			t.Log(err)
 			continue

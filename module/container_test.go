@@ -93,7 +93,7 @@ idle_timeout = "2s"
 `)
 	c.write("module/container/Containerfile", read(t, "container/Containerfile"))
 	c.write("bin/modprobe", "#!/bin/sh\n") // this kernel's modules are not a container's affair
-	if err := os.Rename(build(t, "conntally"), filepath.Join(c.dir, "conntally")); err != nil {
+	if err := os.Rename(labtest.Build(t, "conntally"), filepath.Join(c.dir, "conntally")); err != nil {
 		t.Fatal(err)
 	}
 	c.env = append(os.Environ(), "CONTAINERS_CONF="+c.dir+"/containers.conf",

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally-history/config"
 )
 
@@ -54,7 +55,7 @@ func TestHistorySettingsAreTheKeys(t *testing.T) {
 // conntally-history takes each file that the module generates, which is checked while the
 // system is built, and is restarted for another one.
 func TestHistorySettingsAreTaken(t *testing.T) {
-	check := []string{build(t, "conntally-history"), "serve", "--check-config", "--config"}
+	check := []string{labtest.Build(t, "conntally-history"), "serve", "--check-config", "--config"}
 	r := readRecord(t)
 	for _, name := range historySystems(t, r) {
 		h := r.history(t, name)

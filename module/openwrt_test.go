@@ -27,7 +27,7 @@ type openwrt struct {
 
 // TestOpenWrt has a part for each thing that the script is to do, with one program for all.
 func TestOpenWrt(t *testing.T) {
-	busybox, program := labtest.Program(t, "busybox"), build(t, "conntally")
+	busybox, program := labtest.Program(t, "busybox"), labtest.Build(t, "conntally")
 	for name, part := range map[string]func(*openwrt){
 		"options are the keys": (*openwrt).optionsAreTheKeys,
 		"starts":               (*openwrt).starts,

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/conntally/conntally/bench/lab/labtest"
 )
 
 // one returns what a pattern finds in a file.
@@ -40,7 +42,9 @@ func needNix(t *testing.T, program string, args ...string) *exec.Cmd {
 // The dependencies are those that the package is held to.
 func TestVendorHash(t *testing.T) {
 	needNix(t, "nix")
-	out, err := exec.Command("../.ci/vendor-hash").Output()
+	cmd := exec.Command("../.ci/vendor-hash")
+	labtest.AsCaller(t, cmd)
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/config"
 )
 
@@ -143,7 +144,7 @@ func TestOwnFileRestarts(t *testing.T) {
 
 // The program takes each file that the module generates, and takes it as meant.
 func TestSettingsAreTaken(t *testing.T) {
-	check := []string{build(t, "conntally"), "run", "--check-config", "--config"}
+	check := []string{labtest.Build(t, "conntally"), "run", "--check-config", "--config"}
 	r := readRecord(t)
 	for _, name := range r.exporters(t) {
 		file := r.system(t, name).File
@@ -156,17 +157,6 @@ func TestSettingsAreTaken(t *testing.T) {
 			})
 		}
 	}
-}
-
-// build builds a program and returns its path.
-func build(t *testing.T, program string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), program)
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/"+program).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
 }
 
 // taken has a program check a file, by the command whose last argument is its path.
