@@ -1,3 +1,8 @@
+-- With a write-ahead log, who reads keeps nobody from writing.
+.output /dev/null
+PRAGMA journal_mode = WAL;
+.output
+
 -- A row for each record of each router, as nfacctd writes it with nfacctd.conf beside this file, and
 -- as load reads it from goflow2. Times are local.
 CREATE TABLE flows (
