@@ -39,10 +39,14 @@ type entry struct {
 }
 
 // isOf reports whether en is the flow of e's entry: its key is e.Key().
+//
+// It compares field by field: for whole tuples the compiler would call a function.
 func (en *entry) isOf(e *conntrack.Event) bool {
-	k := &en.key
+	k, a, b := &en.key, &en.key.Orig, &e.Orig
 	return k.ID == e.ID && k.Start == e.Start && k.Zone == e.Zone &&
-		k.ReplyZone == e.ReplyZone && k.Orig == e.Orig
+		k.ReplyZone == e.ReplyZone && a.Src == b.Src && a.Dst == b.Dst &&
+		a.SrcPort == b.SrcPort && a.DstPort == b.DstPort && a.Family == b.Family &&
+		a.Proto == b.Proto
 }
 
 // id identifies the connection: the upper half is CTA_ID, which `conntrack -o id` shows, the
@@ -89,7 +93,12 @@ func (en *entry) countersReset(c *[2]conntrack.Counters) bool {
 // movedSince reports whether c counts packets that passed after the last reading.
 // Counters that are zero were reset.
 func (en *entry) movedSince(c *[2]conntrack.Counters) bool {
-	return *c != en.last && !isZero(c)
+	return !en.hasRead(c) && !isZero(c)
+}
+
+// hasRead reports whether the counters were c when last read. It compares without a call, too.
+func (en *entry) hasRead(c *[2]conntrack.Counters) bool {
+	return c[0] == en.last[0] && c[1] == en.last[1]
 }
 
 // add adds what moved since the counters were last read, stores that in delta, and

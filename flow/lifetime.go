@@ -34,7 +34,7 @@ func (t *Table) applyDump(e *conntrack.Event) {
 // addDeltas adds what moved since the last reading. Without a start time, a counter that
 // went down means another connection with the same key.
 func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
-	if e.Counters != en.last {
+	if !en.hasRead(&e.Counters) {
 		if en.countersReset(&e.Counters) {
 			t.Stats.CounterResets.Add(1)
 			if en.key.Start == 0 {
