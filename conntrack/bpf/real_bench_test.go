@@ -5,8 +5,12 @@ package bpf
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
 	"github.com/conntally/conntally/bench/lab/labtest"
@@ -31,6 +35,9 @@ func BenchmarkRealEnds(b *testing.B) {
 				"kernel-ns/end")
 			b.ReportMetric(median(b, l, s, func(r *round) time.Duration { return r.read }),
 				"read-ns/end")
+			if step != Netlink {
+				b.ReportMetric(programTime(b, l, s), "program-ns/end")
+			}
 		})
 	}
 }
@@ -96,4 +103,35 @@ func openEnds(b *testing.B, l *lab.Lab, step Step) *Source {
 		b.Fatal(err)
 	}
 	return s
+}
+
+// programTime returns what the program alone takes of an end, by the kernel's count.
+func programTime(b *testing.B, l *lab.Lab, s *Source) float64 {
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	endAll(b, l, s)
+	for id := ebpf.ProgramID(0); ; {
+		if id, err = ebpf.ProgramGetNextID(id); err != nil {
+			b.Fatal(err)
+		}
+		p, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			continue // unloaded meanwhile
+		}
+		defer p.Close()
+		info, err := p.Info()
+		if err != nil || !strings.HasPrefix(info.Name, "end_") {
+			continue
+		}
+		of, err := p.Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if of.RunCount > 0 {
+			return float64(of.Runtime) / float64(of.RunCount)
+		}
+	}
 }
