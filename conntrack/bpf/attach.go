@@ -25,8 +25,9 @@ func attach(steps []Step, of sizes, clock conntrack.Clock) (*ends, error) {
 		return nil, err
 	}
 	var failed []error
+	loader := newLoader()
 	for _, step := range steps {
-		e, err := load(step, netns, of)
+		e, err := loader.load(step, netns, of)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", step, err))
 			continue

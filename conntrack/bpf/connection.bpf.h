@@ -151,37 +151,65 @@ struct record {
 
 const volatile u32 own_netns = 0; // inode of the network namespace to report
 
+// How a program reads the kernel's memory. Each program is compiled for one of these ways.
+enum {
+	COPIED, // by a function of the kernel's, which costs 80 instructions and 7 for each word
+	TYPED,  // the same, but loads from a packet, whose type the verifier knows
+	DIRECT, // loads, which need 8 instructions each: Linux 6.2 and later
+};
+
 // copy copies n bytes from the kernel's memory, or zeroes if they can't be read.
 static __always_inline void copy(void *to, u32 n, const void *from)
 {
 	bpf_probe_read_kernel(to, n, from);
 }
 
-// EXTENSION returns where an extension is, by the array of all of them; 0: the entry has none.
-#define EXTENSION(offsets, id) \
-	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) ? \
-		(u8)(offsets >> 8 * (bpf_core_enum_value(enum nf_ct_ext_id, id) & 7)) : 0)
-
-// extensions are where an entry has its counters and time stamps; 0: it began while they were off.
-struct extensions {
-	void *counters, *stamps;
+// The verifier allows loads from an address that is said to be of one of the kernel's types. A
+// device's statistics are 25 words of 64 bits and nothing else, in each kernel: so words_at makes
+// 200 bytes readable whatever they are. A load that faults is zero.
+struct rtnl_link_stats64 {
+	u64 rx_packets;
 };
+extern void *bpf_rdonly_cast(const void *address, u32 type) __ksym;
 
-static __always_inline struct extensions extensions(struct nf_ct_ext *ext)
+static __always_inline void *words_at(const void *address)
 {
-	struct extensions e = {};
+	return bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct rtnl_link_stats64));
+}
+
+// read reads n bytes, whole words, from the kernel's memory.
+static __always_inline void read(void *to, u32 n, const void *from, int how)
+{
+	if (how != DIRECT) {
+		copy(to, n, from);
+		return;
+	}
+	const u64 *words = words_at(from);
+#pragma unroll
+	for (u32 k = 0; k < n / 8; k++)
+		((u64 *)to)[k] = words[k];
+}
+
+// READ is a field in the kernel's memory.
+#define READ(how, field) \
+	((how) == DIRECT ? *(typeof(field) *)words_at(&(field)) : \
+		({ typeof(field) v_ = 0; copy(&v_, sizeof v_, &(field)); v_; }))
+
+// offsets_in returns the array of where each extension of an entry is: see EXTENSION.
+static __always_inline u64 offsets_in(struct nf_ct_ext *ext, int how)
+{
 	u64 offsets = 0;
 
-	if (!ext)
-		return e;
-	copy(&offsets, sizeof offsets, &ext->offset);
-	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT), stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
-	if (counters)
-		e.counters = (void *)ext + counters;
-	if (stamps)
-		e.stamps = (void *)ext + stamps;
-	return e;
+	if (ext)
+		read(&offsets, sizeof offsets, &ext->offset, how);
+	return offsets;
 }
+
+// EXTENSION is where an extension is, from the beginning of all of them; 0: the entry has none, since
+// it began while they were off.
+#define EXTENSION(offsets, id) \
+	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) ? \
+		(u8)((offsets) >> 8 * (bpf_core_enum_value(enum nf_ct_ext_id, id) & 7)) : 0)
 
 // image is a copy of an entry without its extensions.
 struct image {
@@ -193,67 +221,88 @@ static __always_inline void copy_entry(struct image *i, struct nf_conn *ct)
 	copy(i, bpf_core_type_size(struct nf_conn), ct);
 }
 
-// IN is a field of struct nf_conn, of a type, in an image.
-#define IN(image, type, field) \
-	(*(type *)((void *)(image) + bpf_core_field_offset(struct nf_conn, field)))
+// view is an entry as a program may load from it: its image, or itself.
+struct view {
+	struct nf_conn *entry;
+	union nf_conntrack_proto *proto; // apart, since an entry is larger than words_at allows
+};
 
-static __always_inline void copy_tuple(struct tuple *to, struct image *i, u32 from)
+static __always_inline struct view view_of(struct image *i)
 {
+	struct nf_conn *entry = (void *)i;
+
+	return (struct view){entry, &entry->proto};
+}
+
+static __always_inline void copy_tuple(struct tuple *to, struct nf_conntrack_tuple *from)
+{
+#pragma unroll
 	for (u32 word = 0; word < sizeof *to / 8; word++)
-		((u64 *)to)[word] = ((u64 *)((void *)i + from))[word];
+		((u64 *)to)[word] = ((u64 *)from)[word];
 }
 
-// state reads the state of the protocols that have one.
-static __always_inline void state(struct record *r, struct image *i)
+// state returns the state of the protocols that have one.
+static __always_inline u8 state(u8 protocol, union nf_conntrack_proto *p)
 {
-	switch (r->tuples[0].proto) {
+	switch (protocol) {
 	case IPPROTO_TCP:
-		r->state = IN(i, u8, proto.tcp.state);
-		r->tcp_flags[0] = IN(i, u8, proto.tcp.seen[0].flags);
-		r->tcp_flags[1] = IN(i, u8, proto.tcp.seen[1].flags);
-		break;
+		return p->tcp.state;
 	case IPPROTO_SCTP:
-		r->state = IN(i, u32, proto.sctp.state);
-		break;
+		return p->sctp.state;
 	case IPPROTO_DCCP: // Linux 6.16 and later don't track it
-		if (bpf_core_field_exists(((struct nf_conn *)0)->proto.dccp.state))
-			r->state = IN(i, u8, proto.dccp.state);
-		break;
+		if (bpf_core_field_exists(p->dccp.state))
+			return p->dccp.state;
 	}
+	return 0;
 }
 
-static __always_inline int is_foreign(struct net *net)
-{
-	u32 inum = 0;
+u64 own_net SEC(".data") = 0; // where that network namespace is; 0: not known yet
 
-	copy(&inum, sizeof inum, &net->ns.inum);
-	return inum != own_netns;
+// is_foreign reports whether a network namespace isn't the one to report, which stays where it is as
+// long as this program is loaded.
+static __always_inline int is_foreign(struct net *net, int how)
+{
+	if ((u64)net == own_net)
+		return 0;
+	if (READ(how, net->ns.inum) != own_netns)
+		return 1;
+	own_net = (u64)net;
+	return 0;
 }
 
 #include "first.bpf.h"
 
 // fill makes the record of an entry. next is FREE if the entry ends, else its address: see recall.
-static __always_inline void fill(struct record *r, struct image *i, u64 ct, u64 next)
+// TCP's flags are left to the caller.
+static __always_inline void fill(struct record *r, struct view v, u64 ct, u64 next, int how)
 {
-	__builtin_memset(r->counters, 0, sizeof *r - __builtin_offsetof(struct record, counters));
-	copy_tuple(&r->tuples[0], i, bpf_core_field_offset(struct nf_conn, tuplehash[0].tuple));
-	copy_tuple(&r->tuples[1], i, bpf_core_field_offset(struct nf_conn, tuplehash[1].tuple));
-	r->status = IN(i, unsigned long, status);
+	struct nf_conn *entry = v.entry;
+	u8 flags = 0;
+
+	copy_tuple(&r->tuples[0], &entry->tuplehash[0].tuple);
+	copy_tuple(&r->tuples[1], &entry->tuplehash[1].tuple);
+	void *ext = entry->ext;
+	u64 offsets = offsets_in(ext, how);
+	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT), stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
+	if (counters) {
+		read(r->counters, sizeof r->counters, ext + counters, how);
+		flags = COUNTED;
+	} else
+		__builtin_memset(r->counters, 0, sizeof r->counters);
+	if (stamps)
+		read(r->stamps, sizeof r->stamps, ext + stamps, how);
+	else
+		__builtin_memset(r->stamps, 0, sizeof r->stamps);
+	r->status = entry->status;
+	r->timeout = entry->timeout;
 	r->now = bpf_jiffies64();
-	r->timeout = IN(i, u32, timeout);
-	if (bpf_core_field_exists(((struct nf_conn *)0)->mark))
-		r->mark = IN(i, u32, mark);
-	if (bpf_core_field_exists(((struct nf_conn *)0)->zone)) {
-		r->zone = IN(i, u16, zone.id);
-		r->flags |= (IN(i, u8, zone.dir) & 3) << 1; // a bit for each direction
+	r->mark = bpf_core_field_exists(entry->mark) ? entry->mark : 0;
+	r->zone = 0;
+	if (bpf_core_field_exists(entry->zone)) {
+		r->zone = entry->zone.id;
+		flags |= (entry->zone.dir & 3) << 1; // a bit for each direction
 	}
-	state(r, i);
-	struct extensions e = extensions(IN(i, struct nf_ct_ext *, ext));
-	if (e.counters) {
-		copy(r->counters, sizeof r->counters, e.counters);
-		r->flags |= COUNTED;
-	}
-	if (e.stamps)
-		copy(r->stamps, sizeof r->stamps, e.stamps);
-	recall(r, ct, next);
+	r->state = state(r->tuples[0].proto, v.proto);
+	r->tcp_flags[0] = r->tcp_flags[1] = 0;
+	r->flags = flags | recall(r, ct, next);
 }

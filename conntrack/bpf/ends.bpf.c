@@ -17,52 +17,80 @@ struct {
 	__uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
-static __always_inline int ended(struct nf_conn *ct)
+static __always_inline int ended(u64 ct, struct view v, int how)
 {
-	struct image i;
+	unsigned long status = v.entry->status;
+	struct record *r;
 
-	copy_entry(&i, ct);
-	unsigned long status = IN(&i, unsigned long, status);
 	// Packets dropped on their way have entries that never were in the table. A kprobe sees them
 	// before that is known.
-	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE) {
-		forget((u64)ct);
+	if (!(status & IPS_CONFIRMED) || status & IPS_TEMPLATE)
+		goto unreported;
+	if (is_foreign(v.entry->ct_net.net, how))
 		return 0;
-	}
-	if (is_foreign(IN(&i, struct net *, ct_net)))
-		return 0;
-	if (was_shown(ct, &i)) {
-		forget((u64)ct);
-		return 0;
-	}
-	struct record *r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
+	if (was_shown(ct, v.entry->timeout))
+		goto unreported;
+	r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
 	if (!r) {
 		__sync_fetch_and_add(&lost, 1);
-		forget((u64)ct);
-		return 0;
+		goto unreported;
 	}
-	fill(r, &i, (u64)ct, FREE);
+	fill(r, v, ct, FREE, how);
 	bpf_ringbuf_submit(r, 0); // wakes the reader if it has read all before
+	return 0;
+unreported:
+	forget(ct);
 	return 0;
 }
 
-// The same programs for each way to be called; kprobe.multi has those of kprobe.
+static __always_inline int ended_copied(u64 ct)
+{
+	struct image i;
+
+	copy_entry(&i, (void *)ct);
+	return ended(ct, view_of(&i), COPIED);
+}
+
+// entry_of returns the argument of nf_ct_destroy, as a number: the verifier knows its type, and not
+// that it is a nf_conn.
+static __always_inline u64 entry_of(u64 *ctx)
+{
+	u64 ct = 0;
+
+	bpf_get_func_arg(ctx, 0, &ct);
+	return ct;
+}
+
+// is_accepted reports whether __nf_conntrack_confirm has returned NF_ACCEPT.
+static __always_inline int is_accepted(u64 *ctx) { return (int)ctx[1] == 1; }
+
+// The same programs for each way to be called and to read; kprobe.multi has those of kprobe.
+
+SEC("fentry/nf_ct_destroy")
+int end_direct(u64 *ctx)
+{
+	u64 ct = entry_of(ctx);
+	struct view v = {words_at((void *)ct), words_at(&((struct nf_conn *)ct)->proto)};
+
+	return ended(ct, v, DIRECT);
+}
+
+SEC("fexit/__nf_conntrack_confirm")
+int first_direct(u64 *ctx)
+{
+	return is_accepted(ctx) ? confirmed((struct sk_buff *)ctx[0], DIRECT) : 0;
+}
 
 SEC("fentry/nf_ct_destroy")
 int end_fentry(u64 *ctx)
 {
-	u64 ct = 0; // as a number: the verifier knows the argument's type, and not nf_conn
-
-	bpf_get_func_arg(ctx, 0, &ct);
-	return ended((struct nf_conn *)ct);
+	return ended_copied(entry_of(ctx));
 }
 
 SEC("fexit/__nf_conntrack_confirm")
 int first_fentry(u64 *ctx)
 {
-	const int accepted = 1; // NF_ACCEPT
-
-	return (int)ctx[1] == accepted ? confirmed((struct sk_buff *)ctx[0], 1) : 0;
+	return is_accepted(ctx) ? confirmed((struct sk_buff *)ctx[0], TYPED) : 0;
 }
 
 // first_argument returns the first argument of the function at which a kprobe is.
@@ -85,13 +113,13 @@ static __always_inline void *first_argument(void *ctx)
 SEC("kprobe/nf_ct_destroy")
 int end_kprobe(void *ctx)
 {
-	return ended(first_argument(ctx));
+	return ended_copied((u64)first_argument(ctx));
 }
 
 SEC("kprobe/__nf_conntrack_confirm")
 int first_kprobe(void *ctx)
 {
-	return confirmed(first_argument(ctx), 0);
+	return confirmed(first_argument(ctx), COPIED);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -106,14 +106,17 @@ const (
 	endsMapRecords      = "records"
 	endsMapRing         = "ring"
 	endsMapWalks        = "walks"
+	endsProgEndDirect   = "end_direct"
 	endsProgEndFentry   = "end_fentry"
 	endsProgEndKprobe   = "end_kprobe"
 	endsProgFind        = "find"
+	endsProgFirstDirect = "first_direct"
 	endsProgFirstFentry = "first_fentry"
 	endsProgFirstKprobe = "first_kprobe"
 	endsProgWalk        = "walk"
 	endsVarLastSet      = "last_set"
 	endsVarLost         = "lost"
+	endsVarOwnNet       = "own_net"
 	endsVarOwnNetns     = "own_netns"
 )
 
@@ -159,9 +162,11 @@ type endsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type endsProgramSpecs struct {
+	EndDirect   *ebpf.ProgramSpec `ebpf:"end_direct"`
 	EndFentry   *ebpf.ProgramSpec `ebpf:"end_fentry"`
 	EndKprobe   *ebpf.ProgramSpec `ebpf:"end_kprobe"`
 	Find        *ebpf.ProgramSpec `ebpf:"find"`
+	FirstDirect *ebpf.ProgramSpec `ebpf:"first_direct"`
 	FirstFentry *ebpf.ProgramSpec `ebpf:"first_fentry"`
 	FirstKprobe *ebpf.ProgramSpec `ebpf:"first_kprobe"`
 	Walk        *ebpf.ProgramSpec `ebpf:"walk"`
@@ -184,6 +189,7 @@ type endsMapSpecs struct {
 type endsVariableSpecs struct {
 	LastSet  *ebpf.VariableSpec `ebpf:"last_set"`
 	Lost     *ebpf.VariableSpec `ebpf:"lost"`
+	OwnNet   *ebpf.VariableSpec `ebpf:"own_net"`
 	OwnNetns *ebpf.VariableSpec `ebpf:"own_netns"`
 }
 
@@ -230,6 +236,7 @@ func (m *endsMaps) Close() error {
 type endsVariables struct {
 	LastSet  *ebpf.Variable `ebpf:"last_set"`
 	Lost     *ebpf.Variable `ebpf:"lost"`
+	OwnNet   *ebpf.Variable `ebpf:"own_net"`
 	OwnNetns *ebpf.Variable `ebpf:"own_netns"`
 }
 
@@ -237,9 +244,11 @@ type endsVariables struct {
 //
 // It can be passed to loadEndsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type endsPrograms struct {
+	EndDirect   *ebpf.Program `ebpf:"end_direct"`
 	EndFentry   *ebpf.Program `ebpf:"end_fentry"`
 	EndKprobe   *ebpf.Program `ebpf:"end_kprobe"`
 	Find        *ebpf.Program `ebpf:"find"`
+	FirstDirect *ebpf.Program `ebpf:"first_direct"`
 	FirstFentry *ebpf.Program `ebpf:"first_fentry"`
 	FirstKprobe *ebpf.Program `ebpf:"first_kprobe"`
 	Walk        *ebpf.Program `ebpf:"walk"`
@@ -247,9 +256,11 @@ type endsPrograms struct {
 
 func (p *endsPrograms) Close() error {
 	return _EndsClose(
+		p.EndDirect,
 		p.EndFentry,
 		p.EndKprobe,
 		p.Find,
+		p.FirstDirect,
 		p.FirstFentry,
 		p.FirstKprobe,
 		p.Walk,

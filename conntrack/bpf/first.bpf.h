@@ -7,7 +7,6 @@
 // what a hash map costs. Where a set is full, an older connection loses its place, and is later not
 // found.
 
-// sk_buff is read directly where the verifier knows its type, and by copy elsewhere.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct net_device {
@@ -83,19 +82,20 @@ static __always_inline struct first *way_of(struct set *s, u64 ct)
 	       s->ways[3].ct == ct ? &s->ways[3] : 0;
 }
 
-// recall adds the first packet of an entry to its record. Another connection may take the place
-// meanwhile: then the place's owner isn't ct any more, and what was copied doesn't count. next is
-// the owner from now on: ct or FREE.
-static __always_inline void recall(struct record *r, u64 ct, u64 next)
+// recall adds the first packet of an entry to its record, and returns FIRST if it is known. Another
+// connection may take the place meanwhile: then the place's owner isn't ct any more, and what was
+// copied doesn't count. next is the owner from now on: ct or FREE.
+static __always_inline u8 recall(struct record *r, u64 ct, u64 next)
 {
 	struct set *s = set_of(ct);
 	struct first *f = s ? way_of(s, ct) : 0;
 
-	if (!f)
-		return;
-	r->first = f->packet;
-	if (__sync_val_compare_and_swap(&f->ct, ct, next) == ct)
-		r->flags |= FIRST;
+	if (f) {
+		r->first = f->packet;
+		if (__sync_val_compare_and_swap(&f->ct, ct, next) == ct)
+			return FIRST;
+	}
+	return 0;
 }
 
 // forget frees the place of an entry that was not confirmed in the end.
@@ -130,25 +130,24 @@ static __always_inline void remember(u64 ct, struct packet *p)
 	__sync_lock_test_and_set(&f->ct, ct);
 }
 
-// GET reads a field, if the verifier knows the type directly.
-#define GET(direct, field) \
-	((direct) ? (field) : ({ typeof(field) v_ = 0; copy(&v_, sizeof v_, &(field)); v_; }))
+// GET is a field of a packet, or of its device, whose types the verifier may know.
+#define GET(how, field) ((how) == COPIED ? READ(COPIED, field) : (field))
 
 // headers reads what the headers of the second and the third layer show. Frames with an Ethernet
 // header have an IP header behind it.
-static __always_inline void headers(struct packet *p, struct sk_buff *skb, int direct)
+static __always_inline void headers(struct packet *p, struct sk_buff *skb, int how)
 {
 	struct {
-		u8 source[ETH_ALEN], type[2], ip[2];
+		u8 source[ETH_ALEN], type[2], ip[8];
 	} h = {};
-	u8 *head = GET(direct, skb->head);
-	u16 ip = GET(direct, skb->network_header), mac = GET(direct, skb->mac_header);
+	u8 *head = GET(how, skb->head);
+	u16 ip = GET(how, skb->network_header), mac = GET(how, skb->mac_header);
 
-	if (p->input && GET(direct, skb->mac_len) == ETH_HLEN && mac + ETH_HLEN == ip) {
-		copy(&h, sizeof h, head + mac + ETH_HLEN - 8);
+	if (p->input && GET(how, skb->mac_len) == ETH_HLEN && mac + ETH_HLEN == ip) {
+		read(&h, sizeof h, head + mac + ETH_HLEN - 8, how);
 		__builtin_memcpy(p->mac, h.source, sizeof p->mac);
 	} else
-		copy(h.ip, sizeof h.ip, head + ip);
+		read(h.ip, sizeof h.ip, head + ip, how);
 	p->tos = h.ip[0] >> 4 == 4 ? h.ip[1] : h.ip[0] << 4 | h.ip[1] >> 4;
 }
 
@@ -156,83 +155,77 @@ static __always_inline void headers(struct packet *p, struct sk_buff *skb, int d
 // replaces its member, which is still the first value of the control block, IPv4's and IPv6's (struct
 // inet_skb_parm, struct inet6_skb_parm). IP options come next, and a bridge has a pointer there:
 // neither is an ifIndex.
-static __always_inline u32 input(struct sk_buff *skb, int direct)
+static __always_inline u32 input(struct sk_buff *skb, int how)
 {
-	u32 index = GET(direct, skb->skb_iif);
-	u64 parm = 0;
+	u32 index = GET(how, skb->skb_iif);
 
 	if (!index)
 		return 0;
-	if (direct)
-		parm = *(u64 *)skb->cb;
-	else
-		copy(&parm, sizeof parm, skb->cb);
+	u64 parm = GET(how, *(u64 *)skb->cb);
 	return parm && parm < 1ull << 31 ? parm : index;
 }
 
 // is_local reports whether a route leads to the router itself.
-static __always_inline int is_local(u64 route, struct nf_conn *ct)
+static __always_inline int is_local(u64 route, struct nf_conn *ct, int how)
 {
-	struct tuple t;
-	u32 flags = 0;
+	struct { // of struct tuple
+		__be16 src_port;
+		u16 family;
+		u8 dst[4];
+	} t = {};
 
-	copy(&t, sizeof t, &ct->tuplehash[0].tuple);
+	read(&t, sizeof t, (void *)&ct->tuplehash[0].tuple + __builtin_offsetof(struct tuple, src_port),
+		how);
 	if (t.family == AF_INET6) {
-		if (bpf_core_field_exists(((struct rt6_info *)route)->rt6i_flags))
-			copy(&flags, sizeof flags, &((struct rt6_info *)route)->rt6i_flags);
+		struct rt6_info *to = (void *)route;
+		u32 flags = bpf_core_field_exists(to->rt6i_flags) ? READ(how, to->rt6i_flags) : 0;
 		return flags & RTF_LOCAL || t.dst[0] == 0xff;
 	}
-	copy(&flags, sizeof flags, &((struct rtable *)route)->rt_flags);
-	return flags & RTCF_LOCAL;
+	return READ(how, ((struct rtable *)route)->rt_flags) & RTCF_LOCAL;
 }
 
 // output returns the interface by which a packet leaves; 0: it is delivered to the router itself.
 // While a packet has no device, or still the one by which it came, its route's counts: of what leaves
 // by the same interface, or is about to be encrypted (IPsec).
-static __always_inline u32 output(struct sk_buff *skb, int direct, struct nf_conn *ct)
+static __always_inline u32 output(struct sk_buff *skb, struct nf_conn *ct, int how)
 {
-	struct net_device *dev = GET(direct, skb->dev);
-	u32 index = dev ? GET(direct, dev->ifindex) : 0;
-	u32 in = GET(direct, skb->skb_iif);
+	struct net_device *dev = GET(how, skb->dev);
+	u32 index = dev ? GET(how, dev->ifindex) : 0;
+	u32 in = GET(how, skb->skb_iif);
 
 	if (index && index != in)
 		return index;
-	u64 route = GET(direct, skb->_skb_refdst) & SKB_DST_PTRMASK;
-	if (!route || (in && is_local(route, ct)))
+	u64 route = GET(how, skb->_skb_refdst) & SKB_DST_PTRMASK;
+	if (!route || (in && is_local(route, ct, how)))
 		return 0;
-	copy(&dev, sizeof dev, &((struct dst_entry *)route)->dev);
-	copy(&index, sizeof index, &dev->ifindex);
-	return index;
+	dev = READ(how, ((struct dst_entry *)route)->dev);
+	return READ(how, dev->ifindex);
 }
 
 // vlan returns the VLAN of a tag that a packet still has: that of a VLAN interface is gone.
-static __always_inline u16 vlan(struct sk_buff *skb, int direct)
+static __always_inline u16 vlan(struct sk_buff *skb, int how)
 {
 	struct sk_buff___6_1 *old = (void *)skb;
 
 	if (bpf_core_field_exists(old->vlan_present) &&
-	    !(direct ? BPF_CORE_READ_BITFIELD(old, vlan_present) :
-		       BPF_CORE_READ_BITFIELD_PROBED(old, vlan_present)))
+	    !(how == COPIED ? BPF_CORE_READ_BITFIELD_PROBED(old, vlan_present) :
+			      BPF_CORE_READ_BITFIELD(old, vlan_present)))
 		return 0;
-	return GET(direct, skb->vlan_tci) & VLAN_VID_MASK;
+	return GET(how, skb->vlan_tci) & VLAN_VID_MASK;
 }
 
 // confirmed notes what a packet shows whose connection is being confirmed.
-static __always_inline int confirmed(struct sk_buff *skb, int direct)
+static __always_inline int confirmed(struct sk_buff *skb, int how)
 {
-	u64 ct = GET(direct, skb->_nfct) & NFCT_PTRMASK;
-	struct net *net = 0;
+	struct nf_conn *ct = (void *)(GET(how, skb->_nfct) & NFCT_PTRMASK);
 	struct packet p = {};
 
-	if (!ct)
+	if (!ct || is_foreign(READ(how, ct->ct_net.net), how))
 		return 0;
-	copy(&net, sizeof net, &((struct nf_conn *)ct)->ct_net.net);
-	if (is_foreign(net))
-		return 0;
-	p.input = input(skb, direct);
-	p.output = output(skb, direct, (struct nf_conn *)ct);
-	p.vlan = vlan(skb, direct);
-	headers(&p, skb, direct);
-	remember(ct, &p);
+	p.input = input(skb, how);
+	p.output = output(skb, ct, how);
+	p.vlan = vlan(skb, how);
+	headers(&p, skb, how);
+	remember((u64)ct, &p);
 	return 0;
 }

@@ -30,14 +30,22 @@ type hook struct{ program, function string }
 // hooks returns a step's, in the order in which they are attached: connections that begin before
 // it is known how they end would be remembered for longer.
 func (s Step) hooks() [2]hook {
-	if s == Fentry {
+	switch s {
+	case Fentry:
+		return [...]hook{{"end_direct", destroy}, {"first_direct", confirm}}
+	case FentryCopy:
 		return [...]hook{{"end_fentry", destroy}, {"first_fentry", confirm}}
 	}
 	return [...]hook{{"end_kprobe", destroy}, {"first_kprobe", confirm}}
 }
 
+// loader loads programs. It reads the kernel's types once, however many steps are tried.
+type loader struct{ types *btf.Cache }
+
+func newLoader() *loader { return &loader{btf.NewCache()} }
+
 // load loads a step's programs for the entries of one network namespace, and attaches them.
-func load(step Step, netns uint32, of sizes) (_ *ends, err error) {
+func (from *loader) load(step Step, netns uint32, of sizes) (_ *ends, err error) {
 	// The kernel's types are megabytes. Where huge pages are "always", the kernel would fill with such
 	// what they leave.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0) // it takes more memory without
@@ -47,7 +55,7 @@ func load(step Step, netns uint32, of sizes) (_ *ends, err error) {
 			l.close()
 		}
 	}()
-	if err := l.load(step, netns, of); err != nil {
+	if err := l.load(from.types, step, netns, of); err != nil {
 		return nil, err
 	}
 	for _, h := range step.hooks() {
@@ -79,7 +87,7 @@ type loaded struct {
 	walk       loadedWalk
 }
 
-func (l *loaded) load(step Step, netns uint32, of sizes) error {
+func (l *loaded) load(types *btf.Cache, step Step, netns uint32, of sizes) error {
 	spec, err := loadEnds()
 	if err != nil {
 		return err
@@ -93,7 +101,6 @@ func (l *loaded) load(step Step, netns uint32, of sizes) error {
 	}
 	spec.Maps["expired"].MaxEntries = maxExpired()
 	o := &l.options
-	types := btf.NewCache()
 	if o.Programs.KernelTypes, err = types.Kernel(); err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func (l *loaded) attach(step Step, h hook) (err error) {
 	var attached link.Link
 	program := l.collection.Programs[h.program]
 	switch step {
-	case Fentry:
+	case Fentry, FentryCopy:
 		attached, err = link.AttachTracing(link.TracingOptions{Program: program})
 	case KprobeMulti:
 		attached, err = link.KprobeMulti(program,

@@ -5,6 +5,8 @@ package bpf
 import (
 	"runtime"
 	"testing"
+
+	"github.com/cilium/ebpf/btf"
 )
 
 // TestLoadedKeepsNoTypes: the kernel's types are megabytes, which only loading takes.
@@ -19,7 +21,7 @@ func TestLoadedKeepsNoTypes(t *testing.T) {
 	const most = 1 << 20
 	before, l := heap(), &loaded{}
 	defer l.close()
-	if err := l.load(Kprobe, 1, sizesFor(0, 0)); err != nil {
+	if err := l.load(btf.NewCache(), Kprobe, 1, sizesFor(0, 0)); err != nil {
 		t.Skip(err)
 	}
 	l.forgetTypes()

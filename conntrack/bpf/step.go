@@ -12,13 +12,14 @@ type Step string
 // The steps, the cheapest first. Netlink is none of them: the kernel sends an event for each end.
 const (
 	Netlink     Step = ""
-	Fentry      Step = "fentry"
+	Fentry      Step = "fentry"      // reads entries in place: Linux 6.2
+	FentryCopy  Step = "fentry.copy" // copies entries first, as the others do
 	KprobeMulti Step = "kprobe.multi"
 	Kprobe      Step = "kprobe"
 )
 
 // Steps returns all steps, in the order in which they are tried.
-func Steps() []Step { return []Step{Fentry, KprobeMulti, Kprobe} }
+func Steps() []Step { return []Step{Fentry, FentryCopy, KprobeMulti, Kprobe} }
 
 // The reasons why ends can't be read by eBPF. What the kernel itself answers, such as
 // os.ErrPermission, is wrapped as well.

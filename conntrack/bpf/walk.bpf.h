@@ -77,13 +77,12 @@ static __always_inline struct walk *shared(void)
 
 static __always_inline u64 start_of(struct nf_conn *ct)
 {
-	struct nf_ct_ext *ext = 0;
+	void *ext = READ(COPIED, ct->ext);
+	u8 stamps = EXTENSION(offsets_in(ext, COPIED), NF_CT_EXT_TSTAMP);
 	u64 start = 0;
 
-	copy(&ext, sizeof ext, &ct->ext);
-	struct extensions e = extensions(ext);
-	if (e.stamps)
-		copy(&start, sizeof start, e.stamps);
+	if (stamps)
+		copy(&start, sizeof start, ext + stamps);
 	return start;
 }
 
@@ -94,11 +93,9 @@ static __always_inline int is_same(struct identity *a, struct identity *b)
 
 // was_shown reports whether an entry that is freed needs no record: a walk has shown its end, or it
 // is the marker.
-static __always_inline int was_shown(struct nf_conn *ct, struct image *i)
+static __always_inline int was_shown(u64 key, u32 timeout)
 {
 	struct walk *w = shared();
-	u32 timeout = IN(i, u32, timeout);
-	u64 key = (u64)ct;
 
 	if (!w)
 		return 0;
@@ -111,7 +108,7 @@ static __always_inline int was_shown(struct nf_conn *ct, struct image *i)
 	struct identity *shown = bpf_map_lookup_elem(&expired, &key);
 	if (!shown)
 		return 0;
-	struct identity self = {.start = start_of(ct), .timeout = timeout};
+	struct identity self = {.start = start_of((void *)key), .timeout = timeout};
 	int same = is_same(shown, &self);
 	bpf_map_delete_elem(&expired, &key);
 	return same;
@@ -267,7 +264,8 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 	u32 i = w->written;
 
 	copy_entry(&w->entry, ct);
-	if (IN(&w->entry, u64, ct_net) != w->net)
+	struct view v = view_of(&w->entry);
+	if ((u64)v.entry->ct_net.net != w->net)
 		return;
 	if ((u64)ct == w->marker) {
 		c->marked++;
@@ -278,7 +276,11 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 		c->full = 1;
 		return;
 	}
-	fill(r, &w->entry, (u64)ct, (u64)ct);
+	fill(r, v, (u64)ct, (u64)ct, COPIED);
+	if (r->tuples[0].proto == IPPROTO_TCP) {
+		r->tcp_flags[0] = v.proto->tcp.seen[0].flags;
+		r->tcp_flags[1] = v.proto->tcp.seen[1].flags;
+	}
 	if (!is_alive(r->status) || !is_tuple(orig, &r->tuples[0]) || !unchanged(r, ct)) {
 		w->torn++;
 		return;

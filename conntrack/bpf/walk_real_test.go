@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
 	"github.com/mdlayher/netlink"
 	timo "github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
@@ -35,7 +36,7 @@ func newWalker(t testing.TB, sysctls map[string]string) *twin {
 	w.inside(func() error {
 		netns, err := ownNamespace()
 		w.must(err)
-		err = l.load(Kprobe, netns, sizesFor(0, 0))
+		err = l.load(btf.NewCache(), Kprobe, netns, sizesFor(0, 0))
 		if err == nil {
 			e.walk, err = l.loadWalk()
 		}
