@@ -53,16 +53,19 @@ const (
 // decode reads a record into e, without At and ID, and reports whether it is one. hz is the number
 // of the kernel's jiffies in a second.
 func decode(b []byte, hz int32, e *conntrack.Event) bool {
-	if len(b) != recordSize {
-		return false
-	}
-	r, le := (*[recordSize]byte)(b), binary.LittleEndian // an array: no index is checked
+	return len(b) == recordSize && decodeRecord((*[recordSize]byte)(b), hz, e)
+}
+
+// decodeRecord takes an array, so that no index is checked.
+func decodeRecord(r *[recordSize]byte, hz int32, e *conntrack.Event) bool {
+	le := binary.LittleEndian
 	if !decodeTuple((*[tupleSize]byte)(r[:]), &e.Orig) ||
 		!decodeTuple((*[tupleSize]byte)(r[tupleSize:]), &e.Reply) {
 		return false
 	}
 	flags := r[atFlags]
-	e.Type, e.Portid, e.TCPFlags = conntrack.Destroy, 0, [2]conntrack.TCPFlags{}
+	e.Type, e.Portid = conntrack.Destroy, 0
+	e.TCPFlags[0], e.TCPFlags[1] = 0, 0
 	e.Status, e.Mark, e.State = conntrack.Status(le.Uint32(r[atStatus:])), le.Uint32(r[atMark:]),
 		r[atState]
 	e.Zone, e.ReplyZone = 0, 0
@@ -129,7 +132,8 @@ func decodeTuple(b *[tupleSize]byte, t *conntrack.Tuple) bool {
 		decodeMapped((*[4]byte)(b[atDst:]), &t.Dst)
 	case unix.AF_INET6:
 		t.Family = unix.AF_INET6
-		t.Src, t.Dst = conntrack.Addr(b[atSrc:]), conntrack.Addr(b[atDst:])
+		decodeAddr((*[16]byte)(b[atSrc:]), &t.Src)
+		decodeAddr((*[16]byte)(b[atDst:]), &t.Dst)
 	default:
 		return false
 	}
@@ -142,6 +146,14 @@ func decodePacket(b *[packetSize]byte, p *conntrack.FirstPacket) {
 	p.Known, p.ToS, p.VLAN = true, b[atToS], le.Uint16(b[atVLAN:])
 	p.Input, p.Output = le.Uint32(b[atInput:]), le.Uint32(b[atOutput:])
 	p.MAC = [6]byte(b[atMAC:])
+}
+
+// decodeAddr makes two stores of eight bytes, as decodeMapped does: a copy of the array would go
+// through the stack.
+func decodeAddr(v6 *[16]byte, a *conntrack.Addr) {
+	le := binary.LittleEndian
+	le.PutUint64(a[:8], le.Uint64(v6[:8]))
+	le.PutUint64(a[8:], le.Uint64(v6[8:]))
 }
 
 // decodeMapped makes two stores of eight bytes: a later copy of the address would stall on

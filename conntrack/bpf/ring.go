@@ -36,26 +36,47 @@ func (r *ring) waiting() bool {
 	return at < r.producer.Load() && r.header(at)&busyBit == 0
 }
 
+// whole returns the record at a position if it is one of ours, and written. It is nil otherwise:
+// next tells what is there.
+func (r *ring) whole(at uint64) *[recordSize]byte {
+	header := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), at&(r.size()-1))
+	if atomic.LoadUint32((*uint32)(header)) != recordSize {
+		return nil
+	}
+	return (*[recordSize]byte)(unsafe.Add(header, headerSize))
+}
+
+// next returns the record at a position before end, nil if it was given up, and the position after it:
+// the same one if it is being written.
+func (r *ring) next(at, end uint64) (record []byte, after uint64) {
+	header := r.header(at)
+	if header&busyBit != 0 {
+		return nil, at
+	}
+	length := uint64(header &^ (busyBit | discardBit))
+	if length > r.size() { // never, by a kernel that works
+		return nil, end
+	}
+	if header&discardBit == 0 {
+		offset := at&(r.size()-1) + headerSize
+		record = r.data[offset : offset+length : offset+length]
+	}
+	return record, at + (headerSize+length+7)&^7
+}
+
 // read calls fn with the records that are there, at most limit, and returns how many. A record is
 // valid only inside fn.
 func (r *ring) read(limit int, fn func(record []byte)) (n int) {
 	at, end := r.consumer.Load(), r.producer.Load()
 	for at < end && n < limit {
-		header := r.header(at)
-		if header&busyBit != 0 {
+		record, after := r.next(at, end)
+		if after == at {
 			break
 		}
-		length := uint64(header &^ (busyBit | discardBit))
-		if length > r.size() { // never, by a kernel that works
-			at = end
-			break
-		}
-		offset := at&(r.size()-1) + headerSize
-		if header&discardBit == 0 {
-			fn(r.data[offset : offset+length : offset+length])
+		if at = after; record != nil {
+			fn(record)
 			n++
 		}
-		at += (headerSize + length + 7) &^ 7
 		if n%releaseEvery == 0 {
 			r.consumer.Store(at)
 		}

@@ -56,12 +56,10 @@ type Source struct {
 	// For the duration of a call, since a closure for each would allocate.
 	fn        func(*conntrack.Event)
 	event     conntrack.Event
-	count     uint64
-	unseen    uint64 // of count, those whose first packet is not known
+	unseen    uint64 // ends whose first packet is not known
 	malformed uint64
 
 	identified func(*conntrack.Event)
-	decoded    func([]byte)
 	walked     func([]byte)
 	between    func()
 }
@@ -83,7 +81,7 @@ func NewSource(r *ctnetlink.Reader, o SourceOptions, clock conntrack.Clock) *Sou
 		e.ID = idOf(e)
 		s.fn(e)
 	}
-	s.decoded, s.walked, s.between = s.decode, s.decodeWalked, s.betweenRuns
+	s.walked, s.between = s.decodeWalked, s.betweenRuns
 	return s
 }
 
@@ -161,7 +159,7 @@ func (s *Source) read() {
 	n := 0
 	for n < limit {
 		s.event.At = s.clock()
-		now := s.ends.ring.read(batch, s.decoded)
+		now := s.readBatch(&s.ends.ring)
 		n += now
 		if now < batch {
 			break
@@ -169,9 +167,9 @@ func (s *Source) read() {
 	}
 	s.backlog = n >= limit
 	stats := &s.Stats
-	if s.count > 0 {
-		stats.Destroys.Add(s.count)
-		stats.FirstPackets.Add(s.count - s.unseen)
+	if count := uint64(n) - s.malformed; count > 0 {
+		stats.Destroys.Add(count)
+		stats.FirstPackets.Add(count - s.unseen)
 	}
 	if s.unseen > 0 {
 		stats.FirstUnknown.Add(s.unseen)
@@ -179,24 +177,48 @@ func (s *Source) read() {
 	if s.malformed > 0 {
 		stats.Malformed.Add(s.malformed)
 	}
-	s.count, s.unseen, s.malformed = 0, 0, 0
+	s.unseen, s.malformed = 0, 0
 	if lost := s.ends.takeLost(); lost > 0 {
 		stats.Drops.Add(lost)
 	}
 }
 
-func (s *Source) decode(b []byte) {
-	if !decode(b, s.hz, &s.event) {
+// readBatch reads the records that are there, at most a batch, and returns how many. It is what
+// ring.read does, in fewer instructions for each.
+func (s *Source) readBatch(r *ring) (n int) {
+	at, end := r.consumer.Load(), r.producer.Load()
+	for at < end && n < batch {
+		if record := r.whole(at); record != nil {
+			s.decode(record)
+			at += eventBytes
+			n++
+			continue
+		}
+		record, after := r.next(at, end)
+		if after == at {
+			break
+		}
+		if at = after; record != nil {
+			s.malformed++
+			n++
+		}
+	}
+	r.consumer.Store(at)
+	return n
+}
+
+func (s *Source) decode(record *[recordSize]byte) {
+	e := &s.event
+	if !decodeRecord(record, s.hz, e) {
 		s.malformed++
 		return
 	}
-	s.count++
-	if !s.event.First.Known {
+	if !e.First.Known {
 		s.unseen++
 	}
-	s.event.ID = idOf(&s.event)
-	s.event.Once = s.comesOnce(&s.event)
-	s.fn(&s.event)
+	e.ID = idOf(e)
+	e.Once = s.comesOnce(e)
+	s.fn(e)
 }
 
 // handover is how long after netlink's last event an end may repeat one of them, if the kernel has
