@@ -36,7 +36,9 @@ func BenchmarkRealEnds(b *testing.B) {
 			b.ReportMetric(median(b, l, s, func(r *round) time.Duration { return r.read }),
 				"read-ns/end")
 			if step != Netlink {
-				b.ReportMetric(programTime(b, l, s), "program-ns/end")
+				end, first := programTimes(b, l, s)
+				b.ReportMetric(end, "program-ns/end")
+				b.ReportMetric(first, "program-ns/first")
 			}
 		})
 	}
@@ -105,33 +107,45 @@ func openEnds(b *testing.B, l *lab.Lab, step Step) *Source {
 	return s
 }
 
-// programTime returns what the program alone takes of an end, by the kernel's count.
-func programTime(b *testing.B, l *lab.Lab, s *Source) float64 {
+// programTimes returns what the programs alone take of an end, and of the first packet of a
+// connection, by the kernel's count.
+func programTimes(b *testing.B, l *lab.Lab, s *Source) (end, first float64) {
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer stats.Close()
+	if err := l.Flood(b.Context(), lab.FloodFlow{Flows: 1000, Size: 100}); err != nil {
+		b.Fatal(err)
+	}
 	endAll(b, l, s)
-	for id := ebpf.ProgramID(0); ; {
-		if id, err = ebpf.ProgramGetNextID(id); err != nil {
+	if err := s.Wait(0, func(*conntrack.Event) {}); err != nil {
+		b.Fatal(err)
+	}
+	of := func(prefix string) float64 {
+		stats, err := attached(b, prefix).Stats()
+		if err != nil {
 			b.Fatal(err)
+		}
+		return float64(stats.Runtime) / float64(stats.RunCount)
+	}
+	return of("end_"), of("first_")
+}
+
+// attached returns the program whose name begins so.
+func attached(b *testing.B, prefix string) *ebpf.Program {
+	for id := ebpf.ProgramID(0); ; {
+		var err error
+		if id, err = ebpf.ProgramGetNextID(id); err != nil {
+			b.Fatal(prefix, err)
 		}
 		p, err := ebpf.NewProgramFromID(id)
 		if err != nil {
 			continue // unloaded meanwhile
 		}
-		defer p.Close()
-		info, err := p.Info()
-		if err != nil || !strings.HasPrefix(info.Name, "end_") {
-			continue
-		}
-		of, err := p.Stats()
-		if err != nil {
-			b.Fatal(err)
-		}
-		if of.RunCount > 0 {
-			return float64(of.Runtime) / float64(of.RunCount)
+		b.Cleanup(func() { p.Close() })
+		if info, err := p.Info(); err == nil && strings.HasPrefix(info.Name, prefix) {
+			return p
 		}
 	}
 }
