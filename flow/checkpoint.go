@@ -30,7 +30,7 @@ func (t *Table) Restore(began int64, all map[conntrack.Key]Checkpoint) {
 		began = 0
 	}
 	t.began.Wall = began
-	t.restored, t.checkpointing = all, true
+	t.restored, t.unsifted, t.checkpointing = all, true, true
 }
 
 // resume begins a flow where the previous run's last record ended. Another connection

@@ -222,7 +222,10 @@ func (t *Table) forgetRestored(now conntrack.Timestamp) {
 	if !t.awaits(t.opened.Mono, now) {
 		t.restored = nil
 	}
-	maps.DeleteFunc(t.restored, func(k conntrack.Key, _ Checkpoint) bool { return k.Start == 0 })
+	if t.unsifted {
+		maps.DeleteFunc(t.restored, func(k conntrack.Key, _ Checkpoint) bool { return k.Start == 0 })
+		t.unsifted = false
+	}
 }
 
 // expireMissing ends a flow whose entry is gone without a DESTROY.

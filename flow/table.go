@@ -82,6 +82,7 @@ type Table struct {
 	baseline    bool                   // the first dump is not complete yet
 
 	restored      map[conntrack.Key]Checkpoint // by the previous run, of entries not seen yet
+	unsifted      bool                         // restored has entries without a start, perhaps
 	checkpointing bool
 	fresh         []Checkpoint // not taken by NewCheckpoints yet
 
