@@ -38,7 +38,7 @@ func attach(steps []Step, of sizes, clock conntrack.Clock) (*ends, error) {
 		e.close()
 		failed = append(failed, fmt.Errorf("%s: %w", step, err))
 	}
-	return nil, explain(errors.Join(failed...))
+	return nil, explain(failed)
 }
 
 func tracked(err error) error {

@@ -212,8 +212,8 @@ func (l *loaded) close() {
 	}
 }
 
-// explain finds out why a program couldn't be loaded or attached.
-func explain(err error) error {
+// explain finds out why no program could be loaded or attached, by what failed of each step.
+func explain(failed []error) error {
 	if _, missing := os.Stat("/sys/kernel/btf/vmlinux"); missing != nil {
 		return ErrNoBTF
 	}
@@ -221,16 +221,40 @@ func explain(err error) error {
 	if _, missing := os.Stat("/sys/kernel/btf/" + module); missing != nil && builtIn == nil {
 		return ErrNoModuleBTF
 	}
-	switch refused := errors.Is(err, unix.EPERM); {
-	case refused && isCapable():
-		return ErrForbidden
-	case refused:
-		return ErrRights
+	if why := refusal(failed, isCapable(), hasTracefs()); why != nil {
+		return why
 	}
+	err := errors.Join(failed...)
 	if errors.Is(err, btf.ErrNotFound) && !isFunction(destroy) {
 		return ErrNoFunction
 	}
 	return fmt.Errorf("the kernel refuses the eBPF program: %w", shorten(err))
+}
+
+// refusal returns what the kernel demands that isn't there; nil if that isn't why the steps failed.
+// The last one asks least of it: where that failed for another reason, not all is forbidden.
+func refusal(failed []error, capable, tracefs bool) error {
+	var verifier *ebpf.VerifierError
+	last := failed[len(failed)-1]
+	switch {
+	case errors.Is(errors.Join(failed...), unix.EPERM) && !capable:
+		return ErrRights
+	case errors.Is(last, unix.EPERM):
+		return ErrForbidden
+	case !tracefs && !errors.As(last, &verifier):
+		return ErrNoTracefs
+	}
+	return nil
+}
+
+// hasTracefs reports whether kprobes can be made by files, as some kernels demand.
+func hasTracefs() bool {
+	for _, at := range []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"} {
+		if _, err := os.Stat(at); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // shorten leaves out the verifier's log, of which one line is enough.

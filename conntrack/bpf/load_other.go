@@ -2,10 +2,12 @@
 
 package bpf
 
+import "errors"
+
 type loader struct{}
 
 func newLoader() *loader { return &loader{} }
 
 func (*loader) load(Step, uint32, sizes) (*ends, error) { return nil, ErrArchitecture }
 
-func explain(err error) error { return err }
+func explain(failed []error) error { return errors.Join(failed...) }

@@ -3,10 +3,14 @@
 package bpf
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 )
 
 // TestLoadedKeepsNoTypes: the kernel's types are megabytes, which only loading takes.
@@ -27,5 +31,28 @@ func TestLoadedKeepsNoTypes(t *testing.T) {
 	l.forgetTypes()
 	if after := heap(); after > before+most {
 		t.Errorf("%d bytes more than before loading", after-before)
+	}
+}
+
+// TestRefusalIsExplained: not all is forbidden where the last step failed for another reason.
+func TestRefusalIsExplained(t *testing.T) {
+	refused, other := fmt.Errorf("fentry: %w", unix.EPERM), errors.New("neither is mounted")
+	verifier := fmt.Errorf("kprobe: %w", &ebpf.VerifierError{Cause: unix.EINVAL})
+	for _, c := range []struct {
+		name             string
+		failed           []error
+		capable, tracefs bool
+		want             error
+	}{
+		{"no rights", []error{refused, refused}, false, true, ErrRights},
+		{"no right to the module's types", []error{refused, other}, false, false, ErrRights},
+		{"lockdown", []error{refused, refused}, true, true, ErrForbidden},
+		{"no tracefs", []error{refused, other}, true, false, ErrNoTracefs},
+		{"a wrong program", []error{refused, verifier}, true, false, nil},
+		{"something else", []error{refused, other}, true, true, nil},
+	} {
+		if got := refusal(c.failed, c.capable, c.tracefs); !errors.Is(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

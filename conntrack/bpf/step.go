@@ -40,6 +40,8 @@ var (
 		"CAP_SYS_ADMIN", os.ErrPermission)
 	ErrForbidden = errors.New("the kernel forbids eBPF programs that read its memory, even to root " +
 		"(lockdown, or a security module)")
+	ErrNoTracefs = errors.New("the kernel attaches eBPF programs to its functions by tracefs alone, " +
+		"which is not mounted")
 	ErrSilent = errors.New("the eBPF program was loaded, but reported no end of a connection")
 	ErrWrong  = errors.New("the eBPF program reported the end of a connection wrongly")
 )

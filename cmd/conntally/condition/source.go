@@ -20,6 +20,8 @@ func OfSource(err error) Condition {
 		advice = "use a kernel with this option"
 	case errors.Is(err, bpf.ErrNoFunction):
 		advice = "use a later kernel"
+	case errors.Is(err, bpf.ErrNoTracefs):
+		advice = "mount it at /sys/kernel/tracing"
 	case errors.Is(err, os.ErrPermission):
 		advice = "grant them"
 	}
