@@ -272,27 +272,55 @@ static __always_inline int is_foreign(struct net *net, int how)
 
 #include "first.bpf.h"
 
-// fill makes the record of an entry. next is FREE if the entry ends, else its address: see recall.
-// TCP's flags are left to the caller.
-static __always_inline void fill(struct record *r, struct view v, u64 ct, u64 next, int how)
-{
-	struct nf_conn *entry = v.entry;
-	u8 flags = 0;
+// usual is how extensions mostly are: the kernel makes room for counters first, then for time stamps.
+struct usual {
+	u64 offsets[2]; // the array, and what else comes before
+	u64 counters[4], stamps[2];
+};
 
-	copy_tuple(&r->tuples[0], &entry->tuplehash[0].tuple);
-	copy_tuple(&r->tuples[1], &entry->tuplehash[1].tuple);
-	void *ext = entry->ext;
+// is_usual reports whether counters and time stamps are where they mostly are. It copies them then,
+// all at once.
+static __always_inline int is_usual(struct record *r, void *ext)
+{
+	struct usual u;
+
+	copy(&u, sizeof u, ext);
+	if (EXTENSION(u.offsets[0], NF_CT_EXT_ACCT) != __builtin_offsetof(struct usual, counters) ||
+	    EXTENSION(u.offsets[0], NF_CT_EXT_TSTAMP) != __builtin_offsetof(struct usual, stamps))
+		return 0;
+	__builtin_memcpy(r->counters, u.counters, sizeof r->counters);
+	__builtin_memcpy(r->stamps, u.stamps, sizeof r->stamps);
+	return 1;
+}
+
+// extensions reads counters and time stamps, which an entry has unless it began while they were off.
+// It returns COUNTED if there are counters.
+static __always_inline u8 extensions(struct record *r, void *ext, int how)
+{
+	if (how != DIRECT && ext && is_usual(r, ext))
+		return COUNTED;
 	u64 offsets = offsets_in(ext, how);
 	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT), stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
-	if (counters) {
+	if (counters)
 		read(r->counters, sizeof r->counters, ext + counters, how);
-		flags = COUNTED;
-	} else
+	else
 		__builtin_memset(r->counters, 0, sizeof r->counters);
 	if (stamps)
 		read(r->stamps, sizeof r->stamps, ext + stamps, how);
 	else
 		__builtin_memset(r->stamps, 0, sizeof r->stamps);
+	return counters ? COUNTED : 0;
+}
+
+// fill makes the record of an entry. next is FREE if the entry ends, else its address: see recall.
+// TCP's flags are left to the caller.
+static __always_inline void fill(struct record *r, struct view v, u64 ct, u64 next, int how)
+{
+	struct nf_conn *entry = v.entry;
+	u8 flags = extensions(r, entry->ext, how);
+
+	copy_tuple(&r->tuples[0], &entry->tuplehash[0].tuple);
+	copy_tuple(&r->tuples[1], &entry->tuplehash[1].tuple);
 	r->status = entry->status;
 	r->timeout = entry->timeout;
 	r->now = bpf_jiffies64();
