@@ -221,12 +221,12 @@ func explain(failed []error) error {
 	if _, missing := os.Stat("/sys/kernel/btf/" + module); missing != nil && builtIn == nil {
 		return ErrNoModuleBTF
 	}
-	if why := refusal(failed, isCapable(), hasTracefs()); why != nil {
-		return why
-	}
 	err := errors.Join(failed...)
 	if errors.Is(err, btf.ErrNotFound) && !isFunction(destroy) {
 		return ErrNoFunction
+	}
+	if why := refusal(failed, isCapable(), hasTracefs()); why != nil {
+		return why
 	}
 	return fmt.Errorf("the kernel refuses the eBPF program: %w", shorten(err))
 }
@@ -241,7 +241,7 @@ func refusal(failed []error, capable, tracefs bool) error {
 		return ErrRights
 	case errors.Is(last, unix.EPERM):
 		return ErrForbidden
-	case !tracefs && !errors.As(last, &verifier):
+	case !tracefs && !errors.As(last, &verifier) && !errors.Is(last, ebpf.ErrNotSupported):
 		return ErrNoTracefs
 	}
 	return nil

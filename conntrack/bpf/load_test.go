@@ -37,6 +37,7 @@ func TestLoadedKeepsNoTypes(t *testing.T) {
 // TestRefusalIsExplained: not all is forbidden where the last step failed for another reason.
 func TestRefusalIsExplained(t *testing.T) {
 	refused, other := fmt.Errorf("fentry: %w", unix.EPERM), errors.New("neither is mounted")
+	old := fmt.Errorf("kprobe.multi: %w", ebpf.ErrNotSupported)
 	verifier := fmt.Errorf("kprobe: %w", &ebpf.VerifierError{Cause: unix.EINVAL})
 	for _, c := range []struct {
 		name             string
@@ -49,6 +50,7 @@ func TestRefusalIsExplained(t *testing.T) {
 		{"lockdown", []error{refused, refused}, true, true, ErrForbidden},
 		{"no tracefs", []error{refused, other}, true, false, ErrNoTracefs},
 		{"a wrong program", []error{refused, verifier}, true, false, nil},
+		{"an old kernel", []error{refused, old}, true, false, nil},
 		{"something else", []error{refused, other}, true, true, nil},
 	} {
 		if got := refusal(c.failed, c.capable, c.tracefs); !errors.Is(got, c.want) {
