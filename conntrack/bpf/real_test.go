@@ -262,7 +262,10 @@ func (w *twin) expire(flows int) {
 	w.must(w.Flood(w.ctx, lab.FloodFlow{Flows: flows, Size: 100}))
 	take := w.take(w.byBPF)
 	for len(w.byBPF) < flows {
-		w.must(w.ctx.Err())
+		if w.ctx.Err() != nil {
+			w.t.Fatalf("bpf reported %d ends of %d and lost %d, netlink %d; walks: %v", len(w.byBPF),
+				flows, w.source.Lost(), len(w.byNetlink), w.source.WalkError())
+		}
 		w.inside(func() error { return w.source.Dump(take) })
 		w.must(w.source.Wait(100*time.Millisecond, take))
 	}
