@@ -1,5 +1,5 @@
 // Package bpf reads the kernel's connections by eBPF programs: their ends, which costs the kernel a
-// quarter and this program a sixth of what netlink's events cost (docs/performance.md), and the living
+// tenth and this program a thirteenth of what netlink's events cost (docs/performance.md), and the living
 // ones, by a walk over the kernel's table that stops no packet.
 //
 //	__nf_conntrack_confirm -> first.bpf.h -> set of first packets
