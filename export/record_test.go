@@ -53,6 +53,9 @@ func samplePair(kind int, now int64) flow.Pair {
 	r := sample(kind, now)
 	back := r
 	back.Src, back.Dst, back.SrcPort, back.DstPort = r.Dst, r.Src, r.DstPort, r.SrcPort
+	if r.Translated { // the host that answers
+		back.Src, back.SrcPort = r.PostDst, r.PostDstPort
+	}
 	back.PostSrc, back.PostDst = r.PostDst, address("203.0.113.77")
 	back.PostSrcPort, back.PostDstPort = 7, 8
 	if kind&v6Bit != 0 {
