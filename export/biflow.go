@@ -5,9 +5,6 @@ import "slices"
 // reversePEN marks an element as that of the reverse direction (RFC 5103, section 6.1).
 const reversePEN = 29305
 
-// enterpriseBit means that an enterprise number follows an element's length.
-const enterpriseBit = 1 << 15
-
 // biflow makes t a template for both directions. The source is the host that opened the
 // connection, if that is known. A field that is not repeated for the reverse direction has the
 // same value in it, or that of its counterpart.

@@ -53,12 +53,23 @@ func goflowValues(t *testing.T, first, data []byte) (found []value) {
 		t.Fatalf("goflow2 finds %+v", sets)
 	}
 	for _, f := range set.Records[0].Values {
-		found = append(found,
-			value{
-				id: f.Type, reverse: f.PenProvided && f.Pen == reversePEN, bytes: f.Value.([]byte),
-			})
+		pen := uint32(0)
+		if f.PenProvided {
+			pen = f.Pen
+		}
+		found = append(found, value{
+			id: withEnterprise(f.Type, pen), reverse: pen == reversePEN, bytes: f.Value.([]byte),
+		})
 	}
 	return found
+}
+
+// withEnterprise returns the id of an element of an enterprise as our fields have it.
+func withEnterprise(id uint16, enterprise uint32) uint16 {
+	if enterprise == pmacctPEN {
+		id |= enterpriseBit
+	}
+	return id
 }
 
 func goflowSets(t *testing.T, known netflow.NetFlowTemplateSystem, message []byte) []any {
@@ -98,7 +109,8 @@ func calmhValues(t *testing.T, first, data []byte) (found []value) {
 	}
 	for i, f := range ipfix.NewInterpreter(s).Interpret(m.DataRecords[0]) {
 		reverse := f.EnterpriseID == reversePEN
-		found = append(found, value{f.FieldID, reverse, f.Name, m.DataRecords[0].Fields[i]})
+		id := withEnterprise(f.FieldID, f.EnterpriseID)
+		found = append(found, value{id, reverse, f.Name, m.DataRecords[0].Fields[i]})
 	}
 	return found
 }

@@ -4,9 +4,19 @@ import "encoding/binary"
 
 // element is an information element as a template names it.
 type element struct {
-	id, size uint16 // of the IANA registry; octets
-	name     string // of the IANA registry
+	id, size uint16 // of the IANA registry, or with enterpriseBit of pmacct; octets
+	name     string // likewise
 }
+
+// enterpriseBit in an id means that an enterprise number follows the element's length.
+const enterpriseBit = 1 << 15
+
+// pmacctPEN is the enterprise number of pmacct. No other registry has an element for a mark:
+// pmacct's tag is what nfacctd can aggregate and filter by.
+const (
+	pmacctPEN = 43874
+	pmacctTag = enterpriseBit | 1
+)
 
 // field is one element of the flow templates, and where in a scratch its value is. Templates,
 // records and their sizes are computed from fields alone.

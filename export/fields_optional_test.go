@@ -51,6 +51,8 @@ var optionalMeanings = map[uint16]string{
 	57:  "of the receiver, as its packets leave the router, where it is a neighbour; else 0",
 	234: "the conntrack zone of this direction's packets; 0: none",
 	235: "the conntrack zone of what comes back",
+	pmacctTag: "conntrack's mark, as it was last read; the same in both directions. The IANA " +
+		"registry has no element for it: this one is of enterprise 43874, pmacct",
 	239: "1: the source opened the connection; 0: not known, " +
 		"see [records.md](records.md#tcp-flags)",
 	323: "ms since 1970: when it began or ended",
@@ -68,11 +70,12 @@ func describeOptional(b *strings.Builder) {
 		{"vlan", RecordOptions{VLAN: true}},
 		{"mac", RecordOptions{MAC: true}},
 		{"zone", RecordOptions{Zone: true}},
+		{"mark", RecordOptions{Mark: true}},
 	} {
 		for _, f := range extra.o.fields() {
 			v9 := mark(len(extra.o.supportedBy(NetFlow9).fields()) > 0)
 			fmt.Fprintf(b, "| %s | %d | %s | %d | yes | %s | %s |\n",
-				extra.key, f.id, f.name, f.size, v9, optionalMeanings[f.id])
+				extra.key, f.id&^enterpriseBit, f.name, f.size, v9, optionalMeanings[f.id])
 		}
 	}
 	b.WriteString(fieldsBiflow)

@@ -116,7 +116,11 @@ func (d *hexDump) template() {
 	id := be.Uint16(d.take(2, "template id"))
 	d.take(2, "fields")
 	for _, f := range d.known[id].fields {
-		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest), be.Uint16(d.rest[2:]), f.name)
+		d.take(4, "element %d, %d octets: %s", be.Uint16(d.rest)&^enterpriseBit,
+			be.Uint16(d.rest[2:]), f.name)
+		if f.id&enterpriseBit != 0 {
+			d.take(4, "enterprise %d", be.Uint32(d.rest))
+		}
 	}
 	for _, f := range d.known[id].reverse {
 		d.take(4, "reverse element %d, %d octets: %s", be.Uint16(d.rest)&^enterpriseBit,
@@ -145,7 +149,7 @@ func (d *hexDump) optionsTemplate(p Protocol) {
 
 func (d *hexDump) record(id uint16) {
 	for _, f := range d.known[id].fields {
-		d.take(int(f.size), "%d %s", f.id, f.name)
+		d.take(int(f.size), "%d %s", f.id&^enterpriseBit, f.name)
 	}
 	for _, f := range d.known[id].reverse {
 		d.take(int(f.size), "reverse %d %s", f.id, f.name)

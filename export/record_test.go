@@ -35,6 +35,7 @@ func sample(kind int, now int64) flow.Record {
 		ID:         0xa0a1a2a3_a4a5a6a7, InputVLAN: 0x0102, OutputVLAN: 0x0304,
 		SrcMAC: [6]byte{2, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5},
 		DstMAC: [6]byte{2, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5}, InputZone: 0x0506, OutputZone: 0x0708,
+		Mark:      0xc0c1c2c3,
 		Midstream: kind == 0,
 	}
 	if kind&v6Bit != 0 {

@@ -8,12 +8,13 @@ type RecordOptions struct {
 	VLAN      bool
 	MAC       bool
 	Zone      bool
+	Mark      bool // IPFIX only: the element is an enterprise's
 }
 
 // supportedBy returns the options that p supports.
 func (o RecordOptions) supportedBy(p Protocol) RecordOptions {
 	if p == NetFlow9 {
-		o.Biflow, o.FlowID = false, false
+		o.Biflow, o.FlowID, o.Mark = false, false, false
 	}
 	return o
 }
@@ -37,6 +38,9 @@ func (o RecordOptions) fields() (all []field) {
 		all = append(all,
 			field{element{234, 4, "ingressVRFID"}, inputZone},
 			field{element{235, 4, "egressVRFID"}, outputZone})
+	}
+	if o.Mark {
+		all = append(all, field{element{pmacctTag, 8, "tag"}, connMark})
 	}
 	return all
 }

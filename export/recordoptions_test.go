@@ -16,6 +16,7 @@ import (
 func everything() RecordOptions {
 	return RecordOptions{
 		Biflow: true, NATEvents: true, FlowID: true, VLAN: true, MAC: true, Zone: true,
+		Mark: true,
 	}
 }
 
@@ -47,7 +48,7 @@ func optionalFlow(p Protocol, r *flow.Record) decode.Flow {
 	f.InputZone, f.OutputZone = uint32(r.InputZone), uint32(r.OutputZone)
 	if p == IPFIX {
 		f.BiflowDirection = wantOctet(239, r)
-		f.FlowID, f.Template = r.ID, f.Template+templateCount
+		f.FlowID, f.Mark, f.Template = r.ID, uint64(r.Mark), f.Template+templateCount
 	}
 	return f
 }
@@ -120,6 +121,8 @@ func TestOptionalTemplates(t *testing.T) {
 		{IPFIX, RecordOptions{VLAN: true}, 256, plain(IPFIX) + " 58/2 59/2"},
 		{IPFIX, RecordOptions{MAC: true}, 256, plain(IPFIX) + " 56/6 57/6"},
 		{IPFIX, RecordOptions{Zone: true}, 256, plain(IPFIX) + " 234/4 235/4"},
+		{IPFIX, RecordOptions{Mark: true}, 256, plain(IPFIX) + " 32769/8"},
+		{IPFIX, RecordOptions{Mark: true, Biflow: true}, 264, plain(IPFIX) + " 32769/8" + reverse},
 		{IPFIX, RecordOptions{MAC: true, Biflow: true}, 264, plain(IPFIX) + " 56/6 57/6" + reverse +
 			" 32824/6 32825/6"},
 		{IPFIX, RecordOptions{Biflow: true}, 264, plain(IPFIX) + reverse},
@@ -128,7 +131,7 @@ func TestOptionalTemplates(t *testing.T) {
 			wantNAT4 + " 152/8 153/8"},
 		{IPFIX, RecordOptions{NATEvents: true}, 273, "323/8 230/1 27/16 28/16 7/2 11/2 4/1" +
 			wantNAT6 + " 152/8 153/8"},
-		{NetFlow9, RecordOptions{FlowID: true, Biflow: true}, 256, plain(NetFlow9)},
+		{NetFlow9, RecordOptions{FlowID: true, Mark: true, Biflow: true}, 256, plain(NetFlow9)},
 		{NetFlow9, RecordOptions{VLAN: true, MAC: true, Zone: true}, 256, plain(NetFlow9) +
 			" 58/2 59/2 56/6 57/6 234/4 235/4"},
 		{NetFlow9, RecordOptions{NATEvents: true}, 272, "323/8 230/1 8/4 12/4 7/2 11/2 4/1" +

@@ -43,7 +43,8 @@ const (
 	dstMAC             = srcMAC + 6
 	inputZone          = dstMAC + 6
 	outputZone         = inputZone + 4
-	natEvent           = outputZone + 4
+	connMark           = outputZone + 4
+	natEvent           = connMark + 8
 	initiator          = natEvent + 1
 	src6               = initiator + 1
 	dst6               = src6 + 16
@@ -103,6 +104,7 @@ func (m *scratch) writeOptional(r *flow.Record) {
 	copy(m[dstMAC:inputZone], r.DstMAC[:])
 	be.PutUint32(m[inputZone:], uint32(r.InputZone))
 	be.PutUint32(m[outputZone:], uint32(r.OutputZone))
+	be.PutUint64(m[connMark:], uint64(r.Mark))
 }
 
 // direction returns the value of flowDirection.

@@ -105,6 +105,11 @@ func (t *template) append(b []byte) []byte {
 	return b
 }
 
+// append adds the field specifier.
 func (e element) append(b []byte) []byte {
-	return be.AppendUint16(be.AppendUint16(b, e.id), e.size)
+	b = be.AppendUint16(be.AppendUint16(b, e.id), e.size)
+	if e.id&enterpriseBit != 0 {
+		b = be.AppendUint32(b, pmacctPEN)
+	}
+	return b
 }

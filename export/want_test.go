@@ -48,6 +48,8 @@ func wantValue(id uint16, r *flow.Record, boot int64) []byte {
 		return r.DstMAC[:]
 	case 234:
 		return be.AppendUint32(nil, uint32(r.InputZone))
+	case pmacctTag:
+		return be.AppendUint64(nil, uint64(r.Mark))
 	case 235:
 		return be.AppendUint32(nil, uint32(r.OutputZone))
 	}

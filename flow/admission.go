@@ -56,7 +56,7 @@ func (t *Table) begin(en *entry, e *conntrack.Event, k *conntrack.Key) {
 	en.key = *k
 	en.reply = e.Reply // in one statement with the key, both would be copied twice
 	en.start, en.lastPacket, en.readAt = start, start, start
-	en.state, en.midstream = e.State, startsMidstream(e)
+	en.state, en.mark, en.midstream = e.State, e.Mark, startsMidstream(e)
 	t.route(en, e)
 	if len(t.restored) > 0 {
 		if s, known := t.restored[*k]; known {

@@ -30,6 +30,7 @@ type entry struct {
 	pending [2]conntrack.Counters // moved since the last record
 	slot    uint32                // of the Meter
 	movedIn uint32                // the number of the dump interval in which moved was read
+	mark    uint32                // conntrack's, when last something moved or was exported
 	moved   [2]uint64             // bytes, at the last reading that found any
 
 	reply   conntrack.Tuple

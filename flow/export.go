@@ -72,7 +72,7 @@ func (t *Table) describe(
 	r.EndReason, r.ID, r.Midstream = reason, en.id(), en.midstream
 	in, out := en.path[d], en.path[1-d]
 	r.Input, r.Output, r.Egress = in.Index(), out.Index(), out.Uplink()
-	r.InputZone, r.OutputZone = en.zone(d), en.zone(1-d)
+	r.InputZone, r.OutputZone, r.Mark = en.zone(d), en.zone(1-d), en.mark
 	r.Seen = en.basis >= asRoutes
 	if r.Seen && d == conntrack.Original {
 		r.ToS, r.InputVLAN, r.SrcMAC = en.tos, en.vlan, en.mac

@@ -15,8 +15,8 @@ const (
 	none place = -1 // no entry
 
 	// Entries are allocated this many at a time: a table that grows copies
-	// nothing and leaves no garbage.
-	chunkSize = 512
+	// nothing and leaves no garbage. So many fill whole pages of Go's allocator.
+	chunkSize = 1024
 
 	minSlots = 64 // a power of two
 )

@@ -43,6 +43,7 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 				t.Stats.Zeroed.Add(1)
 			}
 		}
+		en.mark = e.Mark
 		if moved = en.add(&e.Counters, &t.moved); moved && t.options.Meter != nil {
 			en.movedIn, en.moved = t.dump, [2]uint64{t.moved[0].Bytes, t.moved[1].Bytes}
 			t.options.Meter.Count(en.slot, &t.moved, e.At)
@@ -78,6 +79,7 @@ func (t *Table) expire(en *entry, moved bool, e *conntrack.Event) {
 		reason = EndActive
 	}
 	if reason != 0 && en.hasPending() {
+		en.mark = e.Mark
 		t.reroute(en, e)
 		t.exportLiving(en, reason, e.At)
 	}
@@ -114,7 +116,7 @@ func (t *Table) applyDestroy(e *conntrack.Event) {
 		t.see(en, e)
 		t.addDeltas(en, e)
 		if en.hasPending() {
-			en.lastPacket = end.lastPacket
+			en.lastPacket, en.mark = end.lastPacket, e.Mark
 			t.reroute(en, e)
 		}
 		t.finish(en, e, end)

@@ -62,6 +62,7 @@ type Record struct {
 	// The conntrack zones of packets as they come in, and of what comes back for them;
 	// 0 = none.
 	InputZone, OutputZone uint16
+	Mark                  uint32 // conntrack's, the same in both directions
 
 	// What the first packet showed, and what Options.Describe adds; 0 = none, or not known.
 	InputVLAN, OutputVLAN uint16

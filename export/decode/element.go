@@ -58,6 +58,12 @@ const (
 	observationTimeMilliseconds      = 323
 )
 
+// pmacct's element for a number that a record is marked with.
+const (
+	pmacctPEN = 43874
+	pmacctTag = 1
+)
+
 // elements is a data record seen through its template.
 type elements struct {
 	fields     []field

@@ -23,6 +23,7 @@ func newFlow(e elements, c clock) Flow {
 		PostVLAN:  uint16(e.uint(postVlanID)),
 		InputZone: uint32(e.uint(ingressVRFID)), OutputZone: uint32(e.uint(egressVRFID)),
 		BiflowDirection: uint8(e.uint(biflowDirection)),
+		Mark:            elements{e.fields, e.values, pmacctPEN}.uint(pmacctTag),
 	}
 	f.setTraffic(e)
 	if f.isICMP() {

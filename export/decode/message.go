@@ -73,4 +73,5 @@ type Flow struct {
 	InputZone, OutputZone uint32 // 234, 235
 	// 239: 1 the source opened the connection, 2 the destination did, 0 not known
 	BiflowDirection uint8
+	Mark            uint64 // pmacct's tag (enterprise 43874, element 1)
 }

@@ -168,6 +168,7 @@ type jsonFlow struct {
 	DstMAC       string    `json:"dst_mac,omitempty"`
 	InputZone    uint32    `json:"input_zone,omitempty"`
 	OutputZone   uint32    `json:"output_zone,omitempty"`
+	Mark         uint64    `json:"mark,omitempty"`
 	// Biflow is biflowDirection: 1 if the source opened the connection, 2 if the destination
 	// did.
 	Biflow uint8 `json:"biflow_direction,omitempty"`
@@ -184,7 +185,7 @@ func newJSONFlow(f *decode.Flow) jsonFlow {
 		Packets: f.Packets, Bytes: f.Bytes, Start: f.Start, End: f.End, EndReason: f.EndReason,
 		FlowID: f.FlowID, VLAN: f.VLAN, PostVLAN: f.PostVLAN,
 		SrcMAC: macText(f.SrcMAC), DstMAC: macText(f.DstMAC),
-		InputZone: f.InputZone, OutputZone: f.OutputZone, Biflow: f.BiflowDirection,
+		InputZone: f.InputZone, OutputZone: f.OutputZone, Mark: f.Mark, Biflow: f.BiflowDirection,
 	}
 }
 

@@ -36,6 +36,7 @@ func flowOf(r *flow.Record) decode.Flow {
 		Start: milliseconds(r.Start), End: milliseconds(r.End), EndReason: uint8(r.EndReason),
 		FlowID: r.ID, VLAN: r.InputVLAN, PostVLAN: r.OutputVLAN, SrcMAC: r.SrcMAC, DstMAC: r.DstMAC,
 		InputZone: uint32(r.InputZone), OutputZone: uint32(r.OutputZone),
+		Mark: uint64(r.Mark),
 	}
 	if r.Egress {
 		f.Direction = 1

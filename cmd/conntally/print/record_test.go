@@ -54,7 +54,7 @@ func TestRecordIsPrintedAsExported(t *testing.T) {
 func decoded(t *testing.T, r *flow.Record) decode.Message {
 	t.Helper()
 	optional := export.RecordOptions{NATEvents: true, FlowID: true, VLAN: true, MAC: true,
-		Zone: true}
+		Zone: true, Mark: true}
 	e := export.NewEncoder(export.IPFIX, 1, 9000, optional)
 	e.AddTemplates(r.End)
 	if !e.Add(r, r.End) {
@@ -82,6 +82,7 @@ func randomRecord(rnd *rand.Rand) flow.Record {
 		InputVLAN: uint16(rnd.IntN(4096)), SrcMAC: [6]byte{2, 0, 0, 0, 0, 1},
 		DstMAC:    [6]byte{2, 0, 0, 0, 0, 2},
 		InputZone: uint16(rnd.Uint32()), OutputZone: uint16(rnd.Uint32()),
+		Mark: rnd.Uint32(),
 	}
 	r.Start = r.End - rnd.Int64N(1e13)
 	if v6 {
