@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -14,9 +15,9 @@ import (
 )
 
 const (
-	messageDelay     = time.Second      // how long a record may wait for more to fill its message
-	templateInterval = 60 * time.Second // UDP loses templates, and collectors restart
-	sendAttempts     = 3
+	messageDelay  = time.Second      // how long a record may wait for more to fill its message
+	routeInterval = 60 * time.Second // between two checks of the route, which may have changed
+	sendAttempts  = 3
 )
 
 // Collector exports to one collector by UDP. A datagram that can't be sent is dropped and
@@ -30,6 +31,7 @@ type Collector struct {
 	message     []byte // being sent
 	flushAt     int64  // when the message has to be sent, monotonic; 0: it is empty
 	templatesAt int64  // when the templates are due, monotonic
+	routeAt     int64  // when the route has to be checked, monotonic
 
 	interfacesVersion uint32 // of the interfaces that the encoder has
 
@@ -47,10 +49,7 @@ type Collector struct {
 // NewCollector returns a Collector that opens its socket in the background, at its first
 // Tick.
 func NewCollector(config CollectorConfig, clock conntrack.Clock) *Collector {
-	limit := config.MaxDatagram
-	if limit == 0 {
-		limit = DefaultMessageSize
-	}
+	limit := cmp.Or(config.MaxDatagram, DefaultMessageSize)
 	return &Collector{
 		Config: config, clock: clock, literal: config.literal(), redialer: newRedialer(),
 		encoder: NewEncoder(config.Protocol, config.domain(), limit, config.RecordOptions),
@@ -72,7 +71,7 @@ func (c *Collector) Open(ctx context.Context) error {
 // attach replaces the socket. Pending records leave by the old one. Collectors know templates
 // by the sender's port, so they are due at once.
 func (c *Collector) attach(conn *net.UDPConn) error {
-	s, err := newSocket(conn)
+	s, err := newSocket(conn, c.Config.device())
 	if err != nil {
 		conn.Close()
 		return err
@@ -133,19 +132,30 @@ func (c *Collector) beginMessage(now conntrack.Timestamp) {
 	if !c.encoder.Empty() {
 		return
 	}
-	if now.Mono < c.templatesAt {
+	templatesDue := now.Mono >= c.templatesAt
+	if templatesDue || now.Mono >= c.routeAt {
+		c.checkRoute(now)
+	}
+	if !templatesDue {
 		for c.encoder.HasPending() && !c.encoder.AddPending(now.Wall) {
 			c.send(now)
 		}
 		return
 	}
-	c.templatesAt = now.Mono + int64(templateInterval)
-	c.broken = c.broken || !c.Config.Source.IsValid() && c.socket.sourceChanged()
-	c.updateLimit()
+	interval := cmp.Or(c.Config.TemplateInterval, DefaultTemplateInterval)
+	c.templatesAt = now.Mono + int64(interval)
 	c.encoder.setStatistics(c.Stats.statistics())
 	for !c.encoder.AddTemplates(now.Wall) {
 		c.send(now)
 	}
+}
+
+// checkRoute adapts to what has changed on the way to the collector.
+func (c *Collector) checkRoute(now conntrack.Timestamp) {
+	c.routeAt = now.Mono + int64(routeInterval)
+	c.broken = c.broken || c.socket.lostDevice() ||
+		!c.Config.Source.IsValid() && c.socket.sourceChanged()
+	c.updateLimit()
 }
 
 // send sends the message unless it is empty. If it can't be sent, its records are dropped.
@@ -236,7 +246,7 @@ func (c *Collector) due() int64 {
 	if c.flushAt != 0 {
 		return min(at, c.flushAt)
 	}
-	return min(at, c.templatesAt)
+	return min(at, c.templatesAt, c.routeAt)
 }
 
 // Close sends what is pending, closes the socket and aborts a dial in progress.

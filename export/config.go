@@ -14,6 +14,9 @@ import (
 // tunnels included.
 const DefaultMessageSize = 1400
 
+// DefaultTemplateInterval is how long a collector that lost the templates can read nothing.
+const DefaultTemplateInterval = 60 * time.Second
+
 const dialTimeout = 5 * time.Second
 
 // CollectorConfig says where and how to export.
@@ -22,9 +25,15 @@ type CollectorConfig struct {
 	Protocol Protocol
 	// Source is the address of this machine to send from. The zero Addr leaves it to the route.
 	Source netip.Addr
+	// Interface is the interface to send by, whatever routes say; VRF the one whose routes lead to
+	// the collector. At most one is set.
+	Interface, VRF string
 	// MaxDatagram bounds the UDP payload, in octets; 0 is DefaultMessageSize. A
 	// path may bound it further.
 	MaxDatagram int
+	// TemplateInterval is how often templates and option data are sent again; 0 is
+	// DefaultTemplateInterval.
+	TemplateInterval time.Duration
 	RecordOptions
 }
 
@@ -67,10 +76,7 @@ func (t *CollectorConfig) dial(
 func (t *CollectorConfig) dialFirst(
 	ctx context.Context, all []netip.AddrPort,
 ) (*net.UDPConn, error) {
-	var dialer net.Dialer
-	if t.Source.IsValid() {
-		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))
-	}
+	dialer := t.dialer()
 	var errs []error
 	for _, a := range all {
 		conn, err := dialer.DialContext(ctx, "udp", a.String())

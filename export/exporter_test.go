@@ -63,7 +63,7 @@ func TestDueLatest(t *testing.T) {
 		opened(t, IPFIX, listen4(t), clock), opened(t, NetFlow9, listen4(t), clock),
 	}}
 	e.Tick(t.Context(), clock.now())
-	for _, latest := range []time.Duration{1, 10 * time.Second, templateInterval} {
+	for _, latest := range []time.Duration{1, 10 * time.Second, DefaultTemplateInterval} {
 		if due := e.Due(int64(latest)); due != int64(latest) {
 			t.Errorf("due at %v, want %v", time.Duration(due), latest)
 		}

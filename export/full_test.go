@@ -58,7 +58,7 @@ func sentOrLost(
 	links.set(numbered(3, n))
 	e.Tick(t.Context(), clock.now())
 
-	clock.advance(templateInterval - time.Millisecond)
+	clock.advance(DefaultTemplateInterval - time.Millisecond)
 	put(e, clock)
 	clock.advance(2 * time.Millisecond)
 	for range 100 {

@@ -78,7 +78,7 @@ func TestMovedName(t *testing.T) {
 				moved := clock.at.Mono
 				records += driveSlowly(t, e, clock, time.Hour,
 					func() bool { return c.socket.remote == after.address() }, after, other)
-				if took := time.Duration(clock.at.Mono - moved); took > templateInterval {
+				if took := time.Duration(clock.at.Mono - moved); took > DefaultTemplateInterval {
 					t.Errorf("found the new address after %v", took)
 				}
 				sent := c.Stats.Messages.Load()
@@ -148,7 +148,7 @@ func TestLastingRefusal(t *testing.T) {
 	dns.point("127.0.0.2", "127.0.0.3")
 	begin := clock.at.Mono
 	driveSlowly(t, e, clock, time.Hour, func() bool { return c.socket.remote == alive.address() })
-	if took := time.Duration(clock.at.Mono - begin); took > templateInterval {
+	if took := time.Duration(clock.at.Mono - begin); took > DefaultTemplateInterval {
 		t.Errorf("the other address was tried after %v", took)
 	}
 	sent := c.Stats.Refused.Load()

@@ -230,7 +230,7 @@ func TestPathGrows(t *testing.T) {
 	}{{1000, 972}, {1500, DefaultMessageSize}, {700, 672}} {
 		l.route(to, step.mtu)
 		l.exportBurst(e, clock)
-		drive(t, e, clock, 2*templateInterval)
+		drive(t, e, clock, 2*DefaultTemplateInterval)
 		if n := c.Stats.Limit.Load(); n != step.want {
 			t.Errorf("MTU %d: limit %d, want %d", step.mtu, n, step.want)
 		}

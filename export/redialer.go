@@ -12,7 +12,7 @@ import (
 
 const (
 	dialInterval    = 10 * time.Second // between two attempts to open a socket
-	resolveInterval = 50 * time.Second // less than templateInterval: templates reach a new address
+	resolveInterval = 50 * time.Second // a moved collector is found within a minute
 	retryInterval   = 10 * time.Second // resolveInterval where the collector seems to be gone
 	resultInterval  = time.Second      // between two checks whether a dial has ended
 )

@@ -57,7 +57,7 @@ func TestRestart(t *testing.T) {
 			after := records - len(flowsIn(t, messages[:from]))
 			worst = max(worst, after-flows)
 		}
-		if worst > perSecond*int((templateInterval+messageDelay)/time.Second) {
+		if worst > perSecond*int((DefaultTemplateInterval+messageDelay)/time.Second) {
 			t.Errorf("%s: %d records in a row could not be read", p, worst)
 		}
 		t.Logf("%s: at worst %d seconds could not be read", p, worst/perSecond)

@@ -23,6 +23,7 @@ type socket struct {
 	conn        *net.UDPConn
 	raw         syscall.RawConn
 
+	device string     // that it is bound to, or ""
 	octets []byte     // to send
 	value  int        // of an option
 	source netip.Addr // that a new socket would send from
@@ -32,23 +33,26 @@ type socket struct {
 
 	sendBound                                                   func(fd uintptr) bool
 	mtuBound, allowFragmentsBound, querySourceBound, errorBound func(fd uintptr)
+	deviceBound                                                 func(fd uintptr)
 }
 
 // addressPair holds the two addresses of a connection, without zones.
 type addressPair struct{ local, remote netip.AddrPort }
 
-func newSocket(conn *net.UDPConn) (*socket, error) {
+// newSocket returns a socket that is bound to a device, or with "" to none.
+func newSocket(conn *net.UDPConn, device string) (*socket, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	s := &socket{
-		conn: conn, raw: raw,
+		conn: conn, raw: raw, device: device,
 		addressPair: addressPair{unmapped(conn.LocalAddr()), unmapped(conn.RemoteAddr())},
 	}
 	s.sendBound, s.mtuBound, s.errorBound = s.sendCall, s.mtuCall, s.errors.read
 	s.allowFragmentsBound, s.querySourceBound = s.allowFragmentsCall, s.querySourceCall
-	s.sourceQuery = newSourceQuery(&s.addressPair)
+	s.deviceBound = s.deviceCall
+	s.sourceQuery = newSourceQuery(&s.addressPair, device)
 	if err := errors.Join(raw.Control(prepare), reportICMP(raw, s.v6())); err != nil {
 		return nil, err
 	}

@@ -8,17 +8,18 @@ import (
 
 // sourceQuery asks the kernel which address a new socket would send from.
 type sourceQuery struct {
+	device string // that the socket is bound to, or ""
 	family int
 	from   unix.Sockaddr // the unspecified address, with the socket's port
 	to     unix.Sockaddr
 }
 
-func newSourceQuery(a *addressPair) sourceQuery {
+func newSourceQuery(a *addressPair, device string) sourceQuery {
 	if a.remote.Addr().Is4() {
-		return sourceQuery{unix.AF_INET, &unix.SockaddrInet4{Port: int(a.local.Port())},
+		return sourceQuery{device, unix.AF_INET, &unix.SockaddrInet4{Port: int(a.local.Port())},
 			&unix.SockaddrInet4{Port: int(a.remote.Port()), Addr: a.remote.Addr().As4()}}
 	}
-	return sourceQuery{unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.local.Port())},
+	return sourceQuery{device, unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.local.Port())},
 		&unix.SockaddrInet6{Port: int(a.remote.Port()), Addr: a.remote.Addr().As16()}}
 }
 
@@ -61,6 +62,11 @@ func (q *sourceQuery) connect(fd int) error {
 	}
 	if err := sharePort(fd, 1); err != nil {
 		return err
+	}
+	if q.device != "" {
+		if err := unix.BindToDevice(fd, q.device); err != nil {
+			return err
+		}
 	}
 	if err := unix.Bind(fd, q.from); err != nil {
 		return err

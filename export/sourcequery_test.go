@@ -98,7 +98,7 @@ func (u *uplinks) do(n *lab.Namespace, f func() error) {
 // sendTemplates sends templates, and reports whether the collector then needs another socket.
 func (u *uplinks) sendTemplates(c *Collector, clock *fakeClock) bool {
 	u.t.Helper()
-	clock.advance(templateInterval)
+	clock.advance(DefaultTemplateInterval)
 	u.do(u.router, func() error { c.beginMessage(clock.now()); c.send(clock.now()); return nil })
 	return c.broken
 }
