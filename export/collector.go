@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +58,7 @@ func NewCollector(config CollectorConfig, clock conntrack.Clock) *Collector {
 
 // Open resolves the name and opens the socket.
 func (c *Collector) Open(ctx context.Context) error {
-	conn, err := c.Config.dial(ctx, netip.AddrPort{}, false)
+	conn, err := c.Config.Dial(ctx)
 	if err != nil {
 		c.setFailure(c.clock(), err)
 		return err

@@ -51,6 +51,11 @@ func (t *CollectorConfig) literal() bool {
 	return err == nil
 }
 
+// Dial opens a socket to the collector.
+func (t *CollectorConfig) Dial(ctx context.Context) (*net.UDPConn, error) {
+	return t.dial(ctx, netip.AddrPort{}, false)
+}
+
 // dial opens a socket. If the name still has the address inUse (without zone), it returns nil;
 // with elsewhere it dials another address of the name, if there is one.
 func (t *CollectorConfig) dial(

@@ -99,7 +99,8 @@ const fieldsElements = `
 const fieldsOptions = `
 ## Options
 
-Sent with the templates every minute; 513, one record per interface, also when interfaces change.
+Sent with the templates, by default every minute; 513, one record per interface, also when
+interfaces change.
 
 | template | scope, IPFIX | scope, v9 | element | octets | value |
 |---|---|---|---|---|---|

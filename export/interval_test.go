@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestTemplatesAreSentAtTheirInterval: templates and option data arrive at the collector's interval,
-// on the second, while records go on or not; others' intervals don't matter.
+// TestTemplatesAreSentAtTheirInterval: templates and option data arrive at the collector's
+// interval, to the second, whether there are records or not; others' intervals don't matter.
 func TestTemplatesAreSentAtTheirInterval(t *testing.T) {
 	for _, p := range protocols {
 		for _, interval := range []time.Duration{
@@ -61,13 +61,14 @@ func checkInterval(t *testing.T, p Protocol, interval time.Duration, busy bool) 
 		}
 		other.drain(t)
 	}
-	if want := []int64{0, int64(want), int64(2 * want), int64(3 * want)}; !slices.Equal(times, want) {
-		t.Errorf("templates came at %v, want %v", times, want)
+	at := []int64{0, int64(want), int64(2 * want), int64(3 * want)}
+	if !slices.Equal(times, at) {
+		t.Errorf("templates came at %v, want %v", times, at)
 	}
 }
 
-// TestRouteIsCheckedWithoutTemplates: however rarely templates are sent, a failover is found within a
-// minute.
+// TestRouteIsCheckedWithoutTemplates: however rarely templates are sent, a failover is found within
+// a minute.
 func TestRouteIsCheckedWithoutTemplates(t *testing.T) {
 	u, clock, f := newUplinks(t), newFakeClock(), family4
 	u.ip(u.router, "route add default via "+f.via0)

@@ -21,7 +21,7 @@ const probeTimeout = 3500 * time.Millisecond
 func ProbeCollector(
 	ctx context.Context, t CollectorConfig, clock conntrack.Clock,
 ) (netip.AddrPort, error) {
-	conn, err := t.dial(ctx, netip.AddrPort{}, false)
+	conn, err := t.Dial(ctx)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

@@ -17,7 +17,7 @@ in
   options = {
     database = {
       path = file ''
-        The data base; `""` is history.db in the directory that systemd provides, and the only
+        The database; `""` is history.db in the directory that systemd provides, and the only
         one that the unit may write to.
       '';
       flush_interval = setting values.age "5m" "How often it is written; a crash loses what came since.";

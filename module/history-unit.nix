@@ -4,9 +4,13 @@
   Type = "notify";
   Restart = "on-failure";
   RestartSec = 5;
+  # A wrong configuration stays wrong. A crash, or the watchdog, would end the program with the same
+  # status, but for the variable: with it a signal ends it.
+  RestartPreventExitStatus = 2;
+  Environment = "GOTRACEBACK=crash";
   WatchdogSec = 30;
 
-  # The data base.
+  # The database.
   StateDirectory = "conntally-history";
   StateDirectoryMode = "0700";
   UMask = "0077";

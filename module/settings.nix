@@ -36,7 +36,12 @@ in
         "netflow9"
       ]) "ipfix" "The protocol that it is sent.";
       source = setting values.source "" "Own address to send from; `\"\"` leaves it to the kernel.";
+      interface = setting values.interfaceOrNone "" "Interface to send by, whatever routes say.";
+      vrf = setting values.interfaceOrNone "" "VRF whose routes lead to the collector.";
       max_datagram = setting (types.ints.between 512 65507) 1400 "Bytes of UDP payload.";
+      template_interval = setting values.duration "60s" ''
+        How often templates are sent again, from 1s to 24h.
+      '';
     };
 
     flow = {
@@ -62,6 +67,7 @@ in
           "vlan"
           "mac"
           "zone"
+          "mark"
           "source_mac"
         ]
       )) [ ] "Fields that records have only if asked for.";

@@ -100,4 +100,6 @@ in
 
   # dev_valid_name in the kernel: 15 bytes without "/", ":" and spaces.
   interface = text "the name of a network interface" (matches "[^/:[:space:]]{1,15}");
+
+  interfaceOrNone = text ''the name of a network interface, or ""'' (matches "[^/:[:space:]]{0,15}");
 }

@@ -4,6 +4,10 @@
   Type = "notify";
   Restart = "on-failure";
   RestartSec = 5;
+  # A wrong configuration stays wrong. A crash, or the watchdog, would end the program with the same
+  # status, but for the variable: with it a signal ends it.
+  RestartPreventExitStatus = 2;
+  Environment = "GOTRACEBACK=crash";
   WatchdogSec = 30;
 
   # Flows, which are printed where no collector is named, are not for the journal.

@@ -55,9 +55,8 @@ var otherwise = map[string]struct{ file, nixos []string }{
 			"/nix/store/coreutils/bin/kill -HUP $MAINPID",
 		},
 	},
-	// NixOS refuses a wrong configuration when it builds the system.
-	"[Service]RestartPreventExitStatus": {[]string{"2"}, nil},
-	"[Service]Environment":              {[]string{"GOTRACEBACK=crash"}, nil},
+	// The record leaves it out, since NixOS adds its own: see TestUnitsCrashBySignal.
+	"[Service]Environment": {[]string{"GOTRACEBACK=crash"}, nil},
 }
 
 // On NixOS the service has the same rights and duties as elsewhere.
@@ -103,15 +102,24 @@ var otherwiseHistory = map[string]struct{ file, nixos []string }{
 		[]string{"/usr/bin/conntally-history serve --config /etc/conntally-history.toml"},
 		[]string{`"/nix/store/conntally/bin/conntally-history" "serve" "--config" "/etc/conntally-history.toml"`},
 	},
-	"[Service]SupplementaryGroups":      {[]string{"systemd-journal"}, nil}, // only for services
-	"[Service]RestartPreventExitStatus": otherwise["[Service]RestartPreventExitStatus"],
-	"[Service]Environment":              otherwise["[Service]Environment"],
+	"[Service]SupplementaryGroups": {[]string{"systemd-journal"}, nil}, // only for services
+	"[Service]Environment":         otherwise["[Service]Environment"],
 }
 
 func TestHistoryUnitIsTheSame(t *testing.T) {
 	file := parseUnit(strings.Split(read(t, "systemd/conntally-history.service"), "\n"))
 	nixos := parseUnit(readRecord(t).history(t, "historyAlone").Unit)
 	sameUnit(t, file, nixos, otherwiseHistory)
+}
+
+// The exit status that is not restarted after is that of a crash, too, unless a signal ends the
+// program then.
+func TestUnitsCrashBySignal(t *testing.T) {
+	for _, file := range []string{"unit.nix", "history-unit.nix"} {
+		if !strings.Contains(read(t, file), "\n  Environment = \"GOTRACEBACK=crash\";\n") {
+			t.Errorf("%s doesn't set GOTRACEBACK", file)
+		}
+	}
 }
 
 // With services the unit may read the journal, and with private leases what only others may.

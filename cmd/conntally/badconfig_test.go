@@ -50,7 +50,7 @@ var badFiles = []struct{ text, want string }{
 			"one of " + allTables},
 	{"[[collector]]\naddress = \"192.0.2.1:2055\"\n[[collector]]\nhost = \"192.0.2.1\"",
 		"FILE:4: [[collector]] #2 host = \"192.0.2.1\": unknown key; want one of address, " +
-			"protocol, source, max_datagram"},
+			"protocol, source, interface, vrf, max_datagram, template_interval"},
 	{"[metrics]\nListen = \"\"",
 		"FILE:2: [metrics] Listen = \"\": unknown key; did you mean listen? want one of listen, " +
 			"pprof, devices, labels"},
@@ -81,8 +81,8 @@ var badFiles = []struct{ text, want string }{
 	{"[flow]\nextra_fields = \"vlan\"",
 		"FILE:2: [flow] extra_fields = \"vlan\": want a list, such as [...]"},
 	{"[flow]\nextra_fields = [\"vlan\",\n\"max\"]",
-		"FILE:2: [flow] extra_fields #2 = \"max\": want \"flow_id\", \"vlan\", \"mac\", \"zone\" " +
-			"or \"source_mac\""},
+		"FILE:2: [flow] extra_fields #2 = \"max\": want \"flow_id\", \"vlan\", \"mac\", \"zone\", " +
+			"\"mark\" or \"source_mac\""},
 
 	// Collectors.
 	{"\n[[collector]]\nprotocol = \"ipfix\"",
@@ -122,6 +122,23 @@ var badFiles = []struct{ text, want string }{
 		"FILE:3: [[collector]] #1 max_datagram = 100: want a whole number from 512 to 65507"},
 	{"[[collector]]\naddress = \"192.0.2.1:1\"\nmax_datagram = \"1400\"",
 		"FILE:3: [[collector]] #1 max_datagram = \"1400\": want a whole number from 512 to 65507"},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\ninterface = \"wan/0\"",
+		"FILE:3: [[collector]] #1 interface = \"wan/0\": want an interface's name, such as " +
+			"\"wan0\", or \"\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nvrf = \"blue\"\nvrf_table = 10",
+		"FILE:4: [[collector]] #1 vrf_table = 10: unknown key; want one of address, protocol, " +
+			"source, interface, vrf, max_datagram, template_interval"},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nvrf = \"a name of sixteen\"",
+		"FILE:3: [[collector]] #1 vrf = \"a name of sixteen\": want an interface's name, such as " +
+			"\"wan0\", or \"\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\nvrf = \"blue\"\ninterface = \"wan0\"",
+		"FILE:3: [[collector]] #1 vrf = \"blue\": want one of interface and vrf"},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\ntemplate_interval = \"999ms\"",
+		"FILE:3: [[collector]] #1 template_interval = \"999ms\": want a duration from 1s to 24h, " +
+			"such as \"60s\" or \"5m\""},
+	{"[[collector]]\naddress = \"192.0.2.1:1\"\ntemplate_interval = \"25h\"",
+		"FILE:3: [[collector]] #1 template_interval = \"25h\": want a duration from 1s to 24h, " +
+			"such as \"60s\" or \"5m\""},
 
 	// Flow.
 	{"[flow]\nactive_timeout = 60",

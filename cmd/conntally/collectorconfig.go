@@ -16,6 +16,7 @@ import (
 	"github.com/conntally/conntally/cmd/internal/command"
 	"github.com/conntally/conntally/cmd/internal/suggest"
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow/route"
 )
 
@@ -89,7 +90,10 @@ func selectCollector(file string, address config.Address) (config.Collector, err
 func endpoints(
 	ctx context.Context, to config.Collector,
 ) (from netip.Addr, port uint16, err error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "udp", string(to.Address))
+	collector := export.CollectorConfig{
+		Address: string(to.Address), Interface: string(to.Interface), VRF: string(to.VRF),
+	}
+	conn, err := collector.Dial(ctx)
 	if err != nil {
 		return from, 0, fmt.Errorf("collector-config: %w", err)
 	}

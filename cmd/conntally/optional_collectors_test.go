@@ -31,7 +31,8 @@ func TestCollectorsReadOptionalFields(t *testing.T) {
 	s := r.sink()
 	text := fmt.Sprintf(
 		"collector = [{address = %q}, {address = %q, protocol = \"netflow9\"}, {address = %q}]\n"+
-			"[flow]\nbiflow = true\nnat_events = true\n[conntrack]\npoll_interval = \"1s\"\n",
+			"[flow]\nbiflow = true\nnat_events = true\n"+
+			"extra_fields = [\"flow_id\", \"vlan\", \"mac\", \"zone\", \"mark\"]\n[conntrack]\npoll_interval = \"1s\"\n",
 		s.Address(), address(2051), address(2052))
 	path := configFile(t, text)
 	watch := r.oracle()

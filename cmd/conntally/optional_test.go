@@ -24,7 +24,7 @@ protocol = "netflow9"
 [flow]
 biflow = true
 nat_events = true
-extra_fields = ["flow_id", "vlan", "mac", "zone"]
+extra_fields = ["flow_id", "vlan", "mac", "zone", "mark"]
 active_timeout = "5s"
 idle_timeout = "4s"
 [conntrack]

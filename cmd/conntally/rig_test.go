@@ -156,11 +156,12 @@ func (r *rig) stop(p *process) {
 	}
 }
 
-// sink is an embedded collector in the router.
+// sink is an embedded collector, by default in the router.
 type sink struct {
 	*server
 	t      *testing.T
 	rig    *rig
+	at     *lab.Namespace
 	mu     sync.Mutex
 	flows  []decode.Flow
 	events []decode.NATEvent
@@ -173,9 +174,15 @@ type sink struct {
 
 func (r *rig) sink() *sink {
 	r.t.Helper()
-	s := &sink{t: r.t, rig: r, counts: map[uint16]int{}, from: map[netip.AddrPort]bool{},
+	return r.sinkAt(r.Router, "127.0.0.1:0")
+}
+
+// sinkAt returns an embedded collector at an address of a namespace.
+func (r *rig) sinkAt(at *lab.Namespace, address string) *sink {
+	r.t.Helper()
+	s := &sink{t: r.t, rig: r, at: at, counts: map[uint16]int{}, from: map[netip.AddrPort]bool{},
 		came: make(chan struct{}, 1), done: make(chan struct{})}
-	err := r.Router.Do(func() (err error) { s.server, err = newServer("127.0.0.1:0"); return err })
+	err := at.Do(func() (err error) { s.server, err = newServer(address); return err })
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -238,7 +245,7 @@ func (s *sink) records(version uint16) int {
 // all returns what has arrived when everything that was sent is read.
 func (s *sink) all() []decode.Flow {
 	s.t.Helper()
-	if err := s.rig.Router.Do(s.Finish); err != nil {
+	if err := s.at.Do(s.Finish); err != nil {
 		s.t.Fatal(err)
 	}
 	<-s.done

@@ -63,7 +63,9 @@
         {
           address = "192.0.2.11:4739";
           source = "192.0.2.1";
+          interface = "wan0";
           max_datagram = 8900;
+          template_interval = "5m";
         }
       ];
       flow = {

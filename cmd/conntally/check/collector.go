@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/conntally/conntally/export"
 )
 
 // collector checks the result of sending to a collector.
@@ -24,6 +26,10 @@ func explain(err error) string {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return "the name can't be resolved: " + dns.Err
+	}
+	var bind *export.BindError
+	if errors.As(err, &bind) {
+		return bind.Error()
 	}
 	var op *net.OpError
 	here := errors.As(err, &op) && op.Op == "dial"

@@ -30,6 +30,9 @@ func (c *Config) Check(wrong func(table any, key, text string)) {
 			family != familyOf(cc.Source.Addr) {
 			wrong(cc, "source", "want an "+family+" address, as the collector's is")
 		}
+		if cc.Interface != "" && cc.VRF != "" {
+			wrong(cc, "vrf", "want one of interface and vrf")
+		}
 	}
 	for i := range c.Filters {
 		c.Filters[i].check(wrong)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/internal/logging"
 	"github.com/conntally/conntally/cmd/internal/tomlfile"
+	"github.com/conntally/conntally/export"
 	"github.com/conntally/conntally/flow"
 	"github.com/conntally/conntally/flow/regular"
 )
@@ -29,10 +30,13 @@ type Config struct {
 
 // Collector is a destination of records. Equal values are the same collector.
 type Collector struct {
-	Address     Address  `toml:"address"`
-	Protocol    Protocol `toml:"protocol"`
-	Source      Source   `toml:"source"`
-	MaxDatagram int      `toml:"max_datagram" range:"512,65507"` // bytes of UDP payload
+	Address          Address        `toml:"address"`
+	Protocol         Protocol       `toml:"protocol"`
+	Source           Source         `toml:"source"`
+	Interface        Interface      `toml:"interface"`
+	VRF              Interface      `toml:"vrf"`
+	MaxDatagram      int            `toml:"max_datagram" range:"512,65507"` // bytes of UDP payload
+	TemplateInterval RepeatInterval `toml:"template_interval"`
 }
 
 // Flow holds how connections become flows.
@@ -140,7 +144,10 @@ func Default() *Config {
 
 // NewCollector returns a collector with defaults for all but its address.
 func NewCollector(address string) Collector {
-	return Collector{Address: Address(address), MaxDatagram: defaultDatagram}
+	return Collector{
+		Address: Address(address), MaxDatagram: defaultDatagram,
+		TemplateInterval: RepeatInterval(export.DefaultTemplateInterval),
+	}
 }
 
 // SetDefaults implements tomlfile.Defaulter.

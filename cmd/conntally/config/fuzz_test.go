@@ -21,6 +21,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(reference)
 	f.Add([]byte(strings.ReplaceAll(string(reference), "\n#", "\n")))
 	f.Add([]byte("collector=[{address='a:1'},{}]\nflow.nat='wire'\n[flow]\nx.y=1"))
+	f.Add([]byte("[[collector]]\naddress='a:1'\ninterface='wg0'\ntemplate_interval='5m'\n" +
+		"[[collector]]\naddress='a:2'\nvrf='blue'"))
 	f.Add([]byte("[[filter]]\naction='include'\nmarks=[\"0x1/0xf\",1]\nports=[1,'2-3']\n" +
 		"[[filter]]\nnetworks=['::/0']"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -66,6 +68,11 @@ func checkLimits(t *testing.T, c *Config) {
 	}
 	for _, cc := range c.Collectors {
 		if cc.Address == "" || cc.MaxDatagram < 512 || cc.MaxDatagram > 65507 {
+			t.Errorf("collector: %+v", cc)
+		}
+		if cc.Interface != "" && cc.VRF != "" || len(cc.Interface+cc.VRF) > 15 ||
+			time.Duration(cc.TemplateInterval) < time.Second ||
+			time.Duration(cc.TemplateInterval) > maxDuration {
 			t.Errorf("collector: %+v", cc)
 		}
 	}

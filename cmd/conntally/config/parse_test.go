@@ -18,8 +18,9 @@ func TestValues(t *testing.T) {
 	c := mustParse(t, `
 metrics.listen = ":9469"
 log = { level = "warn", format = "json" }
-collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9" },
-  { address = 'flows.example.org:4739', source = "::ffff:192.0.2.1", max_datagram = 9_000 }]
+collector = [{ address = "[2001:db8::1]:2055", protocol = "netflow9", vrf = "blue" },
+  { address = 'flows.example.org:4739', source = "::ffff:192.0.2.1", max_datagram = 9_000,
+    interface = "wg0", template_interval = "5m" }]
 
 ["flow"] # quoted keys are the same keys
 "active_timeout" = "1m30s"
@@ -42,6 +43,8 @@ reliable = true
 	want.Collectors[0].Protocol = Protocol{netflow9: true}
 	want.Collectors[1].Source = Source{netip.MustParseAddr("192.0.2.1")}
 	want.Collectors[1].MaxDatagram = 9000
+	want.Collectors[0].VRF, want.Collectors[1].Interface = "blue", "wg0"
+	want.Collectors[1].TemplateInterval = RepeatInterval(5 * time.Minute)
 	want.Flow.ActiveTimeout = Duration(90 * time.Second)
 	want.Flow.ExtraFields = []ExtraField{ExtraVLAN, ExtraFlowID}
 	want.Flow.NAT = View{flow.Wire}

@@ -49,6 +49,19 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
+// RepeatInterval is a time.Duration from 1 s to a day.
+type RepeatInterval time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *RepeatInterval) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v < time.Second || v > maxDuration {
+		return errors.New(`want a duration from 1s to 24h, such as "60s" or "5m"`)
+	}
+	*i = RepeatInterval(v)
+	return nil
+}
+
 // Interval is a poll interval; 0 is "auto".
 type Interval time.Duration
 
@@ -133,6 +146,18 @@ func (s *Source) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Interface is the name of an interface; "" is none.
+type Interface string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *Interface) UnmarshalText(b []byte) error {
+	if len(b) > 0 && !isInterface(string(b)) {
+		return errors.New(`want an interface's name, such as "wan0", or ""`)
+	}
+	*i = Interface(b)
+	return nil
+}
+
 // Protocol is an export.Protocol; the zero value is IPFIX.
 type Protocol struct{ netflow9 bool }
 
@@ -197,12 +222,13 @@ const (
 	ExtraVLAN
 	ExtraMAC
 	ExtraZone
+	ExtraMark
 	ExtraSourceMAC // an older name of ExtraMAC
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (f *ExtraField) UnmarshalText(b []byte) error {
-	return oneOf(f, b, "flow_id", "vlan", "mac", "zone", "source_mac")
+	return oneOf(f, b, "flow_id", "vlan", "mac", "zone", "mark", "source_mac")
 }
 
 // oneOf sets v to the index of b in words.

@@ -165,7 +165,9 @@ func targets(list []config.Collector, o export.RecordOptions) []export.Collector
 	for _, cc := range list {
 		all = append(all, export.CollectorConfig{
 			Address: string(cc.Address), Protocol: cc.Protocol.Value(),
-			Source: cc.Source.Addr, MaxDatagram: cc.MaxDatagram, RecordOptions: o,
+			Source: cc.Source.Addr, Interface: string(cc.Interface), VRF: string(cc.VRF),
+			MaxDatagram: cc.MaxDatagram, TemplateInterval: time.Duration(cc.TemplateInterval),
+			RecordOptions: o,
 		})
 	}
 	return all

@@ -23,8 +23,8 @@ func optional(c *config.Config) export.RecordOptions {
 	return export.RecordOptions{
 		Biflow: c.Flow.Biflow, NATEvents: c.Flow.NATEvents,
 		FlowID: wants(config.ExtraFlowID), VLAN: wants(config.ExtraVLAN),
-		Zone: wants(config.ExtraZone),
-		MAC:  wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
+		Zone: wants(config.ExtraZone), Mark: wants(config.ExtraMark),
+		MAC: wants(config.ExtraMAC) || wants(config.ExtraSourceMAC),
 	}
 }
 

@@ -146,6 +146,26 @@ func TestReloadKeepsUnchangedCollectors(t *testing.T) {
 	}
 }
 
+// TestReloadReopensChangedCollectors: one with another interface or interval is another collector.
+func TestReloadReopensChangedCollectors(t *testing.T) {
+	at := listener(t)
+	r := newReloading(t, collectorSection(at))
+	for _, key := range []string{
+		`interface = "lo"`, `interface = "lo"` + "\n" + `template_interval = "5s"`, "",
+	} {
+		was := r.exporter.Collectors[0]
+		r.reload(collectorSection(at) + key + "\n")
+		got := r.exporter.Collectors
+		if len(got) != 1 || got[0] == was || len(got) == 1 && got[0].Stats.DialErrors.Load() != 0 {
+			t.Errorf("with %s exports to %+v", key, got)
+		}
+	}
+	if log := r.reload(collectorSection(at) + "interface = \"vpn0\"\n"); !strings.Contains(log,
+		"there is no interface vpn0") {
+		t.Errorf("logged\n%s", log)
+	}
+}
+
 // TestReloadAppliesSettings: all that can change while running; the others are logged.
 func TestReloadAppliesSettings(t *testing.T) {
 	at := listener(t)
