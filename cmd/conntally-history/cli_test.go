@@ -49,7 +49,7 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report --month 2026", 2, "", `--month "2026": want a month such as "2026-11"`},
 		{"report --from tomorrow", 2, "", `--from "tomorrow": want a time such as`},
 		{"report --from 7d --to monday", 2, "", `--to "monday": want a time such as`},
-		{"report --from today --to yesterday", 2, "", "nothing to report"},
+		{"report --from today --to yesterday", 2, "", "has to end later"},
 		{"report --to today", 2, "", "--to needs --from"},
 		{"report --month 2026-10 --from 7d", 2, "", "--month, or --from and --to"},
 		{"report --billing-day 32", 2, "", "--billing-day: want a day from 1 to 31"},

@@ -120,7 +120,7 @@ func (q *Query) Check() error {
 	byDestination := q.By == Destination || q.By == Port
 	switch {
 	case !q.From.Before(q.To):
-		return fmt.Errorf("nothing to report between %s and %s", stamp(q.From), stamp(q.To))
+		return fmt.Errorf("a report from %s on has to end later", stamp(q.From))
 	case byDestination && q.Period == store.ByHour:
 		return fmt.Errorf("a report by %s has no hours: destinations are kept by day", q.By)
 	case q.New && q.By != Destination:

@@ -50,7 +50,7 @@ func TestDownloadsAreBounded(t *testing.T) {
 		"what=secrets":                             "there is no what",
 		"format=exe":                               "there is no format",
 		"period=year":                              "there is no period",
-		"from=2026-11-30&to=2026-11-29":            "is not before",
+		"from=2026-11-30&to=2026-11-29":            "has to end later",
 		"from=yesterday":                           "is no day",
 		"from=2026-01-01&to=2026-11-29":            "100 days of this at most",
 		"period=hour&from=2026-11-01":              "7 days of this at most",
