@@ -61,6 +61,10 @@
       control.socket = "/run/conntally/socket";
       collector = [
         {
+          address = "192.0.2.12:4739";
+          vrf = "mgmt";
+        }
+        {
           address = "192.0.2.11:4739";
           source = "192.0.2.1";
           interface = "wan0";
