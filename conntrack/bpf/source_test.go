@@ -349,3 +349,29 @@ func TestComesOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestSourceReadsWhatTheRingHas: it stops at a record that is being written, skips what was given
+// up, and counts what is none of ours.
+func TestSourceReadsWhatTheRingHas(t *testing.T) {
+	f, s := newFakeRing(1<<14), &Source{hz: 100, fn: func(*conntrack.Event) {}}
+	whole := make([]byte, recordSize) // of no family: malformed
+	f.put(whole, 0)
+	f.put(whole, discardBit)
+	f.put([]byte("none of ours"), 0)
+	busy := f.producer.Load()
+	f.put(whole, busyBit)
+	f.put(whole, 0)
+	for _, want := range []int{2, 0} {
+		if n := s.readBatch(&f.ring); n != want {
+			t.Errorf("%d records before the one that is being written, want %d", n, want)
+		}
+	}
+	f.finish(busy)
+	if n := s.readBatch(&f.ring); n != 2 || s.malformed != 4 || *f.consumer != *f.producer {
+		t.Errorf("%d records, %d malformed in all", n, s.malformed)
+	}
+	f.put(whole, 1<<20)
+	if n := s.readBatch(&f.ring); n != 0 || *f.consumer != *f.producer {
+		t.Errorf("%d records of a length that can't be", n)
+	}
+}
