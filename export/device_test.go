@@ -87,6 +87,13 @@ func TestInterfaceThatComesAndGoes(t *testing.T) {
 	}
 	remove := func() { u.ip(u.router, "link delete vpn") }
 	c, far, err := u.bound(f, CollectorConfig{Interface: "vpn"}, clock)
+	arrives := func() {
+		t.Helper()
+		if err := u.reopen(c); err != nil {
+			t.Fatal(err)
+		}
+		u.arrivesFrom(c, far, clock, "10.9.0.2")
+	}
 	wantMissing(t, err)
 	wantMissing(t, c.Failure(clock.now()))
 	r := sample(0, present)
@@ -97,10 +104,7 @@ func TestInterfaceThatComesAndGoes(t *testing.T) {
 	wantMissing(t, u.reopen(c))
 
 	add()
-	if err := u.reopen(c); err != nil {
-		t.Fatal(err)
-	}
-	u.arrivesFrom(c, far, clock, "10.9.0.2")
+	arrives()
 	remove()
 	u.do(u.router, func() error {
 		clock.advance(time.Second)
@@ -113,20 +117,14 @@ func TestInterfaceThatComesAndGoes(t *testing.T) {
 	}
 	wantMissing(t, u.reopen(c))
 	add()
-	if err := u.reopen(c); err != nil {
-		t.Fatal(err)
-	}
-	u.arrivesFrom(c, far, clock, "10.9.0.2")
+	arrives()
 
 	remove()
 	add()
 	if !u.sendTemplates(c, clock) {
 		t.Error("no other socket is wanted, though the interface is another one")
 	}
-	if err := u.reopen(c); err != nil {
-		t.Fatal(err)
-	}
-	u.arrivesFrom(c, far, clock, "10.9.0.2")
+	arrives()
 	u.ip(u.router, "link set vpn down\n link set vpn name old")
 	if !u.sendTemplates(c, clock) {
 		t.Error("no other socket is wanted, though the interface has another name")

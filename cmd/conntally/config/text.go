@@ -38,11 +38,16 @@ const maxDuration = 24 * time.Hour
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil || v < time.Millisecond || v > maxDuration {
-		return errors.New(`want a duration from 1ms to 24h, such as "60s" or "5m"`)
+	return readDuration((*time.Duration)(d), b, time.Millisecond)
+}
+
+// readDuration sets v to the duration that b is, from least to a day.
+func readDuration(v *time.Duration, b []byte, least time.Duration) error {
+	read, err := time.ParseDuration(string(b))
+	if err != nil || read < least || read > maxDuration {
+		return fmt.Errorf(`want a duration from %s to 24h, such as "60s" or "5m"`, least)
 	}
-	*d = Duration(v)
+	*v = read
 	return nil
 }
 
@@ -54,12 +59,7 @@ type RepeatInterval time.Duration
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (i *RepeatInterval) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil || v < time.Second || v > maxDuration {
-		return errors.New(`want a duration from 1s to 24h, such as "60s" or "5m"`)
-	}
-	*i = RepeatInterval(v)
-	return nil
+	return readDuration((*time.Duration)(i), b, time.Second)
 }
 
 // Interval is a poll interval; 0 is "auto".
