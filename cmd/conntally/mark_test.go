@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,21 +91,8 @@ func moved(f *decode.Flow) string {
 // them with their tags.
 func (r *rig) nfacctdTags(port int) func(n int) []string {
 	r.t.Helper()
-	dir := r.t.TempDir()
-	file, config := filepath.Join(dir, "flows.json"), filepath.Join(dir, "nfacctd.conf")
-	text := fmt.Sprintf(`nfacctd_ip: 127.0.0.1
-nfacctd_port: %d
-plugins: print[all]
-aggregate[all]: tag, src_host, dst_host, src_port, dst_port, timestamp_start
-print_output[all]: json
-print_output_file[all]: %s
-print_output_file_append[all]: true
-print_refresh_time[all]: 1
-`, port, file)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	p := r.startNfacctd(config, port)
+	p, file := r.nfacctdPrinting(port,
+		"tag, src_host, dst_host, src_port, dst_port, timestamp_start")
 	return func(n int) (lines []string) {
 		r.t.Helper()
 		for _, row := range r.untilObjects(file, n, p) {

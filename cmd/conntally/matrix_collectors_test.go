@@ -296,23 +296,9 @@ func goflow2View(row map[string]any) shown {
 // nfacctdViewer shows what pmacct prints.
 func (r *rig) nfacctdViewer(protocol string, port int) viewer {
 	r.t.Helper()
-	dir := r.t.TempDir()
-	file, config := filepath.Join(dir, "flows.json"), filepath.Join(dir, "nfacctd.conf")
-	text := fmt.Sprintf(`nfacctd_ip: 127.0.0.1
-nfacctd_port: %d
-plugins: print[all]
-aggregate[all]: src_host, dst_host, src_port, dst_port, proto, tcpflags, in_iface, out_iface, post_nat_src_host, post_nat_dst_host, post_nat_src_port, post_nat_dst_port, timestamp_start, timestamp_end
-print_output[all]: json
-print_output_file[all]: %s
-print_output_file_append[all]: true
-print_refresh_time[all]: 1
-timestamps_utc: true
-timestamps_rfc3339: true
-`, port, file)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	p := r.startNfacctd(config, port)
+	p, file := r.nfacctdPrinting(port, "src_host, dst_host, src_port, dst_port, proto, tcpflags, "+
+		"in_iface, out_iface, post_nat_src_host, post_nat_dst_host, post_nat_src_port, "+
+		"post_nat_dst_port, timestamp_start, timestamp_end")
 	fields := slices.Concat(common, nat)
 	if protocol == "netflow9" { // its times are in whole seconds
 		fields = without(fields, times)
@@ -329,6 +315,29 @@ timestamps_rfc3339: true
 		name: "nfacctd by " + protocol, address: address(port), protocol: protocol, read: read,
 		fields: fields, noNAT66: true, // pmacct 1.7.7 ignores elements 281 and 282
 	}
+}
+
+// nfacctdPrinting starts pmacct's collector at a port. It prints primitives of what it receives to a
+// file, as objects.
+func (r *rig) nfacctdPrinting(port int, primitives string) (p *process, file string) {
+	r.t.Helper()
+	dir := r.t.TempDir()
+	file, config := filepath.Join(dir, "flows.json"), filepath.Join(dir, "nfacctd.conf")
+	text := fmt.Sprintf(`nfacctd_ip: 127.0.0.1
+nfacctd_port: %d
+plugins: print[all]
+aggregate[all]: %s
+print_output[all]: json
+print_output_file[all]: %s
+print_output_file_append[all]: true
+print_refresh_time[all]: 1
+timestamps_utc: true
+timestamps_rfc3339: true
+`, port, primitives, file)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.startNfacctd(config, port), file
 }
 
 // startNfacctd starts one whose plugin writes often, and returns once it does so: what comes
