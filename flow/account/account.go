@@ -16,8 +16,8 @@ type Resolver interface {
 	// MAC returns the Ethernet address by which an interface reaches a, or the zero one.
 	// Changes up to the time at, of the monotonic clock, are known.
 	MAC(a *conntrack.Addr, index uint32, at int64) host.MAC
-	// Version returns a number that changes whenever Local, or MAC where it knows an
-	// address, may answer differently.
+	// Version returns a number that changes whenever Local or MAC may answer differently, the
+	// latter as of the last time that it was asked for.
 	Version() uint32
 }
 
@@ -134,6 +134,7 @@ type Accounts struct {
 	known    [maxKnownEnds]knownEnd
 	numbered uint32 // of known ends
 	changes  uint32 // of devices and options; known ends are of one of them
+	asked    int64  // up to when changes of neighbours are known, monotonic
 
 	interfaces interfaces
 	traffic    [traffics]uint64 // bytes
@@ -176,11 +177,10 @@ func (a *Accounts) CountEnded(e *conntrack.Event, p flow.Path, moved *[2]conntra
 
 // wayOf finds what a connection counts for. w is zero.
 func (a *Accounts) wayOf(w *way, e *conntrack.Event, p flow.Path) {
-	version := a.version()
-	opener := a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
+	opener := a.end(&e.Orig.Src, e.Zone, p[0], e.At)
 	w.ends[0], w.interfaces[0] = opener.device, opener.via
 	a.pinned = opener.device // so that the other end's device can't take its place
-	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
+	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
 	w.ends[1], w.interfaces[1] = peer.device, peer.via
 	a.pinned = other
 	if w.ends[0] >= 0 && peer.device == outside { // most connections

@@ -356,7 +356,7 @@ func TestKnownEndAsksAgain(t *testing.T) {
 		a.CountEnded(opened(from, "198.51.100.7", when), path, moved(100, 0))
 	}
 	count("192.168.1.10", 1)
-	n.macs[conntrack.AddrFrom(ip("192.168.1.10"))] = hardware("02:00:00:00:00:01")
+	n.set("192.168.1.10", "02:00:00:00:00:01")
 	count("192.168.1.10", 2)
 	known := &a.known[placeOf(new(conntrack.AddrFrom(ip("192.168.1.10"))))]
 	if known.mac != hardware("02:00:00:00:00:01") {

@@ -22,7 +22,7 @@ type knownEnd struct {
 	device  int32  // or what is none
 	via     uint16 // place of the interface
 	mac     host.MAC
-	version uint64 // of what it follows from; 0 where that may change at any time
+	version uint64 // of what it follows from; 0: it is to be identified each time
 	number  uint32 // of all that were found
 }
 
@@ -33,21 +33,35 @@ func (a *Accounts) version() uint64 {
 
 // end returns what is known of an end of a connection, until another end is asked for.
 func (a *Accounts) end(
-	addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64, now conntrack.Timestamp,
+	addr *conntrack.Addr, zone uint16, hop flow.Hop, now conntrack.Timestamp,
 ) *knownEnd {
-	k := &a.known[placeOf(addr)]
+	k, version := &a.known[placeOf(addr)], a.version()
 	switch {
-	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version:
+	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version ||
+		k.isRemote() && a.changed(k, now):
 		a.numbered++
 		*k = knownEnd{
 			address: address{*addr, zone}, hop: hop, via: a.interfaces.place(hop.Index()),
-			version: version, number: a.numbered,
+			version: a.version(), number: a.numbered,
 		}
 		a.identifyEnd(k, now)
 	case k.device > router && a.devices[k.device].reached != k.number:
 		a.reach(k)
 	}
 	return k
+}
+
+// isRemote reports whether an end is a device, but no neighbour: it is behind another router, or its
+// neighbour entry is still to come.
+func (k *knownEnd) isRemote() bool { return k.device > router && k.mac == host.MAC{} }
+
+// changed reports whether neighbours have changed since an end was identified, up to now.
+func (a *Accounts) changed(k *knownEnd, now conntrack.Timestamp) bool {
+	if a.asked != now.Mono { // so that the changes are known: others at that time needn't ask
+		a.asked = now.Mono
+		a.options.Resolver.MAC(&k.addr, k.hop.Index(), now.Mono)
+	}
+	return a.version() != k.version
 }
 
 // placeOf returns the place in Accounts.known of an address.
@@ -91,12 +105,11 @@ func (a *Accounts) find(k *knownEnd, now conntrack.Timestamp) {
 		i = a.insert(id, now)
 	}
 	k.device = i
-	if i == other || k.mac == (host.MAC{}) { // room, or the neighbour, may come at any time
+	if i == other { // room may come at any time
 		k.version = 0
+		return
 	}
-	if i != other {
-		a.reach(k)
-	}
+	a.reach(k)
 }
 
 // reach records how a device was reached last.

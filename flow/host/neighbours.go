@@ -163,8 +163,8 @@ func (n *Neighbours) MACAt(a *conntrack.Addr, index uint32, at, now int64) MAC {
 	return mac
 }
 
-// Version returns a number that changes whenever MAC may answer differently for an address that it
-// knows. Any goroutine may call it.
+// Version returns a number that changes whenever MAC may answer differently, as far as notifications
+// have been applied. Any goroutine may call it.
 func (n *Neighbours) Version() uint32 { return n.version.Load() }
 
 // Interface returns the ifIndex of the interface that reaches a, if a is a neighbour behind one

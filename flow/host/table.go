@@ -37,7 +37,7 @@ type table struct {
 	all     []neighbour
 	first   map[conntrack.Addr]int32
 	reading uint32
-	version uint32 // changes with the address that mac returns where it knows one
+	version uint32 // changes with what mac returns
 	tried   int64  // when room was last made
 }
 
