@@ -372,12 +372,14 @@ func (s *Source) ReceiveBuffer() int {
 	return int(s.ends.ring.size() * charge / eventBytes)
 }
 
-// Reopen has ends read by netlink's events again, after an error of Wait. Ends in between are lost.
+// Reopen has ends read by netlink's events again, after an error of Wait, until Attach is called. Ends
+// in between are lost.
 func (s *Source) Reopen() error {
 	if err := s.Reader.Reopen(); err != nil {
 		return err
 	}
 	s.closeEnds()
+	s.final = !s.options.BPF
 	return nil
 }
 

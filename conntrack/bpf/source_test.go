@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
 	"github.com/conntally/conntally/conntrack/internal/poll"
@@ -148,6 +149,23 @@ func TestAttachLosesNothing(t *testing.T) {
 	}
 	if n := r.Stats.Destroys.Load(); n != 2 || r.Step() != Fentry {
 		t.Errorf("%d ends counted, step %q", n, r.Step())
+	}
+}
+
+// TestReopenedSourceIsAttachedAgain: netlink reports ends until then.
+func TestReopenedSourceIsAttachedAgain(t *testing.T) {
+	labtest.EnterNamespace(t) // Reopen subscribes to the real kernel
+	r := newRig(t)
+	must(t, r.Attach(r.note))
+	must(t, r.Reopen())
+	if r.Step() != Netlink || r.Final() {
+		t.Errorf("step %q, final %v", r.Step(), r.Final())
+	}
+	must(t, r.Attach(r.note))
+	r.fake.put(t, "udp6")
+	must(t, r.Wait(0, r.note))
+	if len(r.seen) != 1 || r.Step() != Fentry || !r.Final() {
+		t.Errorf("%d ends, step %q, final %v", len(r.seen), r.Step(), r.Final())
 	}
 }
 

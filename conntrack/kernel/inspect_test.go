@@ -24,7 +24,7 @@ func TestRealSettings(t *testing.T) {
 		for _, name := range []string{"acct", "timestamp", "events"} {
 			write(t, name, text)
 		}
-		for _, s := range kernel.Settings() {
+		for _, s := range kernel.Settings(true) {
 			if s.Err != nil || s.Was != value || s.Changed() != (value == 0) {
 				t.Errorf("%+v, want %d", s, value)
 			}

@@ -85,7 +85,9 @@ func TestRealEnable(t *testing.T) {
 		write(t, name, "0")
 	}
 	for round := range 2 {
-		for i, s := range kernel.Enable() {
+		settings := kernel.Settings(true)
+		kernel.Enable(settings)
+		for i, s := range settings {
 			want := [...]string{"acct", "timestamp", "events"}[i]
 			if s.Err != nil || s.Was != round || s.Changed() != (round == 0) ||
 				s.Name != "net.netfilter.nf_conntrack_"+want {
@@ -95,6 +97,16 @@ func TestRealEnable(t *testing.T) {
 				t.Errorf("%s is %d: %v", want, now, err)
 			}
 		}
+	}
+	write(t, "events", "2")
+	settings := kernel.Settings(true)
+	kernel.Enable(settings)
+	must(t, settings[2].Undo())
+	if now, err := kernel.ReadSysctl("events"); err != nil || now != 2 {
+		t.Errorf("events is %d after Undo: %v", now, err)
+	}
+	if n := len(kernel.Settings(false)); n != 2 {
+		t.Errorf("%d settings without events", n)
 	}
 	if _, err := kernel.ReadSysctl("of_no_kernel"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)

@@ -55,10 +55,13 @@ func readOnly(path string) bool {
 	return unix.Statfs(path, &s) == nil && s.Flags&unix.ST_RDONLY != 0
 }
 
-// Settings reads byte counters, time stamps and events, in this order, and leaves
-// them as they are.
-func Settings() []Setting {
-	names := [...]string{"acct", "timestamp", "events"}
+// Settings reads byte counters, time stamps and, where events matter, those, in this order, and
+// leaves them as they are.
+func Settings(events bool) []Setting {
+	names := []string{"acct", "timestamp"}
+	if events {
+		names = append(names, "events")
+	}
 	settings := make([]Setting, 0, len(names))
 	for _, name := range names {
 		s := Setting{Name: "net.netfilter.nf_conntrack_" + name, Want: 1}
@@ -69,15 +72,19 @@ func Settings() []Setting {
 	return settings
 }
 
-// Enable turns the Settings on, and returns them. They take effect for connections that begin
-// later.
-func Enable() []Setting {
-	settings := Settings()
+// Enable turns settings on. They take effect for connections that begin later.
+func Enable(settings []Setting) {
 	for i := range settings {
 		s := &settings[i]
 		if s.Changed() {
-			s.Err = os.WriteFile(s.path(), []byte("1"), 0)
+			s.Err = s.write(s.Want)
 		}
 	}
-	return settings
+}
+
+// Undo gives a setting that Enable has turned on its former value.
+func (s Setting) Undo() error { return s.write(s.Was) }
+
+func (s Setting) write(value int) error {
+	return os.WriteFile(s.path(), []byte(strconv.Itoa(value)), 0)
 }

@@ -159,6 +159,8 @@ func settingOutcomes() []outcome {
 		{"events", Warn,
 			"nf_conntrack_events is 2", "sysctl -w net.netfilter.nf_conntrack_events=1",
 			was(eventsSetting, 2)},
+		{"events", OK, "doesn't matter", "",
+			func(f *State) { f.Settings = f.Settings[:eventsSetting] }},
 		{"events", "", "", "", unload},
 		{"source", OK, "can be read by eBPF (fentry)", "", nil},
 		{"source", Warn, "dumped by netlink", "", func(f *State) {

@@ -96,12 +96,12 @@ const offloadInterval = 3 * time.Second
 // its own and deletes it.
 func ReadState(ctx context.Context, r Requirements) *State {
 	s := &State{Requirements: r, Release: unameRelease(), Root: os.Geteuid() == 0}
-	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true,
-		Flowtables: true})
 	if r.BPF {
 		step, walkErr, err := bpf.Try(conntrack.SystemClock())
 		s.BPF = &BPF{step, walkErr, err}
 	}
+	s.Kernel = condition.ReadKernel(condition.Ask{Available: true, Tracking: true,
+		Flowtables: true, ByBPF: s.byBPF()})
 	if s.Loaded == nil { // otherwise reading would load the module
 		s.readConntrack(ctx)
 	}
@@ -117,6 +117,9 @@ func ReadState(ctx context.Context, r Requirements) *State {
 	s.Collectors = probeCollectors(ctx, r.Collectors)
 	return s
 }
+
+// byBPF reports whether eBPF is to report ends, and can.
+func (s *State) byBPF() bool { return s.BPF != nil && s.BPF.Err == nil }
 
 func (s *State) readConntrack(ctx context.Context) {
 	s.Listeners, _ = kernel.Subscribers()

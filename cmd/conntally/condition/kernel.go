@@ -50,6 +50,7 @@ type Clock struct {
 // Ask is what to ask the kernel for in addition to its settings.
 type Ask struct {
 	Enable     bool // turn on what counting depends on
+	ByBPF      bool // eBPF reports ends: it doesn't matter whether the kernel's events are on
 	Available  bool // whether conntrack can be read
 	Tracking   bool // whether a datagram on loopback is tracked
 	Flowtables bool // which loads nftables
@@ -68,7 +69,7 @@ func ReadKernel(ask Ask) *Kernel {
 	k.Max, _ = kernel.ReadSysctl("max") // 0 is no limit, or none that is known
 	k.Entries, _ = kernel.ReadSysctl("count")
 	k.Buckets, _ = kernel.ReadSysctl("buckets")
-	k.Settings = kernel.Settings()
+	k.Settings = kernel.Settings(!ask.ByBPF)
 	if ask.Enable {
 		k.enable()
 	}
@@ -86,7 +87,7 @@ func ReadKernel(ask Ask) *Kernel {
 
 // enable turns on the settings that are off.
 func (k *Kernel) enable() {
-	k.Settings = kernel.Enable()
+	kernel.Enable(k.Settings)
 	for i := range k.Settings {
 		if s := &k.Settings[i]; s.Changed() {
 			k.Restored = append(k.Restored, *s)

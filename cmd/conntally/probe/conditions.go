@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -141,7 +142,8 @@ func (p *Probe) setCondition(now conntrack.Timestamp, holds bool, c condition.Co
 func (p *Probe) observeKernel(now conntrack.Timestamp) {
 	quiet := p.observed.counters.ended == p.reader.Stats.Destroys.Load()
 	k := p.readKernel(condition.Ask{
-		Enable: true, Available: p.conditions.Holds(condition.DumpFailed),
+		Enable: true, ByBPF: p.reader.Step() != bpf.Netlink,
+		Available:  p.conditions.Holds(condition.DumpFailed),
 		Tracking:   quiet || p.conditions.Holds(condition.NotTracked),
 		Flowtables: p.observed.entries.Offloaded > 0 || hasFlowtables(),
 	})
@@ -154,6 +156,9 @@ func (p *Probe) observeKernel(now conntrack.Timestamp) {
 // the probe starts or conntrack is loaded later, as a condition if they were on before.
 func (p *Probe) reportRestored(now conntrack.Timestamp, k *condition.Kernel) {
 	for _, s := range k.Restored {
+		if strings.HasSuffix(s.Name, "_events") {
+			p.events = s
+		}
 		if !p.prepared {
 			p.log.Info("turned on in the kernel; connections that are already open are not counted",
 				zap.String("setting", s.Name), zap.Int("was", s.Was))

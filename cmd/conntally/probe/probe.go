@@ -60,6 +60,7 @@ type Probe struct {
 	began      int64              // ns since 1970
 	reloads    chan reloadRequest // from the reloader
 	prepared   bool               // the kernel's settings were read once
+	events     kernel.Setting     // nf_conntrack_events as it was, if it was turned on
 	collectors atomic.Pointer[[]*export.Collector]
 	dropped    uint64 // records dropped by collectors that a reload removed
 
@@ -224,6 +225,9 @@ func (p *Probe) observeReliable() {
 
 // reopen replaces a broken event socket.
 func (p *Probe) reopen(err error) error {
+	if p.reader.Step() != bpf.Netlink {
+		p.prepared = false // netlink needs a setting that eBPF doesn't
+	}
 	if failure := p.reader.Reopen(); failure != nil {
 		return fmt.Errorf("%w; reopening failed: %w", err, failure)
 	}

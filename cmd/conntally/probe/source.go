@@ -8,6 +8,7 @@ import (
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/bpf"
 	"github.com/conntally/conntally/conntrack/ctnetlink"
+	"github.com/conntally/conntally/conntrack/kernel"
 )
 
 // openSource subscribes to netlink's events, and prepares for eBPF if c asks for it.
@@ -81,6 +82,7 @@ func (p *Probe) chooseSource() {
 		p.log.Info("ends of connections are read by eBPF", zap.String("step", string(is.step)))
 		p.logDumps(p.reader.WalkError())
 		p.observeBuffer(now, p.reader.ReceiveBuffer())
+		p.undoEvents()
 	case was == nil || was.reason != is.reason:
 		p.log.Info("ends of connections are read by netlink: eBPF can't be had",
 			zap.Error(err), zap.Bool("tried_again", !p.reader.Final()))
@@ -95,6 +97,19 @@ func (p *Probe) chooseSource() {
 	if p.reader.Final() && p.options.Settled != nil {
 		p.options.Settled()
 	}
+}
+
+// undoEvents has the kernel prepare no events for each connection, unless it did so before: nobody
+// reads them now.
+func (p *Probe) undoEvents() {
+	if p.events.Name == "" {
+		return
+	}
+	if err := p.events.Undo(); err == nil {
+		p.log.Info("set back in the kernel, since eBPF reports ends",
+			zap.String("setting", p.events.Name), zap.Int("to", p.events.Was))
+	}
+	p.events = kernel.Setting{}
 }
 
 // awaitsEnds reports whether the end of every entry is still to come that dumps don't show any more:
