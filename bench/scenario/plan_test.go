@@ -125,6 +125,11 @@ func TestSettles(t *testing.T) {
 			}
 		}
 	}
+	for _, point := range Emulated().Scenarios[0].Points {
+		if point.WarmOf(period) < period {
+			t.Errorf("emulated, %d: %v of traffic before the window", point.X, point.WarmOf(period))
+		}
+	}
 }
 
 func TestOnly(t *testing.T) {

@@ -55,12 +55,14 @@ func (a *Accounts) end(
 // neighbour entry is still to come.
 func (k *knownEnd) isRemote() bool { return k.device > router && k.mac == host.MAC{} }
 
-// changed reports whether neighbours have changed since an end was identified, up to now.
+// changed reports whether neighbours have changed since an end was identified, up to now. Only the
+// first end of each time asks: then the version tells the others.
 func (a *Accounts) changed(k *knownEnd, now conntrack.Timestamp) bool {
-	if a.asked != now.Mono { // so that the changes are known: others at that time needn't ask
-		a.asked = now.Mono
-		a.options.Resolver.MAC(&k.addr, k.hop.Index(), now.Mono)
+	if a.asked == now.Mono {
+		return false
 	}
+	a.asked = now.Mono
+	a.options.Resolver.MAC(&k.addr, k.hop.Index(), now.Mono)
 	return a.version() != k.version
 }
 
