@@ -177,10 +177,14 @@ func (a *Accounts) CountEnded(e *conntrack.Event, p flow.Path, moved *[2]conntra
 
 // wayOf finds what a connection counts for. w is zero.
 func (a *Accounts) wayOf(w *way, e *conntrack.Event, p flow.Path) {
-	opener := a.end(&e.Orig.Src, e.Zone, p[0], e.At)
+	version, numbered := a.version(), a.numbered
+	opener := a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
 	w.ends[0], w.interfaces[0] = opener.device, opener.via
-	a.pinned = opener.device // so that the other end's device can't take its place
-	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], e.At)
+	a.pinned = opener.device    // so that the other end's device can't take its place
+	if a.numbered != numbered { // changes of neighbours have been read
+		version = a.version()
+	}
+	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
 	w.ends[1], w.interfaces[1] = peer.device, peer.via
 	a.pinned = other
 	if w.ends[0] >= 0 && peer.device == outside { // most connections

@@ -22,6 +22,7 @@ type knownEnd struct {
 	device  int32  // or what is none
 	via     uint16 // place of the interface
 	mac     host.MAC
+	remote  bool   // a device, but no neighbour: behind another router, or its entry is still to come
 	version uint64 // of what it follows from; 0: it is to be identified each time
 	number  uint32 // of all that were found
 }
@@ -33,12 +34,12 @@ func (a *Accounts) version() uint64 {
 
 // end returns what is known of an end of a connection, until another end is asked for.
 func (a *Accounts) end(
-	addr *conntrack.Addr, zone uint16, hop flow.Hop, now conntrack.Timestamp,
+	addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64, now conntrack.Timestamp,
 ) *knownEnd {
-	k, version := &a.known[placeOf(addr)], a.version()
+	k := &a.known[placeOf(addr)]
 	switch {
 	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version ||
-		k.isRemote() && a.changed(k, now):
+		k.remote && a.changed(k, now):
 		a.numbered++
 		*k = knownEnd{
 			address: address{*addr, zone}, hop: hop, via: a.interfaces.place(hop.Index()),
@@ -50,10 +51,6 @@ func (a *Accounts) end(
 	}
 	return k
 }
-
-// isRemote reports whether an end is a device, but no neighbour: it is behind another router, or its
-// neighbour entry is still to come.
-func (k *knownEnd) isRemote() bool { return k.device > router && k.mac == host.MAC{} }
 
 // changed reports whether neighbours have changed since an end was identified, up to now. Only the
 // first end of each time asks: then the version tells the others.
@@ -106,7 +103,7 @@ func (a *Accounts) find(k *knownEnd, now conntrack.Timestamp) {
 	if !known {
 		i = a.insert(id, now)
 	}
-	k.device = i
+	k.device, k.remote = i, k.mac == host.MAC{}
 	if i == other { // room may come at any time
 		k.version = 0
 		return
