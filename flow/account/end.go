@@ -40,11 +40,7 @@ func (a *Accounts) end(
 	switch {
 	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version ||
 		k.remote && a.changed(k, now):
-		a.numbered++
-		*k = knownEnd{
-			address: address{*addr, zone}, hop: hop, via: a.interfaces.place(hop.Index()),
-			version: a.version(), number: a.numbered,
-		}
+		*k = knownEnd{address: address{*addr, zone}, hop: hop}
 		a.identifyEnd(k, now)
 	case k.device > router && a.devices[k.device].reached != k.number:
 		a.reach(k)
@@ -70,8 +66,10 @@ func placeOf(addr *conntrack.Addr) uint64 {
 	return low * prime >> (64 - knownBits)
 }
 
-// identifyEnd finds out which device an end is.
+// identifyEnd finds out which device an end is that has an address and a way to it.
 func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
+	a.numbered++
+	k.via, k.version, k.number = a.interfaces.place(k.hop.Index()), a.version(), a.numbered
 	o := &a.options
 	switch {
 	case k.addr.IsGroup(), k.addr.IsUnspecified():
