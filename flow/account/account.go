@@ -180,9 +180,9 @@ func (a *Accounts) wayOf(w *way, e *conntrack.Event, p flow.Path) {
 	version, numbered := a.version(), a.numbered
 	opener := a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
 	w.ends[0], w.interfaces[0] = opener.device, opener.via
-	a.pinned = opener.device    // so that the other end's device can't take its place
-	if a.numbered != numbered { // changes of neighbours have been read
-		version = a.version()
+	a.pinned = opener.device // so that the other end's device can't take its place
+	if a.numbered != numbered {
+		version = a.version() // since changes of neighbours may have been read
 	}
 	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
 	w.ends[1], w.interfaces[1] = peer.device, peer.via
