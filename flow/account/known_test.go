@@ -12,22 +12,22 @@ import (
 	"github.com/conntally/conntally/flow/host"
 )
 
-// TestKnownEndsChangeNothing: whatever happens, devices have counted and hold the addresses that
-// they would if each end were identified anew.
+// TestKnownEndsChangeNothing: whatever happens, devices end up with the same counters and addresses
+// as if no end were remembered.
 func TestKnownEndsChangeNothing(t *testing.T) {
 	for seed := range uint64(100) {
-		known, anew := playEnds(seed, false), playEnds(seed, true)
-		for step := range known {
-			if !reflect.DeepEqual(known[step], anew[step]) {
-				t.Fatalf("seed %d, step %d: %v, want %v", seed, step, known[step], anew[step])
+		got, want := playEnds(seed, false), playEnds(seed, true)
+		for step := range want {
+			if !reflect.DeepEqual(got[step], want[step]) {
+				t.Fatalf("seed %d, step %d: %v, want %v", seed, step, got[step], want[step])
 			}
 		}
 	}
 }
 
-// playEnds has neighbours, aliases and connections of few addresses come and go, and returns what
-// the devices were after each step.
-func playEnds(seed uint64, anew bool) (steps []map[string]string) {
+// playEnds has neighbours, aliases and connections of a few addresses come and go, and returns the
+// devices after each step. With forget, no end is remembered from one connection to the next.
+func playEnds(seed uint64, forget bool) (steps []map[string]string) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	n := &notified{network: network{macs: map[conntrack.Addr]host.MAC{}}}
 	a, _ := newTest(func(o *Options) { o.Max, o.Resolver = 6, n })
@@ -39,7 +39,7 @@ func playEnds(seed uint64, anew bool) (steps []map[string]string) {
 		now += int64(r.IntN(3)) // often none has passed
 		switch what := r.IntN(20); {
 		case what < 12:
-			if anew {
+			if forget {
 				a.known = [maxKnownEnds]knownEnd{}
 			}
 			a.CountEnded(opened(address(), address(), now), flow.Path{hop(), hop()}, moved(100, 300))
@@ -80,9 +80,7 @@ type notified struct {
 	asked   int64
 }
 
-type change struct {
-	address, mac string
-}
+type change struct{ address, mac string }
 
 func (n *notified) MAC(a *conntrack.Addr, index uint32, at int64) host.MAC {
 	if n.macs[*a] == (host.MAC{}) && n.asked < at {
