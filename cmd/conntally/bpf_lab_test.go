@@ -16,7 +16,6 @@ import (
 	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/control"
-	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export/decode"
 )
 
@@ -107,27 +106,23 @@ func statusOf(t *testing.T, pid int, key string) (values []string) {
 }
 
 // hasEvents checks nf_conntrack_events.
-func (r *rig) hasEvents(want int) {
+func (r *rig) hasEvents(want string) {
 	r.t.Helper()
-	if err := r.Router.Do(func() error {
-		if got, err := kernel.ReadSysctl("events"); err != nil || got != want {
-			r.t.Errorf("nf_conntrack_events is %d, want %d: %v", got, want, err)
-		}
-		return nil
-	}); err != nil {
-		r.t.Error(err)
+	if got, err := r.Router.ReadSysctl(events); err != nil || got != want {
+		r.t.Errorf("%s is %q, want %s: %v", events, got, want, err)
 	}
 }
 
 const (
 	netAdmin  = "0000000000001000" // CAP_NET_ADMIN alone
 	udpExpiry = "net/netfilter/nf_conntrack_udp_timeout"
+	events    = "net/netfilter/nf_conntrack_events"
 )
 
 // TestBPFCountsEveryByteOnce: of each protocol, at 1000 ends, and with CAP_NET_ADMIN alone once the
 // program is loaded. The kernel prepares no events for that.
 func TestBPFCountsEveryByteOnce(t *testing.T) {
-	r := newRig(t, map[string]string{udpExpiry: "1", "net/netfilter/nf_conntrack_events": "2"})
+	r := newRig(t, map[string]string{udpExpiry: "1", events: "2"})
 	s := r.sink()
 	p := r.runBPF("auto", s)
 	needsBPF(t, p)
@@ -139,7 +134,7 @@ func TestBPFCountsEveryByteOnce(t *testing.T) {
 			t.Errorf("%s of the threads is %s, want %s", key, got, want)
 		}
 	}
-	r.hasEvents(2)
+	r.hasEvents("2")
 	want := r.bpfTraffic()
 	r.stop(p)
 	if got := sum(s.all()); got != want {
@@ -237,12 +232,12 @@ func TestBPFCountsHeldConnections(t *testing.T) {
 // TestBPFFallsBackToNetlink: without the capabilities for eBPF all bytes are counted, and the log,
 // status, check and a condition say so.
 func TestBPFFallsBackToNetlink(t *testing.T) {
-	r := newRig(t, map[string]string{udpExpiry: "1", "net/netfilter/nf_conntrack_events": "2"})
+	r := newRig(t, map[string]string{udpExpiry: "1", events: "2"})
 	s := r.sink()
 	config, directory := r.bpfConfig("bpf", s)
 	p := r.run(asNobody(t, ",+net_admin", "run", "--config", config))
 	p.says("reading conntrack")
-	r.hasEvents(1)
+	r.hasEvents("1")
 	var status control.Status
 	r.output(&status, "RUNTIME_DIRECTORY="+directory, "status", "--json")
 	if status.Source != "netlink" || status.SourceStep != "" || status.SourceReason == "" ||
