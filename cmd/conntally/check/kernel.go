@@ -83,7 +83,7 @@ func (s *State) setting(name string) *kernel.Setting {
 
 // events checks the result of the connection that was made and ended as a test.
 func events(s *State) Result {
-	if s.Loaded == nil && s.byBPF() && s.setting("events") == nil { // so that it wasn't read
+	if s.Loaded == nil && s.setting("events") == nil { // eBPF reports ends, so it was not read
 		return ok("eBPF reports ends of connections: nf_conntrack_events doesn't matter")
 	}
 	r := setting("events", "a test connection was ended, and its end was reported")(s)
