@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -56,6 +57,24 @@ func TestFirstPacketShowsInterfaces(t *testing.T) {
 	}
 	if l.asked != 0 {
 		t.Errorf("routes were asked %d times for a connection that had ended", l.asked)
+	}
+}
+
+// TestFirstPacketByAnUplinkOfToday: whether an interface is an uplink is as of each connection, though
+// the next one takes the same interfaces.
+func TestFirstPacketByAnUplinkOfToday(t *testing.T) {
+	h, l := linked(t, Endpoints)
+	for i, offline := range []bool{false, false, true, true, false} {
+		if offline != l.offline {
+			l.offline = offline
+			l.version++
+		}
+		e := h.entry(conntrack.ProtoUDP)
+		e.ID = uint32(i)
+		moves(e)
+		saw(e, lan, wan)
+		h.expire(e, h.now.Wall)
+		h.went(fmt.Sprint("offline: ", offline), way{lan, wan, !offline, true})
 	}
 }
 

@@ -117,7 +117,19 @@ func (t *Table) hops(input, output uint32) Path {
 	if input == 0 && output == loopback {
 		input, output = output, input
 	}
-	return Path{t.options.Routes.Hop(input), t.options.Routes.Hop(output)}
+	last, version := &t.lastHops, t.options.Routes.Version()
+	if last.input != input || last.output != output || last.version != version {
+		path := Path{t.options.Routes.Hop(input), t.options.Routes.Hop(output)}
+		*last = knownHops{version, input, output, path}
+	}
+	return last.path
+}
+
+// knownHops is the path between two interfaces that was asked for last: most connections take one.
+type knownHops struct {
+	version       uint32 // of the RouteResolver
+	input, output uint32
+	path          Path
 }
 
 // pathNow returns the path that packets of a flow take now, as far as routes tell. Of a path that

@@ -15,11 +15,14 @@ type fakeRoutes struct {
 	since   int64
 	asked   int
 	shrunk  int
+	offline bool // there is no default route
 }
 
 func (l *fakeRoutes) Path(*conntrack.Event) Path { l.asked++; return l.path }
 
-func (l *fakeRoutes) Hop(index uint32) Hop { return NewHop(index, index == wan || index == wan2) }
+func (l *fakeRoutes) Hop(index uint32) Hop {
+	return NewHop(index, !l.offline && (index == wan || index == wan2))
+}
 
 func (l *fakeRoutes) Version() uint32 { return l.version }
 

@@ -65,6 +65,7 @@ type Table struct {
 	pair     Pair                  // being exported
 	moved    [2]conntrack.Counters // by the entry being read
 	scratch  entry                 // of a flow that begins; that of a short one is nowhere else
+	lastHops knownHops
 
 	index      index
 	tombstones tombstones

@@ -131,10 +131,10 @@ type Accounts struct {
 	roomMade  int64 // when makeRoom last ran, monotonic
 	pinned    int32 // a device that must not be forgotten; other never is
 
-	known    [maxKnownEnds]knownEnd
-	numbered uint32 // of known ends
-	changes  uint32 // of devices and options; known ends are of one of them
-	asked    int64  // up to when changes of neighbours are known, monotonic
+	known    [2]knownEnds // by whether they open connections or answer, else they displace each other
+	numbered uint32       // of known ends
+	changes  uint32       // of devices and options; known ends are of one of them
+	asked    int64        // up to when changes of neighbours are known, monotonic
 
 	interfaces interfaces
 	traffic    [traffics]uint64 // bytes
@@ -178,13 +178,13 @@ func (a *Accounts) CountEnded(e *conntrack.Event, p flow.Path, moved *[2]conntra
 // wayOf finds what a connection counts for. w is zero.
 func (a *Accounts) wayOf(w *way, e *conntrack.Event, p flow.Path) {
 	version, numbered := a.version(), a.numbered
-	opener := a.end(&e.Orig.Src, e.Zone, p[0], version, e.At)
+	opener := a.end(&a.known[0], &e.Orig.Src, e.Zone, p[0], version, e.At)
 	w.ends[0], w.interfaces[0] = opener.device, opener.via
 	a.pinned = opener.device // so that the other end's device can't take its place
 	if a.numbered != numbered {
 		version = a.version() // since changes of neighbours may have been read
 	}
-	peer := a.end(&e.Reply.Src, e.ReplyZone, p[1], version, e.At)
+	peer := a.end(&a.known[1], &e.Reply.Src, e.ReplyZone, p[1], version, e.At)
 	w.ends[1], w.interfaces[1] = peer.device, peer.via
 	a.pinned = other
 	if w.ends[0] >= 0 && peer.device == outside { // most connections

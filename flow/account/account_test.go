@@ -348,6 +348,21 @@ func TestKnownEndsFollowTheirDevices(t *testing.T) {
 	}
 }
 
+// TestKnownEndsStay: what a LAN's hosts talk to displaces none of them, whatever its address is.
+func TestKnownEndsStay(t *testing.T) {
+	a, _ := newTest(func(o *Options) { o.Max = 300 })
+	play := func() uint32 {
+		for i := range 254 * 254 {
+			from, to := fmt.Sprintf("10.77.0.%d", 1+i%254), fmt.Sprintf("198.18.0.%d", 1+i%253)
+			a.CountEnded(opened(from, to, 1), flow.Path{toLAN, toWAN}, moved(100, 0))
+		}
+		return a.numbered
+	}
+	if first, second := play(), play(); first != 254+253 || second != first {
+		t.Errorf("%d ends were identified, then %d", first, second-first)
+	}
+}
+
 // TestKnownEndAsksAgain where what it lacked may have come: a neighbour that wasn't known, or room.
 func TestKnownEndAsksAgain(t *testing.T) {
 	a, n := newTest(func(o *Options) { o.Max = 1 })
@@ -358,14 +373,14 @@ func TestKnownEndAsksAgain(t *testing.T) {
 	count("192.168.1.10", 1)
 	n.set("192.168.1.10", "02:00:00:00:00:01")
 	count("192.168.1.10", 2)
-	known := &a.known[placeOf(new(conntrack.AddrFrom(ip("192.168.1.10"))))]
+	known := &a.known[0][placeOf(new(conntrack.AddrFrom(ip("192.168.1.10"))))]
 	if known.mac != hardware("02:00:00:00:00:01") {
 		t.Errorf("its neighbour came later: %v", known.mac)
 	}
 	count("192.168.1.11", 3)
 	a.options.Max = 2
 	count("192.168.1.11", 4)
-	known = &a.known[placeOf(new(conntrack.AddrFrom(ip("192.168.1.11"))))]
+	known = &a.known[0][placeOf(new(conntrack.AddrFrom(ip("192.168.1.11"))))]
 	if known.device == other {
 		t.Error("room came later, and it is still other")
 	}

@@ -13,9 +13,12 @@ const (
 	maxKnownEnds = 1 << knownBits // 56 B each
 )
 
+// knownEnds are ends that were seen lately, each at the place that follows from its address. There it
+// may displace another one.
+type knownEnds [maxKnownEnds]knownEnd
+
 // knownEnd is an end of connections that was seen lately: most connections are between few
-// addresses, each of which would take several look-ups. Its place in Accounts.known follows from
-// its address; there it may displace another one.
+// addresses, each of which would take several look-ups.
 type knownEnd struct {
 	address
 	hop     flow.Hop
@@ -34,9 +37,10 @@ func (a *Accounts) version() uint64 {
 
 // end returns what is known of an end of a connection, until another end is asked for.
 func (a *Accounts) end(
-	addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64, now conntrack.Timestamp,
+	all *knownEnds, addr *conntrack.Addr, zone uint16, hop flow.Hop, version uint64,
+	now conntrack.Timestamp,
 ) *knownEnd {
-	k := &a.known[placeOf(addr)]
+	k := &all[placeOf(addr)]
 	switch {
 	case k.addr != *addr || k.hop != hop || k.zone != zone || k.version != version ||
 		k.remote && a.changed(k, now):
@@ -59,7 +63,7 @@ func (a *Accounts) changed(k *knownEnd, now conntrack.Timestamp) bool {
 	return a.version() != k.version
 }
 
-// placeOf returns the place in Accounts.known of an address.
+// placeOf returns the place of an address among known ends.
 func placeOf(addr *conntrack.Addr) uint64 {
 	const prime = 0x9e3779b97f4a7c15 // an odd number with bits everywhere
 	low := binary.NativeEndian.Uint64(addr[8:])

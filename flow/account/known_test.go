@@ -40,7 +40,7 @@ func playEnds(seed uint64, forget bool) (steps []map[string]string) {
 		switch what := r.IntN(20); {
 		case what < 12:
 			if forget {
-				a.known = [maxKnownEnds]knownEnd{}
+				a.known = [2]knownEnds{}
 			}
 			a.CountEnded(opened(address(), address(), now), flow.Path{hop(), hop()}, moved(100, 300))
 		case what < 15:
