@@ -82,42 +82,45 @@ const (
 // Event is one conntrack entry as the kernel described it in one message. It
 // holds no pointer and no borrowed memory; a reader reuses one Event for
 // all callbacks, so it is valid only until the callback returns.
+//
+// Package bpf has events written by a program in the kernel, in this order of fields.
 type Event struct {
-	Type EventType
-	At   Timestamp // when its datagram was read
-	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
-	// up in. They are equal unless a rule sets a zone for one direction alone: then the
-	// other one's is 0 (struct nf_conntrack_zone).
-	Zone, ReplyZone uint16
-	ID              uint32 // CTA_ID; repeats, see Key
-	Orig            Tuple
-	Reply           Tuple // after NAT: what comes back
-
-	Status   Status
-	Mark     uint32
-	Counted  bool // false: the entry is older than nf_conntrack_acct=1
-	Counters [2]Counters
-
-	// Start and Stop are the kernel's time stamps in nanoseconds since 1970,
-	// 0 where absent: Start without nf_conntrack_timestamp=1, Stop in a dump.
-	Start, Stop int64
-	// Timeout is the time until the entry expires, in whole seconds rounded down. A
-	// Destroy event has one only if the entry was removed before it expired.
-	Timeout    uint32
+	Type       EventType
+	Counted    bool // false: the entry is older than nf_conntrack_acct=1
 	HasTimeout bool
+	// Once is set if a Destroy event repeats no other, however late it comes. Netlink may repeat
+	// one; eBPF reports each once, when the entry's memory is freed.
+	Once bool
 	// State is the TCP, SCTP or DCCP state (enum tcp_conntrack and the like);
 	// 0 for other protocols, and for an offloaded entry.
 	State uint8
 	// TCPFlags are the kernel's flags of each direction's sender, by Direction; 0 in a
 	// Destroy event and for an offloaded entry.
 	TCPFlags [2]TCPFlags
-	// First is what the first packet showed; a source that reads by eBPF may know it.
-	First FirstPacket
+
+	At Timestamp // when its datagram was read
+	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
+	// up in. They are equal unless a rule sets a zone for one direction alone: then the
+	// other one's is 0 (struct nf_conntrack_zone).
+	Orig      Tuple
+	Zone      uint16
+	Reply     Tuple // after NAT: what comes back
+	ReplyZone uint16
+	ID        uint32 // CTA_ID; repeats, see Key
+
+	Status Status
+	Mark   uint32
+	// Timeout is the time until the entry expires, in whole seconds rounded down, if HasTimeout. A
+	// Destroy event has one only if the entry was removed before it expired.
+	Timeout  uint32
+	Counters [2]Counters
+	// Start and Stop are the kernel's time stamps in nanoseconds since 1970,
+	// 0 where absent: Start without nf_conntrack_timestamp=1, Stop in a dump.
+	Start, Stop int64
 	// Portid names the program that deleted the entry of a Destroy event; 0 is the kernel.
 	Portid uint32
-	// Once is set if a Destroy event repeats no other, however late it comes. Netlink may repeat
-	// one; eBPF reports each once, when the entry's memory is freed.
-	Once bool
+	// First is what the first packet showed; a source that reads by eBPF may know it.
+	First FirstPacket
 }
 
 // FirstPacket is what the packet that began a connection showed when it had passed the router's rules

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -60,8 +61,8 @@ func (e *ends) test(clock conntrack.Clock) error {
 	var own, got conntrack.Event
 	hz, found := jiffies(), false
 	for due := clock().Mono + int64(testPatience); !found; {
-		e.ring.read(1<<30, func(b []byte) {
-			if decode(b, hz, &got) && isOf(&got, self) {
+		e.ring.read(math.MaxInt, func(r *record) {
+			if r.read(hz, &got) && isOf(&got, self) {
 				own, found = got, true
 			}
 		})

@@ -14,7 +14,12 @@ import (
 // BenchmarkRealDump reads living entries by a walk and by netlink's dump, of tables with few and with
 // many of them. CPU/entry and CPU/bucket are of kernel and program: the second of an empty table.
 func BenchmarkRealDump(b *testing.B) {
-	w := newWalker(b, nil)
+	for _, step := range []Step{Fentry, FentryCopy} {
+		b.Run(step.walk(), func(b *testing.B) { benchmarkDumps(newWalker(b, step, nil), b) })
+	}
+}
+
+func benchmarkDumps(w *twin, b *testing.B) {
 	buckets := tableSize()
 	// Netlink would read a sparse table in another way.
 	w.events.Dial = nil
@@ -60,6 +65,6 @@ func BenchmarkRealDump(b *testing.B) {
 // it: what it costs at the start.
 func BenchmarkRealAttach(b *testing.B) {
 	for b.Loop() {
-		newWalker(b, nil).source.closeEnds()
+		newWalker(b, FentryCopy, nil).source.closeEnds()
 	}
 }

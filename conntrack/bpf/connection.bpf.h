@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-// What all programs read of an entry of conntrack, and the record that they make of it. record and
-// tuple are decoded by record.go.
+// What all programs read of an entry of conntrack, and the record that they make of it, which record.go
+// reads.
 //
 // An entry's memory is read in few large pieces, since each call costs more than the bytes that it
 // copies.
@@ -111,12 +111,14 @@ struct pt_regs___riscv {
 #define IPS_DYING (1 << 9)
 #define IPS_TEMPLATE (1 << 11)
 
+#define AF_INET 2
+#define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_DCCP 33
 #define IPPROTO_SCTP 132
 
-// tuple is the kernel's struct nf_conntrack_tuple, which is copied as a whole.
+// tuple is the kernel's struct nf_conntrack_tuple.
 struct tuple {
 	u8 src[16];
 	__be16 src_port;
@@ -126,27 +128,47 @@ struct tuple {
 	u8 proto, dir;
 };
 
-// packet is what the first packet of a connection showed.
-struct packet {
-	u32 input, output; // ifIndexes; 0 is the router itself
-	u8 mac[6];         // of the sender; zeroes without an Ethernet header
-	u16 vlan;          // of a tag that the packet still had
-	u8 tos, unused[3];
+// ends is a tuple as record.go has it, with its zone: IPv4 addresses are IPv4-mapped, ports in host byte
+// order.
+struct ends {
+	u64 src[2], dst[2];
+	u16 src_port, dst_port;
+	u8 family, proto;
+	u16 zone;
 };
 
-enum { COUNTED = 1, ORIGINAL_ZONE = 2, REPLY_ZONE = 4, EXPIRED = 8, SHOWN = 16, FIRST = 32 };
+// packet is what the first packet of a connection showed.
+struct packet {
+	u8 known; // else all is zero
+	u8 tos;
+	u16 vlan;  // of a tag that the packet still had
+	u8 mac[6]; // of the sender; zeroes without an Ethernet header
+	u16 unused;
+	u32 input, output; // ifIndexes; 0 is the router itself
+};
 
-struct record {
-	struct tuple tuples[2];
+// event is a conntrack.Event, as record.go has it in memory. It sets what is not set here.
+struct event {
+	u8 type, counted, has_timeout, once;
+	u8 state;
+	u8 tcp_flags[2]; // of each direction's sender
+	u8 unused;
+	u64 at[2]; // not set
+	struct ends orig, reply;
+	u32 id; // not set
+	u32 status, mark, timeout;
 	u64 counters[4]; // packets and bytes of the original direction, then of the reply's
 	u64 stamps[2];   // start and stop
-	u32 status;
+	u32 portid;
+	struct packet first;
+};
+
+enum { EXPIRED = 1, SHOWN = 2 };
+
+struct record {
+	struct event event;
 	u32 timeout, now; // in jiffies
-	u32 mark;
-	struct packet first; // if FIRST is set
-	u16 zone;
-	u8 state, flags;
-	u8 tcp_flags[2]; // of each direction's sender
+	u32 flags, unused;
 };
 
 const volatile u32 own_netns = 0; // inode of the network namespace to report
@@ -234,11 +256,35 @@ static __always_inline struct view view_of(struct image *i)
 	return (struct view){entry, &entry->proto};
 }
 
-static __always_inline void copy_tuple(struct tuple *to, struct nf_conntrack_tuple *from)
+static __always_inline struct view in_place(u64 ct)
 {
-#pragma unroll
-	for (u32 word = 0; word < sizeof *to / 8; word++)
-		((u64 *)to)[word] = ((u64 *)from)[word];
+	return (struct view){words_at((void *)ct), words_at(&((struct nf_conn *)ct)->proto)};
+}
+
+// put_tuple writes an entry's tuple. An address of IPv4 is the first word of its place, and the others
+// are zero.
+static __always_inline void put_tuple(struct ends *to, struct nf_conntrack_tuple *from)
+{
+	u64 *words = (u64 *)from; // struct tuple
+	u64 first = words[0], ports = words[2], last = words[4];
+	u64 family = ports >> 16 & 0xffff;
+
+	if (family == AF_INET) {
+		to->src[0] = to->dst[0] = 0;
+		to->src[1] = 0xffff0000 | first << 32;
+		to->dst[1] = 0xffff0000 | ports >> 32 << 32;
+	} else {
+		u64 middle = words[3];
+
+		to->src[0] = first;
+		to->src[1] = words[1];
+		to->dst[0] = ports >> 32 | middle << 32;
+		to->dst[1] = middle >> 32 | last << 32;
+	}
+	to->src_port = __builtin_bswap16(ports);
+	to->dst_port = __builtin_bswap16(last >> 32);
+	to->family = family;
+	to->proto = last >> 48;
 }
 
 // state returns the state of the protocols that have one.
@@ -280,7 +326,7 @@ struct usual {
 
 // is_usual reports whether counters and time stamps are where they mostly are. It copies them then,
 // all at once.
-static __always_inline int is_usual(struct record *r, void *ext)
+static __always_inline int is_usual(struct event *e, void *ext)
 {
 	struct usual u;
 
@@ -288,28 +334,44 @@ static __always_inline int is_usual(struct record *r, void *ext)
 	if (EXTENSION(u.offsets[0], NF_CT_EXT_ACCT) != __builtin_offsetof(struct usual, counters) ||
 	    EXTENSION(u.offsets[0], NF_CT_EXT_TSTAMP) != __builtin_offsetof(struct usual, stamps))
 		return 0;
-	__builtin_memcpy(r->counters, u.counters, sizeof r->counters);
-	__builtin_memcpy(r->stamps, u.stamps, sizeof r->stamps);
+	__builtin_memcpy(e->counters, u.counters, sizeof e->counters);
+	__builtin_memcpy(e->stamps, u.stamps, sizeof e->stamps);
 	return 1;
 }
 
 // extensions reads counters and time stamps, which an entry has unless it began while they were off.
-// It returns COUNTED if there are counters.
-static __always_inline u8 extensions(struct record *r, void *ext, int how)
+static __always_inline void extensions(struct event *e, void *ext, int how)
 {
-	if (how != DIRECT && ext && is_usual(r, ext))
-		return COUNTED;
+	e->counted = 1;
+	if (how != DIRECT && ext && is_usual(e, ext))
+		return;
 	u64 offsets = offsets_in(ext, how);
 	u8 counters = EXTENSION(offsets, NF_CT_EXT_ACCT), stamps = EXTENSION(offsets, NF_CT_EXT_TSTAMP);
-	if (counters)
-		read(r->counters, sizeof r->counters, ext + counters, how);
-	else
-		__builtin_memset(r->counters, 0, sizeof r->counters);
+	if (counters) {
+		read(e->counters, sizeof e->counters, ext + counters, how);
+	} else {
+		e->counted = 0;
+		__builtin_memset(e->counters, 0, sizeof e->counters);
+	}
 	if (stamps)
-		read(r->stamps, sizeof r->stamps, ext + stamps, how);
+		read(e->stamps, sizeof e->stamps, ext + stamps, how);
 	else
-		__builtin_memset(r->stamps, 0, sizeof r->stamps);
-	return counters ? COUNTED : 0;
+		__builtin_memset(e->stamps, 0, sizeof e->stamps);
+}
+
+// zones writes the zone, of one direction or of both.
+static __always_inline void zones(struct event *e, struct nf_conn *entry)
+{
+	e->orig.zone = e->reply.zone = 0;
+	if (!bpf_core_field_exists(entry->zone))
+		return;
+	u16 id = entry->zone.id;
+	if (!id)
+		return;
+	if (entry->zone.dir & 1)
+		e->orig.zone = id;
+	if (entry->zone.dir & 2)
+		e->reply.zone = id;
 }
 
 // fill makes the record of an entry. next is FREE if the entry ends, else its address: see recall.
@@ -317,20 +379,19 @@ static __always_inline u8 extensions(struct record *r, void *ext, int how)
 static __always_inline void fill(struct record *r, struct view v, u64 ct, u64 next, int how)
 {
 	struct nf_conn *entry = v.entry;
-	u8 flags = extensions(r, entry->ext, how);
+	struct event *e = &r->event;
 
-	copy_tuple(&r->tuples[0], &entry->tuplehash[0].tuple);
-	copy_tuple(&r->tuples[1], &entry->tuplehash[1].tuple);
-	r->status = entry->status;
+	*(u64 *)e = 0;
+	extensions(e, entry->ext, how);
+	put_tuple(&e->orig, &entry->tuplehash[0].tuple);
+	put_tuple(&e->reply, &entry->tuplehash[1].tuple);
+	zones(e, entry);
+	e->state = state(e->orig.proto, v.proto);
+	e->status = entry->status;
+	e->mark = bpf_core_field_exists(entry->mark) ? entry->mark : 0;
+	e->timeout = e->portid = 0;
+	recall(&e->first, ct, next);
 	r->timeout = entry->timeout;
 	r->now = bpf_jiffies64();
-	r->mark = bpf_core_field_exists(entry->mark) ? entry->mark : 0;
-	r->zone = 0;
-	if (bpf_core_field_exists(entry->zone)) {
-		r->zone = entry->zone.id;
-		flags |= (entry->zone.dir & 3) << 1; // a bit for each direction
-	}
-	r->state = state(r->tuples[0].proto, v.proto);
-	r->tcp_flags[0] = r->tcp_flags[1] = 0;
-	r->flags = flags | recall(r, ct, next);
+	r->flags = r->unused = 0;
 }

@@ -28,7 +28,7 @@ static __always_inline int ended(u64 ct, struct view v, int how)
 		goto unreported;
 	if (is_foreign(v.entry->ct_net.net, how))
 		return 0;
-	if (was_shown(ct, v.entry->timeout))
+	if (was_shown(ct, v.entry->timeout, how))
 		goto unreported;
 	r = bpf_ringbuf_reserve(&ring, sizeof *r, 0);
 	if (!r) {
@@ -70,9 +70,8 @@ SEC("fentry/nf_ct_destroy")
 int end_direct(u64 *ctx)
 {
 	u64 ct = entry_of(ctx);
-	struct view v = {words_at((void *)ct), words_at(&((struct nf_conn *)ct)->proto)};
 
-	return ended(ct, v, DIRECT);
+	return ended(ct, in_place(ct), DIRECT);
 }
 
 SEC("fexit/__nf_conntrack_confirm")

@@ -20,37 +20,59 @@ type endsIdentity struct {
 }
 
 type endsRecord struct {
-	_      structs.HostLayout
-	Tuples [2]struct {
-		_       structs.HostLayout
-		Src     [16]uint8
-		SrcPort uint16
-		Family  uint16
-		Dst     [16]uint8
-		DstPort uint16
-		Proto   uint8
-		Dir     uint8
+	_     structs.HostLayout
+	Event struct {
+		_          structs.HostLayout
+		Type       uint8
+		Counted    uint8
+		HasTimeout uint8
+		Once       uint8
+		State      uint8
+		TcpFlags   [2]uint8
+		Unused     uint8
+		At         [2]uint64
+		Orig       struct {
+			_       structs.HostLayout
+			Src     [2]uint64
+			Dst     [2]uint64
+			SrcPort uint16
+			DstPort uint16
+			Family  uint8
+			Proto   uint8
+			Zone    uint16
+		}
+		Reply struct {
+			_       structs.HostLayout
+			Src     [2]uint64
+			Dst     [2]uint64
+			SrcPort uint16
+			DstPort uint16
+			Family  uint8
+			Proto   uint8
+			Zone    uint16
+		}
+		Id       uint32
+		Status   uint32
+		Mark     uint32
+		Timeout  uint32
+		Counters [4]uint64
+		Stamps   [2]uint64
+		Portid   uint32
+		First    struct {
+			_      structs.HostLayout
+			Known  uint8
+			Tos    uint8
+			Vlan   uint16
+			Mac    [6]uint8
+			Unused uint16
+			Input  uint32
+			Output uint32
+		}
 	}
-	Counters [4]uint64
-	Stamps   [2]uint64
-	Status   uint32
-	Timeout  uint32
-	Now      uint32
-	Mark     uint32
-	First    struct {
-		_      structs.HostLayout
-		Input  uint32
-		Output uint32
-		Mac    [6]uint8
-		Vlan   uint16
-		Tos    uint8
-		Unused [3]uint8
-	}
-	Zone     uint16
-	State    uint8
-	Flags    uint8
-	TcpFlags [2]uint8
-	_        [6]byte
+	Timeout uint32
+	Now     uint32
+	Flags   uint32
+	Unused  uint32
 }
 
 type endsSet struct {
@@ -60,12 +82,13 @@ type endsSet struct {
 		Ct     uint64
 		Packet struct {
 			_      structs.HostLayout
+			Known  uint8
+			Tos    uint8
+			Vlan   uint16
+			Mac    [6]uint8
+			Unused uint16
 			Input  uint32
 			Output uint32
-			Mac    [6]uint8
-			Vlan   uint16
-			Tos    uint8
-			Unused [3]uint8
 		}
 		_ [4]byte
 	}
@@ -113,7 +136,8 @@ const (
 	endsProgFirstDirect = "first_direct"
 	endsProgFirstFentry = "first_fentry"
 	endsProgFirstKprobe = "first_kprobe"
-	endsProgWalk        = "walk"
+	endsProgWalkCopied  = "walk_copied"
+	endsProgWalkDirect  = "walk_direct"
 	endsVarLastSet      = "last_set"
 	endsVarLost         = "lost"
 	endsVarOwnNet       = "own_net"
@@ -169,7 +193,8 @@ type endsProgramSpecs struct {
 	FirstDirect *ebpf.ProgramSpec `ebpf:"first_direct"`
 	FirstFentry *ebpf.ProgramSpec `ebpf:"first_fentry"`
 	FirstKprobe *ebpf.ProgramSpec `ebpf:"first_kprobe"`
-	Walk        *ebpf.ProgramSpec `ebpf:"walk"`
+	WalkCopied  *ebpf.ProgramSpec `ebpf:"walk_copied"`
+	WalkDirect  *ebpf.ProgramSpec `ebpf:"walk_direct"`
 }
 
 // endsMapSpecs contains maps before they are loaded into the kernel.
@@ -251,7 +276,8 @@ type endsPrograms struct {
 	FirstDirect *ebpf.Program `ebpf:"first_direct"`
 	FirstFentry *ebpf.Program `ebpf:"first_fentry"`
 	FirstKprobe *ebpf.Program `ebpf:"first_kprobe"`
-	Walk        *ebpf.Program `ebpf:"walk"`
+	WalkCopied  *ebpf.Program `ebpf:"walk_copied"`
+	WalkDirect  *ebpf.Program `ebpf:"walk_direct"`
 }
 
 func (p *endsPrograms) Close() error {
@@ -263,7 +289,8 @@ func (p *endsPrograms) Close() error {
 		p.FirstDirect,
 		p.FirstFentry,
 		p.FirstKprobe,
-		p.Walk,
+		p.WalkCopied,
+		p.WalkDirect,
 	)
 }
 

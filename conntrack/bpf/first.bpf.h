@@ -42,7 +42,6 @@ struct rt6_info {
 #define VLAN_VID_MASK 0xfff
 #define ETH_ALEN 6
 #define ETH_HLEN 14
-#define AF_INET6 10
 
 #define RTCF_LOCAL (1u << 31 | 1u << 29 | 1u << 28)        // or MULTICAST, or BROADCAST
 #define RTF_LOCAL (1u << 31 | 1u << 20)                    // or ANYCAST
@@ -82,20 +81,20 @@ static __always_inline struct first *way_of(struct set *s, u64 ct)
 	       s->ways[3].ct == ct ? &s->ways[3] : 0;
 }
 
-// recall adds the first packet of an entry to its record, and returns FIRST if it is known. Another
-// connection may take the place meanwhile: then the place's owner isn't ct any more, and what was
-// copied doesn't count. next is the owner from now on: ct or FREE.
-static __always_inline u8 recall(struct record *r, u64 ct, u64 next)
+// recall copies the first packet of an entry, or zeroes if it is not known. Another connection may take
+// the place meanwhile: then the place's owner isn't ct any more, and what was copied doesn't count. next
+// is the owner from now on: ct or FREE.
+static __always_inline void recall(struct packet *to, u64 ct, u64 next)
 {
 	struct set *s = set_of(ct);
 	struct first *f = s ? way_of(s, ct) : 0;
 
 	if (f) {
-		r->first = f->packet;
+		*to = f->packet;
 		if (__sync_val_compare_and_swap(&f->ct, ct, next) == ct)
-			return FIRST;
+			return;
 	}
-	return 0;
+	__builtin_memset(to, 0, sizeof *to);
 }
 
 // forget frees the place of an entry that was not confirmed in the end.
@@ -218,7 +217,7 @@ static __always_inline u16 vlan(struct sk_buff *skb, int how)
 static __always_inline int confirmed(struct sk_buff *skb, int how)
 {
 	struct nf_conn *ct = (void *)(GET(how, skb->_nfct) & NFCT_PTRMASK);
-	struct packet p = {};
+	struct packet p = {.known = 1};
 
 	if (!ct || is_foreign(READ(how, ct->ct_net.net), how))
 		return 0;

@@ -39,6 +39,14 @@ func (s Step) hooks() [2]hook {
 	return [...]hook{{"end_kprobe", destroy}, {"first_kprobe", confirm}}
 }
 
+// walk returns the program that walks over the table and reads entries as the step's programs do.
+func (s Step) walk() string {
+	if s == Fentry {
+		return "walk_direct"
+	}
+	return "walk_copied"
+}
+
 // loader loads programs. It reads the kernel's types once, however many steps are tried.
 type loader struct{ types *btf.Cache }
 
@@ -67,7 +75,7 @@ func (from *loader) load(step Step, netns uint32, of sizes) (_ *ends, err error)
 	if err := l.share(e, of.ring); err != nil {
 		return nil, err
 	}
-	e.walk, e.walkErr = l.loadWalk()
+	e.walk, e.walkErr = l.loadWalk(step)
 	l.forgetTypes()
 	return e, nil
 }

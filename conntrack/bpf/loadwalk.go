@@ -33,8 +33,8 @@ type loadedWalk struct {
 }
 
 // loadWalk loads the programs of a walk, which share maps with that of ends, and tests them.
-func (l *loaded) loadWalk() (*walk, error) {
-	w, err := l.walk.load(l)
+func (l *loaded) loadWalk(step Step) (*walk, error) {
+	w, err := l.walk.load(l, step.walk())
 	if err == nil {
 		err = w.test()
 	}
@@ -45,11 +45,11 @@ func (l *loaded) loadWalk() (*walk, error) {
 	return w, nil
 }
 
-func (l *loadedWalk) load(of *loaded) (*walk, error) {
+func (l *loadedWalk) load(of *loaded, program string) (*walk, error) {
 	o := of.options
 	o.MapReplacements = of.collection.Maps
 	var err error
-	if l.collection, err = ebpf.NewCollectionWithOptions(only(of.spec, "find", "walk"),
+	if l.collection, err = ebpf.NewCollectionWithOptions(only(of.spec, "find", program),
 		o); err != nil {
 		return nil, err
 	}
@@ -68,9 +68,10 @@ func (l *loadedWalk) load(of *loaded) (*walk, error) {
 		return nil, err
 	}
 	w := &walk{
-		sharedWalk: (*sharedWalk)(unsafe.Pointer(&shared[0])), records: records, marker: m,
+		sharedWalk: (*sharedWalk)(unsafe.Pointer(&shared[0])), marker: m,
+		records: unsafe.Slice((*record)(unsafe.Pointer(unsafe.SliceData(records))), walkRoom),
 		find:    runner(l.collection.Programs["find"], make([]byte, packet)),
-		run:     runner(l.collection.Programs["walk"], nil),
+		run:     runner(l.collection.Programs[program], nil),
 		buckets: tableSize, grace: uint32(jiffies()) / 10,
 	}
 	w.address = m.Addr().As4()

@@ -12,9 +12,6 @@ const (
 	discardBit = 1 << 30 // it was given up
 )
 
-// releaseEvery is how many records are read before their memory is given back to the kernel.
-const releaseEvery = 64
-
 // ring is a BPF ring buffer, read in place. Positions are in bytes since it was made.
 type ring struct {
 	consumer *atomic.Uint64 // where the next record is read
@@ -37,50 +34,48 @@ func (r *ring) waiting() bool {
 }
 
 // whole returns the record at a position if it is one of ours, and written. It is nil otherwise:
-// next tells what is there.
-func (r *ring) whole(at uint64) *[recordSize]byte {
+// skip tells what is there.
+func (r *ring) whole(at uint64) *record {
 	header := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), at&(r.size()-1))
-	if atomic.LoadUint32((*uint32)(header)) != recordSize {
+	if atomic.LoadUint32((*uint32)(header)) != uint32(recordSize) {
 		return nil
 	}
-	return (*[recordSize]byte)(unsafe.Add(header, headerSize))
+	return (*record)(unsafe.Add(header, headerSize))
 }
 
-// next returns the record at a position before end, nil if it was given up, and the position after it:
-// the same one if it is being written.
-func (r *ring) next(at, end uint64) (record []byte, after uint64) {
+// skip returns the position after what is there, which is before end, and whether that was none of our
+// records. It returns the same position if something is being written there.
+func (r *ring) skip(at, end uint64) (after uint64, foreign bool) {
 	header := r.header(at)
-	if header&busyBit != 0 {
-		return nil, at
-	}
 	length := uint64(header &^ (busyBit | discardBit))
-	if length > r.size() { // never, by a kernel that works
-		return nil, end
+	switch {
+	case header&busyBit != 0:
+		return at, false
+	case length > r.size(): // never, by a kernel that works
+		return end, false
 	}
-	if header&discardBit == 0 {
-		offset := at&(r.size()-1) + headerSize
-		record = r.data[offset : offset+length : offset+length]
-	}
-	return record, at + (headerSize+length+7)&^7
+	return at + (headerSize+length+7)&^7, header&discardBit == 0
 }
 
-// read calls fn with the records that are there, at most limit, and returns how many. A record is
-// valid only inside fn.
-func (r *ring) read(limit int, fn func(record []byte)) (n int) {
+// read calls fn with the records that are there, at most limit, and returns how many, and how many of
+// something else were skipped. A record is valid only inside fn.
+func (r *ring) read(limit int, fn func(*record)) (n, foreign int) {
 	at, end := r.consumer.Load(), r.producer.Load()
-	for at < end && n < limit {
-		record, after := r.next(at, end)
+	for at < end && n+foreign < limit {
+		if own := r.whole(at); own != nil {
+			fn(own)
+			at += uint64(eventBytes)
+			n++
+			continue
+		}
+		after, other := r.skip(at, end)
 		if after == at {
 			break
 		}
-		if at = after; record != nil {
-			fn(record)
-			n++
-		}
-		if n%releaseEvery == 0 {
-			r.consumer.Store(at)
+		if at = after; other {
+			foreign++
 		}
 	}
 	r.consumer.Store(at)
-	return n
+	return n, foreign
 }

@@ -75,14 +75,14 @@ static __always_inline struct walk *shared(void)
 	return bpf_map_lookup_elem(&walks, &zero);
 }
 
-static __always_inline u64 start_of(struct nf_conn *ct)
+static __always_inline u64 start_of(struct nf_conn *ct, int how)
 {
-	void *ext = READ(COPIED, ct->ext);
-	u8 stamps = EXTENSION(offsets_in(ext, COPIED), NF_CT_EXT_TSTAMP);
+	void *ext = READ(how, ct->ext);
+	u8 stamps = EXTENSION(offsets_in(ext, how), NF_CT_EXT_TSTAMP);
 	u64 start = 0;
 
 	if (stamps)
-		copy(&start, sizeof start, ext + stamps);
+		read(&start, sizeof start, ext + stamps, how);
 	return start;
 }
 
@@ -93,7 +93,7 @@ static __always_inline int is_same(struct identity *a, struct identity *b)
 
 // was_shown reports whether an entry that is freed needs no record: a walk has shown its end, or it
 // is the marker.
-static __always_inline int was_shown(u64 key, u32 timeout)
+static __always_inline int was_shown(u64 key, u32 timeout, int how)
 {
 	struct walk *w = shared();
 
@@ -108,13 +108,13 @@ static __always_inline int was_shown(u64 key, u32 timeout)
 	struct identity *shown = bpf_map_lookup_elem(&expired, &key);
 	if (!shown)
 		return 0;
-	struct identity self = {.start = start_of((void *)key), .timeout = timeout};
+	struct identity self = {.start = start_of((void *)key, how), .timeout = timeout};
 	int same = is_same(shown, &self);
 	bpf_map_delete_elem(&expired, &key);
 	return same;
 }
 
-static __always_inline int is_tuple(struct tuple *a, struct tuple *b)
+static __always_inline int is_tuple(struct tuple *a, struct nf_conntrack_tuple *b)
 {
 	u64 *x = (u64 *)a, *y = (u64 *)b;
 
@@ -240,14 +240,12 @@ static __always_inline int is_alive(unsigned long status)
 }
 
 // unchanged reports whether what was read of an entry is of one connection, which hasn't ended.
-static __always_inline int unchanged(struct record *r, struct nf_conn *ct)
+static __always_inline int unchanged(struct record *r, struct nf_conn *ct, int how)
 {
-	unsigned long status = 0;
-	u32 use = 0;
+	unsigned long status = READ(how, ct->status);
+	u32 use = READ(how, *(u32 *)&ct->ct_general.use);
 
-	copy(&use, sizeof use, &ct->ct_general.use);
-	copy(&status, sizeof status, &ct->status);
-	return use && is_alive(status) && start_of(ct) == r->stamps[0];
+	return use && is_alive(status) && start_of(ct, how) == r->event.stamps[0];
 }
 
 // chain is a chain that is read.
@@ -257,14 +255,19 @@ struct chain {
 	u32 marked, expired, full;
 };
 
-// show writes the record of an entry, if it is one to show.
-static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tuple *orig)
+// show writes the record of an entry, if it is one to show. Its tuple was in the chain.
+static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tuple *orig, int how)
 {
 	struct walk *w = c->walk;
 	u32 i = w->written;
+	struct view v;
 
-	copy_entry(&w->entry, ct);
-	struct view v = view_of(&w->entry);
+	if (how == DIRECT) {
+		v = in_place((u64)ct);
+	} else {
+		copy_entry(&w->entry, ct);
+		v = view_of(&w->entry);
+	}
 	if ((u64)v.entry->ct_net.net != w->net)
 		return;
 	if ((u64)ct == w->marker) {
@@ -276,12 +279,14 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 		c->full = 1;
 		return;
 	}
-	fill(r, v, (u64)ct, (u64)ct, COPIED);
-	if (r->tuples[0].proto == IPPROTO_TCP) {
-		r->tcp_flags[0] = v.proto->tcp.seen[0].flags;
-		r->tcp_flags[1] = v.proto->tcp.seen[1].flags;
+	fill(r, v, (u64)ct, (u64)ct, how);
+	if (r->event.orig.proto == IPPROTO_TCP) {
+		r->event.tcp_flags[0] = v.proto->tcp.seen[0].flags;
+		r->event.tcp_flags[1] = v.proto->tcp.seen[1].flags;
 	}
-	if (!is_alive(r->status) || !is_tuple(orig, &r->tuples[0]) || !unchanged(r, ct)) {
+	barrier(); // what is in place is loaded again
+	if (!is_alive(r->event.status) || !is_tuple(orig, &v.entry->tuplehash[0].tuple) ||
+	    !unchanged(r, ct, how)) {
 		w->torn++;
 		return;
 	}
@@ -293,23 +298,23 @@ static __always_inline void show(struct chain *c, struct nf_conn *ct, struct tup
 	w->written = i + 1;
 }
 
-static long visit(u32 i, struct chain *c)
+static __always_inline long visit(struct chain *c, int how)
 {
 	struct node n = {};
 
 	if (is_end(c->node) || c->full)
 		return 1;
-	copy(&n, sizeof n, (void *)c->node);
 	c->walk->visits++;
+	read(&n, sizeof n, (void *)c->node, how);
 	if (!n.tuple.dir)
-		show(c, (void *)c->node - bpf_core_field_offset(struct nf_conn, tuplehash), &n.tuple);
+		show(c, (void *)c->node - bpf_core_field_offset(struct nf_conn, tuplehash), &n.tuple, how);
 	c->node = n.next;
 	return 0;
 }
 
 // bury decides which expired entries are shown, and remembers them: each once, and only if its record
 // of ended is not to come, or has come already.
-static long bury(u32 i, struct chain *c)
+static __always_inline long bury(u32 i, struct chain *c, int how)
 {
 	struct walk *w = c->walk;
 	u32 at = w->written - 1 - i;
@@ -318,21 +323,24 @@ static long bury(u32 i, struct chain *c)
 
 	if (!r || !(r->flags & EXPIRED))
 		return 0;
-	struct identity self = {.start = r->stamps[0], .timeout = r->timeout};
+	struct identity self = {.start = r->event.stamps[0], .timeout = r->timeout};
 	struct identity *shown = bpf_map_lookup_elem(&expired, &key);
 	if (shown && is_same(shown, &self))
 		r->flags |= SHOWN;
 	else if (bpf_map_update_elem(&expired, &key, &self, 0))
 		r->flags &= ~EXPIRED; // no room: it is shown when it is freed
-	else if (!unchanged(r, (void *)key) && !bpf_map_delete_elem(&expired, &key))
+	else if (!unchanged(r, (void *)key, how) && !bpf_map_delete_elem(&expired, &key))
 		r->flags |= SHOWN; // it is freed now, and was_shown didn't meet it
 	return 0;
 }
 
+// The programs below are compiled for each way to read: a loop takes a function of its own.
+typedef long each_entry(u32 i, struct chain *c);
+typedef long each_bucket(u32 i, struct walk **walk);
+
 // bucket shows the entries of one chain, and advances the walk.
-static long bucket(u32 i, struct walk **walk)
+static __always_inline long bucket(u32 i, struct walk *w, each_entry *visit, each_entry *bury)
 {
-	struct walk *w = *walk;
 	u32 number = (w->next & ~(GROUP - 1)) + (i & (GROUP - 1)), written = w->written;
 	u64 first = w->heads[i & (GROUP - 1)], end = 2ull * number + 1, now = 0;
 
@@ -368,7 +376,7 @@ static long bucket(u32 i, struct walk **walk)
 	return 1;
 }
 
-static long group(u32 i, struct walk **walk)
+static __always_inline long group(struct walk **walk, each_bucket *bucket)
 {
 	struct walk *w = *walk;
 	u32 first = w->next & ~(GROUP - 1);
@@ -388,8 +396,7 @@ static long group(u32 i, struct walk **walk)
 	return 0;
 }
 
-SEC("raw_tp/conntally_walk")
-int walk(void *ctx)
+static __always_inline int run(each_bucket *group)
 {
 	struct walk *w = shared();
 
@@ -401,3 +408,16 @@ int walk(void *ctx)
 	bpf_loop(BUCKETS / GROUP, group, &w, 0);
 	return 0;
 }
+
+#define WALK(name, how)                                                                             \
+	static long visit_##name(u32 i, struct chain *c) { return visit(c, how); }                  \
+	static long bury_##name(u32 i, struct chain *c) { return bury(i, c, how); }                 \
+	static long bucket_##name(u32 i, struct walk **walk)                                        \
+	{                                                                                           \
+		return bucket(i, *walk, visit_##name, bury_##name);                                 \
+	}                                                                                           \
+	static long group_##name(u32 i, struct walk **walk) { return group(walk, bucket_##name); }  \
+	SEC("raw_tp/conntally_walk") int name(void *ctx) { return run(group_##name); }
+
+WALK(walk_direct, DIRECT)
+WALK(walk_copied, COPIED)

@@ -16,7 +16,7 @@ import (
 // another table, finds it in the same one.
 type walk struct {
 	*sharedWalk
-	records []byte
+	records []record // of a run
 	marker  marker
 	find    func() error // runs the program that finds the table
 	run     func() error // runs the program that walks
@@ -78,7 +78,7 @@ func (w *walk) test() (err error) {
 			w.sharedWalk.grace = never
 			w.next = w.bucket &^ (group - 1)
 			w.until = w.next + group
-		}, func([]byte) {}, func() {})
+		}, func([]record) {}, func() {})
 		if !errors.Is(err, conntrack.ErrPartial) {
 			break
 		}
@@ -88,11 +88,11 @@ func (w *walk) test() (err error) {
 
 // all calls read with the records of all entries, some at a time, which are valid until it returns,
 // and between after each run.
-func (w *walk) all(read func(records []byte), between func()) error {
+func (w *walk) all(read func([]record), between func()) error {
 	return w.dump(func() { w.sharedWalk.grace = w.grace }, read, between)
 }
 
-func (w *walk) dump(prepare func(), read func([]byte), between func()) error {
+func (w *walk) dump(prepare func(), read func([]record), between func()) error {
 	size := w.buckets()
 	if err := w.begin(size); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (w *walk) dump(prepare func(), read func([]byte), between func()) error {
 			return fmt.Errorf("running the eBPF program: %w", err)
 		}
 		moved := w.check(table, bucket)
-		read(w.records[:min(w.written, walkRoom)*recordSize])
+		read(w.records[:min(w.written, walkRoom)])
 		if err := cmp.Or(w.whyStopped(), moved); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/mdlayher/netlink"
 	timo "github.com/ti-mo/conntrack"
@@ -24,9 +25,16 @@ import (
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
-// newWalker returns a router whose table a Source walks over. The program for ends is loaded, not
-// attached: that takes what not every kernel that can walk has.
-func newWalker(t testing.TB, sysctls map[string]string) *twin {
+// eachWalk runs a test with each program that walks and that this kernel allows.
+func eachWalk(t *testing.T, sysctls map[string]string, test func(t *testing.T, w *twin)) {
+	for _, step := range []Step{Fentry, FentryCopy} {
+		t.Run(step.walk(), func(t *testing.T) { test(t, newWalker(t, step, sysctls)) })
+	}
+}
+
+// newWalker returns a router whose table a Source walks over, as on a step. The program for ends is
+// loaded, not attached: that takes what not every kernel that can walk has.
+func newWalker(t testing.TB, step Step, sysctls map[string]string) *twin {
 	t.Helper()
 	w := newRouter(t, sysctls)
 	w.source = NewSource(w.reader(1<<20), SourceOptions{BPF: true}, conntrack.SystemClock())
@@ -38,10 +46,10 @@ func newWalker(t testing.TB, sysctls map[string]string) *twin {
 		w.must(err)
 		err = l.load(btf.NewCache(), Kprobe, netns, sizesFor(0, 0))
 		if err == nil {
-			e.walk, err = l.loadWalk()
+			e.walk, err = l.loadWalk(step)
 		}
 		switch {
-		case err != nil && needBPF():
+		case err != nil && needBPF() && (step != Fentry || !errors.Is(err, ebpf.ErrNotSupported)):
 			t.Fatal(err)
 		case err != nil:
 			t.Skip(err)
@@ -112,54 +120,58 @@ func (w *twin) sameLiving(n int) {
 
 // TestRealWalkEqualsDump: of entries of each protocol, with NAT, zones and marks.
 func TestRealWalkEqualsDump(t *testing.T) {
-	w := newWalker(t, nil)
-	labtest.EachKind(w.ctx, w.t, w.Lab)
-	w.sameLiving(12 + w.invent())
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		labtest.EachKind(w.ctx, w.t, w.Lab)
+		w.sameLiving(12 + w.invent())
+	})
 }
 
 // TestRealWalkWithoutExtensions: of entries without counters and time stamps.
 func TestRealWalkWithoutExtensions(t *testing.T) {
-	w := newWalker(t, map[string]string{"acct": "0", "timestamp": "0"})
-	labtest.EachKind(w.ctx, w.t, w.Lab)
-	w.sameLiving(12 + w.invent())
+	eachWalk(t, map[string]string{"acct": "0", "timestamp": "0"}, func(t *testing.T, w *twin) {
+		labtest.EachKind(w.ctx, w.t, w.Lab)
+		w.sameLiving(12 + w.invent())
+	})
 }
 
 // TestRealWalkOfEmptyTable: of this network namespace. Another's entries are not shown.
 func TestRealWalkOfEmptyTable(t *testing.T) {
-	w := newWalker(t, nil)
-	other, err := lab.New(lab.Options{})
-	w.must(err)
-	defer other.Close()
-	w.must(other.Router.Fill(0, 3000))
-	w.sameLiving(0)
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		other, err := lab.New(lab.Options{})
+		w.must(err)
+		defer other.Close()
+		w.must(other.Router.Fill(0, 3000))
+		w.sameLiving(0)
+	})
 }
 
 // TestRealTableIsFoundEachTime: in the same place, whatever bucket the marker is in. What refers to
 // its node is another node, its own of the reply direction, which may look like a table.
 func TestRealTableIsFoundEachTime(t *testing.T) {
 	const markers = 5000
-	w := newWalker(t, nil)
-	walk, places := w.source.ends.walk, map[uint64]int{}
-	w.inside(func() error {
-		for range markers {
-			m, err := kernel.OpenMarker()
-			if err != nil {
-				return err
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		walk, places := w.source.ends.walk, map[uint64]int{}
+		w.inside(func() error {
+			for range markers {
+				m, err := kernel.OpenMarker()
+				if err != nil {
+					return err
+				}
+				walk.marker, walk.address = m, m.Addr().As4()
+				if err := walk.begin(tableSize()); err != nil {
+					return err
+				}
+				places[walk.table]++
+				if err := errors.Join(m.Delete(), m.Close()); err != nil {
+					return err
+				}
 			}
-			walk.marker, walk.address = m, m.Addr().As4()
-			if err := walk.begin(tableSize()); err != nil {
-				return err
-			}
-			places[walk.table]++
-			if err := errors.Join(m.Delete(), m.Close()); err != nil {
-				return err
-			}
+			return nil
+		})
+		if len(places) != 1 {
+			t.Errorf("tables found, and how often: %#x", places)
 		}
-		return nil
 	})
-	if len(places) != 1 {
-		t.Errorf("tables found, and how often: %#x", places)
-	}
 }
 
 // randomFlow returns an entry of any protocol, with any zones, mark and status.
@@ -199,50 +211,52 @@ func randomFlow(r *rand.Rand) timo.Flow {
 
 // TestRealWalkEqualsDumpOfAnything: of many entries with random properties.
 func TestRealWalkEqualsDumpOfAnything(t *testing.T) {
-	w := newWalker(t, nil)
-	r := rand.New(rand.NewPCG(1, 2))
-	n := 0
-	for range 2000 {
-		switch err := w.oracle.Create(randomFlow(r)); {
-		case err == nil:
-			n++
-		case !errors.Is(err, unix.EEXIST):
-			t.Fatal(err)
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		r := rand.New(rand.NewPCG(1, 2))
+		n := 0
+		for range 2000 {
+			switch err := w.oracle.Create(randomFlow(r)); {
+			case err == nil:
+				n++
+			case !errors.Is(err, unix.EEXIST):
+				t.Fatal(err)
+			}
 		}
-	}
-	w.sameLiving(n)
-	t.Log(n, "entries")
+		w.sameLiving(n)
+		t.Log(n, "entries")
+	})
 }
 
 // TestRealWalkDuringChurn: entries that live throughout are shown once by each walk while many
 // others begin and end beside them.
 func TestRealWalkDuringChurn(t *testing.T) {
 	const stable = 5000
-	w := newWalker(t, nil)
-	w.must(w.Router.Fill(0, stable))
-	want := w.living(w.events.Dump)
-	ctx, stop := context.WithCancel(w.ctx)
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer stop()
-	for worker := range 2 {
-		workers.Go(func() { w.churn(ctx, uint64(worker)) })
-	}
-	short := 0
-	for range 50 {
-		for key := range w.living(w.source.Dump) {
-			if _, is := want[key]; !is {
-				short++
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		w.must(w.Router.Fill(0, stable))
+		want := w.living(w.events.Dump)
+		ctx, stop := context.WithCancel(w.ctx)
+		var workers sync.WaitGroup
+		defer workers.Wait()
+		defer stop()
+		for worker := range 2 {
+			workers.Go(func() { w.churn(ctx, uint64(worker)) })
+		}
+		short := 0
+		for range 50 {
+			for key := range w.living(w.source.Dump) {
+				if _, is := want[key]; !is {
+					short++
+				}
+			}
+			got := w.living(w.source.Dump)
+			for key := range want {
+				if _, found := got[key]; !found {
+					t.Errorf("missing: %+v", key)
+				}
 			}
 		}
-		got := w.living(w.source.Dump)
-		for key := range want {
-			if _, found := got[key]; !found {
-				t.Errorf("missing: %+v", key)
-			}
-		}
-	}
-	t.Logf("%d short ones shown, %d torn", short, w.source.ends.walk.torn)
+		t.Logf("%d short ones shown, %d torn", short, w.source.ends.walk.torn)
+	})
 }
 
 // churn creates and deletes entries until ctx is done: again and again the same addresses, so that
@@ -275,39 +289,40 @@ func TestRealWalkNoticesResize(t *testing.T) {
 		t.Skip("for a virtual machine: CONNTALLY_GUEST=1")
 	}
 	const entries = 3000
-	w := newWalker(t, nil)
-	w.must(w.Router.Fill(0, entries))
-	size, err := kernel.ReadSysctl("buckets")
-	w.must(err)
-	for name, sizes := range map[string][]int{
-		"larger": {2 * size}, "smaller": {size / 2}, "and back": {2 * size, size},
-		"twice back": {size / 2, size, 2 * size, size},
-	} {
-		t.Run(name, func(t *testing.T) {
-			runs := 0
-			w.source.OnChunk = func() {
-				if runs++; runs != 1 {
-					return
+	eachWalk(t, nil, func(t *testing.T, w *twin) {
+		w.must(w.Router.Fill(0, entries))
+		size, err := kernel.ReadSysctl("buckets")
+		w.must(err)
+		for name, sizes := range map[string][]int{
+			"larger": {2 * size}, "smaller": {size / 2}, "and back": {2 * size, size},
+			"twice back": {size / 2, size, 2 * size, size},
+		} {
+			t.Run(name, func(t *testing.T) {
+				runs := 0
+				w.source.OnChunk = func() {
+					if runs++; runs != 1 {
+						return
+					}
+					resize(t, sizes...)
 				}
-				resize(t, sizes...)
-			}
-			var err error
-			shown := map[conntrack.Key]int{}
-			w.inside(func() error {
-				err = w.source.Dump(func(e *conntrack.Event) { shown[e.Key()]++ })
-				return nil
+				var err error
+				shown := map[conntrack.Key]int{}
+				w.inside(func() error {
+					err = w.source.Dump(func(e *conntrack.Event) { shown[e.Key()]++ })
+					return nil
+				})
+				// The kernel may have given it the same memory again: then nothing has moved.
+				whole := err == nil && sizes[len(sizes)-1] == size && len(shown) == entries &&
+					!slices.ContainsFunc(slices.Collect(maps.Values(shown)),
+						func(n int) bool { return n != 1 })
+				if !errors.Is(err, conntrack.ErrPartial) && !whole {
+					t.Errorf("%v, %d runs, %d entries", err, runs, len(shown))
+				}
+				w.sameLiving(entries)
+				resize(t, size)
 			})
-			// The kernel may have given it the same memory again: then nothing has moved.
-			whole := err == nil && sizes[len(sizes)-1] == size && len(shown) == entries &&
-				!slices.ContainsFunc(slices.Collect(maps.Values(shown)),
-					func(n int) bool { return n != 1 })
-			if !errors.Is(err, conntrack.ErrPartial) && !whole {
-				t.Errorf("%v, %d runs, %d entries", err, runs, len(shown))
-			}
-			w.sameLiving(entries)
-			resize(t, size)
-		})
-	}
+		}
+	})
 }
 
 // resize gives the kernel's table those sizes, one after the other, from a thread that is in the

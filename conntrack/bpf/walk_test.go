@@ -1,7 +1,8 @@
+//go:build amd64 || arm64 || riscv64
+
 package bpf
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // fakeTable is a kernel's table that a fake program walks over: each run leaves a batch of records.
 type fakeTable struct {
 	walk
-	batches [][]byte
+	batches [][]record
 	runs    int // of this walk
 
 	size       int
@@ -42,10 +43,10 @@ func (f *fakeTable) Insert() error {
 func (f *fakeTable) Delete() error { f.inserted--; return nil }
 func (f *fakeTable) Close() error  { return nil }
 
-func newFakeTable(batches ...[]byte) *fakeTable {
+func newFakeTable(batches ...[]record) *fakeTable {
 	f := &fakeTable{batches: batches, size: 1024, at: 0x1000, place: 70, met: 1}
 	f.walk = walk{
-		sharedWalk: &sharedWalk{}, records: make([]byte, walkRoom*recordSize), marker: f,
+		sharedWalk: &sharedWalk{}, records: make([]record, walkRoom), marker: f,
 		buckets: func() int { return f.size }, grace: 25,
 	}
 	f.find = func() error {
@@ -56,8 +57,7 @@ func newFakeTable(batches ...[]byte) *fakeTable {
 		if f.onRun != nil {
 			f.onRun()
 		}
-		b := f.batches[f.runs]
-		f.written = uint32(copy(f.records, b) / recordSize)
+		f.written = uint32(copy(f.records, f.batches[f.runs]))
 		if f.runs++; f.runs == len(f.batches) {
 			f.next, f.marked = f.until, f.met
 		}
@@ -68,7 +68,7 @@ func newFakeTable(batches ...[]byte) *fakeTable {
 }
 
 // walkRig is a rig whose source walks.
-func walkRig(t *testing.T, batches ...[]byte) (*rig, *fakeTable) {
+func walkRig(t *testing.T, batches ...[]record) (*rig, *fakeTable) {
 	r, f := newRig(t), newFakeTable(batches...)
 	r.fake.walk = &f.walk
 	must(t, r.Attach(r.note))
@@ -76,23 +76,24 @@ func walkRig(t *testing.T, batches ...[]byte) (*rig, *fakeTable) {
 	return r, f
 }
 
-func withFlags(b []byte, flags byte) []byte {
-	b = slices.Clone(b)
-	b[atFlags] |= flags
-	return b
+func withFlags(r record, flags uint32) record {
+	r.flags |= flags
+	return r
 }
+
+// one is a batch of a single record.
+func one(t *testing.T, name string) []record { return []record{golden(t)[name]} }
 
 // TestWalkedEventsAreLikeADumps: living entries, and expired ones, which a dump would evict.
 func TestWalkedEventsAreLikeADumps(t *testing.T) {
 	tcp, udp := golden(t)["tcp4"], golden(t)["udp6"]
-	tcp[atTCPFlags], tcp[atTCPFlags+1] = 0x23, 0x0a
-	offloaded := slices.Clone(tcp)
-	binary.LittleEndian.PutUint32(offloaded[atStatus:], uint32(conntrack.Offload))
+	tcp.event.TCPFlags = [2]conntrack.TCPFlags{0x23, 0x0a}
+	offloaded := tcp
+	offloaded.event.Status = conntrack.Offload
 	expired := withFlags(udp, flagExpired)
 	const began = 1000 // jiffies
-	binary.LittleEndian.PutUint32(expired[atNow:], began)
-	binary.LittleEndian.PutUint32(expired[atTimeout:], began-3*uint32(jiffies()))
-	r, f := walkRig(t, tcp, slices.Concat(offloaded, expired, withFlags(expired, flagShown)))
+	expired.now, expired.timeout = began, began-3*uint32(jiffies())
+	r, f := walkRig(t, []record{tcp}, []record{offloaded, expired, withFlags(expired, flagShown)})
 	f.began, f.beganMono = began, uint64(r.k.Clock()().Mono-int64(time.Minute))
 	must(t, r.Dump(r.note))
 	if len(r.seen) != 3 {
@@ -121,8 +122,8 @@ func TestWalkedEventsAreLikeADumps(t *testing.T) {
 // TestExpiredWithoutStartHasNoStop: as an entry without time stamps.
 func TestExpiredWithoutStartHasNoStop(t *testing.T) {
 	b := withFlags(golden(t)["udp6"], flagExpired)
-	binary.LittleEndian.PutUint64(b[atStart:], 0)
-	r, _ := walkRig(t, b)
+	b.event.Start = 0
+	r, _ := walkRig(t, []record{b})
 	must(t, r.Dump(r.note))
 	if len(r.seen) != 1 || r.seen[0].Stop != 0 {
 		t.Errorf("%+v", r.seen)
@@ -139,8 +140,7 @@ func TestResizedTableIsPartial(t *testing.T) {
 		"another's heads": func(f *fakeTable) { f.stop = stoppedMoved },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := golden(t)["tcp4"]
-			r, f := walkRig(t, b, b)
+			r, f := walkRig(t, one(t, "tcp4"), one(t, "tcp4"))
 			f.onRun = func() {
 				if f.runs == 1 {
 					resize(f)
@@ -178,7 +178,7 @@ func TestFailedWalkFallsBackToNetlink(t *testing.T) {
 		"twice":    {func(f *fakeTable) { f.met = 2 }, ErrMissed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, f := walkRig(t, golden(t)["tcp4"])
+			r, f := walkRig(t, one(t, "tcp4"))
 			r.k.Create(entry())
 			good := *f
 			c.fail(f)
@@ -201,8 +201,7 @@ func TestFailedWalkFallsBackToNetlink(t *testing.T) {
 
 // TestWalkReadsEndsBetweenRuns: the end of an entry comes after what the walk has shown of it.
 func TestWalkReadsEndsBetweenRuns(t *testing.T) {
-	b := golden(t)["tcp4"]
-	r, f := walkRig(t, b, golden(t)["udp6"], golden(t)["icmp6"])
+	r, f := walkRig(t, one(t, "tcp4"), one(t, "udp6"), one(t, "icmp6"))
 	chunks := 0
 	r.OnChunk = func() { chunks++ }
 	f.onRun = func() {
@@ -233,7 +232,7 @@ func TestTestWalkShowsNoEnd(t *testing.T) {
 
 // TestWalkAllocatesNothingPerEntry: a walk of many entries as much as one of none.
 func TestWalkAllocatesNothingPerEntry(t *testing.T) {
-	full := slices.Repeat(golden(t)["tcp4"], walkRoom)
+	full := slices.Repeat(one(t, "tcp4"), walkRoom)
 	r, f := walkRig(t, full, full, full, full)
 	n := 0
 	count := func(*conntrack.Event) { n++ }
