@@ -11,8 +11,11 @@ NFPM          = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
 export CGO_ENABLED = 0
 export GO
+# The profile of the program is for the program alone (.ci/build): with it, tests would compile all
+# packages once more.
+export GOFLAGS += -pgo=off
 
-.PHONY: build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
+.PHONY: profile build build-history install install-history uninstall uninstall-history demo demo-history test soak unit race lint fuzz bench bench-quick bench-instructions compare tools clean \
 	bpf-check nix-check nix-record nixos-test vendor-hash release reproducible package-test image-test service-test unit-test guest-test guest-test-all qemu-test
 
 build: go ## the program, ./conntally
@@ -102,6 +105,9 @@ fuzz: ## each fuzzer for FUZZTIME
 # TARGETS='amd64 mipsle' builds for those alone. The version is that of the tag: v0.1.0 is 0.1.0.
 release: $(TOOLS)/nfpm ## dist/: programs and packages for all targets, checksums
 	.ci/release
+
+profile: ## what the compiler inlines in the program, by its benchmarks
+	.ci/profile
 
 reproducible: $(TOOLS)/nfpm ## the release of this commit, twice, compared
 	.ci/reproducible
