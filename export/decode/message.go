@@ -10,8 +10,13 @@ type Message struct {
 	Exporter netip.AddrPort // the UDP source, IPv4 unmapped
 	Version  uint16         // 9 or 10 (IPFIX); 0 = the header could not be read
 	// observation domain id (RFC 7011, 3.1); v9: source id (RFC 3954, 5.1)
-	Domain     uint32
-	Sequence   uint32    // IPFIX: data records sent before this message; v9: datagrams
+	Domain uint32
+	// IPFIX: data records sent before this message; v9: datagrams. So it is also of an exporter that
+	// counts otherwise, if that is noticed: then Rebased says that the last message had another
+	// number for it.
+	Sequence   uint32
+	Units      uint32 // that this message adds to Sequence, as far as it could be read
+	Rebased    bool
 	ExportTime time.Time // UTC, whole seconds
 
 	Flows     []Flow

@@ -30,3 +30,31 @@ func (s *sequence) advance(number, units uint32, exact bool) (missed uint32, lat
 	*s = sequence{next: number + units, known: exact}
 	return missed, false
 }
+
+// A custom is whether an exporter's numbers count a message's own records, too, those of options left
+// out: softflowd 1.1 does so, in IPFIX. A first message whose number is that of its records shows it,
+// or two in a row that are explained in no other way.
+type custom struct {
+	countsItself bool
+	hints        int
+	last, units  uint32 // of the message before, if known
+	known        bool
+}
+
+// observe takes a message's number, how many data records it has, and how many of them are of options.
+// It reports whether the exporter's custom has changed.
+func (c *custom) observe(number, units, options uint32) (changed bool) {
+	before := c.countsItself
+	own := units - options
+	switch itself, others := number-c.last == own, number-c.last == c.units; {
+	case !c.known:
+		c.countsItself = own > 0 && number == own
+	case others && !itself:
+		c.countsItself, c.hints = false, 0
+	case itself && !others:
+		c.hints++
+		c.countsItself = c.countsItself || c.hints > 1
+	}
+	c.last, c.units, c.known = number, units, true
+	return c.countsItself != before
+}

@@ -37,6 +37,16 @@ func TestSequence(t *testing.T) {
 				{5000, 2, 0, false}, {0, 2, 0, true}, {2, 2, 0, false}, {4, 1, 0, false}, {7, 1, 2,
 					false},
 			}},
+		// As softflowd counts.
+		{"itself, from the start", 10,
+			[]step{{2, 2, 0, false}, {3, 1, 0, false}, {8, 5, 0, false}, {12, 2, 2, false},
+				{13, 1, 0, false}}},
+		{"itself, joined later", 10,
+			[]step{{102, 2, 0, false}, {107, 5, 3, false}, {108, 1, 0, false}, {113, 5, 0, false},
+				{117, 2, 2, false}}},
+		{"a gap of as many as that", 10,
+			[]step{{100, 2, 0, false}, {105, 5, 3, false}, {110, 1, 0, false}, {111, 4, 0, false},
+				{115, 9, 0, false}, {129, 1, 5, false}}},
 		{"templates alone", 10, []step{{0, 2, 0, false}, {2, 0, 0, false}, {2, 2, 0, false}}},
 	}
 	for _, c := range cases {

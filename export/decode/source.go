@@ -22,6 +22,7 @@ type source struct {
 	maxTemplates int
 	repeats      uint64 // counts templates read: the age of each
 	sequence     sequence
+	custom       custom
 	systemInit   uint64 // ms since 1970 (160), from an option record; 0 = not said
 	totals       Source
 	held         holder
@@ -202,17 +203,31 @@ func (s *source) addOptions(t *knownTemplate, records []record, m *Message) {
 // account follows the sequence. The records in a set that could not be read are not known, so
 // neither is the next number.
 func (s *source) account(h header, m *Message, err error) {
-	units, exact := uint32(1), true
+	m.Units = 1
+	exact := true
 	if h.version == versionIPFIX {
-		units = uint32(m.DataRecords)
 		exact = err == nil && !m.incomplete
+		s.count(m, exact)
 	}
-	m.Missed, m.Late = s.sequence.advance(h.sequence, units, exact)
+	m.Missed, m.Late = s.sequence.advance(m.Sequence, m.Units, exact)
 	s.totals.Datagrams++
 	s.totals.Flows += uint64(len(m.Flows))
 	s.totals.MissedUnits += uint64(m.Missed)
 	if m.Late {
 		s.totals.LateDatagrams++
+	}
+}
+
+// count finds out what a message adds to the sequence, and where it is in it.
+func (s *source) count(m *Message, exact bool) {
+	options := uint32(m.OptionRecords)
+	m.Units = uint32(m.DataRecords)
+	if exact && s.custom.observe(m.Sequence, m.Units, options) {
+		s.sequence, m.Rebased = sequence{}, true
+	}
+	if s.custom.countsItself {
+		m.Units -= options
+		m.Sequence -= m.Units
 	}
 }
 

@@ -85,7 +85,7 @@ func (f *fixture) send(from string, flows ...decode.Flow) {
 	f.t.Helper()
 	m := &decode.Message{
 		Exporter: netip.MustParseAddrPort(from), Version: 10, ExportTime: f.now,
-		DataRecords: len(flows), Flows: flows,
+		DataRecords: len(flows), Units: uint32(len(flows)), Flows: flows,
 	}
 	k := usage.Exporter{Address: m.Exporter.Addr(), Version: 10}
 	m.Sequence = f.next[k]

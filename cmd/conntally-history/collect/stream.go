@@ -27,11 +27,11 @@ type stream struct {
 // advance follows the sequence, and returns how many units a late message brings back that
 // were counted as missing.
 func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
-	units, recovered := uint32(1), 0
+	recovered := 0
 	if m.Version != netflow9 {
-		units, recovered = uint32(m.DataRecords), m.Recovered
+		recovered = m.Recovered
 	}
-	s.last = now
+	s.last, s.known = now, s.known && !m.Rebased
 	s.deferred -= int64(recovered)
 	if m.Held == 0 {
 		s.waits = time.Time{}
@@ -40,7 +40,7 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 	}
 	if m.Late && s.known {
 		if m.Sequence-s.gapFrom < s.gapTo-s.gapFrom {
-			return uint64(units)
+			return uint64(m.Units)
 		}
 		return 0
 	}
@@ -50,7 +50,7 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 			s.gapFrom, s.gapTo = s.next, m.Sequence
 		}
 	}
-	s.next, s.known = m.Sequence+units, true
+	s.next, s.known = m.Sequence+m.Units, true
 	return 0
 }
 

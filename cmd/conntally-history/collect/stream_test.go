@@ -16,7 +16,7 @@ func exporterKey() usage.Exporter { return usage.Exporter{Address: addr("192.0.2
 func message(port uint16, sequence uint32, records int) *decode.Message {
 	return &decode.Message{
 		Exporter: netip.AddrPortFrom(addr("192.0.2.1"), port), Version: 10, Sequence: sequence,
-		DataRecords: records,
+		DataRecords: records, Units: uint32(records),
 	}
 }
 
@@ -37,11 +37,13 @@ func TestGaps(t *testing.T) {
 	held.Held = 1
 	stillHeld := message(1000, 4, 1)
 	stillHeld.Held = 1
+	rebased := message(1000, 3, 2) // its custom was noticed
+	rebased.Rebased = true
 	recovered := message(1000, 5, 1)
 	recovered.Recovered = 2
 	v9 := func(sequence uint32) *decode.Message {
 		m := message(1000, sequence, 9)
-		m.Version = 9
+		m.Version, m.Units = 9, 1
 		return m
 	}
 	for _, c := range []struct {
@@ -67,6 +69,8 @@ func TestGaps(t *testing.T) {
 			[]*decode.Message{message(1000, 100, 2)}, 2, 0, 102, false},
 		{"the exporter was restarted", usage.Sequence{Port: 1000, Next: 60},
 			[]*decode.Message{message(1000, 0, 2)}, 2, 0, 2, false},
+		{"counted otherwise", usage.Sequence{},
+			[]*decode.Message{message(1000, 0, 2), rebased, message(1000, 6, 1)}, 5, 1, 7, false},
 		{"late", usage.Sequence{},
 			[]*decode.Message{message(1000, 0, 2), message(1000, 4, 2), late}, 6, 0, 6, false},
 		{"unread", usage.Sequence{}, []*decode.Message{message(1000, 0, 2), unread,
