@@ -120,7 +120,7 @@ func (w *twin) sameLiving(n int) {
 
 // TestRealWalkEqualsDump: of entries of each protocol, with NAT, zones and marks.
 func TestRealWalkEqualsDump(t *testing.T) {
-	eachWalk(t, nil, func(t *testing.T, w *twin) {
+	eachWalk(t, nil, func(_ *testing.T, w *twin) {
 		labtest.EachKind(w.ctx, w.t, w.Lab)
 		w.sameLiving(12 + w.invent())
 	})
@@ -128,7 +128,7 @@ func TestRealWalkEqualsDump(t *testing.T) {
 
 // TestRealWalkWithoutExtensions: of entries without counters and time stamps.
 func TestRealWalkWithoutExtensions(t *testing.T) {
-	eachWalk(t, map[string]string{"acct": "0", "timestamp": "0"}, func(t *testing.T, w *twin) {
+	eachWalk(t, map[string]string{"acct": "0", "timestamp": "0"}, func(_ *testing.T, w *twin) {
 		labtest.EachKind(w.ctx, w.t, w.Lab)
 		w.sameLiving(12 + w.invent())
 	})
@@ -136,7 +136,7 @@ func TestRealWalkWithoutExtensions(t *testing.T) {
 
 // TestRealWalkOfEmptyTable: of this network namespace. Another's entries are not shown.
 func TestRealWalkOfEmptyTable(t *testing.T) {
-	eachWalk(t, nil, func(t *testing.T, w *twin) {
+	eachWalk(t, nil, func(_ *testing.T, w *twin) {
 		other, err := lab.New(lab.Options{})
 		w.must(err)
 		defer other.Close()
