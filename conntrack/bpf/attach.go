@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"time"
 
@@ -61,11 +60,15 @@ func (e *ends) test(clock conntrack.Clock) error {
 	var own, got conntrack.Event
 	hz, found := jiffies(), false
 	for due := clock().Mono + int64(testPatience); !found; {
-		e.ring.read(math.MaxInt, func(r *record) {
-			if r.read(hz, &got) && isOf(&got, self) {
+		all := e.ring.begin()
+		for more := true; more; {
+			if r := all.next(); r == nil {
+				more = all.skip()
+			} else if r.read(hz, &got) && isOf(&got, self) {
 				own, found = got, true
 			}
-		})
+		}
+		all.done()
 		left := due - clock().Mono
 		if found || left <= 0 {
 			break

@@ -33,49 +33,53 @@ func (r *ring) waiting() bool {
 	return at < r.producer.Load() && r.header(at)&busyBit == 0
 }
 
-// whole returns the record at a position if it is one of ours, and written. It is nil otherwise:
-// skip tells what is there.
-func (r *ring) whole(at uint64) *record {
-	header := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), at&(r.size()-1))
-	if atomic.LoadUint32((*uint32)(header)) != uint32(recordSize) {
+// reading takes the records that a ring has at one time.
+type reading struct {
+	*ring
+	memory  unsafe.Pointer // of the ring's data
+	mask    uint64         // of a position in it
+	at, end uint64
+	foreign int // records that are none of ours, and were skipped
+}
+
+func (r *ring) begin() reading {
+	return reading{
+		ring: r, memory: unsafe.Pointer(unsafe.SliceData(r.data)), mask: r.size() - 1,
+		at: r.consumer.Load(), end: r.producer.Load(),
+	}
+}
+
+// done gives the memory of what was read back to the kernel.
+func (x *reading) done() { x.consumer.Store(x.at) }
+
+// next returns the next record, which is valid until done is called; nil if something else is there, or
+// nothing: see skip.
+func (x *reading) next() *record {
+	header := unsafe.Add(x.memory, x.at&x.mask)
+	if x.at >= x.end || atomic.LoadUint32((*uint32)(header)) != uint32(recordSize) {
 		return nil
 	}
+	x.at += uint64(eventBytes)
 	return (*record)(unsafe.Add(header, headerSize))
 }
 
-// skip returns the position after what is there, which is before end, and whether that was none of our
-// records. It returns the same position if something is being written there.
-func (r *ring) skip(at, end uint64) (after uint64, foreign bool) {
-	header := r.header(at)
+// skip goes on behind what is no record of ours, and reports whether there is more to read: not where
+// something is being written.
+func (x *reading) skip() bool {
+	if x.at >= x.end {
+		return false
+	}
+	header := x.header(x.at)
 	length := uint64(header &^ (busyBit | discardBit))
 	switch {
 	case header&busyBit != 0:
-		return at, false
-	case length > r.size(): // never, by a kernel that works
-		return end, false
+		return false
+	case length > x.size(): // never, by a kernel that works
+		x.at = x.end
+		return false
+	case header&discardBit == 0:
+		x.foreign++
 	}
-	return at + (headerSize+length+7)&^7, header&discardBit == 0
-}
-
-// read calls fn with the records that are there, at most limit, and returns how many, and how many of
-// something else were skipped. A record is valid only inside fn.
-func (r *ring) read(limit int, fn func(*record)) (n, foreign int) {
-	at, end := r.consumer.Load(), r.producer.Load()
-	for at < end && n+foreign < limit {
-		if own := r.whole(at); own != nil {
-			fn(own)
-			at += uint64(eventBytes)
-			n++
-			continue
-		}
-		after, other := r.skip(at, end)
-		if after == at {
-			break
-		}
-		if at = after; other {
-			foreign++
-		}
-	}
-	r.consumer.Store(at)
-	return n, foreign
+	x.at += (headerSize + length + 7) &^ 7
+	return true
 }

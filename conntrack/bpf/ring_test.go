@@ -57,11 +57,16 @@ func end(number int) []byte {
 // take returns the numbers of the records that are there, at most limit, and how many of something
 // else were skipped.
 func (f *fakeRing) take(limit int) (numbers []int, foreign int) {
-	n, foreign := f.read(limit, func(r *record) { numbers = append(numbers, int(r.now)) })
-	if n != len(numbers) {
-		panic("read returned another number")
+	x := f.begin()
+	defer x.done()
+	for len(numbers) < limit {
+		if r := x.next(); r != nil {
+			numbers = append(numbers, int(r.now))
+		} else if !x.skip() {
+			break
+		}
 	}
-	return numbers, foreign
+	return numbers, x.foreign
 }
 
 func (f *fakeRing) holds(t *testing.T, limit, wantForeign int, want ...int) {

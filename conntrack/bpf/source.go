@@ -60,7 +60,6 @@ type Source struct {
 	malformed uint64
 
 	identified func(*conntrack.Event)
-	ended      func(*record)
 	walked     func([]record)
 	between    func()
 }
@@ -82,7 +81,7 @@ func NewSource(r *ctnetlink.Reader, o SourceOptions, clock conntrack.Clock) *Sou
 		e.ID = idOf(e)
 		s.fn(e)
 	}
-	s.ended, s.walked, s.between = s.readEnd, s.readWalked, s.betweenRuns
+	s.walked, s.between = s.readWalked, s.betweenRuns
 	return s
 }
 
@@ -157,17 +156,15 @@ func (s *Source) Wait(d time.Duration, fn func(*conntrack.Event)) error {
 
 // read reads the records that are there.
 func (s *Source) read() {
-	n, malformed := 0, 0
+	n := 0
 	for n < limit {
-		s.event.At = s.clock()
-		own, foreign := s.ends.ring.read(batch, s.ended)
-		n, malformed = n+own+foreign, malformed+foreign
-		if own+foreign < batch {
+		now := s.readBatch()
+		n += now
+		if now < batch {
 			break
 		}
 	}
 	s.backlog = n >= limit
-	s.malformed += uint64(malformed)
 	stats := &s.Stats
 	if count := uint64(n) - s.malformed; count > 0 {
 		stats.Destroys.Add(count)
@@ -183,6 +180,23 @@ func (s *Source) read() {
 	if lost := s.ends.takeLost(); lost > 0 {
 		stats.Drops.Add(lost)
 	}
+}
+
+// readBatch reads the records that are there, about a batch at most, and returns how many.
+func (s *Source) readBatch() (n int) {
+	s.event.At = s.clock()
+	from := s.ends.ring.begin()
+	for n < batch {
+		if r := from.next(); r != nil {
+			s.readEnd(r)
+			n++
+		} else if !from.skip() {
+			break
+		}
+	}
+	from.done()
+	s.malformed += uint64(from.foreign)
+	return n + from.foreign
 }
 
 // readEnd reads the record of an end.

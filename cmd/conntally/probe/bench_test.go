@@ -41,14 +41,16 @@ func BenchmarkShortFlow(b *testing.B) {
 	for _, c := range []struct {
 		name    string
 		remotes int
-	}{{"new", 4096}, {"known", 4}} {
+		seen    bool
+	}{{"new", 4096, false}, {"known", 4, false}, {"seen", 250, true}} {
 		b.Run(c.name, func(b *testing.B) { // in a goroutine of its own
-			must(b, l.Router.Do(func() error { benchmarkShortFlow(b, c.remotes); return nil }))
+			must(b, l.Router.Do(func() error { benchmarkShortFlow(b, c.remotes, c.seen); return nil }))
 		})
 	}
 }
 
-func benchmarkShortFlow(b *testing.B, remotes int) {
+// benchmarkShortFlow counts flows with so many remote hosts; seen are their first packets, by eBPF.
+func benchmarkShortFlow(b *testing.B, remotes int, seen bool) {
 	collector, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	must(b, err)
 	defer collector.Close()
@@ -60,6 +62,9 @@ func benchmarkShortFlow(b *testing.B, remotes int) {
 	p.bind()
 	p.endDump(p.clock(), true)
 	events, flows := shortFlows(remotes), 0
+	if seen {
+		see(b, events)
+	}
 	end := func() {
 		if flows%len(events) == 0 { // a poll later
 			now := p.clock()
@@ -143,6 +148,20 @@ func shortFlows(remotes int) []conntrack.Event {
 		}
 	}
 	return events
+}
+
+// see has the first packets of events known, from the LAN to the Internet.
+func see(b *testing.B, events []conntrack.Event) {
+	lan, err := net.InterfaceByName(string(lab.LAN))
+	must(b, err)
+	wan, err := net.InterfaceByName(string(lab.WAN))
+	must(b, err)
+	for i := range events {
+		events[i].Once = true
+		events[i].First = conntrack.FirstPacket{
+			Known: true, Input: uint32(lan.Index), Output: uint32(wan.Index),
+		}
+	}
 }
 
 func v4(a, b, c, d byte) conntrack.Addr {
