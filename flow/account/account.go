@@ -296,6 +296,7 @@ func (a *Accounts) count(w *way, moved *[2]conntrack.Counters, at conntrack.Time
 			u := &dev.usage[w.scope]
 			add(&u.Up, &moved[d])
 			add(&u.Down, &moved[1-d])
+			dev.moved = at.Wall
 			if moved[d].Packets > 0 {
 				dev.seen(at.Wall)
 			}

@@ -348,6 +348,32 @@ func TestKnownEndsFollowTheirDevices(t *testing.T) {
 	}
 }
 
+// TestRandomMACIsKeptForAWeek: of a device that has only received, too, whether it was restored or not.
+func TestRandomMACIsKeptForAWeek(t *testing.T) {
+	const week = int64(7 * 24 * 60 * 60)
+	for name, c := range map[string]struct{ sent, received uint64 }{
+		"both": {100, 100}, "sent": {100, 0}, "received": {0, 100},
+	} {
+		a, n := newTest()
+		n.set("192.168.1.40", "02:00:00:00:00:05")
+		a.CountEnded(opened("192.168.1.40", "203.0.113.9", 1), flow.Path{toLAN, toWAN},
+			moved(c.sent, c.received))
+		again, _ := newTest()
+		if err := again.Restore(a.Snapshot(at(2)).Encode()); err != nil {
+			t.Fatal(err)
+		}
+		for run, a := range map[string]*Accounts{"counted": a, "restored": again} {
+			for _, when := range []int64{400, week - 10, 2 * week} {
+				a.Refresh(at(when))
+				_, kept := a.byID[ID{Kind: ByMAC, MAC: hardware("02:00:00:00:00:05")}]
+				if kept != (when < week) {
+					t.Errorf("%s, %s: kept after %d s: %v", name, run, when, kept)
+				}
+			}
+		}
+	}
+}
+
 // TestKnownEndsStay: what a LAN's hosts talk to displaces none of them, whatever its address is.
 func TestKnownEndsStay(t *testing.T) {
 	a, _ := newTest(func(o *Options) { o.Max = 300 })

@@ -66,7 +66,8 @@ type device struct {
 	reached     uint32   // the number of the known end that it was last reached by
 	connections int32
 	forward     int32 // place of the device that it was merged into; none
-	first, last int64 // ns since 1970
+	first, last int64 // when it sent something, ns since 1970
+	moved       int64 // when it sent or received something in this run, or was found to do neither
 	usage       [scopes]Usage
 	restored    [scopes]Usage // the part of usage that a previous run has counted
 	addresses   []address     // the latest last

@@ -134,7 +134,7 @@ func (a *Accounts) mergeUsage(from, to int32) {
 	if f.first != 0 && (t.first == 0 || f.first < t.first) {
 		t.first = f.first
 	}
-	t.last = max(t.last, f.last)
+	t.last, t.moved = max(t.last, f.last), max(t.moved, f.moved)
 }
 
 // resolve returns the device of one end of a route, or the one that it was merged into.
@@ -165,8 +165,11 @@ func (a *Accounts) Refresh(now conntrack.Timestamp) {
 	for i := range a.devices {
 		d := &a.devices[i]
 		switch {
-		case d.id.Kind == ByMAC && d.mac.IsLocal() && now.Wall-d.last > randomKept:
-			if a.mayGo(int32(i), now.Wall) {
+		case d.id.Kind == ByMAC && d.mac.IsLocal():
+			if d.last == 0 && d.moved == 0 { // it never sent, and was restored
+				d.moved = now.Wall
+			}
+			if now.Wall-max(d.last, d.moved) > randomKept && a.mayGo(int32(i), now.Wall) {
 				a.forget(int32(i))
 			}
 		case d.id.Kind == ByAddress && d.forward == none:
