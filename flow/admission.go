@@ -43,9 +43,19 @@ func (t *Table) insert(e *conntrack.Event, k *conntrack.Key, h uint64) place {
 		en.start, en.lastPacket, en.readAt = e.At.Mono, e.At.Mono, e.At.Mono
 		t.Stats.Preexisting.Add(1)
 		t.checkpoint(en)
+	} else {
+		t.observeZeroed(e)
 	}
 	t.Stats.Flows.Add(1)
 	return t.index.insert(en, h)
+}
+
+// observeZeroed counts an entry, seen for the first time, whose counters another program has reset.
+func (t *Table) observeZeroed(e *conntrack.Event) {
+	if wasZeroed(e) {
+		t.Stats.CounterResets.Add(1)
+		t.Stats.Zeroed.Add(1)
+	}
 }
 
 // begin makes en a flow that has counted nothing yet, in this run, and exports that its

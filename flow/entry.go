@@ -128,6 +128,13 @@ func (en *entry) add(c, delta *[2]conntrack.Counters) (moved bool) {
 	return moved
 }
 
+// wasZeroed reports whether an entry that is seen for the first time has counted packets that it
+// doesn't show any more: both directions have sent some. A program that inserts entries (conntrackd)
+// has TCP ones look as if they were picked up.
+func wasZeroed(e *conntrack.Event) bool {
+	return e.Status&conntrack.SeenReply != 0 && isZero(&e.Counters) && !e.PickedUp()
+}
+
 func (en *entry) hasPending() bool {
 	return !isZero(&en.pending)
 }

@@ -144,7 +144,9 @@ func (t *Table) shortLived(e *conntrack.Event, k *conntrack.Key) {
 		t.close(en)
 		return
 	}
-	if en.pending = e.Counters; en.hasPending() && t.options.Meter != nil {
+	if en.pending = e.Counters; !en.hasPending() {
+		t.observeZeroed(e)
+	} else if t.options.Meter != nil {
 		t.options.Meter.CountEnded(e, en.path, &en.pending)
 	}
 	t.finish(en, e, end)

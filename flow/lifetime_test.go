@@ -145,6 +145,43 @@ func TestCountersZeroedByAnotherProgram(t *testing.T) {
 	}
 }
 
+// TestCountersZeroedBeforeTheyWereSeen: of a connection that was answered, as a dump or its end shows it.
+func TestCountersZeroedBeforeTheyWereSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*conntrack.Event)
+		want   uint64
+	}{
+		"answered":     {func(*conntrack.Event) {}, 1},
+		"UDP":          {func(e *conntrack.Event) { e.Orig.Proto = conntrack.ProtoUDP }, 1},
+		"not answered": {func(e *conntrack.Event) { e.Status = conntrack.Confirmed }, 0},
+		"counted":      {moves, 0},
+	} {
+		for _, ended := range []bool{false, true} {
+			h := running(t, testOptions())
+			e := h.entry(conntrack.ProtoTCP)
+			e.Status = conntrack.Confirmed | conntrack.SeenReply
+			c.change(e)
+			if ended {
+				h.expire(e, h.now.Wall)
+			} else {
+				h.dump(e)
+				h.dump(e)
+			}
+			s := &h.table.Stats
+			if got := s.Zeroed.Load(); s.CounterResets.Load() != got || got != c.want {
+				t.Errorf("%s, ended %v: %d, want %d", name, ended, got, c.want)
+			}
+		}
+	}
+	h := running(t, testOptions())
+	e := h.entry(conntrack.ProtoTCP) // as conntrackd inserts it
+	e.Status = conntrack.Confirmed | conntrack.SeenReply
+	e.TCPFlags = [2]conntrack.TCPFlags{0x0a, 0x0a}
+	if h.dump(e); h.table.Stats.Zeroed.Load() != 0 {
+		t.Error("an inserted connection counts as reset")
+	}
+}
+
 func TestMissingEntryExpiresAfterTwoDumps(t *testing.T) {
 	h := running(t, testOptions())
 	e := h.entry(conntrack.ProtoUDP)

@@ -40,12 +40,14 @@ type Stats struct {
 	Preexisting atomic.Uint64 // entries older than the table, of which only later traffic counts
 	Restored    atomic.Uint64 // entries that a previous run has exported in part
 	// Excluded are ends not exported: loopback, own export, older than the table and never seen.
-	Excluded       atomic.Uint64
-	Uncounted      atomic.Uint64 // entries older than nf_conntrack_acct=1, each time one is seen
-	Duplicates     atomic.Uint64 // ends reported twice
-	StaleEntries   atomic.Uint64 // dump entries whose end was already known
-	CounterResets  atomic.Uint64 // counters that went down
-	Zeroed         atomic.Uint64 // those whose connection is still the same
+	Excluded      atomic.Uint64
+	Uncounted     atomic.Uint64 // entries older than nf_conntrack_acct=1, each time one is seen
+	Duplicates    atomic.Uint64 // ends reported twice
+	StaleEntries  atomic.Uint64 // dump entries whose end was already known
+	CounterResets atomic.Uint64 // counters that went down
+	// Zeroed are those whose connection is still the same, and connections that have counted
+	// nothing when first seen, though they were answered.
+	Zeroed         atomic.Uint64
 	MissedDestroys atomic.Uint64 // entries that disappeared without a DESTROY event
 	MissedNew      atomic.Uint64 // those that are younger than the table
 	// LateEnds are ends that came once and late, of what may have been exported when it disappeared:

@@ -180,6 +180,14 @@ func TestConditionsAreLogged(t *testing.T) {
 			c.until("conntally_flows", func(v float64) bool { return v >= 100 })
 			c.shell(c.Router, "conntrack -L -z >/dev/null 2>&1")
 		}, nil},
+		{condition.CountersZeroed, nil, func(c *conditioned) { // before a poll has seen it
+			if err := c.UDP(c.ctx, lab.UDPFlow{
+				Family: unix.AF_INET, Packets: 3, Size: 100, Answered: true,
+			}); err != nil {
+				c.t.Fatal(err)
+			}
+			c.shell(c.Router, "conntrack -L -z >/dev/null 2>&1")
+		}, nil},
 		{condition.TableFull, nil, func(c *conditioned) { c.fill(1500) }, nil},
 	} {
 		t.Run(string(c.id), func(t *testing.T) {

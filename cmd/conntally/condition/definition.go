@@ -109,8 +109,9 @@ func settingDefinitions() []Definition {
 			ID: SettingRestored, Severity: Warning, Subjects: "setting", Event: true,
 			Alert:   "ConntallySettingRestored",
 			Message: "another program turned a setting off; it was turned on again",
-			Meaning: "connections that began in between have no counters, start time or end event",
-			Advice:  "find the program that sets it: sysctl --system, a firewall script",
+			Meaning: "connections that began in between have no counters, start time or end " +
+				"event: what they move, or have moved since the last poll, may be missing",
+			Advice: "find the program that sets it: sysctl --system, a firewall script",
 		},
 	}
 }
@@ -193,7 +194,8 @@ func eventDefinitions() []Definition {
 			Alert:   "ConntallyCountersZeroed",
 			Message: "another program resets the counters: traffic since the last poll is lost",
 			Meaning: "nlbwmon does this, and `conntrack -L -z`; in tests, 14 to 50 % of the " +
-				"bytes were lost",
+				"bytes were lost; a new connection that has counted nothing, though answered, " +
+				"may also be one that a program has inserted",
 			Advice: "stop that program",
 		},
 		{

@@ -70,17 +70,18 @@ func (p *Probe) observeCounters(now conntrack.Timestamp) {
 	}
 	is, was := p.counters(), p.observed.counters
 	p.observed.counters, p.observed.due = is, now.Mono+int64(observeInterval)
-	p.happened(now, condition.EventsLost, is.lost-was.lost, "events")
+	p.happened(now, condition.EventsLost, is.lost-was.lost, "event", "events")
 	p.happened(now, condition.TableFull, is.overflow-was.overflow,
-		"times a connection found no room")
-	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed, "counters decreased")
-	p.happened(now, condition.EndsLate, is.late-was.late, "ends")
-	p.happened(now, condition.Malformed, is.malformed-was.malformed, "messages")
+		"time a connection found no room", "times a connection found no room")
+	p.happened(now, condition.CountersZeroed, is.zeroed-was.zeroed,
+		"connection's counters were reset", "connections' counters were reset")
+	p.happened(now, condition.EndsLate, is.late-was.late, "end", "ends")
+	p.happened(now, condition.Malformed, is.malformed-was.malformed, "message", "messages")
 	p.observeFailures(now)
 	p.observeNames(now)
 	p.observeFilters(now)
-	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "records")
-	p.happened(now, condition.TableResized, is.resized-was.resized, "dumps")
+	p.happened(now, condition.NotPrinted, is.unprinted-was.unprinted, "record", "records")
+	p.happened(now, condition.TableResized, is.resized-was.resized, "dump", "dumps")
 	p.conditions.Tick(now)
 }
 
@@ -121,10 +122,14 @@ func collectorSubject(c *export.Collector) string {
 }
 
 // happened raises the condition of an event that happened n times, unless n is 0.
-func (p *Probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, unit string) {
-	if n > 0 {
-		p.conditions.Raise(now, condition.Condition{ID: id, Detail: fmt.Sprintf("%d %s", n, unit)})
+func (p *Probe) happened(now conntrack.Timestamp, id condition.ID, n uint64, one, many string) {
+	switch n {
+	case 0:
+		return
+	case 1:
+		many = one
 	}
+	p.conditions.Raise(now, condition.Condition{ID: id, Detail: fmt.Sprintf("%d %s", n, many)})
 }
 
 // setCondition raises c if it holds, and clears it otherwise.
