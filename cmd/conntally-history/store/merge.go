@@ -18,8 +18,10 @@ func (w *writer) merge(m usage.Merge) {
 		w.exec("UPDATE device SET device = ? WHERE id = ?", clip(m.Into), from)
 		return
 	}
-	w.exec(fmt.Sprintf(`INSERT INTO counted SELECT id - device + ?1, %s FROM device_hour
-		WHERE device = ?2 ON CONFLICT DO UPDATE SET %s`, list(devices().columns, "%"),
+	w.exec(fmt.Sprintf(`INSERT INTO counted (id, %s, i)
+		SELECT id - device + ?1, %s, (last - hour) / 60 FROM device_hour
+		WHERE device = ?2 ON CONFLICT DO UPDATE SET %s, i = max(counted.i, excluded.i)`,
+		list(devices().counted(), "%"), list(devices().columns, "%"),
 		added("counted", devices().counted())), into, from)
 	w.exec("DELETE FROM counted WHERE id IN (SELECT id FROM device_hour WHERE device = ?)", from)
 	columns := devices().columns

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 )
@@ -50,6 +51,19 @@ func TestMergedDevicesAreOneInAllTables(t *testing.T) {
 	}
 	prune(t, s, noon().AddDate(0, 0, 1))
 	if got := devicesOf(t, s, all); got["02:00:00:00:00:01"] != want {
+		t.Error(got)
+	}
+}
+
+func TestAMergedDeviceWasLastSeenWhenEitherWas(t *testing.T) {
+	s := openNew(t)
+	for device, minute := range map[string]time.Duration{"a": 10, "b": 20, "c": 30} {
+		write(t, s, batchAt(s, noon(), device, 1),
+			batchAt(s, noon().Add(minute*time.Minute), device, 1))
+	}
+	write(t, s, &usage.Batch{At: noon(), Merges: []usage.Merge{
+		{From: "a", Into: "b"}, {From: "c", Into: "b"}}})
+	if got := lastSeen(t, s, "b"); !got.Equal(noon().Add(30 * time.Minute)) {
 		t.Error(got)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) error {
 		w := newWriter(ctx, tx, s.options)
 		defer w.close()
 		w.exec(`UPDATE device SET last = u.last FROM (
-			SELECT device, max(hour) AS last FROM device_hour GROUP BY device
+			SELECT device, max(last) AS last FROM device_hour GROUP BY device
 		) u WHERE u.device = device.id AND u.last > device.last`)
 		w.foldDestinations(today)
 		w.moveHours(today - days(s.options.Hours) - 1)

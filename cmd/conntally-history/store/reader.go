@@ -242,13 +242,13 @@ func (s start) Scan(value any) error {
 	return nil
 }
 
-// deviceColumns are those of a device, n. When it was last seen is written once a day only
-// (Store.Write, Prune), so that its latest hours say it better.
+// deviceColumns are those of a device, n. When it was last seen is in its latest hours, and only
+// once a day in its own row (Store.Write, Prune).
 const (
 	deviceColumns = "n.device, n.name, n.mac, n.vendor, n.addresses, n.first, " +
-		"max(n.last, coalesce((SELECT hour FROM seen WHERE seen.device = n.id), 0))"
-	deviceSeen = `WITH seen(device, hour) AS MATERIALIZED (
-		SELECT device, max(hour) FROM device_hour
+		"max(n.last, coalesce((SELECT last FROM seen WHERE seen.device = n.id), 0))"
+	deviceSeen = `WITH seen(device, last) AS MATERIALIZED (
+		SELECT device, max(last) FROM device_hour
 		WHERE id >= ((SELECT max(hour) FROM hour) / 900 - 3 * 96) << 22 GROUP BY device) `
 )
 

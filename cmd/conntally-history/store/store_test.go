@@ -164,6 +164,62 @@ func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
 	}
 }
 
+// lastSeen returns when a device was last seen, as readers are told.
+func lastSeen(t *testing.T, s *Store, device string) time.Time {
+	t.Helper()
+	d, found, err := s.Reader().Lookup(t.Context(), device)
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	return d.Last
+}
+
+// A device was last seen when the latest bytes that are counted moved, to the minute: also where
+// nothing else of it has changed, and after its hours have become days.
+func TestADeviceWasLastSeenWhenItLastMovedSomething(t *testing.T) {
+	s := openNew(t)
+	begin := noon()
+	for _, moved := range []time.Time{begin, begin.Add(5 * time.Minute), begin.Add(35 * time.Minute),
+		begin.Add(3*time.Hour + 59*time.Minute), begin.Add(4 * time.Hour)} {
+		b := batchAt(s, moved, "a", 1)
+		b.Devices[0].First = begin
+		write(t, s, b)
+		if got := lastSeen(t, s, "a"); !got.Equal(moved) {
+			t.Errorf("moved something at %v, last seen at %v", moved, got)
+		}
+	}
+	latest := begin.Add(4*time.Hour + 7*time.Minute)
+	write(t, s, batchAt(s, latest, "a", 1), batchAt(s, latest.AddDate(0, 0, 1), "b", 1))
+
+	late := batchAt(s, begin.Add(3*time.Hour), "a", 1) // a record that came late
+	late.Devices[0].Last = latest
+	write(t, s, late)
+	if got := lastSeen(t, s, "a"); !got.Equal(latest) {
+		t.Errorf("%v after a late record, not %v", got, latest)
+	}
+	for _, days := range []int{0, 100} {
+		prune(t, s, latest.AddDate(0, 0, days))
+		if got := lastSeen(t, s, "a"); !got.Equal(latest) {
+			t.Errorf("%v when pruned %d days later, not %v", got, days, latest)
+		}
+	}
+}
+
+// What is written at the end of an hour may have its last part in the next one, of which there
+// is no row: then the device was seen until the end of the hour.
+func TestADeviceIsSeenToTheEndOfItsLastHour(t *testing.T) {
+	s := openNew(t)
+	write(t, s, batchAt(s, noon(), "a", 1))
+	for _, last := range []time.Time{noon().Add(time.Hour), noon().Add(time.Hour + time.Second)} {
+		b := batchAt(s, noon().Add(59*time.Minute), "a", 1)
+		b.Devices[0].First, b.Devices[0].Last = noon(), last
+		write(t, s, b)
+		if got := lastSeen(t, s, "a"); !got.Equal(noon().Add(time.Hour)) {
+			t.Errorf("last moved something at %v, last seen at %v", last, got)
+		}
+	}
+}
+
 // States of services are those of the last batch that has any, and several of one unit.
 func TestServiceStates(t *testing.T) {
 	s := openNew(t)

@@ -15,10 +15,10 @@ import (
 
 // Write writes a batch: all of it or, with an error, nothing.
 //
-// When a device was last seen is written once a day, or with another change of it: its hours
-// say as much, and cost nothing more. A batch with destinations, which come once an hour, is on
-// the disk when Write returns, with all before it; another one is when the kernel writes it,
-// which takes it half a minute.
+// When a device was last seen stands in its latest hour, which is written anyway; its own row has
+// it once a day, or with another change of it. A batch with destinations, which come once an
+// hour, is on the disk when Write returns, with all before it; another one is when the kernel
+// writes it, which takes it half a minute.
 func (s *Store) Write(ctx context.Context, b *usage.Batch) error {
 	if len(b.Destinations) > 0 {
 		if _, err := s.db.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
@@ -120,6 +120,7 @@ func (w *writer) batch(b *usage.Batch) {
 		w.device(&b.Devices[i])
 	}
 	w.deviceHours(b.Hours)
+	w.lastSeen(b)
 	w.destinations(b.Destinations)
 	w.exporters(b)
 	for k, c := range b.Services {
@@ -151,6 +152,25 @@ func (w *writer) deviceHours(all map[usage.DeviceHour]usage.Usage) {
 	})
 	for _, r := range rows {
 		w.add(devices(), r.hour, r.device, usageValues(r.usage))
+	}
+}
+
+// lastSeen writes to the minute when devices were last seen, into the latest hour of each: where
+// that ended before, its end.
+func (w *writer) lastSeen(b *usage.Batch) {
+	latest := map[string]usage.Hour{}
+	for k := range b.Hours {
+		latest[k.Device] = max(latest[k.Device], k.Hour)
+	}
+	for i := range b.Devices {
+		d := &b.Devices[i]
+		h, ok := latest[d.ID]
+		if !ok {
+			continue
+		}
+		minute := min(max(unix(d.Last)-int64(h), 0)/60, 60)
+		w.exec("UPDATE counted SET i = ?1 WHERE id = ?2 AND i < ?1", minute,
+			devices().id(h, w.deviceID(d.ID)))
 	}
 }
 
