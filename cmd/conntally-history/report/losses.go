@@ -18,7 +18,8 @@ type Losses struct {
 	UnknownSets      uint64     `json:"unknown_sets"`
 	Refused          uint64     `json:"malformed_datagrams"`
 	Absent           []Absence  `json:"absent"`
-	Flushed          *time.Time `json:"flushed"` // nil: nothing was ever written
+	Begins           *time.Time `json:"begins,omitempty"` // the database, if later than the report
+	Flushed          *time.Time `json:"flushed"`          // nil: nothing was ever written
 }
 
 // Absence is a time during which conntally-history did not run.
@@ -42,6 +43,10 @@ func (l *Losses) read(
 	}
 	for _, a := range losses.Absent {
 		l.Absent = append(l.Absent, Absence{a.From.In(in), a.To.In(in), a.Crash})
+	}
+	if e.First.After(from) {
+		begins := e.First.In(in)
+		l.Begins = &begins
 	}
 	if !e.Flushed.IsZero() {
 		flushed := e.Flushed.In(in)
@@ -74,6 +79,10 @@ func (l *Losses) Lines() (lines []string) {
 	}
 	if len(l.Absent) > 0 {
 		lines = append(lines, "Missing: "+absences(l.Absent)+".")
+	}
+	if l.Begins != nil {
+		lines = append(lines, "Missing: what came before "+stamp(*l.Begins)+
+			", where the database begins.")
 	}
 	if len(lines) == 0 {
 		lines = append(lines, "Nothing is known to be missing.")
