@@ -28,7 +28,7 @@ func openSource(c *config.Config, clock conntrack.Clock) (*bpf.Source, error) {
 }
 
 // ringShare is how much smaller the ring is than netlink's buffer, which has to have room for the
-// kernel's overhead too: a record takes 184 bytes of the one, an event 640 of what is asked for the
+// kernel's overhead too: a record takes 216 bytes of the one, an event 640 of what is asked for the
 // other.
 const ringShare = 8
 
