@@ -120,12 +120,16 @@ goflow2 -listen 'netflow://:%d' -format json
 }
 
 func nfdump(r *Router) string {
+	family := ""
+	if r.Address.Is6() {
+		family = " -6" // or it binds IPv4 alone, and refuses these datagrams
+	}
 	return fmt.Sprintf(`# nfdump's collector learns all it needs from the datagrams. On the collector, unless
-# its package has started one at that port, as Debian's does at 2055:
-nfcapd -D -p %d -w /var/cache/nfdump
+# its package has started one at that port, as Debian's does at 2055 (by IPv4):
+nfcapd -D%s -p %d -w /var/cache/nfdump
 # Then, say: nfdump -R /var/cache/nfdump -s srcip/bytes -n 10
 # Its filters, such as 'in if 2', take ifIndexes:
-`, r.Port)
+`, family, r.Port)
 }
 
 func pmacct(r *Router) string {

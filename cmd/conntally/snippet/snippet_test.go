@@ -69,6 +69,25 @@ func TestAkvoradoHasAllItRequires(t *testing.T) {
 	}
 }
 
+// TestNfcapdListensWhereDatagramsGo: without -6 it binds IPv4 alone. The other collectors
+// bind both.
+func TestNfcapdListensWhereDatagramsGo(t *testing.T) {
+	for from, want := range map[string]string{
+		"192.0.2.1":   "\nnfcapd -D -p 2055 -w ",
+		"2001:db8::1": "\nnfcapd -D -6 -p 2055 -w ",
+	} {
+		var b bytes.Buffer
+		r := router()
+		r.Address = netip.MustParseAddr(from)
+		if err := Write(&b, "nfdump", r); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("from %s: no %q in\n%s", from, want, &b)
+		}
+	}
+}
+
 // TestNamesStayInComments: no name ends the comment that it is in.
 func TestNamesStayInComments(t *testing.T) {
 	for _, kind := range Kinds() {
