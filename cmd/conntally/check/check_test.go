@@ -323,11 +323,11 @@ func listenerOutcomes() []outcome {
 		{"clock", Warn, "isn't synchronised: flows may have wrong times; run chrony", "",
 			func(f *State) { f.Clock.Synced = false }},
 		{"clock", Warn, "isn't synchronised", "timedatectl set-ntp true",
-			func(f *State) { f.Clock.Synced, f.Clock.Systemd = false, true }},
+			func(f *State) { f.Clock.Synced, f.Clock.NTPUnit = false, true }},
 		{"clock", Fail, "never set: all flows have wrong times (it says 2019-12-31)",
 			"timedatectl set-ntp true",
 			func(f *State) {
-				f.Clock.Now, f.Clock.Systemd = time.Date(2019, 12, 31, 0, 0, 0, 0,
+				f.Clock.Now, f.Clock.NTPUnit = time.Date(2019, 12, 31, 0, 0, 0, 0,
 					time.UTC), true
 			}},
 	}

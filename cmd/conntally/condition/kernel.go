@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack/kernel"
 )
@@ -39,13 +36,6 @@ const (
 	TrackingOff
 	TrackingDoubted // loopback isn't, where that was tried; but there are connections
 )
-
-// Clock is the system's.
-type Clock struct {
-	Now     time.Time
-	Synced  bool
-	Systemd bool // runs the machine
-}
 
 // Ask is what to ask the kernel for in addition to its settings.
 type Ask struct {
@@ -107,17 +97,6 @@ func tracking(entries int) Tracked {
 		return TrackingDoubted
 	}
 	return TrackingOff
-}
-
-func readClock() Clock {
-	var t unix.Timex // asks, and sets nothing
-	state, err := unix.Adjtimex(&t)
-	_, noSystemd := os.Stat("/run/systemd/system") // sd_booted(3)
-	return Clock{
-		Now:     time.Now(),
-		Synced:  err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0,
-		Systemd: noSystemd == nil,
-	}
 }
 
 // bridgeNetfilter reports whether bridged IP packets pass through netfilter's hooks, and
@@ -218,25 +197,6 @@ func (k *Kernel) ofTable() []Condition {
 		Fix: fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d",
 			min(2*int64(k.Max), math.MaxInt32)),
 	}}
-}
-
-// firstYear is before this program was written: an earlier clock was never set.
-const firstYear = 2020
-
-func (k *Kernel) ofClock() []Condition {
-	var c Condition
-	switch {
-	case k.Clock.Now.Year() < firstYear:
-		c.ID, c.Detail = ClockUnset, "it says "+k.Clock.Now.Format(time.DateOnly)
-	case !k.Clock.Synced:
-		c.ID = ClockUnsynced
-	default:
-		return nil
-	}
-	if k.Clock.Systemd {
-		c.Fix = "timedatectl set-ntp true"
-	}
-	return []Condition{c}
 }
 
 // OfEntries returns the conditions that the entries of a dump show.
