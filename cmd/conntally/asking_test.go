@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/control"
 	"github.com/conntally/conntally/cmd/conntally/control/controltest"
 	"github.com/conntally/conntally/cmd/internal/command"
@@ -70,6 +71,36 @@ func TestSocketOfRuntimeDirectory(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"status"}, &stdout, &stderr)
 	if code != command.ExitDone || stdout.Len() == 0 {
+		t.Errorf("exit %d: %s%s", code, &stdout, &stderr)
+	}
+}
+
+// ending is a writer that ends what writes to it.
+type ending struct {
+	bytes.Buffer
+	end func()
+}
+
+func (e *ending) Write(b []byte) (int, error) {
+	e.end()
+	return e.Buffer.Write(b)
+}
+
+// TestTopTellsWhatFails: on standard error, where rows are printed.
+func TestTopTellsWhatFails(t *testing.T) {
+	path, source := serveHome(t)
+	source.Change(func(s *control.Status, _ *[]control.Device, _ *[]control.Flow) {
+		s.Conditions = []condition.Condition{
+			condition.Complete(condition.Condition{ID: condition.NotTracked}),
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), *patience)
+	defer cancel()
+	var stdout bytes.Buffer
+	stderr := ending{end: cancel}
+	code := run(ctx, []string{"top", "--once", "--socket", path}, &stdout, &stderr)
+	const want = "failing: no rule enables connection tracking: nothing can be exported\n"
+	if code != command.ExitDone || stderr.String() != want || stdout.Len() > 0 {
 		t.Errorf("exit %d: %s%s", code, &stdout, &stderr)
 	}
 }

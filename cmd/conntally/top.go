@@ -19,7 +19,7 @@ import (
 )
 
 // runTop is `conntally top`.
-func runTop(ctx context.Context, args []string, stdout, _ io.Writer) error {
+func runTop(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, socket, err := parseTop(args, stdout)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func runTop(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return fmt.Errorf("top: %w", err)
 	}
 	defer closer.Close()
-	o.Source = source
+	o.Source, o.Failures = source, stderr
 	if err := showTop(ctx, o, stdout); err != nil {
 		return fmt.Errorf("top: %w", err)
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Rows   int  // at most; 0: as many as fit; 20 in plain rows, all as JSON
 	Once   bool // and end
 	JSON   bool
+
+	Failures io.Writer // gets what fails, where rows are printed; nil: nobody
 }
 
 // fetch asks for all that a refresh needs. device is that whose flows are wanted; "" is all.
@@ -61,6 +63,8 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 	if err != nil {
 		return ended(ctx, err)
 	}
+	failures := failures{out: o.Failures}
+	failures.tell(before.Status.Conditions)
 	rates, waited := Measure(nil, before, nil), time.Duration(0)
 	for {
 		if !wait(ctx, refresh) {
@@ -70,6 +74,7 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 		if err != nil {
 			return ended(ctx, err)
 		}
+		failures.tell(now.Status.Conditions)
 		if !now.Devices.Read.After(before.Devices.Read) {
 			if waited += refresh; waited >= stale && o.Once {
 				return fmt.Errorf("the counters haven't been read again for %v", waited)

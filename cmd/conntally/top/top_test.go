@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/control"
 	"github.com/conntally/conntally/cmd/conntally/control/controltest"
 )
@@ -306,6 +307,54 @@ func TestJSONOfEachView(t *testing.T) {
 				t.Errorf("%g: %s\nwant %s", got.Interval, compact.String(), want)
 			}
 		})
+	}
+}
+
+// TestPrintedRowsComeWithWhatFails: each failure once, however many refreshes it lasts, and apart
+// from the rows, which stay readable for programs.
+func TestPrintedRowsComeWithWhatFails(t *testing.T) {
+	const want = "failing: nf_conntrack_acct is 0: no packets or bytes are counted\n" +
+		"failing: inet f: flowtable without counter: the traffic it forwards is not counted\n"
+	for _, asJSON := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			source := newLive()
+			source.Change(func(s *control.Status, _ *[]control.Device, _ *[]control.Flow) {
+				s.Conditions = []condition.Condition{
+					condition.Complete(condition.Condition{ID: condition.TimestampOff}),
+					condition.Complete(condition.Condition{ID: condition.AcctOff}),
+					condition.Complete(condition.Condition{
+						ID: condition.FlowtableSilent, Subject: "inet f",
+					}),
+				}
+			})
+			var failures bytes.Buffer
+			out := &writer{most: 3}
+			o := Options{Source: source, JSON: asJSON, Failures: &failures}
+			if err := o.Print(t.Context(), out, 0); err != nil {
+				t.Error(err)
+			}
+			if failures.String() != want || strings.Contains(out.String(), "failing") {
+				t.Errorf("JSON %t: failures\n%s\nrows\n%s", asJSON, &failures, out)
+			}
+		})
+	}
+}
+
+// TestFailureThatComesBackIsToldAgain: but not one whose details change.
+func TestFailureThatComesBackIsToldAgain(t *testing.T) {
+	full := func(detail string) []condition.Condition {
+		return []condition.Condition{condition.Complete(condition.Condition{
+			ID: condition.CollectorFails, Subject: "a:1", Detail: detail,
+		})}
+	}
+	var out bytes.Buffer
+	f := failures{out: &out}
+	for _, list := range [][]condition.Condition{full("1"), full("2"), nil, full("3\x1b[2J")} {
+		f.tell(list)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.HasSuffix(lines[0], "(1)") || strings.Contains(lines[1], "\x1b") {
+		t.Errorf("%q", lines)
 	}
 }
 
