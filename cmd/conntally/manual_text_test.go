@@ -48,6 +48,9 @@ shows its log: each thing that is wrong, with the command that fixes it.
 .TP
 .B 0
 Done.
+.B conntally check
+found nothing that fails; without CAP_NET_ADMIN it checks less, and says what
+it left out.
 .TP
 .B 1
 It failed;

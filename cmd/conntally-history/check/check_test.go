@@ -108,6 +108,21 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// TestDatabaseOfTheServiceIsNotChecked: by who may not read it, and the verdict says so.
+func TestDatabaseOfTheServiceIsNotChecked(t *testing.T) {
+	for _, err := range []error{nil, fs.ErrNotExist, fs.ErrPermission} {
+		s := good()
+		s.Database.Err = err
+		var out strings.Builder
+		checklist.Print(&out, Results(s), false)
+		incomplete := strings.HasSuffix(out.String(),
+			"\nNot checked: database\nThe rest is ready (1 warning)\n")
+		if incomplete != errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%v:\n%s", err, &out)
+		}
+	}
+}
+
 // TestEachConditionIsAResult: whatever the service's metrics say holds is shown.
 func TestEachConditionIsAResult(t *testing.T) {
 	s := good()

@@ -119,8 +119,9 @@ func moduleOutcomes() []outcome {
 
 		{"rights", OK, "CAP_NET_ADMIN is granted", "", nil},
 		{"rights", Warn,
-			"no CAP_NET_ADMIN: parts", "sudo conntally check --config /etc/conntally.toml",
-			asUser},
+			"no CAP_NET_ADMIN: tracking, counters, offload, buffer and the test of events " +
+				"can't be checked",
+			"sudo conntally check --config /etc/conntally.toml", asUser},
 		{"rights", Warn, "the container", "", answer(unix.EPERM)},
 		{"rights", "", "", "", answer(kernel.ErrNotLoaded)},
 		{"rights", "", "", "", unload},
@@ -416,6 +417,30 @@ func TestGoodMachineHasOneOKPerCheck(t *testing.T) {
 	results := Results(good())
 	if len(results) != len(lines()) || checklist.Count(results, OK) != len(results) {
 		t.Errorf("%+v", results)
+	}
+}
+
+// TestUserIsToldWhatIsNotChecked: exactly what has a result where the rights are there.
+func TestUserIsToldWhatIsNotChecked(t *testing.T) {
+	user := good()
+	asUser(user)
+	got := map[string]bool{}
+	var unchecked []string
+	for _, r := range Results(user) {
+		got[r.Name] = true
+		unchecked = append(unchecked, r.Unchecked...)
+	}
+	var missing []string
+	for _, r := range Results(good()) {
+		if !got[r.Name] {
+			missing = append(missing, r.Name)
+		}
+		if len(r.Unchecked) > 0 {
+			t.Errorf("root doesn't check %q", r.Unchecked)
+		}
+	}
+	if !slices.Equal(unchecked, missing) {
+		t.Errorf("said not to be checked: %q; without a result: %q", unchecked, missing)
 	}
 }
 

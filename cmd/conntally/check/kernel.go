@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -49,13 +50,22 @@ func rights(s *State) Result {
 	case s.Loaded != nil:
 		return Result{}
 	case errors.Is(s.Answer, unix.EPERM) && s.Root:
-		return warn("", "root without CAP_NET_ADMIN: the container lacks it")
+		return unchecked("", "root without CAP_NET_ADMIN, which the container lacks")
 	case errors.Is(s.Answer, unix.EPERM):
-		return warn(s.Requirements.Command, "no CAP_NET_ADMIN: parts of conntrack can't be checked")
+		return unchecked(s.Requirements.Command, "no CAP_NET_ADMIN")
 	case s.Answer != nil:
 		return Result{}
 	}
 	return ok("CAP_NET_ADMIN is granted")
+}
+
+// unchecked is the result of rights where why is that other checks can't be made.
+func unchecked(fix, why string) Result {
+	names := []string{"tracking", "counters", "offload", "buffer"}
+	r := warn(fix, "%s: %s and the test of events can't be checked", why,
+		strings.Join(names, ", "))
+	r.Unchecked = names
+	return r
 }
 
 // setting returns the check of a setting, used when none of its conditions holds.

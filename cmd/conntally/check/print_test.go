@@ -88,15 +88,23 @@ func TestPrint(t *testing.T) {
 	if bare != out.String() || strings.Count(coloured.String(), "\x1b") != 2*len(results) {
 		t.Errorf("coloured: %q", &coloured)
 	}
+}
+
+// TestVerdictClaimsOnlyWhatWasChecked: in its last lines.
+func TestVerdictClaimsOnlyWhatWasChecked(t *testing.T) {
+	some := Result{Status: Warn, Unchecked: []string{"tracking", "buffer"}}
 	for want, results := range map[string][]Result{
-		"Ready\n":                {{Status: OK}},
-		"Ready (1 warning)\n":    {{Status: OK}, {Status: Warn}},
-		"Not ready: 1 failure\n": {{Status: Fail}},
+		"\nReady\n":                {{Status: OK}},
+		"\nReady (1 warning)\n":    {{Status: OK}, {Status: Warn}},
+		"\nNot ready: 1 failure\n": {{Status: Fail}},
+		"\nNot checked: tracking, buffer\nThe rest is ready (1 warning)\n": {{Status: OK}, some},
+		"\nNot checked: tracking, buffer\nNot ready: 1 failure, 1 warning\n": {
+			some, {Status: Fail}},
 	} {
 		var out bytes.Buffer
 		checklist.Print(&out, results, false)
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q lacks %q", &out, want)
+		if !strings.HasSuffix(out.String(), want) {
+			t.Errorf("%q doesn't end with %q", &out, want)
 		}
 	}
 }

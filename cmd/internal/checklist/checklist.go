@@ -26,6 +26,8 @@ type Result struct {
 	Text      string       `json:"text"`      // what was found
 	Fix       string       `json:"fix"`       // a command; "" if there is none
 	Condition condition.ID `json:"condition"` // the metric's label; "" if only check reports it
+
+	Unchecked []string `json:"-"` // names of the checks that it prevents; Text has them, too
 }
 
 // OfCondition returns the result that a condition is.

@@ -39,7 +39,20 @@ func Print(w io.Writer, results []Result, colour bool) {
 	fmt.Fprintln(w, summary(results))
 }
 
+// summary returns the verdict. It claims nothing of what was not checked.
 func summary(results []Result) string {
+	var unchecked []string
+	for i := range results {
+		unchecked = append(unchecked, results[i].Unchecked...)
+	}
+	if len(unchecked) == 0 {
+		return verdict(results, "Ready")
+	}
+	return "Not checked: " + strings.Join(unchecked, ", ") + "\n" +
+		verdict(results, "The rest is ready")
+}
+
+func verdict(results []Result, ready string) string {
 	fails, warns := Count(results, Fail), Count(results, Warn)
 	switch {
 	case fails > 0 && warns > 0:
@@ -47,9 +60,9 @@ func summary(results []Result) string {
 	case fails > 0:
 		return "Not ready: " + plural(fails, "failure")
 	case warns > 0:
-		return "Ready (" + plural(warns, "warning") + ")"
+		return ready + " (" + plural(warns, "warning") + ")"
 	}
-	return "Ready"
+	return ready
 }
 
 func plural(n int, of string) string {
