@@ -128,9 +128,9 @@ struct tuple {
 	u8 proto, dir;
 };
 
-// ends is a tuple as record.go has it, with its zone: IPv4 addresses are IPv4-mapped, ports in host byte
-// order.
-struct ends {
+// endpoints is a tuple as record.go has it, with its zone: IPv4 addresses are IPv4-mapped, ports in host
+// byte order.
+struct endpoints {
 	u64 src[2], dst[2];
 	u16 src_port, dst_port;
 	u8 family, proto;
@@ -154,7 +154,7 @@ struct event {
 	u8 tcp_flags[2]; // of each direction's sender
 	u8 unused;
 	u64 at[2]; // not set
-	struct ends orig, reply;
+	struct endpoints orig, reply;
 	u32 id; // not set
 	u32 status, mark, timeout;
 	u64 counters[4]; // packets and bytes of the original direction, then of the reply's
@@ -263,7 +263,7 @@ static __always_inline struct view in_place(u64 ct)
 
 // put_tuple writes an entry's tuple. An address of IPv4 is the first word of its place, and the others
 // are zero.
-static __always_inline void put_tuple(struct ends *to, struct nf_conntrack_tuple *from)
+static __always_inline void put_tuple(struct endpoints *to, struct nf_conntrack_tuple *from)
 {
 	u64 *words = (u64 *)from; // struct tuple
 	u64 first = words[0], ports = words[2], last = words[4];
