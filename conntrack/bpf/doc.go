@@ -1,5 +1,5 @@
 // Package bpf reads the kernel's connections by eBPF programs: their ends, which costs the kernel a
-// tenth and this program a fourteenth of what netlink's events cost (docs/performance.md), and the
+// ninth and this program a nineteenth of what netlink's events cost (docs/performance.md), and the
 // living ones, by a walk over the kernel's table that stops no packet.
 //
 //	__nf_conntrack_confirm -> first.bpf.h -> set of first packets
