@@ -98,11 +98,11 @@ type Event struct {
 	// Destroy event and for an offloaded entry.
 	TCPFlags [2]TCPFlags
 
-	At Timestamp // when its datagram was read
+	At   Timestamp // when its datagram was read
+	Orig Tuple
 	// Zone and ReplyZone are the conntrack zones that each direction's packets are looked
 	// up in. They are equal unless a rule sets a zone for one direction alone: then the
 	// other one's is 0 (struct nf_conntrack_zone).
-	Orig      Tuple
 	Zone      uint16
 	Reply     Tuple // after NAT: what comes back
 	ReplyZone uint16
