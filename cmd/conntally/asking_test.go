@@ -104,3 +104,22 @@ func TestTopTellsWhatFails(t *testing.T) {
 		t.Errorf("exit %d: %s%s", code, &stdout, &stderr)
 	}
 }
+
+// TestRowsComeWithWhatFails: on standard error, so that JSON stays readable for programs.
+func TestRowsComeWithWhatFails(t *testing.T) {
+	path, source := serveHome(t)
+	source.Change(func(s *control.Status, _ *[]control.Device, _ *[]control.Flow) {
+		s.Conditions = []condition.Condition{
+			condition.Complete(condition.Condition{ID: condition.TimestampOff}),
+			condition.Complete(condition.Condition{ID: condition.AcctOff}),
+		}
+	})
+	const want = "failing: nf_conntrack_acct is 0: no packets or bytes are counted\n"
+	for _, args := range []string{"devices", "devices --json", "flows", "flows --json"} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append(strings.Fields(args), "--socket", path), &stdout, &stderr)
+		if code != command.ExitDone || stderr.String() != want || stdout.Len() == 0 {
+			t.Errorf("conntally %s: exit %d: %s\nstandard error: %s", args, code, &stdout, &stderr)
+		}
+	}
+}

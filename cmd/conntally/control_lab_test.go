@@ -81,6 +81,30 @@ func TestServiceAnswersCommands(t *testing.T) {
 	}
 }
 
+// TestSecondRunIsTold: with a collector, what it counts may already be counted there.
+func TestSecondRunIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	const says = "conntally runs already"
+	runtime := "RUNTIME_DIRECTORY=" + t.TempDir()
+	start := func(args ...string) *process {
+		cmd := exec.Command(os.Args[0], append([]string{"run"}, args...)...)
+		cmd.Env = append(os.Environ(), asProgram+"=1", runtime)
+		return r.run(cmd)
+	}
+	first := start("--collector", "127.0.0.1:9")
+	first.says("reading conntrack")
+	start("--collector", "127.0.0.1:9").says(says)
+	printing := start()
+	printing.says("reading conntrack")
+	r.stop(printing)
+	for _, p := range []*process{first, printing} {
+		if strings.Contains(p.String(), says) {
+			t.Errorf("%v: %s", p.cmd.Args, p)
+		}
+	}
+}
+
 // TestTopWithoutService: it reads the kernel itself.
 func TestTopWithoutService(t *testing.T) {
 	t.Parallel()

@@ -64,9 +64,13 @@ func (r *rig) start(name string, args ...string) *process {
 	return r.run(cmd)
 }
 
-// run starts a command in the router, to be killed with the test.
+// run starts a command in the router, to be killed with the test. Unless it is told otherwise, it
+// has a control socket of its own: so have other tests, and a service on this machine.
 func (r *rig) run(cmd *exec.Cmd) *process {
 	r.t.Helper()
+	if cmd.Env != nil {
+		cmd.Env = append([]string{"RUNTIME_DIRECTORY=" + r.t.TempDir()}, cmd.Env...)
+	}
 	p := &process{t: r.t, cmd: cmd, exited: make(chan error, 1), lines: make(chan string, 1000)}
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -74,7 +74,7 @@ func runStatus(ctx context.Context, args []string, stdout, _ io.Writer) error {
 }
 
 // runDevices is `conntally devices`.
-func runDevices(ctx context.Context, args []string, stdout, _ io.Writer) error {
+func runDevices(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("devices", "what each device has moved since the service knows it", stdout)
 	asking := bindAsking(fs, "one JSON array")
 	if err := fs.Parse(args); err != nil {
@@ -85,7 +85,10 @@ func runDevices(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return fmt.Errorf("devices: %w", err)
 	}
 	devices, err := client.Devices(ctx, 0)
-	switch {
+	if err != nil {
+		return fmt.Errorf("devices: %w", err)
+	}
+	switch err := tellFailures(ctx, client, stderr); {
 	case err != nil:
 		return fmt.Errorf("devices: %w", err)
 	case *asking.asJSON:
@@ -94,8 +97,19 @@ func runDevices(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	return pageOf(stdout).Devices(devices)
 }
 
+// tellFailures tells what fails, which the rows that follow don't show.
+func tellFailures(ctx context.Context, source control.Source, stderr io.Writer) error {
+	conditions, err := source.Conditions(ctx)
+	if err != nil {
+		return err
+	}
+	failures := show.Failures{Out: stderr}
+	failures.Tell(conditions)
+	return nil
+}
+
 // runFlows is `conntally flows`.
-func runFlows(ctx context.Context, args []string, stdout, _ io.Writer) error {
+func runFlows(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("flows", "the open connections, the fastest first", stdout)
 	asking := bindAsking(fs, "one JSON object")
 	device := fs.String("device", "", "only those of the device with this `NAME`, address or MAC")
@@ -111,9 +125,12 @@ func runFlows(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return fmt.Errorf("flows: %w", err)
 	}
 	flows, err := client.Flows(ctx, *device, *limit, 0)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("flows: %w", explainDevice(ctx, client, *device, err))
+	}
+	switch err := tellFailures(ctx, client, stderr); {
+	case err != nil:
+		return fmt.Errorf("flows: %w", err)
 	case *asking.asJSON:
 		return printJSON(stdout, flows)
 	}

@@ -77,6 +77,7 @@ func Config(collector string) *config.Config {
 	c.Flow.IdleTimeout = config.Duration(4 * time.Second)
 	c.Conntrack.PollInterval = config.Interval(500 * time.Millisecond)
 	c.Conntrack.MaxCPU = 100 // polls must not be stretched
+	c.Control.Socket = ""    // it is the service's
 	return c
 }
 

@@ -2,12 +2,14 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/control"
@@ -31,12 +33,20 @@ func (p *Probe) serveControl(ctx context.Context, c *config.Config) (wait func()
 	}
 	wait, err := control.Serve(ctx, path, p.Source(), httpserver.New(p.log), p.log)
 	if err != nil {
-		level := zapcore.WarnLevel
-		if c.Control.Socket == config.AutoSocket { // another process may serve it
-			level = zapcore.InfoLevel
-		}
-		p.log.Log(level, "status, devices, flows and top can't ask this process", zap.Error(err))
+		p.logUnserved(c, err)
 		return func() {}
 	}
 	return wait
+}
+
+// logUnserved tells that the control socket can't be served, and what else follows.
+func (p *Probe) logUnserved(c *config.Config, err error) {
+	level := zapcore.WarnLevel
+	switch {
+	case errors.Is(err, unix.EADDRINUSE) && len(c.Collectors) > 0:
+		p.log.Warn("conntally runs already: a collector that gets both counts everything twice")
+	case c.Control.Socket == config.AutoSocket: // the directory may be missing, or another process print flows
+		level = zapcore.InfoLevel
+	}
+	p.log.Log(level, "status, devices, flows and top can't ask this process", zap.Error(err))
 }

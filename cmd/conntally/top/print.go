@@ -2,14 +2,10 @@ package top
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"math"
-	"slices"
 
-	"github.com/conntally/conntally/cmd/conntally/condition"
 	"github.com/conntally/conntally/cmd/conntally/control"
-	"github.com/conntally/conntally/cmd/internal/text"
 )
 
 // print prints one refresh, in one write.
@@ -29,32 +25,6 @@ func (o *Options) print(out io.Writer, now *Sample, r *Rates, width int) error {
 	}
 	_, err := out.Write(b.Bytes())
 	return err
-}
-
-// failures tells what fails, each failure once as long as it lasts. The rows are wrong or
-// missing then, and don't show it.
-type failures struct {
-	out  io.Writer // nil: nobody
-	told []string
-}
-
-func (f *failures) tell(list []condition.Condition) {
-	if f.out == nil {
-		return
-	}
-	var failing []string
-	for i := range list {
-		c := &list[i]
-		if c.Severity != condition.Failing {
-			continue
-		}
-		key := string(c.ID) + " " + c.Subject // its detail may change
-		failing = append(failing, key)
-		if !slices.Contains(f.told, key) {
-			fmt.Fprintln(f.out, text.Clean(string(c.Severity)+": "+c.String()))
-		}
-	}
-	f.told = failing
 }
 
 func cut(rows []Row, limit int) []Row {

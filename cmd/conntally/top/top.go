@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/cmd/conntally/control"
+	"github.com/conntally/conntally/cmd/conntally/show"
 )
 
 const (
@@ -63,8 +64,8 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 	if err != nil {
 		return ended(ctx, err)
 	}
-	failures := failures{out: o.Failures}
-	failures.tell(before.Status.Conditions)
+	failures := show.Failures{Out: o.Failures}
+	failures.Tell(before.Status.Conditions)
 	rates, waited := Measure(nil, before, nil), time.Duration(0)
 	for {
 		if !wait(ctx, refresh) {
@@ -74,7 +75,7 @@ func (o *Options) Print(ctx context.Context, out io.Writer, width int) error {
 		if err != nil {
 			return ended(ctx, err)
 		}
-		failures.tell(now.Status.Conditions)
+		failures.Tell(now.Status.Conditions)
 		if !now.Devices.Read.After(before.Devices.Read) {
 			if waited += refresh; waited >= stale && o.Once {
 				return fmt.Errorf("the counters haven't been read again for %v", waited)
