@@ -27,7 +27,7 @@ func (p *heartbeat) setBusy() {
 // Watchdog checks a reliable Reader until ctx is done. When the reader has been busy without
 // reading for timeout, Watchdog ends reliable delivery: the kernel drops the events that it was
 // repeating, before they fill the table, and each loss is counted. Watchdog counts its own ticks,
-// so that a pause of the whole process doesn't count.
+// so that a pause of the whole process doesn't count. Without an event socket it waits for Reopen.
 func (r *Reader) Watchdog(ctx context.Context, timeout time.Duration) {
 	ticker := time.NewTicker(watchdogTick)
 	defer ticker.Stop()
@@ -43,23 +43,24 @@ func (r *Reader) Watchdog(ctx context.Context, timeout time.Duration) {
 			stuck, last = 0, beats
 			continue
 		}
-		if stuck += watchdogTick; stuck >= timeout {
-			r.endReliable()
+		if stuck += watchdogTick; stuck >= timeout && r.endReliable() {
 			return
 		}
 	}
 }
 
-// endReliable ends reliable delivery while the reader is stuck.
-func (r *Reader) endReliable() {
+// endReliable ends reliable delivery while the reader is stuck. It reports whether that has ended:
+// there is none to end while the events are not subscribed to.
+func (r *Reader) endReliable() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.events.(*socket)
 	if !ok || r.heartbeat.stalled.Load() {
-		return
+		return ok
 	}
 	_ = s.setReliable(false) // fails only on a closed socket
 	drops, _ := s.dropsNow()
 	r.heartbeat.drops.Store(drops)
 	r.heartbeat.stalled.Store(true)
+	return true
 }

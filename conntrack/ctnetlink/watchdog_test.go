@@ -135,3 +135,27 @@ func TestReopenedSocketStaysUnreliable(t *testing.T) {
 			reader.Reliable(), stats.Stalls.Load(), stats.Repeated.Load(), ended, dropped)
 	}
 }
+
+// TestWatchdogOutlivesUnsubscribe: once ends come from elsewhere there is nothing to watch, but
+// Reopen has the kernel repeat events again.
+func TestWatchdogOutlivesUnsubscribe(t *testing.T) {
+	const flows = 2000
+	r := newReal(t)
+	must(t, r.Router.Sysctl("net/netfilter/nf_conntrack_udp_timeout", "1"))
+	reader := r.reliable(64 << 10)
+	must(t, reader.Unsubscribe())
+	guarded, cancel := context.WithTimeout(r.ctx, time.Second)
+	defer cancel()
+	reader.Watchdog(guarded, 100*time.Millisecond) // nothing is read for ten times as long
+	if guarded.Err() == nil {
+		t.Error("the watchdog has ended, though Reopen may follow")
+	}
+	must(t, reader.Reopen())
+	if !reader.Reliable() || reader.Stats.Stalls.Load() != 0 {
+		t.Errorf("reliable %v, stalled %d times", reader.Reliable(), reader.Stats.Stalls.Load())
+	}
+	go reader.Watchdog(r.ctx, time.Second)
+	must(t, r.Flood(r.ctx, lab.FloodFlow{Flows: flows, Size: 32}))
+	must(t, r.Router.Flush())
+	r.untilEntries(func(n int) bool { return n < 100 })
+}

@@ -360,8 +360,8 @@ func TestWatchdogFreesTableOfBlockedLoop(t *testing.T) {
 	if !l.conditions.Holds(condition.ReliableEnded) {
 		t.Error("no condition reports the end of reliable delivery")
 	}
-	if l.reliable || l.Stats.Reopened.Load() != 0 {
-		t.Errorf("reliable %v, reopened %d times", l.reliable, l.Stats.Reopened.Load())
+	if l.reader.Reliable() || l.Stats.Reopened.Load() != 0 {
+		t.Errorf("reliable %v, reopened %d times", l.reader.Reliable(), l.Stats.Reopened.Load())
 	}
 }
 

@@ -48,7 +48,6 @@ type Probe struct {
 	clock         conntrack.Clock
 	log           *zap.Logger
 	pacer         *pacer
-	reliable      bool   // whether delivery was reliable at the last check
 	known         uint64 // lost ends, when awaitsEnds was last called
 	distrusted    int    // so many more dumps may lack entries whose ends were lost
 	checkpointer  *checkpointer
@@ -138,7 +137,6 @@ func (p *Probe) loop(ctx context.Context) error {
 		defer end()
 		go p.reader.Watchdog(watched, watchdogTimeout)
 	}
-	p.reliable = p.reader.Reliable()
 	p.bind()
 	p.reader.OnChunk = func() { p.onChunk(ctx) }
 
@@ -213,14 +211,15 @@ func (p *Probe) heartbeat(now int64) (due int64) {
 	return min(p.manager.Alive(now), now+int64(monitor.LoopPeriod))
 }
 
-// observeReliable raises ReliableEnded if the watchdog has ended reliable delivery.
+// observeReliable raises ReliableEnded if the watchdog has ended reliable delivery, as long as that
+// would be had: eBPF has none.
 func (p *Probe) observeReliable() {
-	if p.reliable && !p.reader.Reliable() {
-		p.reliable = false
-		p.conditions.Raise(p.clock(), condition.Condition{
-			ID: condition.ReliableEnded, Detail: "for " + watchdogTimeout.String(),
-		})
+	if p.reader.Stats.Stalls.Load() == 0 {
+		return
 	}
+	p.setCondition(p.clock(), p.reader.Step() == bpf.Netlink, condition.Condition{
+		ID: condition.ReliableEnded, Detail: "for " + watchdogTimeout.String(),
+	})
 }
 
 // reopen replaces a broken event socket.
