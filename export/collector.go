@@ -77,7 +77,7 @@ func (c *Collector) attach(conn *net.UDPConn) error {
 	}
 	if c.socket != nil {
 		c.send(c.clock())
-		c.endTrial()
+		c.endTrial(c.clock())
 		c.socket.conn.Close()
 	}
 	c.socket, c.broken, c.templatesAt = s, false, 0
@@ -162,11 +162,14 @@ func (c *Collector) send(now conntrack.Timestamp) {
 	if c.encoder.Empty() {
 		return
 	}
-	records, flows, dataOnly := c.encoder.Records(), c.encoder.flows, !c.encoder.HasTemplates()
+	dataOnly := !c.encoder.HasTemplates()
+	d := sentDatagram{records: c.encoder.Records(), flows: c.encoder.flows}
 	c.message, c.flushAt = c.encoder.Finish(now.Wall), 0
+	d.sequence, _ = c.Config.Protocol.sequenceOf(c.message)
 	var err error
+	onTrial := false
 	for range sendAttempts {
-		if dataOnly && c.path.worthTrying(len(c.message)) {
+		if onTrial = dataOnly && c.path.worthTrying(len(c.message)); onTrial {
 			err = c.sendUnfragmented(now)
 		} else {
 			err = c.socket.send(c.message)
@@ -178,25 +181,32 @@ func (c *Collector) send(now conntrack.Timestamp) {
 		if !errors.Is(err, unix.EMSGSIZE) {
 			break
 		}
-		c.endTrial()
+		c.endTrial(now)
 		c.updateLimit()
 		dataOnly = false
 	}
 	if err != nil {
-		c.Stats.SendErrors.Add(1)
-		c.Stats.drop(records, &flows)
-		c.repeatTemplatesSoon(now)
-		c.setFailure(now, err)
-		c.broken = c.broken || !isTemporary(err)
+		c.countUnsent(now, err, &d)
 		return
 	}
-	if sequence, ok := c.Config.Protocol.sequenceOf(c.message); ok {
-		c.recent.add(sentDatagram{sequence, records, flows})
+	if onTrial {
+		c.path.onTrial = d
+	} else {
+		c.recent.add(d)
 	}
 	c.Stats.Messages.Add(1)
-	c.Stats.Records.Add(uint64(records))
-	c.Stats.Flows.Add(flows.flows)
+	c.Stats.Records.Add(uint64(d.records))
+	c.Stats.Flows.Add(d.flows.flows)
 	c.Stats.Octets.Add(uint64(len(c.message)))
+}
+
+// countUnsent counts a datagram that couldn't be sent, and its records as dropped.
+func (c *Collector) countUnsent(now conntrack.Timestamp, err error, d *sentDatagram) {
+	c.Stats.SendErrors.Add(1)
+	c.Stats.drop(d.records, &d.flows)
+	c.repeatTemplatesSoon(now)
+	c.setFailure(now, err)
+	c.broken = c.broken || !isTemporary(err)
 }
 
 // repeatTemplatesSoon makes the templates due within retryInterval: a lost datagram may have
@@ -221,7 +231,7 @@ func (c *Collector) tick(ctx context.Context, now conntrack.Timestamp) {
 	}
 	c.readICMPErrors(now)
 	if now.Mono >= c.path.trialEnd {
-		c.endTrial()
+		c.endTrial(now)
 	}
 	if c.encoder.HasPending() {
 		c.send(now)
@@ -255,7 +265,7 @@ func (c *Collector) Close(now conntrack.Timestamp) {
 		return
 	}
 	c.send(now)
-	c.endTrial()
+	c.endTrial(now)
 	c.socket.conn.Close()
 	c.socket = nil
 }

@@ -78,10 +78,19 @@ func (c *Collector) countReturned(
 	c.repeatTemplatesSoon(now)
 	c.setFailure(now, reason)
 	if sequence, ok := c.Config.Protocol.sequenceOf(datagram); ok {
-		if d, known := c.recent.take(sequence); known {
+		if d, known := c.takeSent(sequence); known {
 			c.Stats.drop(d.records, &d.flows)
 		}
 	}
+}
+
+// takeSent returns the datagram with a sequence number, which may be on trial, and forgets it.
+func (c *Collector) takeSent(sequence uint32) (d sentDatagram, ok bool) {
+	if t := &c.path.onTrial; t.sequence == sequence && t.records > 0 {
+		d, *t = *t, sentDatagram{}
+		return d, true
+	}
+	return c.recent.take(sequence)
 }
 
 // isICMPError reports whether an error may be an ICMP error of an earlier datagram: nothing

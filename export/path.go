@@ -1,7 +1,10 @@
 package export
 
 import (
+	"errors"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/conntrack"
 )
@@ -26,6 +29,9 @@ type path struct {
 	proven     int    // the largest datagram that arrived unfragmented, octets
 	trial      []byte // a copy of the datagram on trial; empty: there is none
 	trialEnd   int64  // when the trial has succeeded, monotonic
+	// onTrial is what the datagram on trial holds. It is not among the recent ones yet, which
+	// forget it if many follow.
+	onTrial sentDatagram
 }
 
 // updateLimit sets the limit of messages by the path MTU that the kernel knows now.
@@ -64,24 +70,40 @@ func (c *Collector) sendUnfragmented(now conntrack.Timestamp) error {
 }
 
 // endTrial ends a trial. If the datagram was too large, its copy is sent in fragments.
-func (c *Collector) endTrial() {
+func (c *Collector) endTrial(now conntrack.Timestamp) {
 	p := &c.path
 	if len(p.trial) == 0 {
 		return
 	}
-	if mtu, err := c.socket.mtu(); err == nil && len(p.trial)+headers4 > mtu {
+	var err error
+	if mtu, failed := c.socket.mtu(); failed == nil && len(p.trial)+headers4 > mtu {
 		c.Stats.TooLarge.Add(1)
 		c.updateLimit()
-		err := c.socket.send(p.trial)
-		if isICMPError(err) { // of another datagram
-			err = c.socket.send(p.trial)
-		}
-		if err == nil {
-			c.Stats.Messages.Add(1)
-			c.Stats.Octets.Add(uint64(len(p.trial)))
-		}
+		err = c.sendTrialAgain(now)
 	} else {
 		p.proven = max(p.proven, len(p.trial))
 	}
-	p.trial = p.trial[:0]
+	if err != nil {
+		c.countUnsent(now, err, &p.onTrial)
+	} else {
+		c.recent.add(p.onTrial)
+	}
+	p.trial, p.onTrial = p.trial[:0], sentDatagram{}
+}
+
+// sendTrialAgain sends the copy of the datagram that was on trial.
+func (c *Collector) sendTrialAgain(now conntrack.Timestamp) (err error) {
+	for range sendAttempts {
+		err = c.socket.send(c.path.trial)
+		if isICMPError(err) || errors.Is(err, unix.EMSGSIZE) { // of this or another datagram
+			c.readICMPErrors(now)
+			continue
+		}
+		break
+	}
+	if err == nil {
+		c.Stats.Messages.Add(1)
+		c.Stats.Octets.Add(uint64(len(c.path.trial)))
+	}
+	return err
 }

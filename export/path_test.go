@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -235,4 +236,104 @@ func TestPathGrows(t *testing.T) {
 			t.Errorf("MTU %d: limit %d, want %d", step.mtu, n, step.want)
 		}
 	}
+}
+
+// TestUnsentTrialIsCounted proves that a datagram which was too large, and which can't be sent
+// again in fragments, is counted with its records, even if many were sent after it.
+func TestUnsentTrialIsCounted(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		later uint64 // datagrams after the trial
+		want  error
+		block func(*narrow, uint16)
+	}{
+		{"firewall", 0, unix.EPERM, blockPort},
+		{"firewall, many later", 300, unix.EPERM, blockPort},
+		{"route", 0, unix.EHOSTUNREACH, func(l *narrow, _ uint16) {
+			if err := l.Client.IP("route replace unreachable " + lab.ServerIPv4); err != nil {
+				l.t.Fatal(err)
+			}
+		}},
+	} {
+		for _, p := range protocols {
+			t.Run(fmt.Sprint(p, " ", tc.name), func(t *testing.T) {
+				l, clock := newNarrow(t), newFakeClock()
+				c, far := l.collector(p, lab.ServerIPv4, clock)
+				e, s := &Exporter{Collectors: []*Collector{c}}, &c.Stats
+				loseTrials(l)
+				for l.exportBurst(e, clock); s.Messages.Load() <= tc.later; {
+					l.exportBurst(e, clock)
+				}
+				l.route(netip.MustParseAddr(lab.ServerIPv4), 1280)
+				l.exportBurst(e, clock) // the socket learns it by sending
+				l.awaitMTU(c, 1280)
+				tc.block(l, c.socket.remote.Port())
+				clock.advance(trialTime)
+				e.Tick(t.Context(), clock.now())
+
+				arrived, d := uint64(0), decode.New(decode.Options{})
+				for range s.Messages.Load() - 1 {
+					b, _ := far.receive(t)
+					m, err := d.Decode(b, exporterAddress)
+					if err != nil {
+						t.Fatal(err)
+					}
+					arrived += uint64(len(m.Flows))
+				}
+				if s.TooLarge.Load() != 1 || s.SendErrors.Load() != 1 || s.LostOctets.Load() == 0 ||
+					s.LostFlows.Load() != s.Flows.Load()-arrived ||
+					s.Dropped.Load() != s.LostFlows.Load() {
+					t.Errorf("%d too large, %d errors; %d flows of %d arrived, %d lost (%d octets)",
+						s.TooLarge.Load(), s.SendErrors.Load(), arrived, s.Flows.Load(),
+						s.LostFlows.Load(), s.LostOctets.Load())
+				}
+				if err := c.Failure(clock.now()); !errors.Is(err, tc.want) {
+					t.Errorf("fails with %v, want %v", err, tc.want)
+				}
+			})
+		}
+	}
+}
+
+// TestTrialIsSentAgainAtClose proves that a datagram which was too large arrives in fragments, even
+// if nothing has read the ICMP error yet: it is the error of the next send.
+func TestTrialIsSentAgainAtClose(t *testing.T) {
+	l, clock := newNarrow(t), newFakeClock()
+	l.link(l.Router, string(lab.WAN), minPayload4+headers4)
+	c, far := l.collector(IPFIX, lab.ServerIPv4, clock)
+	r := sample(0, clock.at.Wall)
+	exportNow(c, &r)
+	c.send(clock.now())
+	const records = 15
+	for range records {
+		exportNow(c, &r)
+	}
+	c.send(clock.now())
+	l.awaitMTU(c, minPayload4+headers4)
+	c.Close(clock.now())
+	if s := &c.Stats; s.TooLarge.Load() != 1 || s.SendErrors.Load() != 0 || s.Messages.Load() != 3 {
+		t.Fatalf("%d too large, %d errors, %d datagrams",
+			s.TooLarge.Load(), s.SendErrors.Load(), s.Messages.Load())
+	}
+	for range 2 { // of the three, the one on trial is lost
+		far.receive(t)
+	}
+	if n := len(flowsIn(t, far.messages)); n != 1+records {
+		t.Errorf("%d flows of %d arrived", n, 1+records)
+	}
+}
+
+// loseTrials has the router drop what must not be fragmented, without an ICMP error, which might
+// come during a burst.
+func loseTrials(l *narrow) {
+	tool(l.t, l.Router, `table ip hole {
+		chain forward { type filter hook forward priority 0; ip frag-off & 0x4000 != 0 drop; }
+	}`, "nft", "-f", "-")
+}
+
+// blockPort has the client's firewall drop what is sent to a port: the send fails.
+func blockPort(l *narrow, port uint16) {
+	tool(l.t, l.Client, fmt.Sprintf(`table inet wall {
+		chain output { type filter hook output priority 0; udp dport %d drop; }
+	}`, port), "nft", "-f", "-")
 }
