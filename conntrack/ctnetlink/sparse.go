@@ -271,6 +271,9 @@ func (r *Reader) endWalk() error {
 		return nil
 	}
 	r.drainBegins() // entries that began behind the walk are not hidden
+	if r.begins == nil {
+		return nil // overrun: none is known any more, but not all are hidden
+	}
 	r.hidden = max(0, entries-len(r.known))
 	if r.hidden == 0 {
 		r.patience = 0

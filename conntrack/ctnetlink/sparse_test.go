@@ -10,6 +10,7 @@ import (
 
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/conntrack/conntracktest"
+	"github.com/conntally/conntally/conntrack/ctnetlink"
 )
 
 // sparseBuckets is so large that single entries are asked for.
@@ -272,6 +273,45 @@ func (s *sequence) check() {
 	for key := range shown {
 		if int(key.Zone) >= 3 {
 			s.t.Fatalf("%+v never lived", key)
+		}
+	}
+}
+
+// onCount calls fn, once set, when the kernel is asked how many entries it holds.
+type onCount struct {
+	ctnetlink.Socket
+	fn func()
+}
+
+func (s *onCount) Send(b []byte) error {
+	if fn := s.fn; fn != nil {
+		s.fn = nil
+		fn()
+	}
+	return s.Socket.Send(b)
+}
+
+// TestAnnouncementsLostAtTheEndOfAWalkHideNothing proves that no later dump takes all entries for
+// hidden ones if the last announcements of a walk are lost.
+func TestAnnouncementsLostAtTheEndOfAWalkHideNothing(t *testing.T) {
+	f := newFixture(100)
+	f.SetBuckets(sparseBuckets)
+	dial, counts := f.reader.Dial, &onCount{}
+	f.reader.Dial = func(p ctnetlink.Purpose) (s ctnetlink.Socket, err error) {
+		if s, err = dial(p); err == nil && p == ctnetlink.Questions {
+			counts.Socket, s = s, counts
+		}
+		return s, err
+	}
+	f.on = func(*conntrack.Event) { // during the walk
+		f.on, counts.fn = nil, f.OverrunBegins // what endWalk counts
+	}
+	must(t, f.dump())
+	for poll := range 20 {
+		f.seen = nil
+		must(t, f.dump())
+		if n := len(f.shown()); n != f.Len() {
+			t.Errorf("poll %d: %d entries of %d", poll, n, f.Len())
 		}
 	}
 }
