@@ -22,11 +22,10 @@ const forgetAfter = 24 * time.Hour
 // device is a device in memory.
 type device struct {
 	usage.Device
-	mac      host.MAC
-	alias    *Alias
-	declared bool // it is a device by its address, for want of an Ethernet address
-	changed  bool
-	rate     rate
+	mac     host.MAC // by which it was last reached
+	alias   *Alias
+	changed bool
+	rate    rate
 }
 
 // address is one in a conntrack zone.
@@ -49,7 +48,7 @@ func (a address) id() string {
 type devices struct {
 	o         *Options
 	byID      map[string]*device
-	byMAC     map[host.MAC]*device
+	byMAC     map[host.MAC]*device // of those that no alias names
 	byAddress map[address]*device
 	other     *device
 	router    *device
@@ -118,31 +117,34 @@ func (d *devices) restore(known []usage.Device) {
 
 // absorbed returns the ID of the alias that a device has become part of.
 func (d *devices) absorbed(id string) string {
-	if mac, err := host.ParseMAC(id); err == nil {
-		if a := d.macAlias[mac]; a != nil {
-			return a.id()
-		}
-	} else if ip, err := netip.ParseAddr(id); err == nil {
-		if a := d.ipAlias[ip]; a != nil {
-			return a.id()
-		}
+	if a := d.aliasOf(id); a != nil {
+		return a.id()
 	}
 	return ""
 }
 
+// aliasOf returns the alias that an ID belongs to, or nil.
+func (d *devices) aliasOf(id string) *Alias {
+	if mac, err := host.ParseMAC(id); err == nil {
+		return d.macAlias[mac]
+	}
+	if ip, err := netip.ParseAddr(id); err == nil {
+		return d.ipAlias[ip]
+	}
+	return nil
+}
+
 // remember adds a device of the database.
 func (d *devices) remember(k usage.Device) {
-	n := d.insert(&device{Device: k})
+	n := d.insert(&device{Device: k, alias: d.aliasOf(k.ID)})
 	n.Addresses = slices.Clone(k.Addresses)
 	if mac, err := host.ParseMAC(k.ID); err == nil {
 		n.mac = mac
-		n.alias = d.macAlias[mac]
+		if n.alias == nil {
+			d.byMAC[mac] = n
+		}
 	} else {
 		n.mac, _ = host.ParseMAC(k.MAC) // of an alias by address
-		n.declared = n.mac == (host.MAC{})
-	}
-	if n.mac != (host.MAC{}) {
-		d.byMAC[n.mac] = n
 	}
 	zone := zoneOf(k.ID)
 	for _, ip := range k.Addresses {
@@ -162,39 +164,46 @@ func zoneOf(id string) uint32 {
 	return uint32(n)
 }
 
-// find returns the device at an address, or other where there is no room for a new one.
+// find returns the device at an address, or other where there is no room for a new one. As in
+// account, the alias of an Ethernet address comes first, then that of the address: it doesn't
+// matter which record came before.
 func (d *devices) find(at address, mac host.MAC, now time.Time) *device {
+	alias := d.macAlias[mac]
+	if alias == nil {
+		alias = d.ipAlias[at.Addr]
+	}
 	before := d.byAddress[at]
 	n := before
-	if mac != (host.MAC{}) {
+	switch {
+	case alias != nil:
+		n = d.byID[alias.id()]
+	case mac != (host.MAC{}):
 		n = d.byMAC[mac]
 	}
 	if n == nil {
-		if n = d.create(at, mac, now); n == d.other {
+		if n = d.create(at, mac, alias, now); n == d.other {
 			return n
 		}
 	}
 	if mac != (host.MAC{}) && n.mac != mac {
 		n.mac, n.changed = mac, true
 	}
-	if before != nil && before != n && before.declared && !n.declared {
+	// What was a device by its address, for want of an Ethernet address, has turned out to be n.
+	if before != nil && before != n && before.alias == nil && before.ID == at.id() {
 		d.merge(before, n)
 	}
 	d.addAddress(n, at)
 	return n
 }
 
-// create adds the device at an address, or the device that the configuration says it is.
-func (d *devices) create(at address, mac host.MAC, now time.Time) *device {
-	id, alias := at.id(), d.macAlias[mac]
-	if mac != (host.MAC{}) {
-		id = mac.String()
-	}
-	if alias == nil {
-		alias = d.ipAlias[at.Addr]
-	}
-	if alias != nil {
+// create adds the device at an address, or that of an alias.
+func (d *devices) create(at address, mac host.MAC, alias *Alias, now time.Time) *device {
+	id := at.id()
+	switch {
+	case alias != nil:
 		id = alias.id()
+	case mac != (host.MAC{}):
+		id = mac.String()
 	}
 	n := d.byID[id]
 	if n == nil {
@@ -202,9 +211,8 @@ func (d *devices) create(at address, mac host.MAC, now time.Time) *device {
 			return d.other
 		}
 		n = d.insert(&device{Device: usage.Device{ID: id}, alias: alias, changed: true})
-		n.declared = mac == (host.MAC{}) && alias == nil
 	}
-	if mac != (host.MAC{}) {
+	if alias == nil && mac != (host.MAC{}) {
 		d.byMAC[mac] = n
 	}
 	return n

@@ -1,7 +1,10 @@
 package collect
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
@@ -237,11 +240,127 @@ func TestDevicesAreRestored(t *testing.T) {
 		len(b.Merges) != 1 || b.Merges[0].From != "192.168.1.7" {
 		t.Errorf("got %v, merges %v", got, b.Merges)
 	}
+	// One by its address that the configuration named once: now its Ethernet address counts.
+	f.Collector = New(f.o, nil, []usage.Device{{ID: "192.168.1.8", MAC: mac(8).String(),
+		Addresses: []netip.Addr{addr("192.168.1.8")}}})
+	v6, v4 := plain("fd00::8", "198.51.100.1", 1), plain("192.168.1.8", "198.51.100.1", 2)
+	v6.SrcMAC, v4.SrcMAC = mac(8), mac(8)
+	f.send(elsewhere, v6, v4)
+	if b = f.take(); counts(b)[mac(8).String()] != "3 0 0 0" || len(b.Merges) != 1 {
+		t.Errorf("got %v, merges %v", counts(b), b.Merges)
+	}
 	f.o.Aliases = []Alias{{Name: "both", MACs: []host.MAC{mac(1), mac(2)}}}
 	f.Collector = New(f.o, nil, []usage.Device{{ID: mac(1).String()}, {ID: mac(2).String()}})
 	if b = f.take(); len(b.Merges) != 1 || b.Merges[0].Into != mac(1).String() {
 		t.Errorf("a new alias: merges %v", b.Merges)
 	}
+}
+
+// disk is what the store keeps of devices, for a restart.
+type disk map[string]usage.Device
+
+func (d disk) write(b *usage.Batch) {
+	for _, m := range b.Merges {
+		from, known := d[m.From]
+		if _, exists := d[m.Into]; known && !exists {
+			from.ID = m.Into
+			d[m.Into] = from
+		}
+		delete(d, m.From)
+	}
+	for _, n := range b.Devices {
+		d[n.ID] = n
+	}
+}
+
+// Which device a record counts for follows from its addresses and the configuration, in
+// whatever order records come, and wherever a restart is between them.
+func TestOrderAndRestartChangeNoDevice(t *testing.T) {
+	from := func(a string, m host.MAC, bytes uint64) decode.Flow {
+		f := plain(a, "198.51.100.1", bytes)
+		f.SrcMAC = m
+		return f
+	}
+	const tv, nas = "192.0.2.122", "192.168.1.9" // addresses that the configuration names
+	tvMAC, nasMAC, dock := mac(1), mac(2), mac(3)
+	for _, c := range []struct {
+		name  string
+		flows []decode.Flow
+		want  map[string]string
+	}{
+		{"address of a neighbour", []decode.Flow{
+			from(tv, tvMAC, 1), from(tv, host.MAC{}, 2), from("fd00::1", tvMAC, 4),
+			from("fd00::1", host.MAC{}, 8), from("192.168.1.1", tvMAC, 16),
+		}, map[string]string{tv: "3 0 0 0", tvMAC.String(): "28 0 0 0"}},
+		{"Ethernet addresses and an address", []decode.Flow{
+			from("192.168.1.2", nasMAC, 1), from("192.168.1.3", dock, 2),
+			from("192.168.1.3", host.MAC{}, 4), from(nas, host.MAC{}, 8), from(nas, mac(4), 16),
+			from("fd00::4", mac(4), 32),
+		}, map[string]string{nasMAC.String(): "31 0 0 0", mac(4).String(): "32 0 0 0"}},
+		{"Ethernet address before address", []decode.Flow{
+			from(tv, dock, 1), from(tv, host.MAC{}, 2), from("fd00::3", dock, 4), from(tv, tvMAC, 8),
+		}, map[string]string{nasMAC.String(): "5 0 0 0", tv: "10 0 0 0"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			permute(c.flows, func(order []decode.Flow) {
+				for restart := range len(order) {
+					f := newFixture(t, func(o *Options) {
+						o.Inside = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+						o.Aliases = []Alias{
+							{Name: "tv", Addrs: []netip.Addr{addr(tv)}},
+							{Name: "nas", MACs: []host.MAC{nasMAC, dock},
+								Addrs: []netip.Addr{addr(nas)}},
+						}
+					})
+					f.names[tvMAC], f.names[dock] = "android-1234", "usb-dock"
+					stored := disk{}
+					for i, flow := range order {
+						if i == restart {
+							stored.write(f.take())
+							f.Collector = New(f.o, nil, slices.Collect(maps.Values(stored)))
+						}
+						f.send(elsewhere, flow)
+					}
+					stored.write(f.take())
+					got := counts(&f.written)
+					if !maps.Equal(got, c.want) {
+						t.Fatalf("%v, a restart before the record %d:\n got %v\nwant %v",
+							sources(order), restart, got, c.want)
+					}
+					for id, name := range map[string]string{tv: "tv", nasMAC.String(): "nas"} {
+						if n, known := stored[id]; known && n.Name != name {
+							t.Fatalf("%v, a restart before the record %d: %s is called %q, want %s",
+								sources(order), restart, id, n.Name, name)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// permute calls fn with all in every order.
+func permute[T any](all []T, fn func([]T)) {
+	var from func(int)
+	from = func(n int) {
+		if n == len(all) {
+			fn(all)
+		}
+		for i := n; i < len(all); i++ {
+			all[n], all[i] = all[i], all[n]
+			from(n + 1)
+			all[n], all[i] = all[i], all[n]
+		}
+	}
+	from(0)
+}
+
+// sources says who sent records.
+func sources(flows []decode.Flow) (all []string) {
+	for i := range flows {
+		all = append(all, fmt.Sprint(flows[i].Src, "@", flows[i].SrcMAC))
+	}
+	return all
 }
 
 // Devices beyond the limit count as "other", until old ones are forgotten.
