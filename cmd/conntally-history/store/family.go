@@ -20,8 +20,13 @@ func (f family) counted() []string {
 	return []string{"a", "b", "c", "d", "e", "f", "g", "h"}[:len(f.columns)]
 }
 
+// idBits is how many bits of the id of a row of the table counted are the ID of what is counted.
+const idBits = 20
+
 // id is the id of a row of the table counted.
-func (f family) id(h usage.Hour, of int64) int64 { return int64(h)/900<<22 | f.kind<<20 | of }
+func (f family) id(h usage.Hour, of int64) int64 {
+	return int64(h)/900<<(idBits+2) | f.kind<<idBits | of
+}
 
 func traffic() []string {
 	return []string{"up_bytes", "down_bytes", "up_packets", "down_packets"}

@@ -62,7 +62,10 @@ func (w *writer) importRow(row *ImportRow) bool {
 	}
 	if !known {
 		w.device(&row.Device)
-		id = w.deviceID(row.ID)
+		own := false
+		if id, own = w.ownDeviceID(row.ID); !own && w.err == nil {
+			w.err = fmt.Errorf("%q: the database has no room for another device", clip(row.ID))
+		}
 	}
 	values := usageValues(row.Usage)
 	switch row.Period {

@@ -46,13 +46,16 @@ type writer struct {
 	options    Options
 	err        error
 	statements map[string]*sql.Stmt
-	devices    map[string]int64 // IDs by usage.Device.ID
+	devices    map[string]rowID // by usage.Device.ID
 	hours      map[usage.Hour]bool
+	lastID     int64            // that counted has room for
+	searched   map[string]int64 // by table: no ID up to this one is free
 }
 
 func newWriter(ctx context.Context, tx *sql.Tx, o Options) *writer {
 	return &writer{ctx: ctx, tx: tx, options: o, statements: map[string]*sql.Stmt{},
-		devices: map[string]int64{}, hours: map[usage.Hour]bool{}}
+		devices: map[string]rowID{}, hours: map[usage.Hour]bool{},
+		lastID: 1<<idBits - 1, searched: map[string]int64{}}
 }
 
 func (w *writer) close() {
@@ -202,7 +205,10 @@ func clip(s string) string {
 
 // device writes what is known of a device, where that has changed.
 func (w *writer) device(d *usage.Device) {
-	id := w.deviceID(d.ID)
+	id, own := w.ownDeviceID(d.ID)
+	if !own {
+		return
+	}
 	w.exec(`UPDATE device SET name = ?2, mac = ?3, vendor = ?4, addresses = ?5,
 		first = CASE WHEN first = 0 OR ?6 BETWEEN 1 AND first THEN ?6 ELSE first END,
 		last = max(last, ?7)
@@ -237,36 +243,12 @@ func unix(t time.Time) int64 {
 	return t.Unix()
 }
 
-func (w *writer) deviceID(device string) int64 {
-	device = clip(device)
-	id, ok := w.devices[device]
-	if !ok {
-		id = w.id("device", "device", device)
-		w.devices[device] = id
-	}
-	return id
-}
-
-func (w *writer) serviceID(unit string) int64 { return w.id("service", "unit", clip(unit)) }
-
-// id returns the ID of the row of table whose key is given; where there is none, it makes one.
-func (w *writer) id(table, columns string, key ...any) int64 {
-	names := strings.Split(columns, ", ")
-	id, ok := w.number("SELECT id FROM "+table+" WHERE "+
-		strings.Join(names, " = ? AND ")+" = ?", key...)
-	if ok || w.err != nil {
-		return id
-	}
-	id, _ = w.number(fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) RETURNING id", table, columns,
-		placeholders(len(names))), key...)
-	return id
-}
-
 func (w *writer) exporters(b *usage.Batch) {
 	f := exporters()
 	for k, i := range b.Exporters {
 		w.hour(k.Hour, k.Day)
-		w.add(f, k.Hour, w.exporterID(k.Exporter), intakeValues(i))
+		id, _ := w.exporterID(k.Exporter)
+		w.add(f, k.Hour, id, intakeValues(i))
 	}
 	// The sequence stands in the row of the latest hour, which the counters have changed
 	// anyway.
@@ -276,6 +258,10 @@ func (w *writer) exporters(b *usage.Batch) {
 	}
 	now, day := w.options.Calendar.Hour(b.At)
 	for e, s := range b.Sequences {
+		id, own := w.exporterID(e)
+		if !own {
+			continue
+		}
 		h, ok := latest[e]
 		if !ok {
 			h = now
@@ -283,12 +269,8 @@ func (w *writer) exporters(b *usage.Batch) {
 		}
 		since := min(max(b.At.Unix()-int64(h), 0), 1<<15-1)
 		w.exec("INSERT INTO counted (id, h) VALUES (?, ?) ON CONFLICT DO UPDATE SET h = excluded.h",
-			f.id(h, w.exporterID(e)), since<<48|int64(s.Port)<<32|int64(s.Next))
+			f.id(h, id), since<<48|int64(s.Port)<<32|int64(s.Next))
 	}
-}
-
-func (w *writer) exporterID(e usage.Exporter) int64 {
-	return w.id("exporter", "address, version, domain", e.Address.String(), e.Version, e.Domain)
 }
 
 // serviceStates makes the stored states those that are given. It writes those that have changed.
