@@ -167,7 +167,7 @@ func readNlbwCSV(r *bufio.Reader, o Options, fn func(*store.ImportRow) error) er
 	}
 	head, _ := r.Peek(1 << 12)
 	head, _, _ = bytes.Cut(head, []byte("\n"))
-	in := csv.NewReader(io.LimitReader(r, maxWhole))
+	in := csv.NewReader(&limited{r, maxWhole})
 	in.ReuseRecord, in.Comma = true, '\t'
 	for _, separator := range ",;|" {
 		if !bytes.ContainsRune(head, in.Comma) && bytes.ContainsRune(head, separator) {

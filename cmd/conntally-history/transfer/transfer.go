@@ -87,12 +87,21 @@ func checkRow(row *store.ImportRow) error {
 }
 
 // readWhole reads a file of another program.
-func readWhole(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxWhole+1))
-	if err == nil && len(b) > maxWhole {
-		err = fmt.Errorf("the file is larger than %d MiB", maxWhole>>20)
+func readWhole(r io.Reader) ([]byte, error) { return io.ReadAll(&limited{r, maxWhole}) }
+
+// limited reads a file up to a limit. Beyond it there is an error: the beginning of a file, taken
+// for all of it, would be imported in part.
+type limited struct {
+	io.Reader
+	left int64
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	n, err := l.Reader.Read(b)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, fmt.Errorf("the file is larger than %d MiB", maxWhole>>20)
 	}
-	return b, err
+	return n, err
 }
 
 // periodName returns the name of a period in files.

@@ -198,6 +198,26 @@ func TestMistakesInFilesAreExplained(t *testing.T) {
 	}
 }
 
+// TestALargeFileIsNotImportedInPart: not even where its limit is at the end of a line.
+func TestALargeFileIsNotImportedInPart(t *testing.T) {
+	o := berlin(t)
+	o.Month = time.Date(2026, 10, 1, 0, 0, 0, 0, o.Calendar.Location)
+	const head = "mac\trx_bytes\trx_pkts\ttx_bytes\ttx_pkts\tpadding\n"
+	row := func(size int) string {
+		const begin = "02:00:00:00:00:01\t1\t1\t1\t1\t"
+		return begin + strings.Repeat("x", size-len(begin)-1) + "\n"
+	}
+	whole := head + row(1<<20-len(head)) + strings.Repeat(row(1<<20), maxWhole>>20-1)
+	const sum = "2026-10 02:00:00:00:00:01  02:00:00:00:00:01 [] {64 64 64 64} {0 0 0 0}"
+	if got, err := readAll(t, whole, o); err != nil || !slices.Equal(got, []string{sum}) {
+		t.Errorf("%d bytes: %v, %v", len(whole), got, err)
+	}
+	got, err := readAll(t, whole+row(1<<10), o)
+	if err == nil || err.Error() != "the file is larger than 64 MiB" || len(got) > 0 {
+		t.Errorf("a line more: %v, %v", got, err)
+	}
+}
+
 func TestReadingEndsWithTheFirstError(t *testing.T) {
 	full, n := errors.New("full"), 0
 	err := Read(strings.NewReader(strings.Repeat(
