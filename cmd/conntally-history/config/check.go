@@ -97,6 +97,10 @@ func (w *Web) check(wrong func(table any, key, text string)) {
 	w.checkPassword(wrong)
 }
 
+// WantHash says what password_hash takes. htpasswd prints the user before it, with a colon.
+const WantHash = "want a bcrypt hash, which begins with $2: what htpasswd -nB USER prints after " +
+	"the colon"
+
 func (w *Web) checkPassword(wrong func(table any, key, text string)) {
 	hash, file := w.PasswordHash != "", w.PasswordFile != ""
 	switch {
@@ -109,7 +113,7 @@ func (w *Web) checkPassword(wrong func(table any, key, text string)) {
 	}
 	if hash {
 		if _, err := bcrypt.Cost([]byte(w.PasswordHash)); err != nil {
-			wrong(w, "password_hash", "want a bcrypt hash, such as htpasswd -nB prints")
+			wrong(w, "password_hash", WantHash)
 		}
 	}
 	if w.Enable && !w.Insecure && w.User == "" && !w.OnLoopback() {

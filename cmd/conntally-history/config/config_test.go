@@ -105,6 +105,8 @@ func TestMistakesAreExplained(t *testing.T) {
 		{"[web]\nlisten = \"0.0.0.0:80\"\nuser = \"a\"\npassword_hash = \"" + hash + "\"", ""},
 		{"[web]\nlisten = \"0.0.0.0:80\"", "anyone who reaches it could read the page"},
 		{"[web]\nuser = \"a\"\npassword_hash = \"secret\"", "want a bcrypt hash"},
+		{"[web]\nuser = \"a\"\npassword_hash = \"a:" + hash + "\"",
+			"what htpasswd -nB USER prints after the colon"}, // which prints the user, too
 		{"[web]\nuser = \"a\"", "needs password_hash or password_file"},
 		{"[web]\npassword_file = \"/a\"", "is missing: a password needs one"},
 		{"[web]\nuser = \"a\"\npassword_hash = \"" + hash + "\"\npassword_file = \"/a\"", "not both"},

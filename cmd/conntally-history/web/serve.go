@@ -55,7 +55,7 @@ func (a *Access) Check() error {
 	}
 	cost, err := bcrypt.Cost([]byte(a.PasswordHash))
 	if err != nil {
-		return errors.New("[web] password_hash: want a bcrypt hash, such as htpasswd -nB prints")
+		return errors.New("[web] password_hash: " + config.WantHash)
 	}
 	if cost > maxCost {
 		return fmt.Errorf("[web] password_hash: a cost of %d takes too long; want %d at most",

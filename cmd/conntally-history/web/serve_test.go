@@ -211,10 +211,12 @@ func TestWrongFilesAreToldBeforeServing(t *testing.T) {
 	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const hash = "$2y$05$DGCBVnUqFRNDLp.nLrhgDeoE6PRs2bsxkzXfkJ8eHMyFoYkdqZQ2u"
 	for want, c := range map[string]config.Web{
 		"password_file: open /nowhere": {User: "anna", PasswordFile: "/nowhere"},
 		"is empty":                     {User: "anna", PasswordFile: empty},
 		"want a bcrypt hash":           {User: "anna", PasswordHash: "secret"},
+		"prints after the colon":       {User: "anna", PasswordHash: "anna:" + hash},
 		"certificate: ":                {Certificate: empty, Key: empty},
 	} {
 		o, _ := household(t)
