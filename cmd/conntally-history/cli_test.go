@@ -63,6 +63,9 @@ func TestCommandLineExitCodesAndOutput(t *testing.T) {
 		{"report now", 2, "", `unexpected argument "now"`},
 		{"report --config /does/not/exist", 2, "", "/does/not/exist"},
 
+		{"serve --database /does/not/exist", 1, "", "serve: the database's directory /does/not is " +
+			"missing: sudo mkdir -p /does/not, or --database FILE elsewhere\n"},
+
 		{"check --database GARBAGE", 1, "fail  database", ""},
 		{"check --database DB --config /does/not/exist", 2, "", "/does/not/exist"},
 		{"check now", 2, "", `unexpected argument "now"`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/config"
@@ -44,6 +45,17 @@ func openReader(ctx context.Context, path string) (*store.Reader, error) {
 		return nil, err
 	}
 	return store.OpenReader(ctx, path, usage.Calendar{Location: time.Local})
+}
+
+// placeable returns what to do if there is no directory for a database at path. SQLite says only
+// that it is unable to open the file.
+func placeable(path string) error {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("the database's directory %s is missing: sudo mkdir -p %s, or --database FILE "+
+		"elsewhere", dir, dir)
 }
 
 // readable returns what to do if there is no database at path, or it can't be read.

@@ -25,6 +25,9 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil || checkOnly {
 		return err
 	}
+	if err := placeable(path); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
 	footprint.Save(ctx, false)
 	log := logging.New(stderr, c.Log.Format, c.Log.Level.Level)
 	defer log.Sync() //nolint:errcheck // a terminal can't be synced
