@@ -53,7 +53,7 @@ func parseReport(args []string, stdout io.Writer) (*reportArgs, error) {
 	fs.IntVar(&a.billingDay, "billing-day", 0,
 		"billing months begin on day `N` (default that of the configuration)")
 	fs.StringVar(&a.device, "device", "", "only the device with this `NAME`, address or MAC")
-	word("scope", "traffic of this `SCOPE`: wan, by way of an uplink; lan; or all (default wan)",
+	word("scope", "traffic of this `SCOPE`: wan, through an uplink; lan; or all (default wan)",
 		a.scope.UnmarshalText)
 	fs.BoolVar(&a.latest, "new", false,
 		"only destinations that are new; without --from, since yesterday")

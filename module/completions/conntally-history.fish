@@ -28,7 +28,7 @@ complete -c conntally-history -n '__fish_seen_subcommand_from report' -l month -
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l new -d 'only destinations that are new; without --from, since yesterday'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l period -xa 'hour day month' -d 'rows for each PERIOD: hour, day, month'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l quota -d 'compare quotas; exit status 1 if one is exceeded'
-complete -c conntally-history -n '__fish_seen_subcommand_from report' -l scope -xa 'wan lan all' -d 'traffic of this SCOPE: wan, by way of an uplink; lan; or all (default wan)'
+complete -c conntally-history -n '__fish_seen_subcommand_from report' -l scope -xa 'wan lan all' -d 'traffic of this SCOPE: wan, through an uplink; lan; or all (default wan)'
 complete -c conntally-history -n '__fish_seen_subcommand_from report' -l to -x -d 'end at TIME; a day or month is included (default now)'
 complete -c conntally-history -n '__fish_seen_subcommand_from check' -l config -rF -d 'read this TOML FILE (default /etc/conntally-history.toml, if it is there)'
 complete -c conntally-history -n '__fish_seen_subcommand_from check' -l database -rF -d 'the database is FILE (default that of the configuration)'

@@ -42,7 +42,7 @@ report)
 		'--new[only destinations that are new; without --from, since yesterday]' \
 		'--period[rows for each PERIOD\: hour, day, month]:PERIOD:(hour day month)' \
 		'--quota[compare quotas; exit status 1 if one is exceeded]' \
-		'--scope[traffic of this SCOPE\: wan, by way of an uplink; lan; or all (default wan)]:SCOPE:(wan lan all)' \
+		'--scope[traffic of this SCOPE\: wan, through an uplink; lan; or all (default wan)]:SCOPE:(wan lan all)' \
 		'--to[end at TIME; a day or month is included (default now)]:TIME:()'
 	;;
 check)

@@ -218,7 +218,7 @@ func (c *Collector) Return(b *usage.Batch) {
 // Rate is what a device moves, in bits per second: the average of the last minute.
 type Rate struct{ Up, Down float64 }
 
-// Rates returns what each device moves by way of an uplink, by its ID.
+// Rates returns what each device moves through an uplink, by its ID.
 func (c *Collector) Rates(now time.Time) map[string]Rate {
 	c.mu.Lock()
 	defer c.mu.Unlock()

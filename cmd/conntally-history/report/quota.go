@@ -101,7 +101,7 @@ func (q *Quota) Counts(d *usage.Device) bool {
 
 // Text prints a table of quotas.
 func (q *Quotas) Text(p Page) error {
-	_ = p.print("Quotas, up and down by way of an uplink, "+span(q.From, q.To), "")
+	_ = p.print("Quotas, up and down through an uplink, "+span(q.From, q.To), "")
 	t := &text.Table{Columns: []text.Column{
 		{Head: "DEVICE", Flexible: true}, {Head: "QUOTA", Right: true, Least: 8},
 		{Head: "USED", Right: true, Least: 8}, {Head: "%", Right: true, Least: 4},

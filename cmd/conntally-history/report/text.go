@@ -86,7 +86,7 @@ func (r *Report) title() string {
 	switch {
 	case r.query.By == Service || r.query.By == Exporter:
 	case r.query.Scope == WAN:
-		what += ", by way of an uplink"
+		what += ", through an uplink"
 	case r.query.Scope == LAN:
 		what += ", inside the LAN"
 	}
@@ -321,8 +321,8 @@ func (r *Report) notes() (lines []string) {
 	}
 	if e := r.Estimate; e != nil {
 		lines = append(lines, fmt.Sprintf(
-			"At this rate %s up and %s down by %s (the rate is that since %s).",
-			text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(r.To), stamp(e.Since)))
+			"Expected by %s: %s up and %s down (at the rate since %s).",
+			stamp(r.To), text.Bytes(e.UpBytes), text.Bytes(e.DownBytes), stamp(e.Since)))
 	}
 	return lines
 }
@@ -354,7 +354,7 @@ func (r *Report) otherScope() string {
 		return fmt.Sprintf("Inside the LAN, not in these columns: %s up, %s down; see --scope.",
 			text.Bytes(l.UpBytes), text.Bytes(l.DownBytes))
 	case r.query.Scope == LAN && w.UpBytes+w.DownBytes > 0:
-		return fmt.Sprintf("By way of an uplink, not in these columns: %s up, %s down; see --scope.",
+		return fmt.Sprintf("Through an uplink, not in these columns: %s up, %s down; see --scope.",
 			text.Bytes(w.UpBytes), text.Bytes(w.DownBytes))
 	}
 	return ""

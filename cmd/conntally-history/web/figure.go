@@ -61,7 +61,7 @@ func (v *series) add(start time.Time, c usage.Counters) {
 	}
 }
 
-// deviceFigure draws what a device moved by way of an uplink; "" is all of them.
+// deviceFigure draws what a device moved through an uplink; "" is all of them.
 func (s *Site) deviceFigure(ctx context.Context, q *request, b bars,
 	device, id, title string) (figure, error) {
 	v, err := s.newSeries(ctx, b)
