@@ -157,7 +157,7 @@ where br_netfilter is on.
 .IP \(bu 2
 Connections that began before nf_conntrack_acct was 1 have no counters.
 .IP \(bu 2
-The kernel doesn't count retransmitted SYNs, ICMP errors of a connection, and
+The kernel doesn't count retransmitted SYNs, ICMP errors of a connection, or
 packets that it calls invalid.
 .IP \(bu 2
 Another program that zeroes the counters, such as nlbwmon, takes what they
