@@ -190,6 +190,7 @@ func TestDocumentedReportsAreAnswered(t *testing.T) {
 	for _, path := range paths {
 		for _, line := range document.Mentions(path, read(t, path)) {
 			line, _, _ = strings.Cut(strings.TrimPrefix(line, "sudo "), " || ")
+			line = strings.ReplaceAll(line, `"$(date +%F)"`, "2026-11-29") // no shell runs it
 			args := strings.Fields(line)
 			if len(args) < 2 || args[0] != name || args[1] != "report" && args[1] != "export" {
 				continue
