@@ -18,8 +18,8 @@ type Labels map[string]string
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // reservedLabels are the labels that metrics have already.
-const reservedLabels = " collector condition device direction goversion interface mac name " +
-	"addresses protocol scope vendor version "
+const reservedLabels = " addresses collector condition device direction dumps goversion interface " +
+	"mac name protocol scope source step vendor version "
 
 // check returns why the labels can't be used, or nil.
 func (l Labels) check() error {

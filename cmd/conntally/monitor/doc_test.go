@@ -58,7 +58,7 @@ func listing() []byte {
 	}{
 		{"The kernel", slices.Concat(s.kernelRows(), statisticsRows(new(kernel.Statistics)))},
 		{"Reading conntrack", s.conntrackRows()},
-		{"How conntrack's ends are read: labels `source` and `step`", sourceRows()},
+		{"How conntrack's ends are read: labels `source`, `step` and `dumps`", sourceRows()},
 		{"Flows", s.flowRows()},
 		{"Interfaces", s.routeRows()},
 		{"Neighbours: with `[devices]` or `extra_fields = [\"mac\"]`", s.neighbourRows()},

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/cmd/conntally/monitor/monitortest"
 	"github.com/conntally/conntally/cmd/conntally/print"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
@@ -262,5 +263,41 @@ func TestDuplicateCollectorHidesNoOtherMetric(t *testing.T) {
 	}
 	if _, found := families.Value("conntally_flows"); !found {
 		t.Error("the flows are missing as well")
+	}
+}
+
+// TestConfiguredLabelsRepeatNone: a label that a metric has already would stop the program.
+func TestConfiguredLabelsRepeatNone(t *testing.T) {
+	s := newSources("192.0.2.10:2055")
+	s.Usage = func() *Usage {
+		return &Usage{
+			Interfaces: make([]InterfaceUsage, 1), Traffic: make([]TrafficUsage, 1),
+			Devices: []DeviceUsage{{Scopes: make([]ScopeUsage, 1)}},
+		}
+	}
+	families, err := s.gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]bool{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				own[l.GetName()] = true
+			}
+		}
+	}
+	if !own["scope"] || !own["interface"] || !own["condition"] {
+		t.Errorf("not all metrics are there: labels %v", own)
+	}
+	for name := range own {
+		c, refused := config.Default(), false
+		c.Metrics.Labels = config.Labels{name: "x"}
+		c.Check(func(table any, key, _ string) {
+			refused = refused || table == &c.Metrics && key == "labels"
+		})
+		if !refused {
+			t.Errorf("a label %q may be configured", name)
+		}
 	}
 }
