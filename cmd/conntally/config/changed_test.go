@@ -30,6 +30,12 @@ func TestChanged(t *testing.T) {
 		if !reflect.DeepEqual(now, c.now) || !reflect.DeepEqual(restart, c.restart) {
 			t.Errorf("%q and %q: %q %q", c.a, c.b, now, restart)
 		}
+		running, next := mustParse(t, c.a), mustParse(t, c.b)
+		next.Keep(running)
+		now, restart = running.Changed(next)
+		if !reflect.DeepEqual(now, c.now) || len(restart) > 0 {
+			t.Errorf("%q kept from %q: %q %q", c.b, c.a, now, restart)
+		}
 	}
 }
 

@@ -174,3 +174,6 @@ func (c *Config) Read(path string) error {
 // Changed returns the keys in which c and d differ, such as "[flow] nat": those that a
 // reload can change, and those that need a restart.
 func (c *Config) Changed(d *Config) (now, restart []string) { return tomlfile.Changed(c, d) }
+
+// Keep takes from a running configuration the keys that need a restart.
+func (c *Config) Keep(running *Config) { tomlfile.Keep(running, c) }

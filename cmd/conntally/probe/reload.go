@@ -85,6 +85,7 @@ func (r *reloader) prepare(ctx context.Context) reloadRequest {
 		fields = append(fields, zap.Strings("need_restart", waiting))
 	}
 	r.log.Info("configuration read again", fields...)
+	c.Keep(r.started)
 	r.inForce = c
 	list := targets(added, optional(r.started))
 	return reloadRequest{

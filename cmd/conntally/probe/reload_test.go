@@ -177,11 +177,16 @@ func TestReloadAppliesSettings(t *testing.T) {
 poll_interval = "3s"
 max_cpu = 5.0
 reliable = true
+[devices]
+enable = false
 [metrics]
 listen = "127.0.0.1:1"
 [log]
 level = "debug"
 `)
+	if c := r.config; c.Conntrack.Reliable || !c.Devices.Enable || c.Metrics.Listen != "" {
+		t.Errorf("in force without a restart: %+v", c)
+	}
 	shown := time.Duration(r.Stats.Interval.Load())
 	if r.pacer.poll != 3*time.Second || r.pacer.maxCPU != 0.05 || shown != 3*time.Second {
 		t.Errorf("interval %v, shown %v, maxCPU %v", r.pacer.poll, shown, r.pacer.maxCPU)
@@ -192,11 +197,11 @@ level = "debug"
 	if r.options.Level.Level() != zapcore.DebugLevel {
 		t.Errorf("logs from %v on", r.options.Level.Level())
 	}
-	want := `"need_restart": ["[conntrack] reliable", "[metrics] listen"]`
+	want := `"need_restart": ["[conntrack] reliable", "[devices] enable", "[metrics] listen"]`
 	if !strings.Contains(log, want) {
 		t.Errorf("not logged: %s\n%s", want, log)
 	}
-	r.waiting("[conntrack] reliable, [metrics] listen")
+	r.waiting("[conntrack] reliable, [devices] enable, [metrics] listen")
 	if n := r.notified; len(n) != 2 || n[1] != notify.Ready ||
 		!strings.HasPrefix(n[0], "RELOADING=1\nMONOTONIC_USEC=") {
 		t.Errorf("notified the service manager of %q", n)
@@ -204,7 +209,7 @@ level = "debug"
 	// A reload that is refused changes nothing about it; each other logs it until the change is
 	// undone.
 	r.reload("[no")
-	r.waiting("[conntrack] reliable, [metrics] listen")
+	r.waiting("[conntrack] reliable, [devices] enable, [metrics] listen")
 	log = r.reload(collectorSection(at) + "[conntrack]\nreliable = true\n")
 	if !strings.Contains(log, `["[conntrack] reliable"]`) {
 		t.Errorf("not logged again:\n%s", log)

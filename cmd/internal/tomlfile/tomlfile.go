@@ -132,3 +132,18 @@ func changed(prefix string, a, b reflect.Value) (now, restart []string) {
 	}
 	return now, restart
 }
+
+// Keep copies from one struct into another of its type the keys that a reload can't change.
+func Keep(from, into any) { keep(reflect.ValueOf(from).Elem(), reflect.ValueOf(into).Elem()) }
+
+func keep(from, into reflect.Value) {
+	for f, v := range from.Fields() {
+		w := into.FieldByIndex(f.Index)
+		switch {
+		case isTable(f.Type):
+			keep(v, w)
+		case f.Tag.Get("restart") != "":
+			w.Set(v)
+		}
+	}
+}
