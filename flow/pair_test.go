@@ -86,8 +86,8 @@ func checkPair(t *testing.T, p *Pair, moved *[2]conntrack.Counters, now conntrac
 		orig.ID == 0 {
 		t.Errorf("not two directions of one connection: %+v", p)
 	}
-	if p.At() != now || reply.At != now || p.IsNATEvent() {
-		t.Errorf("exported at %v, a NAT event: %t", p.At(), p.IsNATEvent())
+	if p.At() != now || reply.At != now || orig.NAT != 0 {
+		t.Errorf("exported at %v and %v, a NAT event: %d", p.At(), reply.At, orig.NAT)
 	}
 }
 

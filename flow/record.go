@@ -14,9 +14,6 @@ type Pair [2]Record
 // At returns when the pair was exported.
 func (p *Pair) At() conntrack.Timestamp { return p[conntrack.Original].At }
 
-// IsNATEvent reports whether the pair is the beginning or the end of a translation.
-func (p *Pair) IsNATEvent() bool { return p[conntrack.Original].NAT != 0 }
-
 // Record is what one direction of a connection moved between Start and End. Its
 // fields are those of a NetFlow or IPFIX data record.
 type Record struct {

@@ -88,8 +88,8 @@ func wall(ns int64) (t time.Time) {
 	return t
 }
 
-// DeviceOf returns the device of a connection, if it has one: that which opened it, or else
-// that which answers.
+// DeviceOf returns which ends of a connection are devices: that which opened it, and that which
+// answers.
 func (a *Accounts) DeviceOf(slot uint32) (ids [2]ID, isDevice [2]bool, scope Scope) {
 	r := &a.routes[slot]
 	for d, end := range r.ends {

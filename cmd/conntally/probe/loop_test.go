@@ -376,3 +376,19 @@ func TestWatchdogRunsUntilLoopEnds(t *testing.T) {
 		t.Errorf("the loop ended with %v", err)
 	}
 }
+
+// TestQuestionIsAnsweredInTime: with older counters, where newer ones can't be read so soon.
+func TestQuestionIsAnsweredInTime(t *testing.T) {
+	k := conntracktest.New()
+	p := fakeProbe(k.Reader(), k.Clock(), &recorder{on: func(string) {}})
+	p.apply = p.table.Apply
+	began := k.Clock()().Mono
+	p.pacer.next, p.summary.due = began+int64(time.Hour), began+int64(time.Hour)
+	p.question = &question{until: began + int64(time.Second)/2, read: began + int64(time.Hour)}
+	if err := p.wait(); err != nil {
+		t.Fatal(err)
+	}
+	if waited := time.Duration(k.Clock()().Mono - began); waited != time.Second/2 {
+		t.Errorf("the loop sleeps for %v, the question is due in 0.5 s", waited)
+	}
+}

@@ -96,7 +96,7 @@ const (
 
 // Run reads until ctx is done, then exports what is pending. Its loop runs on the calling
 // goroutine, whose thread's network namespace is the one that is read. All other tasks end
-// with the loop, and the loop ends in order when one of them fails.
+// with the loop.
 func (p *Probe) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -194,6 +194,9 @@ func (p *Probe) announce() {
 func (p *Probe) wait() error {
 	now := p.clock().Mono
 	due := min(p.sinksDue(p.pacer.next), p.summary.due, p.heartbeat(now))
+	if p.question != nil {
+		due = min(due, p.question.until)
+	}
 	before := p.reader.Stats.Destroys.Load()
 	err := p.reader.Wait(max(time.Duration(due-now), time.Millisecond), p.apply)
 	if err != nil {
@@ -375,4 +378,10 @@ func (p *Probe) stop() error {
 }
 
 // Close closes the sockets for reading.
-func (p *Probe) Close() error { return errors.Join(p.routes.Close(), p.reader.Close()) }
+func (p *Probe) Close() error {
+	err := errors.Join(p.routes.Close(), p.reader.Close())
+	if p.hosts != nil {
+		err = errors.Join(err, p.hosts.Close())
+	}
+	return err
+}
