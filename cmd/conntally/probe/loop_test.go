@@ -392,3 +392,23 @@ func TestQuestionIsAnsweredInTime(t *testing.T) {
 		t.Errorf("the loop sleeps for %v, the question is due in 0.5 s", waited)
 	}
 }
+
+// TestEBPFIsNotTriedWithoutItsRights: once they are given up, a failure leaves it to netlink, and
+// says that a restart helps.
+func TestEBPFIsNotTriedWithoutItsRights(t *testing.T) {
+	k := conntracktest.New()
+	p := fakeProbe(k.Reader(), k.Clock(), &recorder{on: func(string) {}})
+	p.reader = bpf.NewSource(k.Reader(), bpf.SourceOptions{BPF: true}, k.Clock())
+	c := *p.config
+	c.Conntrack.Ends = config.EndsByBPF
+	p.config, p.settled = &c, true
+	p.fallBack(k.Clock()(), errors.New("the ring is gone"))
+	p.chooseSource()
+	_, _, reason := p.source.Load().describe()
+	const want = "the ring is gone: restart conntally"
+	held := p.conditions.Snapshot()
+	if reason != want || len(held) != 1 || held[0].ID != condition.SourceFellBack ||
+		held[0].Detail != want {
+		t.Errorf("%q: %+v", reason, held)
+	}
+}

@@ -31,6 +31,7 @@ type Probe struct {
 	Stats monitor.Probe
 
 	reader        *bpf.Source
+	settled       bool                   // the rights for eBPF are given up
 	source        atomic.Pointer[source] // of ends, for other goroutines
 	routes        *route.Resolver
 	hosts         *host.Neighbours // nil: nothing needs them
@@ -227,7 +228,8 @@ func (p *Probe) observeReliable() {
 
 // reopen replaces a broken event socket.
 func (p *Probe) reopen(err error) error {
-	if p.reader.Step() != bpf.Netlink {
+	was := p.reader.Step()
+	if was != bpf.Netlink {
 		p.prepared = false // netlink needs a setting that eBPF doesn't
 	}
 	if failure := p.reader.Reopen(); failure != nil {
@@ -236,6 +238,9 @@ func (p *Probe) reopen(err error) error {
 	p.Stats.Reopened.Add(1)
 	now := p.clock()
 	p.conditions.Raise(now, condition.Condition{ID: condition.SocketReopened, Detail: err.Error()})
+	if was != bpf.Netlink {
+		p.fallBack(now, err)
+	}
 	p.observeBuffer(now, p.reader.ReceiveBuffer())
 	p.pacer.advance() // connections that ended meanwhile are missing from the next dump
 	time.Sleep(reopenDelay)

@@ -66,9 +66,9 @@ func (s *source) describeDumps() (name, reason string) {
 }
 
 // chooseSource begins to read ends by eBPF if that is asked for, and hasn't been tried or failed for a
-// reason that may have passed.
+// reason that may have passed. Once the rights for it are given up, only a restart brings it back.
 func (p *Probe) chooseSource() {
-	if p.reader.Final() {
+	if p.reader.Final() || p.settled {
 		return
 	}
 	err := p.reader.Attach(p.apply)
@@ -96,6 +96,20 @@ func (p *Probe) chooseSource() {
 	}
 	if p.reader.Final() && p.options.Settled != nil {
 		p.options.Settled()
+		p.settled = true
+	}
+}
+
+// fallBack notes that reading ends by eBPF broke off with err.
+func (p *Probe) fallBack(now conntrack.Timestamp, err error) {
+	reason := err.Error()
+	if p.settled {
+		reason += ": restart conntally"
+	}
+	p.source.Store(&source{step: bpf.Netlink, reason: reason})
+	p.conditions.Clear(condition.DumpsFellBack, "")
+	if p.config.Conntrack.Ends == config.EndsByBPF {
+		p.conditions.Raise(now, condition.Condition{ID: condition.SourceFellBack, Detail: reason})
 	}
 }
 
