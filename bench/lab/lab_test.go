@@ -365,6 +365,34 @@ func TestContextEndsTraffic(t *testing.T) {
 	}
 }
 
+// TestLostAnswerIsAskedForAgain: so that a lost datagram doesn't hold traffic up for ever.
+func TestLostAnswerIsAskedForAgain(t *testing.T) {
+	l := newLab(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := l.Router.IP("route add blackhole " + ServerIPv4); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		sent <- l.UDP(ctx, UDPFlow{
+			Family: unix.AF_INET, Packets: 1, Size: 10, Answered: true,
+			answerTime: 100 * time.Millisecond,
+		})
+	}()
+	select {
+	case err := <-sent:
+		t.Fatalf("answered though all is dropped: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := l.Router.IP("route del blackhole " + ServerIPv4); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnknownFamily(t *testing.T) {
 	l := &Lab{}
 	ctx := t.Context()

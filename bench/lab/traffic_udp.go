@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,11 @@ const (
 	udpHeader = 8
 	inFlight  = 32   // silent datagrams that are on their way at once
 	unbroken  = 1452 // bytes of payload that need no fragments
+
+	// answerTime is how long an answer is waited for. It is lost if NAT has forgotten its
+	// connection, which a test may have it do within a second, while a server has to wait for a
+	// processor for longer.
+	answerTime = 10 * time.Second
 
 	// The source ports that a lab gives out in turn, each new to conntrack for
 	// the first udpPortCount flows.
@@ -31,10 +38,12 @@ type UDPFlow struct {
 	SourcePort uint16        // 0 = one that the lab has not used yet
 	Interval   time.Duration // between datagrams, 0 = none
 	Ends       *Ends         // nil = from the client to the server; else all are answered
+
+	answerTime time.Duration // in place of answerTime, if not 0
 }
 
-// UDP sends the datagrams and returns when they and their answers have arrived.
-// Only ctx bounds how long it takes.
+// UDP sends the datagrams and returns when they and their answers have arrived. A datagram without
+// an answer is sent again. Only ctx bounds how long it takes.
 func (l *Lab) UDP(ctx context.Context, f UDPFlow) error {
 	conn, err := l.dialUDP(&f)
 	if err != nil {
@@ -113,16 +122,26 @@ func (d *datagrams) sendAnswered(ctx context.Context) error {
 			return err
 		}
 		err := d.lab.oneBroken(ctx, d.Size, func() error {
-			if err := d.send(); err != nil {
-				return err
-			}
-			return d.receive(answer)
+			return d.exchange(ctx, answer)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *datagrams) exchange(ctx context.Context, answer []byte) error {
+	for {
+		if err := d.send(); err != nil {
+			return err
+		}
+		_ = d.conn.SetReadDeadline(time.Now().Add(cmp.Or(d.answerTime, answerTime)))
+		err := d.receive(answer)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (d *datagrams) receive(answer []byte) error {
