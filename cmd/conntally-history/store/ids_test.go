@@ -34,7 +34,7 @@ func counts(t *testing.T, s *Store) map[string]uint64 {
 		t.Fatal(err)
 	}
 	for _, row := range exporters {
-		all[row.Exporter.Address.String()] += row.Records
+		all[row.Address.String()] += row.Records
 	}
 	services, err := s.Reader().Services(t.Context(), day(s, noon()))
 	if err != nil {
