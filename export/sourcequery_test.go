@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 )
 
 // uplinks is a router with two uplinks; the collector is beyond both.
@@ -27,18 +28,10 @@ var (
 
 func newUplinks(t *testing.T) *uplinks {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
 	u := &uplinks{t: t}
 	for _, n := range []**lab.Namespace{&u.router, &u.beyond} {
-		made, err := lab.NewNamespace()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { made.Close() })
-		*n = made
-		u.sysctl(made, "net/ipv6/conf/default/accept_dad", "0") // usable at once
+		*n = labtest.NewNamespace(t)
+		u.sysctl(*n, "net/ipv6/conf/default/accept_dad", "0") // usable at once
 	}
 	u.ip(u.router, "link add wan0 type veth peer name isp0 netns "+u.beyond.Path())
 	u.ip(u.router, "link add wan1 type veth peer name isp1 netns "+u.beyond.Path())

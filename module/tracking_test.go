@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack/kernel"
 )
 
@@ -89,14 +89,7 @@ func TestTrackingIsReal(t *testing.T) {
 // whether the kernel tracks there.
 func inNamespace(t *testing.T, run func(step func(script string, want bool))) {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	n, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := labtest.NewNamespace(t)
 	run(func(script string, want bool) {
 		t.Helper()
 		err := n.Do(func() error {

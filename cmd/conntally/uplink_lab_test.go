@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/cmd/conntally/config"
 	"github.com/conntally/conntally/export/decode"
 )
@@ -19,11 +20,7 @@ const farCollector = "203.0.113.9"
 // beyond returns a namespace with a collector, and routes of the router that don't lead there.
 func (r *rig) beyond() (far *lab.Namespace, s *sink) {
 	r.t.Helper()
-	far, err := lab.NewNamespace()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { far.Close() })
+	far = labtest.NewNamespace(r.t)
 	r.ip(far, "link set lo up\n address add "+farCollector+"/32 dev lo")
 	r.ip(r.Router, "route add "+farCollector+" via "+lab.ServerIPv4+" metric 10")
 	return far, r.sinkAt(far, farCollector+":0")

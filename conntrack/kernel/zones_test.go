@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 )
 
 // TestInterfacesByZoneOfPatterns proves that wildcards, sets and their negation stand for the links
@@ -84,14 +84,7 @@ func TestInterfacesByZone(t *testing.T) {
 // interfacesByZone returns what is read in a namespace that has links, in pairs, and rules.
 func interfacesByZone(t *testing.T, links []string, rules string) map[uint16][]string {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	n, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
+	n := labtest.NewNamespace(t)
 	for pair := range slices.Chunk(links, 2) {
 		if err := n.IP("link add " + pair[0] + " type veth peer name " + pair[1]); err != nil {
 			t.Fatal(err)

@@ -32,14 +32,9 @@ type cable struct {
 
 func newCable(t *testing.T) *cable {
 	t.Helper()
-	labtest.Need(t)
 	c := &cable{t: t, dir: t.TempDir()}
 	for _, ns := range []**lab.Namespace{&c.server, &c.client} {
-		n, err := lab.NewNamespace()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.Close() })
+		n := labtest.NewNamespace(t)
 		for _, key := range []string{"default", "all"} { // addresses are usable at once
 			if err := n.Sysctl("net/ipv6/conf/"+key+"/accept_dad", "0"); err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/conntally/conntally/bench/lab"
+	"github.com/conntally/conntally/bench/lab/labtest"
 	"github.com/conntally/conntally/conntrack"
 	"github.com/conntally/conntally/flow"
 )
@@ -57,17 +58,9 @@ func newRouter(t testing.TB, setup string, o Options) *router {
 
 func newNamespace(t testing.TB) *router {
 	t.Helper()
-	if err := lab.Available(); err != nil {
-		t.Skip(err)
-	}
-	n, err := lab.NewNamespace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close() })
-	r := &router{Namespace: n, t: t}
+	r := &router{Namespace: labtest.NewNamespace(t), t: t}
 	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-		if err := n.Sysctl(key, "1"); err != nil {
+		if err := r.Sysctl(key, "1"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -38,6 +38,19 @@ func New(t testing.TB, o lab.Options) *lab.Lab {
 	return l
 }
 
+// NewNamespace returns a network namespace that lasts as long as the test, which is skipped where
+// there can be none.
+func NewNamespace(t testing.TB) *lab.Namespace {
+	t.Helper()
+	Need(t)
+	n, err := lab.NewNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
 // Program returns the absolute path of a program that `make tools` installs, or skips the test. It is
 // looked up in $PATH, /usr/sbin and the directories.
 func Program(t testing.TB, name string, dirs ...string) string {
