@@ -85,10 +85,10 @@ func runDevices(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return fmt.Errorf("devices: %w", err)
 	}
 	devices, err := client.Devices(ctx, 0)
-	if err != nil {
-		return fmt.Errorf("devices: %w", err)
+	if err == nil {
+		err = tellFailures(ctx, client, stderr)
 	}
-	switch err := tellFailures(ctx, client, stderr); {
+	switch {
 	case err != nil:
 		return fmt.Errorf("devices: %w", err)
 	case *asking.asJSON:
@@ -125,12 +125,12 @@ func runFlows(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return fmt.Errorf("flows: %w", err)
 	}
 	flows, err := client.Flows(ctx, *device, *limit, 0)
-	if err != nil {
-		return fmt.Errorf("flows: %w", explainDevice(ctx, client, *device, err))
+	if err == nil {
+		err = tellFailures(ctx, client, stderr)
 	}
-	switch err := tellFailures(ctx, client, stderr); {
+	switch {
 	case err != nil:
-		return fmt.Errorf("flows: %w", err)
+		return fmt.Errorf("flows: %w", explainDevice(ctx, client, *device, err))
 	case *asking.asJSON:
 		return printJSON(stdout, flows)
 	}

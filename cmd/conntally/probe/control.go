@@ -45,7 +45,7 @@ func (p *Probe) logUnserved(c *config.Config, err error) {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE) && len(c.Collectors) > 0:
 		p.log.Warn("conntally runs already: a collector that gets both counts everything twice")
-	case c.Control.Socket == config.AutoSocket: // the directory may be missing, or another process print flows
+	case c.Control.Socket == config.AutoSocket: // its directory may be another user's
 		level = zapcore.InfoLevel
 	}
 	p.log.Log(level, "status, devices, flows and top can't ask this process", zap.Error(err))

@@ -20,7 +20,6 @@ import (
 type reloader struct {
 	load    func() (*config.Config, error)
 	asked   <-chan struct{}
-	started *config.Config // at the start of the program
 	inForce *config.Config // what the loop has, or is about to have
 	prints  bool           // flows are printed while there is no collector
 
@@ -42,7 +41,7 @@ type reloadRequest struct {
 func (p *Probe) reloader() *reloader {
 	return &reloader{
 		load: p.options.Load, asked: p.options.Reloads,
-		started: p.config, inForce: p.config, prints: p.printer != nil,
+		inForce: p.config, prints: p.printer != nil,
 		log: p.log, clock: p.clock, reloads: p.reloads, wake: p.reader.Interrupt,
 	}
 }
@@ -78,16 +77,15 @@ func (r *reloader) prepare(ctx context.Context) reloadRequest {
 	added := slices.DeleteFunc(slices.Clone(c.Collectors), func(cc config.Collector) bool {
 		return slices.Contains(r.inForce.Collectors, cc)
 	})
-	changed, _ := r.inForce.Changed(c)
-	_, waiting := r.started.Changed(c)
+	changed, waiting := r.inForce.Changed(c)
 	fields := []zap.Field{zap.Strings("changed", changed)}
 	if len(waiting) > 0 {
 		fields = append(fields, zap.Strings("need_restart", waiting))
 	}
 	r.log.Info("configuration read again", fields...)
-	c.Keep(r.started)
+	c.Keep(r.inForce)
 	r.inForce = c
-	list := targets(added, optional(r.started))
+	list := targets(added, optional(c))
 	return reloadRequest{
 		config: c, added: openCollectors(ctx, list, r.clock, r.log), waiting: waiting,
 	}

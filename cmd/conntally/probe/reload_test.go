@@ -274,12 +274,12 @@ func TestRejectedReloadChangesNothing(t *testing.T) {
 		"\x00":                    "files cannot contain NULL bytes",
 	} {
 		r := newReloading(t, collectorSection(at)+"[conntrack]\npoll_interval = \"3s\"\n")
-		before := r.exporter.Collectors
+		before, inForce := r.exporter.Collectors, r.inForce
 		if log := r.reload(text); !strings.Contains(log, "the old one stays in force") ||
 			!strings.Contains(log, want) {
 			t.Errorf("not logged: %s\n%s", want, log)
 		}
-		if !slices.Equal(r.exporter.Collectors, before) || r.inForce != r.started {
+		if !slices.Equal(r.exporter.Collectors, before) || r.inForce != inForce {
 			t.Error("something changed")
 		}
 		if len(r.notified) != 2 || r.notified[1] != notify.Ready {
