@@ -7,12 +7,16 @@ import (
 	"github.com/conntally/conntally/bench/lab"
 )
 
-// spareSetup gives the router a link without a host, and an unreachable network.
+// spareSetup gives the router a link without a host, an unreachable network and its first
+// rule. Adding that takes the local addresses out of the main table a moment before the
+// kernel asks another for them (fib4_rule_configure): what comes for the router in between is
+// forwarded, so it has to come before there is traffic.
 const spareSetup = `link add spare0 type veth peer name spare1
 address add 192.168.90.1/24 dev spare0
 link set spare0 up
 link set spare1 up
 route add unreachable 10.255.0.0/16
+rule add from 10.3.0.0/24 lookup main priority 19999
 `
 
 // spare is what of the router's own changes: routes and rules for networks that nothing

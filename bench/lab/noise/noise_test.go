@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -38,6 +39,25 @@ func newSource(t *testing.T, seed uint64) (*lab.Lab, *Source) {
 		}
 	})
 	return l, s
+}
+
+// TestRulesDivertNothing proves that no rule of the noise is the namespace's first, which
+// splits the table of local addresses from the main one under the packets' feet.
+func TestRulesDivertNothing(t *testing.T) {
+	t.Parallel()
+	l, _ := newSource(t, 0)
+	var tables []byte
+	err := l.Router.Do(func() (err error) {
+		tables, err = os.ReadFile("/proc/thread-self/net/fib_trie")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	main, _, found := bytes.Cut(tables, []byte("Local:"))
+	if !found || bytes.Contains(main, []byte("host LOCAL")) {
+		t.Errorf("local addresses are in the main table:\n%s", tables)
+	}
 }
 
 // passage is what a kind of noise makes pass the router, as conntrack counts it; an
