@@ -76,11 +76,14 @@ func (c *Collector) endTrial(now conntrack.Timestamp) {
 		return
 	}
 	var err error
-	if mtu, failed := c.socket.mtu(); failed == nil && len(p.trial)+headers4 > mtu {
+	mtu, unknown := c.socket.mtu()
+	switch {
+	case unknown != nil: // nothing is proven: the next one as large is on trial again
+	case len(p.trial)+headers4 > mtu:
 		c.Stats.TooLarge.Add(1)
 		c.updateLimit()
 		err = c.sendTrialAgain(now)
-	} else {
+	default:
 		p.proven = max(p.proven, len(p.trial))
 	}
 	if err != nil {

@@ -323,6 +323,34 @@ func TestTrialIsSentAgainAtClose(t *testing.T) {
 	}
 }
 
+// TestTrialProvesNothingWithoutARoute: the kernel knows no path MTU then.
+func TestTrialProvesNothingWithoutARoute(t *testing.T) {
+	l, clock := newNarrow(t), newFakeClock()
+	c, _ := l.collector(IPFIX, lab.ServerIPv4, clock)
+	r := sample(0, clock.at.Wall)
+	exportNow(c, &r)
+	c.send(clock.now())
+	for range 15 {
+		exportNow(c, &r)
+	}
+	c.send(clock.now())
+	if len(c.path.trial) == 0 {
+		t.Fatal("nothing is on trial")
+	}
+	proven := c.path.proven
+	if err := l.Client.IP("route delete default"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.socket.send(c.message); !errors.Is(err, unix.ENETUNREACH) {
+		t.Fatalf("sent without a route: %v", err)
+	}
+	c.endTrial(clock.now())
+	if c.path.proven != proven || len(c.path.trial) > 0 {
+		t.Errorf("%d octets are proven, %d before; %d on trial", c.path.proven, proven,
+			len(c.path.trial))
+	}
+}
+
 // loseTrials has the router drop what must not be fragmented, without an ICMP error, which might
 // come during a burst.
 func loseTrials(l *narrow) {

@@ -28,6 +28,9 @@ import (
 // timeout bounds each question to another process.
 const timeout = 5 * time.Second
 
+// maxMetrics is how many bytes of metrics are read.
+const maxMetrics = 1 << 20
+
 // ReadState reads the state of the machine and of the service, which need not run. database is
 // the path of the database.
 func ReadState(ctx context.Context, c *config.Config, database string) *State {
@@ -98,7 +101,7 @@ func ask(ctx context.Context, w *config.Web) (s Service) {
 		return s
 	}
 	defer body.Close()
-	lines := bufio.NewScanner(io.LimitReader(body, 1<<20))
+	lines := bufio.NewScanner(http.MaxBytesReader(nil, body, maxMetrics))
 	s.Err = fmt.Errorf("another program answers at %s", w.Listen)
 	for lines.Scan() {
 		id, found := strings.CutPrefix(lines.Text(), conditionMetric)
@@ -109,6 +112,9 @@ func ask(ctx context.Context, w *config.Web) (s Service) {
 		if id, found = strings.CutSuffix(id, holds); found {
 			s.Conditions = append(s.Conditions, shared.ID(id))
 		}
+	}
+	if err := lines.Err(); err != nil {
+		s.Err = fmt.Errorf("the metrics break off: %w", err)
 	}
 	return s
 }

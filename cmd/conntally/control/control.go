@@ -52,8 +52,8 @@ type Device struct {
 	Addresses   []string  `json:"addresses"`
 	Vendor      string    `json:"vendor"` // "" if unknown
 	Online      bool      `json:"online"`
-	FirstSeen   time.Time `json:"first_seen"`
-	LastSeen    time.Time `json:"last_seen"`
+	FirstSeen   time.Time `json:"first_seen,omitzero"` // zero: never
+	LastSeen    time.Time `json:"last_seen,omitzero"`
 	Connections int       `json:"connections"` // open now
 	WAN         Usage     `json:"wan"`         // the other end is behind an uplink
 	LAN         Usage     `json:"lan"`         // it is not
@@ -102,13 +102,11 @@ type Flow struct {
 	Protocol string `json:"protocol"` // such as "tcp", or a number
 	Src      string `json:"src"`      // opened it
 	SrcPort  uint16 `json:"src_port"`
-	Dst      string `json:"dst"`
+	Dst      string `json:"dst"` // as it is after NAT
 	DstPort  uint16 `json:"dst_port"`
-	// The source and the destination after NAT; "" if it is the same.
+	// The source after NAT; "" if it is the same.
 	PostSrc     string `json:"post_nat_src,omitempty"`
 	PostSrcPort uint16 `json:"post_nat_src_port,omitempty"`
-	PostDst     string `json:"post_nat_dst,omitempty"`
-	PostDstPort uint16 `json:"post_nat_dst_port,omitempty"`
 	Input       string `json:"input"`  // interface towards src; "": the router itself, or unknown
 	Output      string `json:"output"` // interface towards dst
 	Scope       string `json:"scope"`  // WAN or LAN

@@ -196,7 +196,7 @@ func flows(read time.Time) []control.Flow {
 			ID: "000000000000000a", Device: tv, Name: "smart-tv", Protocol: "tcp",
 			State: "established",
 			Src:   "192.0.2.122", SrcPort: 40000, Dst: "203.0.113.7", DstPort: 443,
-			PostSrc: "198.51.100.1", PostSrcPort: 40000, PostDst: "203.0.113.7", PostDstPort: 443,
+			PostSrc: "198.51.100.1", PostSrcPort: 40000,
 			Input: "lan0", Output: "wan0", Scope: control.WAN, Start: read.Add(-3 * time.Hour),
 			Usage:           usage(31e6, 2_100e6),
 			UpBitsPerSecond: 160e3, DownBitsPerSecond: 24e6,
