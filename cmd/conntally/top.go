@@ -28,9 +28,10 @@ func runTop(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
-	defer closer.Close()
 	o.Source, o.Failures = source, stderr
-	if err := showTop(ctx, o, stdout); err != nil {
+	shown := showTop(ctx, o, stdout)
+	// A probe of its own that has ended says why.
+	if err := errors.Join(shown, closer.Close()); err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
 	return nil
