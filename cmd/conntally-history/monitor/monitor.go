@@ -2,24 +2,20 @@
 package monitor
 
 import (
-	"io"
 	"math"
 	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/conntally/conntally/cmd/conntally-history/collect"
 	"github.com/conntally/conntally/cmd/conntally-history/condition"
 	shared "github.com/conntally/conntally/cmd/internal/condition"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
+	"github.com/conntally/conntally/cmd/internal/metrics"
 )
 
 // Snapshot is what metrics show: totals since the start, and present sizes.
@@ -40,65 +36,24 @@ type Sources struct {
 	Server     *httpserver.Server
 }
 
-// Metrics returns a handler of /metrics. Responses are not compressed, which takes a megabyte
-// of memory.
+// Metrics returns a handler of /metrics.
 func (s *Sources) Metrics() http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(guarded{newCollector(s), s.Server},
-		guarded{collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.Server})
-	return promhttp.HandlerFor(withoutNetwork(r), promhttp.HandlerOpts{
-		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError,
-		DisableCompression: true,
-	})
+	return metrics.Handler(s.Server, s.gatherer())
+}
+
+func (s *Sources) gatherer() prometheus.Gatherer {
+	return metrics.Gatherer(s.Server, nil, newCollector(s))
 }
 
 // Health returns a handler of /healthz: 503 and why, while usage is lost or may be.
 func (s *Sources) Health() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if err := shared.Err(s.Conditions()); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "ok\n")
-	})
+	return metrics.Health(func() error { return shared.Err(s.Conditions()) })
 }
 
-// guarded recovers from a panic of its Collector, which a registry runs in a goroutine of its
-// own.
-type guarded struct {
-	prometheus.Collector
-	server *httpserver.Server
-}
-
-// Collect implements prometheus.Collector.
-func (g guarded) Collect(ch chan<- prometheus.Metric) {
-	defer g.server.Recover()
-	g.Collector.Collect(ch)
-}
-
-// withoutNetwork removes process_network_*, which count the whole network namespace.
-func withoutNetwork(g prometheus.Gatherer) prometheus.Gatherer {
-	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		families, err := g.Gather()
-		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
-			return strings.HasPrefix(f.GetName(), "process_network_")
-		}), err
-	})
-}
-
-// row is a metric. A name ending in _total is a counter, any other a gauge. A value of NaN is
-// unknown: the metric is left out.
+// row is a metric. A value of NaN is unknown: the metric is left out.
 type row struct {
 	name, help string
 	value      func(*Snapshot) float64
-}
-
-func (r *row) kind() prometheus.ValueType {
-	if strings.HasSuffix(r.name, "_total") {
-		return prometheus.CounterValue
-	}
-	return prometheus.GaugeValue
 }
 
 func rows() []row {
@@ -129,12 +84,7 @@ func rows() []row {
 			"Writes that failed; what they had is written later.",
 			func(s *Snapshot) float64 { return float64(s.FlushFailures) }},
 		{"conntally_history_last_flush_timestamp_seconds", "When the database was last written.",
-			func(s *Snapshot) float64 {
-				if s.LastFlush.IsZero() {
-					return math.NaN()
-				}
-				return float64(s.LastFlush.UnixMilli()) / 1000
-			}},
+			func(s *Snapshot) float64 { return timestamp(s.LastFlush) }},
 		{"conntally_history_database_size_bytes", "Size of the database's files.",
 			func(s *Snapshot) float64 {
 				if s.DatabaseSize < 0 {
@@ -145,17 +95,18 @@ func rows() []row {
 	}
 }
 
+// timestamp returns a time in seconds since 1970, or NaN if it is zero: never.
+func timestamp(t time.Time) float64 {
+	if t.IsZero() {
+		return math.NaN()
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
 // exporterRow is a metric of each exporter.
 type exporterRow struct {
 	name, help string
 	value      func(*collect.ExporterStats) float64
-}
-
-func (r *exporterRow) kind() prometheus.ValueType {
-	if strings.HasSuffix(r.name, "_total") {
-		return prometheus.CounterValue
-	}
-	return prometheus.GaugeValue
 }
 
 func exporterRows() []exporterRow {
@@ -180,12 +131,12 @@ func exporterRows() []exporterRow {
 			func(x *collect.ExporterStats) float64 { return float64(x.Refused) }},
 		{"conntally_history_exporter_last_seen_timestamp_seconds",
 			"When something last came from this exporter.",
-			func(x *collect.ExporterStats) float64 { return float64(x.Last.UnixMilli()) / 1000 }},
+			func(x *collect.ExporterStats) float64 { return timestamp(x.Last) }},
 	}
 }
 
-// metrics is a prometheus.Collector of all metrics.
-type metrics struct {
+// collector is a prometheus.Collector of all metrics.
+type collector struct {
 	s         *Sources
 	build     *prometheus.Desc
 	condition *prometheus.Desc
@@ -193,8 +144,8 @@ type metrics struct {
 	exporters []*prometheus.Desc
 }
 
-func newCollector(s *Sources) *metrics {
-	m := &metrics{
+func newCollector(s *Sources) *collector {
+	c := &collector{
 		s: s,
 		build: prometheus.NewDesc("conntally_history_build_info",
 			"The version, as labels `version` and `goversion`; always 1.",
@@ -204,46 +155,46 @@ func newCollector(s *Sources) *metrics {
 			[]string{"condition"}, nil),
 	}
 	for _, r := range rows() {
-		m.all = append(m.all, prometheus.NewDesc(r.name, r.help, nil, nil))
+		c.all = append(c.all, prometheus.NewDesc(r.name, r.help, nil, nil))
 	}
 	for _, r := range exporterRows() {
-		m.exporters = append(m.exporters, prometheus.NewDesc(r.name, r.help,
+		c.exporters = append(c.exporters, prometheus.NewDesc(r.name, r.help,
 			[]string{"exporter", "protocol", "domain"}, nil))
 	}
-	return m
+	return c
 }
 
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range slices.Concat([]*prometheus.Desc{m.build, m.condition}, m.all, m.exporters) {
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range slices.Concat([]*prometheus.Desc{c.build, c.condition}, c.all, c.exporters) {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		if !math.IsNaN(v) {
 			ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 		}
 	}
-	send(m.build, prometheus.GaugeValue, 1, m.s.Version, runtime.Version())
-	holding := m.s.Conditions()
+	send(c.build, prometheus.GaugeValue, 1, c.s.Version, runtime.Version())
+	holding := c.s.Conditions()
 	for _, d := range condition.Definitions() {
 		v := 0.0
-		if slices.ContainsFunc(holding, func(c shared.Condition) bool { return c.ID == d.ID }) {
+		if slices.ContainsFunc(holding, func(one shared.Condition) bool { return one.ID == d.ID }) {
 			v = 1
 		}
-		send(m.condition, prometheus.GaugeValue, v, string(d.ID))
+		send(c.condition, prometheus.GaugeValue, v, string(d.ID))
 	}
-	snapshot := m.s.Snapshot()
+	snapshot := c.s.Snapshot()
 	for i, r := range rows() {
-		send(m.all[i], r.kind(), r.value(&snapshot))
+		send(c.all[i], metrics.Kind(r.name), r.value(&snapshot))
 	}
 	for k := range snapshot.Exporters {
 		x := &snapshot.Exporters[k]
 		for i, r := range exporterRows() {
-			send(m.exporters[i], r.kind(), r.value(x), x.Address.String(), protocol(x.Version),
+			send(c.exporters[i], metrics.Kind(r.name), r.value(x), x.Address.String(), protocol(x.Version),
 				strconv.FormatUint(uint64(x.Domain), 10))
 		}
 	}

@@ -3,18 +3,18 @@ package monitor
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
+	"github.com/conntally/conntally/cmd/internal/metrics"
 )
 
 // Handler returns a handler for metrics, health and, if asked for, profiles.
 func (s *Sources) Handler(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	links := []string{"/metrics", "/healthz"}
-	mux.Handle("GET /metrics", s.metricsHandler())
-	mux.HandleFunc("GET /healthz", s.serveHealth)
+	mux.Handle("GET /metrics", metrics.Handler(s.Server, s.gatherer()))
+	mux.Handle("GET /healthz", metrics.Health(s.health))
 	if profiles {
 		links = append(links, "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1",
 			"/debug/pprof/profile")
@@ -25,16 +25,9 @@ func (s *Sources) Handler(profiles bool) http.Handler {
 	return mux
 }
 
-// serveHealth answers 200 while the probe works, otherwise 503 and why: its loop is blocked,
-// dumps fail, or a failing condition holds.
-func (s *Sources) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	err := errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions()))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok\n")
+// health fails while the probe's loop is blocked, dumps fail, or a failing condition holds.
+func (s *Sources) health() error {
+	return errors.Join(s.Probe.Health(s.Clock().Mono), condition.Err(s.Conditions()))
 }
 
 // index answers with a page of links for browsers.

@@ -2,37 +2,23 @@ package monitor
 
 import (
 	"math"
-	"net/http"
 	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
-	"github.com/conntally/conntally/cmd/internal/httpserver"
+	"github.com/conntally/conntally/cmd/internal/metrics"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
-// metricsHandler answers with the current values of all metrics. Responses are not
-// compressed: a compressor takes a megabyte of memory, a response has a few kilobytes. A
-// metric that fails doesn't hide the others.
-func (s *Sources) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{
-		ErrorLog: s.Server.ErrorLog(), ErrorHandling: promhttp.ContinueOnError,
-		DisableCompression: true,
-	})
-}
-
 // gatherer returns a gatherer of all metrics.
 func (s *Sources) gatherer() prometheus.Gatherer {
 	all := []prometheus.Collector{
-		s.buildInfo(), s.sourceInfo(), s.statisticsCollector(), s.conditionCollector(), s.exportCollector(),
-		processCollector(),
+		s.buildInfo(), s.sourceInfo(), s.statisticsCollector(), s.conditionCollector(),
+		s.exportCollector(),
 	}
 	for _, rows := range [][]row{
 		s.kernelRows(), s.conntrackRows(), s.flowRows(), s.routeRows(), s.neighbourRows(),
@@ -43,25 +29,7 @@ func (s *Sources) gatherer() prometheus.Gatherer {
 	if s.Usage != nil {
 		all = append(all, newUsageCollector(s.Usage))
 	}
-	r := prometheus.NewRegistry()
-	labeled := prometheus.WrapRegistererWith(s.Labels, r)
-	for _, c := range all {
-		labeled.MustRegister(guarded{c, s.Server})
-	}
-	return withoutNetwork(r)
-}
-
-// guarded recovers from a panic of its Collector, which a registry runs in a goroutine of
-// its own.
-type guarded struct {
-	prometheus.Collector
-	server *httpserver.Server
-}
-
-// Collect implements prometheus.Collector.
-func (g guarded) Collect(ch chan<- prometheus.Metric) {
-	defer g.server.Recover()
-	g.Collector.Collect(ch)
+	return metrics.Gatherer(s.Server, s.Labels, all...)
 }
 
 // collector collects rows, once for each set of label values.
@@ -96,7 +64,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 func (c *collector) send(ch chan<- prometheus.Metric, rows []row, labelValues ...string) {
 	for i := range rows {
 		if v := rows[i].value(); !math.IsNaN(v) {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], rows[i].kind(), v, labelValues...)
+			ch <- prometheus.MustNewConstMetric(c.descs[i], metrics.Kind(rows[i].name), v, labelValues...)
 		}
 	}
 }
@@ -148,20 +116,4 @@ func (s *Sources) exportCollector() prometheus.Collector {
 		}
 	}
 	return newCollector(collectorRows(new(export.CollectorStats)), each, "collector", "protocol")
-}
-
-// processCollector collects the usual metrics of a process.
-func processCollector() prometheus.Collector {
-	return collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
-}
-
-// withoutNetwork removes process_network_*: they count the traffic of the whole network
-// namespace, not the program's.
-func withoutNetwork(g prometheus.Gatherer) prometheus.Gatherer {
-	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		families, err := g.Gather()
-		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
-			return strings.HasPrefix(f.GetName(), "process_network_")
-		}), err
-	})
 }

@@ -3,29 +3,19 @@ package monitor
 import (
 	"math"
 	"runtime/metrics"
-	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
 
-// row is a metric and how it is read. A name ending in _total is a counter, any other a
-// gauge. A value of NaN is unknown: the metric is left out.
+// row is a metric and how it is read. Its name says what kind it is: metrics.Kind. A value of NaN
+// is unknown: the metric is left out.
 type row struct {
 	name  string
 	value func() float64
 	help  string
-}
-
-func (r *row) kind() prometheus.ValueType {
-	if strings.HasSuffix(r.name, "_total") {
-		return prometheus.CounterValue
-	}
-	return prometheus.GaugeValue
 }
 
 func count(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
