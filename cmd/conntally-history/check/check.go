@@ -50,6 +50,7 @@ type Listener struct {
 // Service is the conntally-history that runs.
 type Service struct {
 	Conditions []shared.ID // that hold
+	Locked     bool        // its page asks for a password: the conditions are not known
 	Err        error       // why it could not be asked
 }
 
@@ -151,6 +152,12 @@ func (s *State) service() []checklist.Result {
 	}
 	if !s.running() {
 		return []checklist.Result{named("service", warn("it can't be asked: %v", s.Service.Err))}
+	}
+	if s.Service.Locked {
+		r := warn("it runs; its page has a password, so that what is wrong isn't read here: " +
+			"see there or in the log")
+		r.Unchecked = []string{"service"}
+		return []checklist.Result{named("service", r)}
 	}
 	var results []checklist.Result
 	for _, d := range condition.Definitions() {

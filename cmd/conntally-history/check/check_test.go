@@ -72,6 +72,8 @@ func TestResults(t *testing.T) {
 		{func(*State) {}, "service", checklist.OK, "nothing is wrong"},
 		{func(s *State) { s.Service.Err = syscall.ECONNREFUSED }, "service", checklist.Warn,
 			"it doesn't run"},
+		{func(s *State) { s.Service.Locked = true }, "service", checklist.Warn, "has a password"},
+		{func(s *State) { s.Service.Locked = true }, "collector", checklist.OK, "received at"},
 		{func(s *State) { s.Service.Err = errors.New("another program answers") }, "service",
 			checklist.Warn, "it can't be asked: another program answers"},
 		{func(s *State) { s.Service.Conditions = []shared.ID{condition.WriteFailed} }, "service",

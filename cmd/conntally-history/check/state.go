@@ -95,13 +95,18 @@ func ask(ctx context.Context, w *config.Web) (s Service) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	body, err := get(ctx, metricsURL(w))
+	response, err := get(ctx, metricsURL(w))
 	if err != nil {
 		s.Err = err
 		return s
 	}
-	defer body.Close()
-	lines := bufio.NewScanner(http.MaxBytesReader(nil, body, maxMetrics))
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusUnauthorized &&
+		strings.Contains(response.Header.Get("WWW-Authenticate"), web.Realm) {
+		s.Locked = true
+		return s
+	}
+	lines := bufio.NewScanner(http.MaxBytesReader(nil, response.Body, maxMetrics))
 	s.Err = fmt.Errorf("another program answers at %s", w.Listen)
 	for lines.Scan() {
 		id, found := strings.CutPrefix(lines.Text(), conditionMetric)
@@ -132,7 +137,7 @@ func metricsURL(w *config.Web) string {
 	return scheme + "://" + net.JoinHostPort(host, port) + "/metrics"
 }
 
-func get(ctx context.Context, url string) (io.ReadCloser, error) {
+func get(ctx context.Context, url string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -142,11 +147,7 @@ func get(ctx context.Context, url string) (io.ReadCloser, error) {
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
 		DisableKeepAlives: true,
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request) //nolint:bodyclose // by ask
-	if err != nil {
-		return nil, err
-	}
-	return response.Body, nil
+	return (&http.Client{Transport: transport}).Do(request)
 }
 
 func readUnits(ctx context.Context, enabled bool) Units {

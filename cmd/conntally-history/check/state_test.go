@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -9,9 +10,26 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/cmd/conntally-history/config"
+	"github.com/conntally/conntally/cmd/conntally-history/web"
 	shared "github.com/conntally/conntally/cmd/internal/condition"
 	"github.com/conntally/conntally/cmd/internal/setting"
 )
+
+// TestServiceWithAPasswordIsKnown: its page answers nobody else, so that it says so.
+func TestServiceWithAPasswordIsKnown(t *testing.T) {
+	locked := httptest.NewServer(nil)
+	defer locked.Close()
+	for realm, want := range map[string]bool{web.Realm: true, "a router": false} {
+		locked.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
+			w.WriteHeader(http.StatusUnauthorized)
+		})
+		w := config.Web{Enable: true, Listen: setting.Listen(locked.Listener.Addr().String())}
+		if s := ask(t.Context(), &w); s.Locked != want || (s.Err == nil) != want {
+			t.Errorf("%s: %+v", realm, s)
+		}
+	}
+}
 
 // TestServiceIsKnownByAWholeAnswer: conditions may stand in what is missing.
 func TestServiceIsKnownByAWholeAnswer(t *testing.T) {

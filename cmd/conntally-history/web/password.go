@@ -37,6 +37,9 @@ type password struct {
 	comparing sync.Mutex // one comparison at a time: guessing gets one core at most
 }
 
+// Realm is what the password is for, as a browser is told.
+const Realm = "conntally-history"
+
 // guesser is an address that sent wrong passwords.
 type guesser struct {
 	failures int
@@ -72,7 +75,7 @@ func (p *password) protect(next http.Handler) http.Handler {
 				return
 			}
 		}
-		w.Header().Set("WWW-Authenticate", `Basic realm="conntally-history", charset="UTF-8"`)
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+Realm+`", charset="UTF-8"`)
 		http.Error(w, "a name and a password are needed", http.StatusUnauthorized)
 	})
 }
