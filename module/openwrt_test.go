@@ -34,6 +34,7 @@ func TestOpenWrt(t *testing.T) {
 		"refuses":              (*openwrt).refuses,
 		"reloads":              (*openwrt).reloads,
 		"is off at first":      (*openwrt).isOffAtFirst,
+		"is turned off":        (*openwrt).isTurnedOff,
 		"takes another file":   (*openwrt).takesAnotherFile,
 	} {
 		t.Run(name, func(t *testing.T) { part(&openwrt{t, busybox, t.TempDir(), program}) })
@@ -225,6 +226,16 @@ func (o *openwrt) reloads() {
 func (o *openwrt) isOffAtFirst() {
 	ok, said := o.calls("start_service", read(o.t, "openwrt/files/conntally.config"))
 	if !ok || said[0] != "" {
+		o.t.Errorf("%v, procd is told %q", ok, said)
+	}
+}
+
+// isTurnedOff: also by one whose configuration is wrong by now.
+func (o *openwrt) isTurnedOff() {
+	uci := "config conntally 'main'\n option enabled '0'\nconfig collector\n option address 'nowhere'"
+	ok, said := o.calls("reload_service", uci)
+	want := []string{"open service", "close service", "signal conntally * HUP"}
+	if !ok || !slices.Equal(said, want) {
 		o.t.Errorf("%v, procd is told %q", ok, said)
 	}
 }
