@@ -223,6 +223,7 @@ func (t *Table) excludesFlow(en *entry, e *conntrack.Event) bool {
 	t.exportNATEvent(en, NATDelete, e.At.Mono, e.At)
 	h := t.index.hash(&en.key)
 	t.excluded.add(h)
+	t.withhold(en)
 	t.remove(en, h)
 	return true
 }

@@ -33,6 +33,18 @@ func (t *Table) Restore(began int64, all map[conntrack.Key]Checkpoint) {
 	t.restored, t.unsifted, t.checkpointing = all, true, true
 }
 
+// withhold keeps the checkpoint of an entry that is excluded from now on, as that of an entry which
+// the previous run exported: another run may include it again.
+func (t *Table) withhold(en *entry) {
+	if !t.checkpointing {
+		return
+	}
+	if t.restored == nil {
+		t.restored = map[conntrack.Key]Checkpoint{}
+	}
+	t.restored[en.key] = en.checkpoint()
+}
+
 // resume begins a flow where the previous run's last record ended. Another connection
 // that has the same key later begins from zero.
 func (t *Table) resume(en *entry, s *Checkpoint, now conntrack.Timestamp) {
@@ -65,7 +77,7 @@ func (t *Table) NewCheckpoints() []Checkpoint {
 }
 
 // Checkpoints returns a Checkpoint of each living entry, including those that only the
-// previous run has seen.
+// previous run has seen and those that are excluded since.
 func (t *Table) Checkpoints() iter.Seq[Checkpoint] {
 	return func(yield func(Checkpoint) bool) {
 		more := true
@@ -86,8 +98,9 @@ func (en *entry) checkpoint() Checkpoint {
 	}
 	s := Checkpoint{Key: en.key, Sent: en.last, Until: until}
 	for d := range s.Sent {
-		s.Sent[d].Packets -= en.pending[d].Packets
-		s.Sent[d].Bytes -= en.pending[d].Bytes
+		sent, pending := &s.Sent[d], &en.pending[d] // which may be more after a reset
+		sent.Packets -= min(sent.Packets, pending.Packets)
+		sent.Bytes -= min(sent.Bytes, pending.Bytes)
 	}
 	return s
 }

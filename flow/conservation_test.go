@@ -35,6 +35,33 @@ func conserves(t *testing.T, once bool) {
 	}
 }
 
+// TestNothingCountsTwiceWhateverIsExcluded: the same while filters change at random, by a reload
+// or a restart. What no filter ever excluded is exported once, the rest at most once.
+func TestNothingCountsTwiceWhateverIsExcluded(t *testing.T) {
+	for seed := range uint64(400) {
+		w := newWorld(t, seed, seed%2 == 1)
+		w.filtered = map[uint32]bool{}
+		for range 400 {
+			if w.rand.IntN(40) == 0 {
+				w.table.Reconfigure(w.filter())
+			}
+			w.step()
+		}
+		w.end()
+		exported := map[uint32]uint64{}
+		for _, r := range w.take() {
+			exported[r.Mark] += r.Bytes
+		}
+		for mark, moved := range w.movedBy {
+			got := exported[mark]
+			if got > moved || got < moved && !w.filtered[mark] {
+				t.Fatalf("seed %d: connection %d, excluded: %t: exported %d bytes of %d", seed, mark,
+					w.filtered[mark], got, moved)
+			}
+		}
+	}
+}
+
 // world is a kernel at random around a table.
 type world struct {
 	*harness
@@ -43,6 +70,9 @@ type world struct {
 	moved  uint64
 	id     uint32
 	saved  map[conntrack.Key]Checkpoint // the state file
+
+	movedBy  map[uint32]uint64 // by connection: its mark
+	filtered map[uint32]bool   // the connections that a filter ever excluded; nil: none are used
 
 	once     bool               // ends come once, and late
 	opened   int64              // when the program began: first it reads ends by netlink, wall
@@ -55,7 +85,7 @@ func newWorld(t *testing.T, seed uint64, once bool) *world {
 	o.NATEvents = seed%3 == 0
 	o.MaxFlows = int(seed % 5 * 3) // 0 is no bound
 	w := &world{harness: newHarness(t, o), rand: rand.New(rand.NewPCG(seed, 1)),
-		saved: map[conntrack.Key]Checkpoint{}, once: once}
+		saved: map[conntrack.Key]Checkpoint{}, movedBy: map[uint32]uint64{}, once: once}
 	w.begin(o)
 	w.dump()
 	return w
@@ -98,7 +128,24 @@ func (w *world) restart() {
 		w.create()
 		w.move(w.living[w.rand.IntN(len(w.living))])
 	}
+	if w.filtered != nil && w.rand.IntN(2) == 0 {
+		w.begin(w.filter())
+		return
+	}
 	w.begin(w.table.options)
+}
+
+// filter returns the options with another filter: it excludes each fourth connection, or none.
+func (w *world) filter() Options {
+	o, which := w.table.options, uint32(w.rand.IntN(6))
+	o.Exclude = func(e *conntrack.Event) bool {
+		out := e.Mark%4 == which
+		if out {
+			w.filtered[e.Mark] = true
+		}
+		return out
+	}
+	return o
 }
 
 func (w *world) step() {
@@ -139,12 +186,15 @@ func (w *world) create() {
 			return // the same nanosecond: not even the kernel can
 		}
 	}
+	e.Mark = uint32(len(w.movedBy))
+	w.movedBy[e.Mark] = 0
 	w.living = append(w.living, e)
 }
 
 func (w *world) move(e *conntrack.Event) {
 	moves(e)
 	w.moved += 1100
+	w.movedBy[e.Mark] += 1100
 }
 
 // finish ends connection i, at times without a last packet, at times reported twice.

@@ -103,15 +103,11 @@ func (en *entry) hasRead(c *[2]conntrack.Counters) bool {
 }
 
 // add adds what moved since the counters were last read, stores that in delta, and
-// reports whether anything did. Counters that another program zeroed begin again at 0:
-// what they hold is new, nothing wraps. The next record of an idle entry begins at the
-// last reading: the packet passed after that.
+// reports whether anything did. None of them has gone down. The next record of an idle
+// entry begins at the last reading: the packet passed after that.
 func (en *entry) add(c, delta *[2]conntrack.Counters) (moved bool) {
 	for d := range c {
 		base := en.last[d]
-		if c[d].Packets < base.Packets || c[d].Bytes < base.Bytes {
-			base = conntrack.Counters{}
-		}
 		delta[d] = conntrack.Counters{
 			Packets: c[d].Packets - base.Packets, Bytes: c[d].Bytes - base.Bytes,
 		}

@@ -42,6 +42,7 @@ func (t *Table) addDeltas(en *entry, e *conntrack.Event) (moved bool) {
 			} else {
 				t.Stats.Zeroed.Add(1)
 			}
+			en.last = [2]conntrack.Counters{} // the kernel zeroes both directions together
 		}
 		en.mark = e.Mark
 		if moved = en.add(&e.Counters, &t.moved); moved && t.options.Meter != nil {
@@ -220,16 +221,22 @@ func (t *Table) EndDump(now conntrack.Timestamp) {
 	t.dumps = [3]conntrack.Timestamp{now, t.dumps[0], t.dumps[1]}
 }
 
-// forgetRestored forgets the entries of the previous run that this dump didn't show: they are gone,
-// unless they are awaited. Without a start time, another may come that looks the same.
+// forgetRestored forgets the entries without a flow that were exported before and that this dump
+// didn't show: they are gone, unless they are awaited. Without a start time, another may come that
+// looks the same. Those that are excluded it has shown.
 func (t *Table) forgetRestored(now conntrack.Timestamp) {
-	if !t.awaits(t.opened.Mono, now) {
+	awaits := t.awaits(t.opened.Mono, now)
+	maps.DeleteFunc(t.restored, func(k conntrack.Key, _ Checkpoint) bool {
+		gone := !awaits || t.unsifted && k.Start == 0
+		return gone && !t.excluded.has(t.index.hash(&k))
+	})
+	switch {
+	case len(t.restored) == 0:
 		t.restored = nil
+	case t.unsifted:
+		t.restored = maps.Collect(maps.All(t.restored)) // a map never shrinks
 	}
-	if t.unsifted {
-		maps.DeleteFunc(t.restored, func(k conntrack.Key, _ Checkpoint) bool { return k.Start == 0 })
-		t.unsifted = false
-	}
+	t.unsifted = false
 }
 
 // expireMissing ends a flow whose entry is gone without a DESTROY.

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -142,6 +143,36 @@ func TestCountersZeroedByAnotherProgram(t *testing.T) {
 	h.expire(e, h.now.Wall)
 	if got := bytesOf(h.take()); got != 6600 || h.table.Stats.CounterResets.Load() != 1 {
 		t.Errorf("%d bytes, want 6600; rewound %d", got, h.table.Stats.CounterResets.Load())
+	}
+}
+
+// TestZeroedCountersCountFromZeroInBothDirections: they are zeroed together, also where one has
+// counted more since than before.
+func TestZeroedCountersCountFromZeroInBothDirections(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		h := running(t, testOptions())
+		e := h.entry(conntrack.ProtoTCP)
+		var before, after [2]conntrack.Counters
+		for d := range before {
+			packets := uint64(1 + r.IntN(20))
+			before[d] = conntrack.Counters{Packets: packets, Bytes: packets * 100}
+			packets = uint64(r.IntN(20))
+			after[d] = conntrack.Counters{Packets: packets, Bytes: packets * 100}
+		}
+		if after[0].Packets >= before[0].Packets && after[1].Packets >= before[1].Packets {
+			continue // nothing shows it
+		}
+		e.Counters = before
+		h.dump(e)
+		want := counted(e)
+		h.pass(time.Second)
+		e.Counters = after
+		h.dump(e)
+		h.expire(e, h.now.Wall)
+		if got := bytesOf(h.take()); got != want+counted(e) || h.table.Stats.Zeroed.Load() != 1 {
+			t.Fatalf("%v, then %v: exported %d bytes, want %d", before, after, got, want+counted(e))
+		}
 	}
 }
 
