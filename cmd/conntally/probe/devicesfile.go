@@ -19,6 +19,9 @@ const (
 	DevicesFile = "devices.json"
 	// deviceSize bounds what the file may have for each device, in bytes.
 	deviceSize = 4 << 10
+	// devicesFileSize is what it may have in any case: an earlier run may have had room for more
+	// devices.
+	devicesFileSize = 64 << 20
 	// saveInterval is how often it is written: flash wears out, and after a crash that much
 	// is missing from the devices' counters.
 	saveInterval = 10 * time.Minute
@@ -40,7 +43,7 @@ func openDevicesFile(
 		return nil
 	}
 	f := &devicesFile{path: filepath.Join(directory, DevicesFile), report: report}
-	text, err := regular.Read(f.path, int64(most+1)*deviceSize)
+	text, err := regular.Read(f.path, max(int64(most+1)*deviceSize, devicesFileSize))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f
 	}

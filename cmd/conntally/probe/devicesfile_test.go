@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,7 @@ func TestDevicesFileIsContinuedOrPutAside(t *testing.T) {
 		{"not JSON", "devices", 0, true},
 		{"of a later version", strings.Replace(good, `"version":1`, `"version":2`, 1), 0, true},
 		{"no device", strings.Replace(good, "192.0.2.10", "nonsense", 1), 0, true},
-		{"too large", good + strings.Repeat(" ", 11*deviceSize), 0, true},
+		{"too large", good + strings.Repeat(" ", devicesFileSize), 0, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,6 +58,38 @@ func TestDevicesFileIsContinuedOrPutAside(t *testing.T) {
 				t.Errorf("%d devices after a restart", n)
 			}
 		})
+	}
+}
+
+// TestDevicesFileOfMoreDevicesIsContinued: those that find no room any more count as other.
+func TestDevicesFileOfMoreDevicesIsContinued(t *testing.T) {
+	const devices, room = 1000, 4
+	directory := t.TempDir()
+	var text strings.Builder
+	text.WriteString(`{"version":1,"devices":[`)
+	for i := range devices {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		fmt.Fprintf(&text, `{"device":"10.0.%d.%d","first_seen":1,"last_seen":2,`+
+			`"usage":[[100,1,200,2],[0,0,0,0]]}`, i/250, 1+i%250)
+	}
+	text.WriteString("]}")
+	path := filepath.Join(directory, DevicesFile)
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	accounts := account.New(account.Options{Devices: true, Max: room})
+	openDevicesFile(directory, room, accounts, func(error) {}, zap.NewNop())
+	var up uint64
+	s := accounts.Snapshot(conntrack.Timestamp{Wall: 3})
+	for i := range s.Devices {
+		for _, usage := range s.Devices[i].Usage {
+			up += usage.Up.Bytes
+		}
+	}
+	if up != devices*100 || len(s.Devices) > room+2 {
+		t.Errorf("%d devices have %d bytes, want %d", len(s.Devices), up, devices*100)
 	}
 }
 
