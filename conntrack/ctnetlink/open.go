@@ -124,6 +124,7 @@ func (r *Reader) Reopen() error {
 	_ = r.events.Close() // it may be closed already
 	r.events, r.drops = fresh, 0
 	r.heartbeat.drops.Store(0)
+	r.heartbeat.beats.Add(1) // for what passed before, the reader had nothing to read
 	if r.heartbeat.stalled.Load() {
 		return fresh.setReliable(false)
 	}

@@ -43,20 +43,23 @@ func (r *Reader) Watchdog(ctx context.Context, timeout time.Duration) {
 			stuck, last = 0, beats
 			continue
 		}
-		if stuck += watchdogTick; stuck >= timeout && r.endReliable() {
+		if stuck += watchdogTick; stuck >= timeout && r.endReliable(beats) {
 			return
 		}
 	}
 }
 
-// endReliable ends reliable delivery while the reader is stuck. It reports whether that has ended:
-// there is none to end while the events are not subscribed to.
-func (r *Reader) endReliable() bool {
+// endReliable ends reliable delivery while the reader is stuck: since beats. It reports whether that
+// has ended: there is none to end while the events are not subscribed to.
+func (r *Reader) endReliable(beats uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.events.(*socket)
-	if !ok || r.heartbeat.stalled.Load() {
-		return ok
+	if !ok || r.heartbeat.beats.Load() != beats {
+		return false
+	}
+	if r.heartbeat.stalled.Load() {
+		return true
 	}
 	_ = s.setReliable(false) // fails only on a closed socket
 	drops, _ := s.dropsNow()

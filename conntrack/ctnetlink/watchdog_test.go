@@ -159,3 +159,24 @@ func TestWatchdogOutlivesUnsubscribe(t *testing.T) {
 	must(t, r.Router.Flush())
 	r.untilEntries(func(n int) bool { return n < 100 })
 }
+
+// TestWatchdogForgetsTheTimeWithoutEvents: while they come from elsewhere the reader doesn't read
+// here, and isn't stuck.
+func TestWatchdogForgetsTheTimeWithoutEvents(t *testing.T) {
+	const timeout = 2 * time.Second
+	r := newReal(t)
+	reader := r.reliable(1 << 20)
+	must(t, reader.Unsubscribe())
+	guarded, cancel := context.WithCancel(r.ctx)
+	guardEnds := make(chan struct{})
+	go func() { defer close(guardEnds); reader.Watchdog(guarded, timeout) }()
+	time.Sleep(2 * timeout)
+	must(t, reader.Reopen())
+	time.Sleep(timeout / 4) // a tick, or two
+	cancel()
+	<-guardEnds
+	must(t, reader.Wait(0, unexpected(t)))
+	if n := reader.Stats.Stalls.Load(); n != 0 || !reader.Reliable() {
+		t.Errorf("stalled %d times, reliable %v", n, reader.Reliable())
+	}
+}
