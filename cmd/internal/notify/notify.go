@@ -47,6 +47,36 @@ func New(report func(error)) *Manager {
 // Status returns a line that shows text as the service's status.
 func Status(text string) string { return "STATUS=" + text }
 
+// A manager that is asked for more time waits as long for the next message, at least.
+const (
+	moreTime = "EXTEND_TIMEOUT_USEC=90000000"
+	askAgain = 20 * time.Second
+)
+
+// Starting asks the manager for more time to start, until started is called. Nothing else may use m
+// in between.
+func (m *Manager) Starting() (started func()) {
+	if m.address == "" {
+		return func() {}
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			m.Notify(moreTime)
+			select {
+			case <-stop:
+				return
+			case <-time.After(askAgain):
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
 // Reloading returns the lines that announce a reload. Ready must follow, whether or not the
 // reload succeeds.
 func Reloading() string {

@@ -66,6 +66,20 @@ func TestNotifySendsLinesInOneMessage(t *testing.T) {
 	}
 }
 
+// TestStartingAsksForMoreTime: at once, and never after it has started.
+func TestStartingAsksForMoreTime(t *testing.T) {
+	conn := listen(t, filepath.Join(t.TempDir(), "notify"))
+	m := notify.New(silent(t))
+	started := m.Starting()
+	started()
+	m.Notify(notify.Ready)
+	got := fmt.Sprintf("%q", heard(t, conn, m))
+	if want := `["EXTEND_TIMEOUT_USEC=90000000" "READY=1"]`; got != want {
+		t.Errorf("heard %s, want %s", got, want)
+	}
+	new(notify.Manager).Starting()()
+}
+
 // TestReloadingHasMonotonicTime: as systemd requires, and no empty line.
 func TestReloadingHasMonotonicTime(t *testing.T) {
 	var usec uint64
