@@ -24,56 +24,79 @@ const manyDestinations = 10
 
 // openDestination is a row of the table destination.
 type openDestination struct {
-	id    int64
+	id    int64 // 0: it isn't written yet
 	first int64 // when it was first seen on the day, in seconds since 1970
 }
 
+// destinationPart is what a batch adds to a row.
+type destinationPart struct {
+	values      [6]uint64 // of the columns from up_bytes to down_contacts
+	first, last int64     // in seconds since 1970; 0: unknown
+}
+
+// destinations appends one part to each row that the batch adds to. All that found no row of its
+// own is one part, or a device that scans addresses would fill the file before its day is over.
 func (w *writer) destinations(all map[usage.Destination]usage.DestinationUsage) {
 	if len(all) == 0 {
 		return
 	}
 	open := w.openDestinations()
+	parts := map[destinationID]*destinationPart{}
+	add := func(d usage.Destination, c usage.Counters, u *usage.DestinationUsage, lan bool) {
+		key := open.row(w.destinationID(d, lan), manyDestinations*w.options.DestinationsPerDevice)
+		if parts[key] == nil {
+			parts[key] = &destinationPart{}
+		}
+		parts[key].add(c, u)
+	}
 	for d, u := range all {
 		if (u.WAN != usage.Counters{} || u.LAN == usage.Counters{}) {
-			w.destinationPart(open, d, u.WAN, &u, false)
+			add(d, u.WAN, &u, false)
 			u.UpContacts, u.DownContacts = 0, 0
 		}
 		if (u.LAN != usage.Counters{}) {
-			w.destinationPart(open, d, u.LAN, &u, true)
+			add(d, u.LAN, &u, true)
 		}
+	}
+	for key, p := range parts {
+		w.destinationPart(open.rows[key], key, p)
 	}
 }
 
-// destinationPart appends what moved on one side of the uplink.
-func (w *writer) destinationPart(open *openDestinations, d usage.Destination, c usage.Counters,
-	u *usage.DestinationUsage, lan bool) {
+// destinationID returns the row of a destination on one side of the uplink.
+func (w *writer) destinationID(d usage.Destination, lan bool) destinationID {
 	key := destinationID{day: int64(d.Day), device: w.deviceID(d.Device),
 		protocol: int64(d.Protocol), port: int64(d.Port), inbound: d.Inbound, lan: lan}
 	if d.Remote.IsValid() {
 		key.remote = d.Remote.String()
 	}
-	of := [2]int64{key.day, key.device}
-	row, known := open.rows[key]
-	if !known && open.count[of] >= manyDestinations*w.options.DestinationsPerDevice {
-		key = destinationID{day: key.day, device: key.device, lan: lan}
-		row, known = open.rows[key]
+	return key
+}
+
+// add adds what moved on one side of the uplink, up to the largest value of a column.
+func (p *destinationPart) add(c usage.Counters, u *usage.DestinationUsage) {
+	for i, n := range [len(p.values)]uint64{c.UpBytes, c.DownBytes, c.UpPackets, c.DownPackets,
+		u.UpContacts, u.DownContacts} {
+		p.values[i] = min(p.values[i]+min(n, largest), largest)
 	}
-	first := unix(u.First)
+	if first := unix(u.First); p.first == 0 || first != 0 && first < p.first {
+		p.first = first
+	}
+	p.last = max(p.last, unix(u.Last))
+}
+
+// destinationPart appends a part to a row, which it writes first if that is new.
+func (w *writer) destinationPart(row openDestination, key destinationID, p *destinationPart) {
 	switch {
-	case !known:
-		row.first = first
+	case row.id == 0:
 		row.id, _ = w.number(`INSERT INTO destination (`+destinationKey+`, lan, first)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, key.day, key.device, key.remote,
-			key.protocol, key.port, key.inbound, lan, first)
-		open.count[of]++
-	case first < row.first:
-		row.first = first
-		w.exec("UPDATE destination SET first = ? WHERE id = ?", first, row.id)
+			key.protocol, key.port, key.inbound, key.lan, p.first)
+	case p.first < row.first:
+		w.exec("UPDATE destination SET first = ? WHERE id = ?", p.first, row.id)
 	}
-	open.rows[key] = row
-	values := slices.Concat([]any{row.id}, counterValues(c), capped(u.UpContacts, u.DownContacts))
-	w.exec("INSERT INTO destination_part VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		append(values, unix(u.Last))...)
+	values := slices.Concat([]any{row.id}, capped(p.values[:]...), []any{p.last})
+	w.exec("INSERT INTO destination_part VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values...)
 }
 
 // openDestinations are the destinations of days that are not over, and how many rows there are
@@ -81,6 +104,22 @@ func (w *writer) destinationPart(open *openDestinations, d usage.Destination, c 
 type openDestinations struct {
 	rows  map[destinationID]openDestination
 	count map[[2]int64]int
+}
+
+// row returns the row that a destination belongs to: its own, or that of the rest of its device
+// and day where there are so many already. It adds the row if that is new.
+func (o *openDestinations) row(key destinationID, most int) destinationID {
+	of := [2]int64{key.day, key.device}
+	_, known := o.rows[key]
+	if !known && o.count[of] >= most {
+		key = destinationID{day: key.day, device: key.device, lan: key.lan}
+		_, known = o.rows[key]
+	}
+	if !known {
+		o.rows[key] = openDestination{}
+		o.count[of]++
+	}
+	return key
 }
 
 func (w *writer) openDestinations() *openDestinations {

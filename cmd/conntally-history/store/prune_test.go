@@ -214,6 +214,50 @@ func TestTooManyDestinationsCountAsOther(t *testing.T) {
 	byDay(t, s)
 }
 
+// However many destinations a batch has, it appends one part for each row.
+func TestTooManyDestinationsAppendFewParts(t *testing.T) {
+	const kept, scanned, batches = 10, 5000, 3
+	s := openNew(t)
+	s.options.DestinationsPerDevice = kept
+	var want usage.Usage
+	var contacts, last int64
+	for n := range batches {
+		b := batchAt(s, noon().Add(time.Duration(n)*time.Minute), "a", 0)
+		_, today := s.options.Calendar.Hour(b.At)
+		clear(b.Destinations)
+		for i := range scanned {
+			u := usage.DestinationUsage{Usage: usage.Usage{
+				WAN: usage.Counters{UpBytes: uint64(n*scanned + i), UpPackets: 1},
+				LAN: usage.Counters{DownBytes: uint64(i), DownPackets: 2},
+			}, UpContacts: 1, First: b.At, Last: b.At.Add(time.Duration(i) * time.Second)}
+			b.Destinations[usage.Destination{Day: today, Device: "a", Protocol: 6, Port: 443,
+				Remote: netip.AddrFrom4([4]byte{198, byte(n), byte(i >> 8), byte(i)})}] = u
+			want.Add(u.Usage)
+			contacts, last = contacts+1, max(last, u.Last.Unix())
+		}
+		write(t, s, b)
+	}
+	open := manyDestinations*kept + 2 // and those of the rest
+	if got := rows(t, s, "destination"); got > open {
+		t.Errorf("%d rows, more than %d", got, open)
+	}
+	if got := rows(t, s, "destination_part"); got > batches*open {
+		t.Errorf("%d parts, more than %d", got, batches*open)
+	}
+	for range 2 {
+		if got := storedDestinations(t, s); got != want {
+			t.Errorf("\n got %+v\nwant %+v", got, want)
+		}
+		var gotContacts, gotFirst, gotLast int64
+		err := s.db.QueryRow("SELECT sum(up_contacts), min(first), max(last) FROM destination_rows").
+			Scan(&gotContacts, &gotFirst, &gotLast)
+		if err != nil || gotContacts != contacts || gotFirst != noon().Unix() || gotLast != last {
+			t.Errorf("%d contacts from %d to %d, %v", gotContacts, gotFirst, gotLast, err)
+		}
+		prune(t, s, noon().AddDate(0, 0, 1))
+	}
+}
+
 func TestOldDestinationsAreDeleted(t *testing.T) {
 	s := openNew(t)
 	write(t, s, batchAt(s, noon().AddDate(0, 0, -91), "a", 1), batchAt(s, noon().AddDate(0, 0, -90),
