@@ -19,10 +19,11 @@ const maxAddresses = 32
 // Its usage is in the database; it is the same device when it comes back.
 const forgetAfter = 24 * time.Hour
 
-// device is a device in memory.
+// device is a device in memory. Its addresses are in at.
 type device struct {
 	usage.Device
-	mac     host.MAC // by which it was last reached
+	at      []address // the latest first
+	mac     host.MAC  // by which it was last reached
 	alias   *Alias
 	changed bool
 	rate    rate
@@ -105,7 +106,7 @@ func (d *devices) restore(known []usage.Device) {
 			continue
 		}
 		if n := d.byID[k.ID]; n != nil {
-			n.Device = *k
+			n.Device, n.at = *k, storedAddresses(k)
 			continue
 		}
 		if len(d.byID) >= d.o.Max+2 {
@@ -136,8 +137,7 @@ func (d *devices) aliasOf(id string) *Alias {
 
 // remember adds a device of the database.
 func (d *devices) remember(k usage.Device) {
-	n := d.insert(&device{Device: k, alias: d.aliasOf(k.ID)})
-	n.Addresses = slices.Clone(k.Addresses)
+	n := d.insert(&device{Device: k, at: storedAddresses(&k), alias: d.aliasOf(k.ID)})
 	if mac, err := host.ParseMAC(k.ID); err == nil {
 		n.mac = mac
 		if n.alias == nil {
@@ -146,12 +146,21 @@ func (d *devices) remember(k usage.Device) {
 	} else {
 		n.mac, _ = host.ParseMAC(k.MAC) // of an alias by address
 	}
-	zone := zoneOf(k.ID)
-	for _, ip := range k.Addresses {
-		if a := (address{ip, zone}); d.byAddress[a] == nil { // the latest device has it
+	for _, a := range n.at {
+		if d.byAddress[a] == nil { // else a later device has it
 			d.byAddress[a] = n
 		}
 	}
+}
+
+// storedAddresses returns the addresses of a device of the database, which knows their zone only
+// if the device is identified by it.
+func storedAddresses(k *usage.Device) (all []address) {
+	zone := zoneOf(k.ID)
+	for _, ip := range k.Addresses {
+		all = append(all, address{ip, zone})
+	}
+	return all
 }
 
 // zoneOf returns the conntrack zone in the ID of a device.
@@ -224,10 +233,9 @@ func (d *devices) merge(from, into *device) {
 		return
 	}
 	d.merges = append(d.merges, usage.Merge{From: from.ID, Into: into.ID})
-	for _, ip := range from.Addresses {
-		a := address{ip, zoneOf(from.ID)}
+	for _, a := range slices.Backward(slices.Clone(from.at)) {
 		if d.byAddress[a] == from {
-			d.byAddress[a] = into
+			d.addAddress(into, a)
 		}
 	}
 	if into.First.IsZero() || !from.First.IsZero() && from.First.Before(into.First) {
@@ -242,29 +250,39 @@ func (d *devices) merge(from, into *device) {
 // another's.
 func (d *devices) addAddress(n *device, at address) {
 	before := d.byAddress[at]
-	if before == n && len(n.Addresses) > 0 && n.Addresses[0] == at.Addr {
+	if before == n && len(n.at) > 0 && n.at[0] == at {
 		return
 	}
 	if before != nil && before != n {
-		before.drop(at.Addr)
+		before.drop(at)
 	}
-	n.drop(at.Addr)
-	if len(n.Addresses) >= maxAddresses {
-		last := address{n.Addresses[maxAddresses-1], at.zone}
+	n.drop(at)
+	if len(n.at) >= maxAddresses {
+		last := n.at[maxAddresses-1]
 		if d.byAddress[last] == n {
 			delete(d.byAddress, last)
 		}
-		n.Addresses = n.Addresses[:maxAddresses-1]
+		n.at = n.at[:maxAddresses-1]
 	}
-	n.Addresses = slices.Insert(n.Addresses, 0, at.Addr)
+	n.at = slices.Insert(n.at, 0, at)
 	n.changed = true
 	d.byAddress[at] = n
 }
 
-func (n *device) drop(a netip.Addr) {
-	if i := slices.Index(n.Addresses, a); i >= 0 {
-		n.Addresses, n.changed = slices.Delete(n.Addresses, i, i+1), true
+func (n *device) drop(a address) {
+	if i := slices.Index(n.at, a); i >= 0 {
+		n.at, n.changed = slices.Delete(n.at, i, i+1), true
 	}
+}
+
+// listed returns the addresses of a device, each once whatever zones it is in.
+func (n *device) listed() (all []netip.Addr) {
+	for _, a := range n.at {
+		if !slices.Contains(all, a.Addr) {
+			all = append(all, a.Addr)
+		}
+	}
+	return all
 }
 
 // makeRoom forgets devices that have moved nothing for long.
@@ -290,8 +308,8 @@ func (d *devices) forget(n *device) {
 			delete(d.byMAC, mac)
 		}
 	}
-	for _, ip := range n.Addresses {
-		if a := (address{ip, zoneOf(n.ID)}); d.byAddress[a] == n {
+	for _, a := range n.at {
+		if d.byAddress[a] == n {
 			delete(d.byAddress, a)
 		}
 	}
@@ -315,7 +333,7 @@ func (d *devices) rename() {
 		if n == d.other || n == d.router {
 			continue
 		}
-		name := d.o.Names.Name(n.mac, n.Addresses)
+		name := d.o.Names.Name(n.mac, n.listed())
 		if n.alias != nil {
 			name = n.alias.Name
 		}
@@ -347,7 +365,7 @@ func (d *devices) takeChanged() (all []usage.Device) {
 		if n.changed {
 			n.changed = false
 			k := n.Device
-			k.Addresses = slices.Clone(n.Addresses)
+			k.Addresses = n.listed()
 			all = append(all, k)
 		}
 	}

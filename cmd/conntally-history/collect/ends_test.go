@@ -385,3 +385,55 @@ func TestZones(t *testing.T) {
 	f.send(elsewhere, one, two)
 	f.expect(map[string]string{"10.0.0.1": "1 0 0 0", "zone7/10.0.0.1": "2 0 0 0"})
 }
+
+// zoned is a record of the device of a MAC, in a conntrack zone.
+func zoned(src string, m host.MAC, zone uint32) decode.Flow {
+	f := plain(src, "198.51.100.1", 1)
+	f.SrcMAC, f.InputZone = m, zone
+	return f
+}
+
+// Whatever zones an exporter claims, the addresses that are remembered are bounded.
+func TestAddressesInChangingZonesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	for i := range uint32(10_000) {
+		f.send(elsewhere, zoned(fmt.Sprintf("10.0.%d.%d", i>>8, i&255), mac(1), i),
+			zoned("10.1.0.1", mac(2), i)) // the same address in each zone
+	}
+	if n := len(f.devices.byAddress); n > 2*maxAddresses {
+		t.Errorf("%d addresses of 2 devices", n)
+	}
+	f.expect(map[string]string{mac(1).String(): "10000 0 0 0", mac(2).String(): "10000 0 0 0"})
+	for _, d := range f.devices.byID {
+		if n := len(d.listed()); d.ID == mac(2).String() && n != 1 {
+			t.Errorf("%d addresses of one", n)
+		}
+	}
+}
+
+// A device that is forgotten can't be reached by its addresses any more, in whatever zone.
+func TestForgottenDeviceIsNotFoundByItsZone(t *testing.T) {
+	f := newFixture(t, func(o *Options) { o.Max = 1 })
+	f.send(elsewhere, zoned("10.0.0.1", mac(1), 7))
+	f.take()
+	f.now = f.now.Add(2 * forgetAfter)
+	f.send(elsewhere, zoned("10.0.0.2", mac(2), 7)) // takes its place
+	f.send(elsewhere, zoned("10.0.0.1", host.MAC{}, 7))
+	f.expect(map[string]string{mac(2).String(): "1 0 0 0", usage.Other: "1 0 0 0"})
+	if n := len(f.devices.byAddress); n != 1 {
+		t.Errorf("%d addresses of a device", n)
+	}
+}
+
+// A device by address that turns out to be that of a MAC takes its zone with it.
+func TestMergedDeviceKeepsItsZone(t *testing.T) {
+	f := newFixture(t)
+	for i := range uint32(100) {
+		at := fmt.Sprintf("10.0.0.%d", i)
+		f.send(elsewhere, zoned(at, host.MAC{}, i), zoned(at, mac(1), i), zoned(at, host.MAC{}, i))
+	}
+	f.expect(map[string]string{mac(1).String(): "300 0 0 0"})
+	if n := len(f.devices.byAddress); n > maxAddresses {
+		t.Errorf("%d addresses of a device", n)
+	}
+}
