@@ -31,7 +31,7 @@ type Options struct {
 	MaxTemplates int
 	// MaxHeld is how many bytes of data sets are kept until their template comes, of all
 	// sources; a source has a quarter of it at most. 0 is none: they are skipped. The records
-	// are in the Message that has the template (RFC 7011, 8.1).
+	// are in the Message that has the template (RFC 7011, 8.1). Then Expire has to be called.
 	MaxHeld int
 }
 
@@ -44,13 +44,16 @@ type Decoder struct {
 	sources  map[sourceKey]*source
 	counters Counters
 	room     int // bytes that may still be held
+	// dropped are the data sets that Expire hasn't returned yet, of sources that were displaced.
+	dropped map[sourceKey]int
 }
 
 // New returns a Decoder without templates.
 func New(o Options) *Decoder {
 	o.MaxExporters = cmp.Or(max(o.MaxExporters, 0), 64)
 	o.MaxTemplates = cmp.Or(max(o.MaxTemplates, 0), 64)
-	return &Decoder{options: o, sources: make(map[sourceKey]*source), room: o.MaxHeld}
+	return &Decoder{options: o, sources: make(map[sourceKey]*source), room: o.MaxHeld,
+		dropped: make(map[sourceKey]int)}
 }
 
 // Decode reads one UDP datagram that came from an exporter's address and port.
@@ -114,7 +117,7 @@ func (d *Decoder) remember(s *source) bool {
 }
 
 func (d *Decoder) evict(k sourceKey) {
-	d.counters.UnknownSets += uint64(d.sources[k].held.drop())
+	d.drop(k, d.sources[k].held.drop())
 	delete(d.sources, k)
 	d.counters.Evicted++
 }

@@ -49,6 +49,10 @@ func fuzzHeld(t *testing.T, first, second []byte) {
 			t.Fatalf("%d flows from %d bytes, %d recovered", n, len(b), m.Recovered)
 		}
 	}
+	d.DropHeld()
+	if again := d.DropHeld(); again != nil {
+		t.Fatalf("dropped twice: %+v", again)
+	}
 	checkBounded(t, d)
 }
 

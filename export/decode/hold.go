@@ -1,9 +1,12 @@
 package decode
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
-// holdFor is how long a data set waits for its template, in seconds of the exporter's clock:
-// exporters repeat templates more often than that.
+// holdFor is how long a data set waits for its template, in seconds: exporters repeat templates
+// more often than that.
 const holdFor = 180
 
 // shortestHeld is the size of the shortest records, in bytes, that may wait: those of a hostile
@@ -33,6 +36,8 @@ type holder struct {
 type heldSet struct {
 	header header // of its message
 	set    set
+	since  int64 // when Expire first found it, monotonic
+	found  bool  // since is valid
 }
 
 func (k *holder) isEmpty() bool { return len(k.sets) == 0 }
@@ -45,7 +50,7 @@ func (k *holder) add(h header, data set) bool {
 	}
 	h.sets = nil
 	data.bytes = slices.Clone(data.bytes)
-	k.sets = append(k.sets, heldSet{h, data})
+	k.sets = append(k.sets, heldSet{header: h, set: data})
 	k.bytes += size
 	*k.room -= size
 	return true
@@ -56,11 +61,21 @@ func (k *holder) take(id uint16) []heldSet {
 	return k.remove(func(w heldSet) bool { return w.set.id == id })
 }
 
-// expire drops data sets that have waited for long, and returns how many.
+// expire drops data sets that have waited for long by the exporter's clock, and returns how many.
 func (k *holder) expire(exported uint32) int {
 	return len(k.remove(func(w heldSet) bool {
 		return int32(exported-w.header.exported) > holdFor
 	}))
+}
+
+// expireAt drops data sets that have waited for long by the clock of Expire, and returns how many.
+func (k *holder) expireAt(mono int64) int {
+	for i := range k.sets {
+		if w := &k.sets[i]; !w.found {
+			w.since, w.found = mono, true
+		}
+	}
+	return len(k.remove(func(w heldSet) bool { return mono-w.since > holdFor*1e9 }))
 }
 
 // drop drops all data sets, and returns how many.
@@ -82,4 +97,48 @@ func (k *holder) remove(which func(heldSet) bool) (removed []heldSet) {
 		k.sets = nil
 	}
 	return removed
+}
+
+// Unknown is how many data sets of a source were dropped, as their template has not come.
+type Unknown struct {
+	Exporter netip.AddrPort // the zero one: of sources that are too many to be listed
+	Version  uint16
+	Domain   uint32
+	Sets     int
+}
+
+// Expire drops data sets that have waited for their template for three minutes since a call of
+// Expire first found them, by a clock in nanoseconds that only advances. It returns all that were
+// dropped since the last call and are in no Message: without it, those of a source that sends
+// nothing more would wait for ever.
+func (d *Decoder) Expire(mono int64) []Unknown {
+	return d.dropHeld(func(k *holder) int { return k.expireAt(mono) })
+}
+
+// DropHeld drops all data sets that wait, at the end, and returns them like Expire.
+func (d *Decoder) DropHeld() []Unknown { return d.dropHeld((*holder).drop) }
+
+func (d *Decoder) dropHeld(drop func(*holder) int) (all []Unknown) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key, s := range d.sources {
+		d.drop(key, drop(&s.held))
+	}
+	for key, n := range d.dropped {
+		all = append(all, Unknown{key.exporter, key.version, key.domain, n})
+	}
+	clear(d.dropped)
+	return all
+}
+
+// drop counts data sets that were dropped outside a Message.
+func (d *Decoder) drop(key sourceKey, sets int) {
+	if sets == 0 {
+		return
+	}
+	d.counters.UnknownSets += uint64(sets)
+	if _, listed := d.dropped[key]; !listed && len(d.dropped) >= d.options.MaxExporters {
+		key = sourceKey{}
+	}
+	d.dropped[key] += sets
 }

@@ -2,8 +2,11 @@ package decode_test
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/conntally/conntally/export/decode"
 )
@@ -84,5 +87,52 @@ func TestHeldRecordsAreFew(t *testing.T) {
 	m, _ := d.Decode(ipfixMessage(0, setOf(2, template(300, 4, 1))), exporter())
 	if m.UnknownSets != 4 || len(m.Flows) != 0 {
 		t.Errorf("%d flows of %d sets", len(m.Flows), m.UnknownSets)
+	}
+}
+
+// What waits is given up after three minutes and at the end, also if its source sends nothing more
+// or is displaced by others.
+func TestHeldDataOfSilentSourcesExpires(t *testing.T) {
+	const minute = int64(time.Minute)
+	for _, version := range []uint16{9, 10} {
+		d := decode.New(decode.Options{MaxHeld: 4000, MaxExporters: 2})
+		build := message(version)
+		_, _ = d.Decode(build(0, smallSet(1)), exporter())
+		_, _ = d.Decode(build(1, smallSet(2)), exporter())
+		for _, now := range []int64{0, 3 * minute} {
+			if got := d.Expire(now); got != nil {
+				t.Errorf("version %d, at %d: %+v", version, now, got)
+			}
+		}
+		_, _ = d.Decode(build(2, smallSet(3)), exporter())
+		want := []decode.Unknown{{Exporter: exporter(), Version: version, Domain: domain, Sets: 2}}
+		if got := d.Expire(3*minute + 1); !slices.Equal(got, want) {
+			t.Errorf("version %d, after three minutes: %+v", version, got)
+		}
+		want[0].Sets = 1
+		if got := d.DropHeld(); !slices.Equal(got, want) {
+			t.Errorf("version %d, at the end: %+v", version, got)
+		}
+		if got := d.DropHeld(); got != nil {
+			t.Errorf("version %d, twice: %+v", version, got)
+		}
+		if n := d.Counters().UnknownSets; n != 3 {
+			t.Errorf("version %d: %d counted", version, n)
+		}
+	}
+}
+
+func TestHeldDataOfDisplacedSourcesIsCounted(t *testing.T) {
+	d := decode.New(decode.Options{MaxHeld: 4000, MaxExporters: 1})
+	for i := range uint16(5) {
+		from := netip.AddrPortFrom(exporter().Addr(), 1000+i)
+		_, _ = d.Decode(ipfixMessage(0, setOf(2, small(301)), smallSet(1)), from)
+	}
+	sets := map[uint16]int{}
+	for _, u := range d.Expire(0) {
+		sets[u.Exporter.Port()] += u.Sets
+	}
+	if !maps.Equal(sets, map[uint16]int{1000: 1, 0: 3}) { // the latest one still waits
+		t.Errorf("got %v", sets)
 	}
 }

@@ -109,7 +109,9 @@ func New(o Options, sequences map[usage.Exporter]usage.Sequence, known []usage.D
 func (c *Collector) Handle(m *decode.Message, fault error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x := c.exporter(m, now)
+	x := c.exporter(usage.Exporter{
+		Address: m.Exporter.Addr(), Version: m.Version, Domain: m.Domain,
+	}, now)
 	x.last = now
 	c.take(x, m, fault, now)
 	for i := range m.Flows {

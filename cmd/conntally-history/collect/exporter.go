@@ -33,8 +33,7 @@ type heldFlow struct {
 func noExporter() usage.Exporter { return usage.Exporter{Address: netip.IPv4Unspecified()} }
 
 // exporter returns where a message comes from.
-func (c *Collector) exporter(m *decode.Message, now time.Time) *exporter {
-	key := usage.Exporter{Address: m.Exporter.Addr(), Version: m.Version, Domain: m.Domain}
+func (c *Collector) exporter(key usage.Exporter, now time.Time) *exporter {
 	if x := c.exporters[key]; x != nil {
 		return x
 	}
@@ -72,6 +71,21 @@ func (c *Collector) forgetSilent(now time.Time) bool {
 	c.pending.follow(oldest)
 	delete(c.exporters, oldest.key)
 	return true
+}
+
+// Unknown counts data sets that the decoder has dropped, as their template has not come.
+func (c *Collector) Unknown(all []decode.Unknown, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range all {
+		key := noExporter()
+		if u.Exporter.IsValid() {
+			key = usage.Exporter{Address: u.Exporter.Addr(), Version: u.Version, Domain: u.Domain}
+		}
+		x, i := c.exporter(key, now), usage.Intake{UnknownSets: uint64(u.Sets)}
+		x.total.Add(i)
+		c.pending.intake(c.o.Calendar, now, x.key, i)
+	}
 }
 
 // take counts what came with a message, and what should have come before it.

@@ -48,6 +48,7 @@ type receiver struct {
 	clock     conntrack.Clock
 	alive     func(mono int64) // called at least each turn
 
+	expired int64  // when held data was last looked through, monotonic
 	drops   uint32 // the kernel's count, as of the last datagram
 	refused atomic.Pointer[netip.Addr]
 }
@@ -82,8 +83,10 @@ func (r *receiver) setOptions(fd, size int) error {
 	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1))
 }
 
-// run reads until ctx is done, and then what is queued.
+// run reads until ctx is done, and then what is queued. What waits for its template by then is
+// given up.
 func (r *receiver) run(ctx context.Context) error {
+	defer func() { r.giveUp(r.decoder.DropHeld()) }()
 	stop := context.AfterFunc(ctx, func() { _ = r.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	buffer, control := make([]byte, 1<<16), make([]byte, 64)
@@ -91,6 +94,7 @@ func (r *receiver) run(ctx context.Context) error {
 	for {
 		now := r.clock().Mono
 		r.alive(now)
+		r.expire(now)
 		_ = r.conn.SetReadDeadline(time.Now().Add(turn))
 		if ctx.Err() != nil {
 			if end == 0 {
@@ -104,6 +108,21 @@ func (r *receiver) run(ctx context.Context) error {
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("can't receive records: %w", err)
 		}
+	}
+}
+
+// expire gives up data that has waited for its template for long, once in a turn.
+func (r *receiver) expire(mono int64) {
+	if mono-r.expired < int64(turn) {
+		return
+	}
+	r.expired = mono
+	r.giveUp(r.decoder.Expire(mono))
+}
+
+func (r *receiver) giveUp(sets []decode.Unknown) {
+	if len(sets) > 0 {
+		r.collector.Unknown(sets, time.Unix(0, r.clock().Wall))
 	}
 }
 

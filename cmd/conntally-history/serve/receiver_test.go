@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/conntally/conntally/conntrack"
+	"github.com/conntally/conntally/export/decode"
 )
 
 // What was queued before the end is read, also when the end comes before the first read. All of
@@ -16,6 +17,7 @@ func TestQueuedDatagramsAreReadAtTheEnd(t *testing.T) {
 	for range 100 {
 		r := &receiver{
 			allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+			decoder: decode.New(decode.Options{}),
 			clock:   conntrack.SystemClock(), alive: func(int64) {},
 		}
 		if err := r.listen(t.Context(), "127.0.0.1:0", 1<<20); err != nil {
