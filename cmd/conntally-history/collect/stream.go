@@ -38,13 +38,15 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 	} else if s.waits.IsZero() {
 		s.waits = now
 	}
-	if m.Late && s.known {
-		if m.Sequence-s.gapFrom < s.gapTo-s.gapFrom {
-			return uint64(m.Units)
-		}
+	gap := m.Sequence - s.next
+	behind := s.known && gap >= 1<<31
+	switch {
+	case behind && m.Sequence-s.gapFrom < s.gapTo-s.gapFrom:
+		// It fills the last gap, whether the decoder calls it late or can't tell since records wait.
+		return s.fill(m.Units)
+	case m.Late && s.known:
 		return 0
-	}
-	if gap := m.Sequence - s.next; s.known && gap < 1<<31 {
+	case s.known && !behind:
 		s.deferred += int64(gap)
 		if gap > 0 {
 			s.gapFrom, s.gapTo = s.next, m.Sequence
@@ -52,6 +54,13 @@ func (s *stream) advance(m *decode.Message, now time.Time) (back uint64) {
 	}
 	s.next, s.known = m.Sequence+m.Units, true
 	return 0
+}
+
+// fill takes units out of the last gap, and returns how many of them were counted as missing.
+func (s *stream) fill(units uint32) (counted uint64) {
+	deferred := min(int64(units), max(s.deferred, 0))
+	s.deferred -= deferred
+	return uint64(int64(units) - deferred)
 }
 
 // settle counts what is missing, unless records have been waiting for a short time.

@@ -41,6 +41,16 @@ func TestGaps(t *testing.T) {
 	rebased.Rebased = true
 	recovered := message(1000, 5, 1)
 	recovered.Recovered = 2
+	after := message(1000, 6, 2) // that one still waits
+	after.Held = 1
+	lateWhileHeld := message(1000, 4, 2)
+	lateWhileHeld.Held, lateWhileHeld.Late = 1, true
+	heldEarly := message(1000, 4, 0) // it came before a message from before it
+	heldEarly.Held = 1
+	second := message(1000, 2, 2) // not Late: after data that waits, the decoder can't tell
+	second.Held = 1
+	recoveredAll := message(1000, 8, 1)
+	recoveredAll.Recovered = 2
 	v9 := func(sequence uint32) *decode.Message {
 		m := message(1000, sequence, 9)
 		m.Version, m.Units = 9, 1
@@ -79,6 +89,15 @@ func TestGaps(t *testing.T) {
 			3, false},
 		{"waited", usage.Sequence{},
 			[]*decode.Message{message(1000, 0, 2), held, stillHeld, recovered}, 6, 0, 6, false},
+		{"late while others wait", usage.Sequence{}, []*decode.Message{message(1000, 0, 2), held,
+			after, lateWhileHeld, recoveredAll}, 9, 0, 9, false},
+		{"late after one that waits", usage.Sequence{}, []*decode.Message{message(1000, 0, 2),
+			heldEarly, second, after, recoveredAll}, 9, 0, 9, false},
+		{"late while others wait, and one is lost", usage.Sequence{}, []*decode.Message{
+			message(1000, 0, 1), held, after, lateWhileHeld, recoveredAll}, 8, 1, 9, false},
+		{"restarted, over an earlier gap", usage.Sequence{}, []*decode.Message{
+			message(1000, 50, 2), message(1000, 54, 2), message(1000, 0, 52), message(1000, 52, 2),
+			message(1000, 54, 2)}, 60, 2, 56, false},
 		{"NetFlow v9", usage.Sequence{}, []*decode.Message{v9(7), v9(8), v9(11)}, 27, 2, 12, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
