@@ -39,8 +39,10 @@ type observer struct {
 	log        *zap.Logger
 	buffer     int64 // bytes that were configured
 
-	began   int64 // monotonic
-	before  map[usage.Exporter]collect.ExporterStats
+	began  int64 // monotonic
+	before map[usage.Exporter]collect.ExporterStats
+	// earlier has the hours in which exporters last sent records that have sent none since the start.
+	earlier map[usage.Exporter]time.Time
 	dropped uint64
 	refused uint64
 	full    uint64
@@ -68,6 +70,7 @@ func (o *observer) observe(now conntrack.Timestamp) {
 		o.exporter(now, &stats.Exporters[i])
 	}
 	o.forget(stats.Exporters)
+	o.absent(now, stats.Exporters)
 	o.socket(now)
 	if n := stats.Overflow; n > o.full {
 		o.raise(now, condition.DevicesFull, "", "%d records", n-o.full)
@@ -116,10 +119,39 @@ func (o *observer) exporter(now conntrack.Timestamp, x *collect.ExporterStats) {
 		o.raise(now, condition.DatagramsMalformed, name, "%d", n-before.Refused)
 	}
 	silent := time.Unix(0, now.Wall).Sub(x.Last)
-	if x.Records > 0 && silent > silentAfter && silent < goneAfter {
+	_, earlier := o.earlier[x.Exporter]
+	if (x.Records > 0 || earlier) && silent > silentAfter && silent < goneAfter {
 		o.raise(now, condition.ExporterSilent, name, "since %s", x.Last.Format(time.DateTime))
 	} else {
 		o.conditions.Clear(condition.ExporterSilent, name)
+	}
+}
+
+// absent looks at exporters that have sent records before the start, and nothing since.
+func (o *observer) absent(now conntrack.Timestamp, present []collect.ExporterStats) {
+	heard := map[string]bool{} // by subject, as an exporter may have sent another version before
+	for i := range present {
+		x := &present[i]
+		heard[subject(x.Exporter)] = true
+		if x.Records > 0 {
+			delete(o.earlier, x.Exporter)
+		}
+	}
+	if now.Mono-o.began <= int64(silentAfter) {
+		return
+	}
+	for e, hour := range o.earlier {
+		name := subject(e)
+		switch {
+		case heard[name]:
+		case time.Unix(0, now.Wall).Sub(hour) >= goneAfter:
+			o.conditions.Clear(condition.ExporterSilent, name)
+			delete(o.earlier, e)
+		default:
+			o.raise(now, condition.ExporterSilent, name,
+				"since the start; its last records came in the hour from %s",
+				hour.Format("2006-01-02 15:04"))
+		}
 	}
 }
 

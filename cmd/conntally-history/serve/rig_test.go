@@ -125,7 +125,14 @@ type exporter struct {
 
 func newExporter(t testing.TB) *exporter {
 	t.Helper()
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	return newExporterAt(t, "127.0.0.1")
+}
+
+// newExporterAt returns one that sends from an address.
+func newExporterAt(t testing.TB, from string) *exporter {
+	t.Helper()
+	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)},
+		net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -60,6 +62,8 @@ type Service struct {
 	manager    *notify.Manager
 	server     *httpserver.Server
 	web        *web.Server // nil: there is no page
+	// earlier has the exporters that sent in the last day before the start, and the hour of it.
+	earlier map[usage.Exporter]time.Time
 
 	observeEvery time.Duration
 }
@@ -84,6 +88,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	state, err := s.store.State(ctx)
+	if err == nil {
+		s.earlier, err = s.store.Senders(ctx, s.now().Add(-goneAfter))
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.store.Close(s.now()))
 	}
@@ -247,7 +254,17 @@ func (s *Service) observer() *observer {
 		receiver: s.receiver, collector: s.collector, names: s.names, conditions: s.conditions,
 		clock: s.o.Clock, log: s.o.Log, buffer: int64(s.o.Config.Collector.ReceiveBuffer),
 		began: now.Mono, before: map[usage.Exporter]collect.ExporterStats{},
+		earlier: s.recentSenders(),
 	}
+}
+
+// recentSenders returns those of earlier runs that may still send. It returns a new map.
+func (s *Service) recentSenders() map[usage.Exporter]time.Time {
+	all := maps.Clone(s.earlier)
+	maps.DeleteFunc(all, func(e usage.Exporter, _ time.Time) bool {
+		return e.Address == netip.IPv4Unspecified() || !s.receiver.allows(e.Address)
+	})
+	return all
 }
 
 // newWeb prepares the page and metrics, if they are enabled.

@@ -29,6 +29,7 @@ type running struct {
 	clock *clock
 	stop  context.CancelFunc
 	ended chan error
+	close func() error // once
 }
 
 // clock is set by the test.
@@ -66,9 +67,9 @@ func run(t *testing.T, database string, change func(*config.Config)) *running {
 		t.Fatal(err)
 	}
 	s.observeEvery = time.Hour // the test does it
-	r := &running{s, t, k, stop, make(chan error, 1)}
+	r := &running{s, t, k, stop, make(chan error, 1), sync.OnceValue(s.Close)}
 	go func() { r.ended <- s.Run(ctx) }()
-	t.Cleanup(func() { r.end(); s.Close() })
+	t.Cleanup(func() { r.end(); _ = r.close() })
 	return r
 }
 
@@ -196,6 +197,56 @@ func TestConditionsOfExporters(t *testing.T) {
 	r.expect(condition.DevicesFull)
 }
 
+// An exporter that sent something in the last day, and nothing since the start, is silent, too:
+// after the usual time, and not for ever.
+func TestExporterOfAnEarlierRunIsSilent(t *testing.T) {
+	database := enter(t)
+	alive, dead := newExporter(t), newExporterAt(t, "127.0.0.2")
+	alive.sequence, dead.sequence = 100, 100
+	var r *running
+	var o *observer
+	send := func(e *exporter, records int) {
+		t.Helper()
+		before := r.snapshot().Datagrams
+		e.messages = 0 // with the template
+		e.send(records)
+		r.until("a datagram", func() bool { return r.snapshot().Datagrams > before })
+	}
+	restart := func() {
+		t.Helper()
+		if r != nil {
+			r.end()
+			if err := r.close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r = run(t, database, nil)
+		o = r.observer()
+		send(alive, 1)
+	}
+	after := func(d time.Duration, want ...shared.ID) {
+		t.Helper()
+		r.clock.pass(d)
+		send(alive, 1)
+		o.observe(r.clock.read())
+		r.expect(want...)
+	}
+	restart()
+	send(dead, 1)
+	restart()
+	after(silentAfter)
+	after(1, condition.ExporterSilent)
+	after(goneAfter)
+	restart()
+	after(silentAfter+1, condition.ExporterSilent)
+	send(dead, 0) // it has nothing to report
+	after(0)
+	after(silentAfter+1, condition.ExporterSilent)
+	send(dead, 1)
+	after(0)
+	after(silentAfter+1, condition.ExporterSilent)
+}
+
 // A datagram without records, with which `conntally check` probes a collector, comes from no
 // exporter that would be silent later.
 func TestProbeIsNoExporter(t *testing.T) {
@@ -245,9 +296,9 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	s.flusher.database = &disk
 	ctx, stop := context.WithCancel(context.Background())
 	s.observeEvery = time.Hour // the test does it
-	r := &running{s, t, k, stop, make(chan error, 1)}
+	r := &running{s, t, k, stop, make(chan error, 1), s.Close}
 	go func() { r.ended <- s.Run(ctx) }()
-	t.Cleanup(func() { r.end(); s.Close() })
+	t.Cleanup(func() { r.end(); _ = r.close() })
 	e := newExporter(t)
 	for i := range uint64(6) {
 		disk.set(i%3 != 2)

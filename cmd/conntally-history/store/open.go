@@ -196,6 +196,24 @@ type State struct {
 	Devices       []usage.Device
 }
 
+// Senders returns the exporters that have sent records since the hour of a time, and the start of
+// the last hour in which they did. (A sequence is written with each batch, sent or not.)
+func (s *Store) Senders(ctx context.Context, since time.Time) (
+	map[usage.Exporter]time.Time, error) {
+	all := map[usage.Exporter]time.Time{}
+	hour, _ := s.options.Calendar.Hour(since)
+	err := query(ctx, s.db, func(scan scanner) error {
+		var e usage.Exporter
+		var latest int64
+		err := scan(text(parseAddr(&e.Address)), &e.Version, &e.Domain, &latest)
+		all[e] = time.Unix(latest, 0)
+		return err
+	}, `SELECT n.address, n.version, n.domain, max(u.hour)
+		FROM exporter_hour u JOIN exporter n ON n.id = u.exporter
+		WHERE u.id >= ? AND u.records > 0 GROUP BY u.exporter`, exporters().id(hour, 0))
+	return all, err
+}
+
 // State returns what was written last.
 func (s *Store) State(ctx context.Context) (State, error) {
 	state := State{Sequences: map[usage.Exporter]usage.Sequence{}}

@@ -245,3 +245,23 @@ func TestServiceStates(t *testing.T) {
 		}
 	}
 }
+
+// Who sent records lately is not told by sequences, which are written with each batch.
+func TestSenders(t *testing.T) {
+	s := openNew(t)
+	early, late := batchAt(s, noon().Add(-2*time.Hour), "a", 100), batchAt(s, noon(), "a", 100)
+	for k := range late.Exporters {
+		late.Exporters[k] = usage.Intake{Datagrams: 1} // of templates
+	}
+	write(t, s, early, late)
+	exporter := usage.Exporter{Address: netip.MustParseAddr("192.0.2.1"), Version: 10, Domain: 7}
+	for since, want := range map[time.Duration]map[usage.Exporter]time.Time{
+		30 * time.Minute:  {},
+		150 * time.Minute: {exporter: early.At},
+	} {
+		got, err := s.Senders(t.Context(), noon().Add(-since))
+		if err != nil || !maps.EqualFunc(got, want, time.Time.Equal) {
+			t.Errorf("in %v: %v, %v", since, got, err)
+		}
+	}
+}
