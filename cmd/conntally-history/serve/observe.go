@@ -55,7 +55,6 @@ func (o *observer) run(ctx context.Context, interval time.Duration) {
 	for {
 		select {
 		case <-ctx.Done():
-			o.observe(o.clock())
 			return
 		case <-ticker.C:
 			o.observe(o.clock())

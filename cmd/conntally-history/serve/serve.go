@@ -182,7 +182,8 @@ func (s *Service) Run(ctx context.Context) error {
 	if s.machine.neighbours != nil {
 		tasks.Go(func() error { s.machine.neighbours.Follow(ctx); return nil })
 	}
-	tasks.Go(func() error { s.observer().run(ctx, s.observeEvery); return nil })
+	o := s.observer()
+	tasks.Go(func() error { o.run(ctx, s.observeEvery); return nil })
 	var polled sync.WaitGroup
 	if s.services != nil {
 		polled.Go(func() { s.pollServices(ctx) })
@@ -197,7 +198,9 @@ func (s *Service) Run(ctx context.Context) error {
 	<-received.Done()
 	s.manager.Notify(notify.Stopping)
 	polled.Wait()
-	return errors.Join(tasks.Wait(), s.last())
+	err := errors.Join(tasks.Wait(), s.last())
+	o.observe(s.o.Clock()) // what the end has given up is said, too
+	return err
 }
 
 // last writes what is left at the end.

@@ -9,6 +9,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/report"
 	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
+	shared "github.com/conntally/conntally/cmd/internal/condition"
 )
 
 // sendNetFlow9 sends a NetFlow v9 datagram of so many records, without a template.
@@ -38,14 +39,17 @@ func (e *exporter) sendNetFlow9(records int) {
 func TestDataWithoutTemplateIsSaidAtTheEnd(t *testing.T) {
 	const sets = "2 sets of records whose template had not come."
 	for _, c := range []struct {
-		name string
-		send func(*exporter)
-		want string
+		name       string
+		send       func(*exporter)
+		want       string
+		conditions []shared.ID
 	}{
-		{"NetFlow v9", func(e *exporter) { e.sendNetFlow9(3) }, "Missing: " + sets},
+		{"NetFlow v9", func(e *exporter) { e.sendNetFlow9(3) }, "Missing: " + sets,
+			[]shared.ID{condition.TemplatesUnknown}},
 		// The sequence tells how many records the first one had.
 		{"IPFIX", func(e *exporter) { e.messages = 1; e.send(3) },
-			"Missing: 3 flow records lost on the way, " + sets},
+			"Missing: 3 flow records lost on the way, " + sets,
+			[]shared.ID{condition.RecordsMissing, condition.TemplatesUnknown}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			database := enter(t)
@@ -58,6 +62,7 @@ func TestDataWithoutTemplateIsSaidAtTheEnd(t *testing.T) {
 			if got := read(t, database); got.UnknownSets != 2 || got.Records != 0 {
 				t.Errorf("got %+v", got.Intake)
 			}
+			r.expect(c.conditions...)
 			if got := reportLine(t, database); got != c.want {
 				t.Errorf("the report says: %s", got)
 			}
