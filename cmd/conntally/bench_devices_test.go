@@ -35,6 +35,9 @@ func (manyDevices) Changed(uint32, *conntrack.Event, flow.Path, flow.Path) (firs
 // Local implements account.Resolver.
 func (manyDevices) Local(*conntrack.Addr) bool { return false }
 
+// Broadcast implements account.Resolver.
+func (manyDevices) Broadcast(*conntrack.Addr) bool { return false }
+
 // MAC implements account.Resolver.
 func (manyDevices) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
 	return host.MAC{2, 0, 0, 0, 0, a[15]}

@@ -13,11 +13,13 @@ import (
 type Resolver interface {
 	// Local reports whether the router itself has the address.
 	Local(a *conntrack.Addr) bool
+	// Broadcast reports whether a is the broadcast address of one of the router's networks.
+	Broadcast(a *conntrack.Addr) bool
 	// MAC returns the Ethernet address by which an interface reaches a, or the zero one.
 	// Changes up to the time at, of the monotonic clock, are known.
 	MAC(a *conntrack.Addr, index uint32, at int64) host.MAC
-	// Version returns a number that changes whenever Local or MAC may answer differently, the
-	// latter as of the last time that it was asked for.
+	// Version returns a number that changes whenever the others may answer differently, MAC
+	// as of the last time that it was asked for.
 	Version() uint32
 }
 

@@ -34,6 +34,8 @@ type network struct {
 
 func (n *network) Local(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.2.1") }
 
+func (n *network) Broadcast(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.2.255") }
+
 func (n *network) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC { return n.macs[*a] }
 
 func (n *network) Version() uint32 { return n.version }
@@ -130,6 +132,12 @@ func TestEachByteBelongsToItsDevice(t *testing.T) {
 			[traffics]uint64{Internal: 1500}},
 		{"multicast", "192.0.2.10", "239.255.255.250", flow.Path{toLAN, 0},
 			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "other": "wan 0/0 lan 500/0"},
+			[traffics]uint64{Internal: 1500}},
+		{"broadcast", "192.0.2.10", "192.0.2.255", flow.Path{toLAN, 0},
+			map[string]string{"192.0.2.10": "wan 0/0 lan 1000/500", "other": "wan 0/0 lan 500/0"},
+			[traffics]uint64{Internal: 1500}},
+		{"router's broadcast", "192.0.2.1", "192.0.2.255", flow.Path{0, toLAN},
+			map[string]string{"router": "wan 0/0 lan 1000/500", "other": "wan 0/0 lan 500/0"},
 			[traffics]uint64{Internal: 1500}},
 		{"DHCP request", "0.0.0.0", "255.255.255.255", flow.Path{toLAN, 0},
 			map[string]string{"other": "wan 0/0 lan 1500/0"}, [traffics]uint64{Unknown: 1500}},

@@ -80,6 +80,8 @@ func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
 		k.device = nobody
 	case o.Resolver.Local(&k.addr):
 		k.device = router
+	case o.Resolver.Broadcast(&k.addr):
+		k.device = nobody
 	case contains(o.Exclude, &k.addr):
 		k.device = other
 	case k.hop.Uplink() && !contains(o.Inside, &k.addr):

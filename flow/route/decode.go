@@ -109,9 +109,11 @@ func valueOf[T any](p *T) (v T) {
 
 // address is one of an interface's.
 type address struct {
-	addr  conntrack.Addr
-	bits  uint8
-	index uint32
+	addr      conntrack.Addr
+	network   conntrack.Addr // an address in its network, which is the peer's if there is one
+	broadcast conntrack.Addr // that the administrator has set, or zero
+	bits      uint8
+	index     uint32
 }
 
 func decodeAddress(body []byte) (ad address, err error) {
@@ -127,7 +129,16 @@ func decodeAddress(body []byte) (ad address, err error) {
 	} else if ip == nil {
 		ip = a.Address
 	}
-	ad.addr, err = addrOf(ip)
+	if ad.addr, err = addrOf(ip); err != nil {
+		return ad, err
+	}
+	ad.network = ad.addr
+	if a.Address != nil {
+		ad.network, err = addrOf(a.Address)
+	}
+	if a.Broadcast != nil && err == nil {
+		ad.broadcast, err = addrOf(a.Broadcast)
+	}
 	return ad, err
 }
 

@@ -35,6 +35,13 @@ func numberOf(a *conntrack.Addr) number {
 // isMapped reports whether n is IPv4, and mapped returns one that is.
 func (n number) isMapped() bool { return n.high == 0 && n.low>>32 == 0xffff }
 
+// addr is the opposite of numberOf.
+func (n number) addr() (a conntrack.Addr) {
+	binary.BigEndian.PutUint64(a[:8], n.high)
+	binary.BigEndian.PutUint64(a[8:], n.low)
+	return a
+}
+
 func mapped(v4 uint32) number { return number{low: 0xffff<<32 | uint64(v4)} }
 
 func (n number) compare(o number) int {
@@ -92,12 +99,16 @@ func (p *prefix) narrow() bool {
 	return p.bits > mappedBits || p.bits > 0 && !isMapped(&p.addr)
 }
 
+// last returns the last address of a network.
+func (p *prefix) last() number {
+	w := p.network()
+	return number{w.first.high | ^w.mask.high, w.first.low | ^w.mask.low}
+}
+
 // edges returns the first address of a network and the first one behind it, which
 // wraps at the end of all addresses.
 func (p *prefix) edges() (first, behind number) {
-	m := mask(p.bits)
-	first = numberOf(&p.addr).and(m)
-	behind = number{first.high | ^m.high, first.low | ^m.low}
+	first, behind = p.network().first, p.last()
 	behind.low++
 	if behind.low == 0 {
 		behind.high++

@@ -171,6 +171,9 @@ func (r *Resolver) Local(a *conntrack.Addr) bool {
 	return ours
 }
 
+// Broadcast reports whether an address is the broadcast address of one of the router's networks.
+func (r *Resolver) Broadcast(a *conntrack.Addr) bool { return r.view.Load().broadcasts[*a] }
+
 // Index returns the present ifIndex of an interface, which a record's Input and
 // Output have.
 func (r *Resolver) Index(name string) (index uint32, ok bool) { return r.view.Load().index(name) }

@@ -231,3 +231,21 @@ func (s *state) owners() map[conntrack.Addr]uint32 {
 	}
 	return owners
 }
+
+// broadcasts returns the broadcast addresses of the router's IPv4 networks (fib_add_ifaddr).
+func (s *state) broadcasts() map[conntrack.Addr]bool {
+	all := make(map[conntrack.Addr]bool, len(s.addresses))
+	for a := range s.addresses {
+		if !isMapped(&a.addr) {
+			continue
+		}
+		if a.broadcast != (conntrack.Addr{}) {
+			all[a.broadcast] = true
+		}
+		if a.bits < 31 { // smaller networks have none (RFC 3021)
+			network := prefix{a.network, mappedBits + a.bits}
+			all[network.last().addr()] = true
+		}
+	}
+	return all
+}

@@ -24,6 +24,7 @@ type view struct {
 type description struct {
 	interfaces []flow.Interface // by index
 	owners     map[conntrack.Addr]uint32
+	broadcasts map[conntrack.Addr]bool
 	uplinks    map[uint32]bool
 	multicast  map[stream]flow.Path
 	// Addresses of ours that belong to one uplink alone, in order, and the uplink of
@@ -58,8 +59,8 @@ func (s *state) view(before *view) *view {
 
 func (s *state) description() *description {
 	d := &description{
-		interfaces: s.interfaces(), owners: s.owners(), uplinks: maps.Clone(s.policy.uplinks),
-		multicast: make(map[stream]flow.Path, len(s.multicast)),
+		interfaces: s.interfaces(), owners: s.owners(), broadcasts: s.broadcasts(),
+		uplinks: maps.Clone(s.policy.uplinks), multicast: make(map[stream]flow.Path, len(s.multicast)),
 	}
 	for _, r := range s.multicast {
 		d.multicast[r.stream] = flow.Path{d.hop(r.in), d.hop(r.out[0])}

@@ -122,6 +122,9 @@ func (dayResolver) Changed(uint32, *conntrack.Event, flow.Path, flow.Path) (firs
 // Local implements account.Resolver.
 func (dayResolver) Local(*conntrack.Addr) bool { return false }
 
+// Broadcast implements account.Resolver.
+func (dayResolver) Broadcast(*conntrack.Addr) bool { return false }
+
 // MAC implements account.Resolver: hosts make up their Ethernet addresses.
 func (dayResolver) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
 	return host.MAC{2, 0, a[12], a[13], a[14], a[15]}
