@@ -41,6 +41,7 @@ func kinds() []kind {
 		{"refused", (*Source).refused},
 		{"other protocols", (*Source).otherProtocols},
 		{"scan", (*Source).scan},
+		{"router's broadcast", (*Source).routerBroadcast},
 		{"uplink broadcast", (*Source).uplinkBroadcast},
 		{"route", (*Source).changeRoute},
 		{"rule", (*Source).changeRule},
@@ -228,6 +229,22 @@ func (s *Source) scan() action {
 		p = udp(from, to, make([]byte, 30))
 	}
 	return func(context.Context) error { return s.wan.send(s.wan.own, p) }
+}
+
+// routerBroadcast is what the router's own NetBIOS announces to its LAN.
+func (s *Source) routerBroadcast() action {
+	payload := make([]byte, 11+s.rand.IntN(200))
+	return func(ctx context.Context) error {
+		return s.lab.Router.Do(func() error {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, "udp4", at(lanBroadcast, 138).String())
+			if err != nil {
+				return err
+			}
+			_, err = conn.Write(payload)
+			return errors.Join(err, conn.Close())
+		})
+	}
 }
 
 // uplinkBroadcast comes from a neighbour on the WAN.

@@ -138,6 +138,9 @@ var passages = map[string][]passage{
 		{proto: unix.IPPROTO_TCP, from: lab.RouterWANIPv4, output: wan, reply: true},
 		{proto: udpProto, to: lab.RouterWANIPv4, input: wan},
 	},
+	"router's broadcast": {
+		{proto: udpProto, from: lab.RouterLANIPv4, to: "192.168.77.255", toPort: 138, output: lan},
+	},
 	"uplink broadcast": {
 		{proto: udpProto, to: "198.51.100.255", input: wan},
 		{proto: unix.IPPROTO_IGMP, from: lab.ServerIPv4, to: "224.0.0.1", input: wan},
