@@ -15,6 +15,8 @@ import (
 type Machine interface {
 	// Local reports whether the machine itself has the address.
 	Local(a *conntrack.Addr) bool
+	// Broadcast reports whether a is the broadcast address of one of the machine's networks.
+	Broadcast(a *conntrack.Addr) bool
 	// MAC returns the Ethernet address by which an interface of the machine reaches a, or the
 	// zero one. An index of 0 is any interface, if only one reaches it.
 	MAC(a *conntrack.Addr, index uint32) host.MAC

@@ -60,6 +60,10 @@ func (c *Collector) locate(x *exporter, e *end, side place, now time.Time) {
 		c.devices.addAddress(e.device, addressOf(e))
 		return
 	}
+	if x.local && c.o.Machine.Broadcast(&a) {
+		e.place = nobody
+		return
+	}
 	if contains(c.o.Exclude, e.addr) {
 		e.place, e.device = inside, c.devices.other
 		return

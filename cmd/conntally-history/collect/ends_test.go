@@ -35,6 +35,7 @@ func TestEnds(t *testing.T) {
 	internal := by(plain("192.168.1.5", "192.168.2.6", 10), lan, lan2, 0)
 	group := by(plain("192.168.1.5", "239.255.255.250", 10), lan, 0, 0)
 	broadcast := by(plain("192.168.1.5", "192.168.1.255", 10), lan, 0, 0)
+	routersBroadcast := by(plain("192.168.1.1", "192.168.1.127", 10), 0, lan, 0)
 	toRouter := by(plain("192.168.1.5", "192.168.1.1", 10), lan, 0, 0)
 	fromRouter := by(plain("203.0.113.1", "198.51.100.1", 10), 0, wan, 1)
 	bridged := by(plain("192.168.1.5", "192.168.1.6", 10), 0, 0, 0)
@@ -72,6 +73,9 @@ func TestEnds(t *testing.T) {
 			map[string]string{"192.168.1.5": "10 100 0 0", "203.0.113.1": "10 0 0 0"}},
 		{"of this router", loopback, []decode.Flow{up, down, fromRouter, toRouter}, nil,
 			map[string]string{"192.168.1.5": "10 100 10 0", "router": "10 0 0 10"}},
+		{"of this router to all of a small network", loopback,
+			[]decode.Flow{up, down, routersBroadcast}, nil,
+			map[string]string{"192.168.1.5": "10 100 0 0", "router": "0 0 10 0"}},
 		{"bridged", elsewhere, []decode.Flow{up, down, bridged}, nil,
 			map[string]string{"192.168.1.5": "10 100 10 0", "192.168.1.6": "0 0 0 10"}},
 		{"from uplink to uplink", elsewhere, []decode.Flow{up, down, transit}, nil,

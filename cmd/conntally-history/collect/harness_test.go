@@ -20,7 +20,10 @@ type machine struct {
 	inside     map[netip.Addr]bool
 }
 
-func (m *machine) Local(a *conntrack.Addr) bool  { return m.local[a.Netip()] }
+func (m *machine) Local(a *conntrack.Addr) bool { return m.local[a.Netip()] }
+func (m *machine) Broadcast(a *conntrack.Addr) bool {
+	return a.Netip() == addr("192.168.1.127")
+}
 func (m *machine) Inside(a *conntrack.Addr) bool { return m.inside[a.Netip()] }
 func (m *machine) MAC(a *conntrack.Addr, _ uint32) host.MAC {
 	return m.neighbours[a.Netip()]

@@ -32,6 +32,11 @@ func openMachine(clock conntrack.Clock) (*machine, error) {
 // Local implements collect.Machine.
 func (m *machine) Local(a *conntrack.Addr) bool { return m.routes != nil && m.routes.Local(a) }
 
+// Broadcast implements collect.Machine.
+func (m *machine) Broadcast(a *conntrack.Addr) bool {
+	return m.routes != nil && m.routes.Broadcast(a)
+}
+
 // MAC implements collect.Machine.
 func (m *machine) MAC(a *conntrack.Addr, index uint32) host.MAC {
 	if m.neighbours == nil {
