@@ -81,9 +81,10 @@ func (p *Probe) describeDevice(d *account.Device) (name, vendor string) {
 	return name, vendor
 }
 
-// interfaceName returns the name of an interface, or the one that it had.
+// interfaceName returns the name of an interface, or the one that it had. The kernel takes names
+// that aren't UTF-8; labels and JSON have to be.
 func (p *Probe) interfaceName(index uint32) string {
-	name := p.usage.nameOf(index)
+	name := strings.ToValidUTF8(p.usage.nameOf(index), "?")
 	p.usage.mu.Lock()
 	defer p.usage.mu.Unlock()
 	if name == "" {
