@@ -38,6 +38,9 @@ func (manyDevices) Local(*conntrack.Addr) bool { return false }
 // Broadcast implements account.Resolver.
 func (manyDevices) Broadcast(*conntrack.Addr) bool { return false }
 
+// Name implements account.Resolver.
+func (manyDevices) Name(uint32) string { return "lan" }
+
 // MAC implements account.Resolver.
 func (manyDevices) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
 	return host.MAC{2, 0, 0, 0, 0, a[15]}

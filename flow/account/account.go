@@ -15,11 +15,13 @@ type Resolver interface {
 	Local(a *conntrack.Addr) bool
 	// Broadcast reports whether a is the broadcast address of one of the router's networks.
 	Broadcast(a *conntrack.Addr) bool
+	// Name returns the present name of an interface, or "" if it isn't known.
+	Name(index uint32) string
 	// MAC returns the Ethernet address by which an interface reaches a, or the zero one.
 	// Changes up to the time at, of the monotonic clock, are known.
 	MAC(a *conntrack.Addr, index uint32, at int64) host.MAC
-	// Version returns a number that changes whenever the others may answer differently, MAC
-	// as of the last time that it was asked for.
+	// Version returns a number that changes whenever Local, Broadcast or MAC may answer
+	// differently, the latter as of the last time that it was asked for.
 	Version() uint32
 }
 

@@ -36,6 +36,8 @@ func (n *network) Local(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.
 
 func (n *network) Broadcast(a *conntrack.Addr) bool { return a.Netip() == ip("192.0.2.255") }
 
+func (n *network) Name(index uint32) string { return fmt.Sprint("eth", index) }
+
 func (n *network) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC { return n.macs[*a] }
 
 func (n *network) Version() uint32 { return n.version }

@@ -73,7 +73,7 @@ func placeOf(addr *conntrack.Addr) uint64 {
 // identifyEnd finds out which device an end is that has an address and a way to it.
 func (a *Accounts) identifyEnd(k *knownEnd, now conntrack.Timestamp) {
 	a.numbered++
-	k.via, k.version, k.number = a.interfaces.place(k.hop.Index()), a.version(), a.numbered
+	k.via, k.version, k.number = a.interfacePlace(k.hop.Index()), a.version(), a.numbered
 	o := &a.options
 	switch {
 	case k.addr.IsGroup(), k.addr.IsUnspecified():

@@ -17,6 +17,7 @@ const (
 // InterfaceUsage is what passed by an interface, in bytes.
 type InterfaceUsage struct {
 	Index          uint32
+	Name           string // when it was first seen; "" if it wasn't known then
 	Received, Sent uint64
 }
 
@@ -35,10 +36,15 @@ func newInterfaces() interfaces {
 	}
 }
 
-// place returns the place of an interface.
-func (t *interfaces) place(index uint32) uint16 {
+// interfacePlace returns the place of an interface. Its name is asked for at once: when somebody
+// wants to see what it has counted, it may be gone.
+func (a *Accounts) interfacePlace(index uint32) uint16 {
+	t := &a.interfaces
 	if t.all[t.last].Index != index {
 		t.last = t.find(index)
+	}
+	if i := &t.all[t.last]; i.Name == "" && i.Index == index && index != 0 {
+		i.Name = a.options.Resolver.Name(index)
 	}
 	return t.last
 }

@@ -50,7 +50,8 @@ func bytesOf(n uint64) func() float64 { return constant(float64(n)) }
 func interfaceRows(u *InterfaceUsage) []row {
 	return []row{
 		{"conntally_interface_receive_bytes_total", bytesOf(u.Received),
-			"Bytes of connections that came in by the interface."},
+			"Bytes of connections that came in by the interface. `other` are all interfaces " +
+				"whose name was never known, and all beyond 4096."},
 		{"conntally_interface_transmit_bytes_total", bytesOf(u.Sent),
 			"Bytes of connections that left by the interface."},
 	}

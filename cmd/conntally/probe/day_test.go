@@ -125,6 +125,9 @@ func (dayResolver) Local(*conntrack.Addr) bool { return false }
 // Broadcast implements account.Resolver.
 func (dayResolver) Broadcast(*conntrack.Addr) bool { return false }
 
+// Name implements account.Resolver.
+func (dayResolver) Name(index uint32) string { return fmt.Sprintf("eth%d", index) }
+
 // MAC implements account.Resolver: hosts make up their Ethernet addresses.
 func (dayResolver) MAC(a *conntrack.Addr, _ uint32, _ int64) host.MAC {
 	return host.MAC{2, 0, a[12], a[13], a[14], a[15]}
@@ -182,11 +185,13 @@ func TestMemoryDoesNotGrowInADay(t *testing.T) {
 	}
 	p.collectors.Store(&collectors)
 	p.pacer = newPacer(10*time.Second, math.Inf(1), 0, &p.Stats) // no batchWait: the clock is fake
-	p.usage.nameOf = func(index uint32) string { return fmt.Sprintf("eth%d", index) }
+	p.usage.nameOf = dayResolver{}.Name
 	sources := p.sources()
 	// the scraper is called by the loop, which can't ask itself
 	sources.Usage = func() *monitor.Usage {
-		return p.showUsage(accounts.Snapshot(k.Clock()()), true)
+		s := accounts.Snapshot(k.Clock()())
+		p.usage.learn(s.Interfaces)
+		return p.showUsage(s, true)
 	}
 	d.probe, d.scrape = p, sources.Handler(false)
 	if err := p.loop(ctx); err != nil {

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"strings"
@@ -12,9 +13,6 @@ import (
 	"github.com/conntally/conntally/flow/account"
 )
 
-// maxNames bounds the names of interfaces that are remembered.
-const maxNames = 8192
-
 // usage makes the loop copy what is counted, for metrics and the control socket.
 type usage struct {
 	nameOf func(index uint32) string // the present name of an interface
@@ -22,7 +20,45 @@ type usage struct {
 	mu    sync.Mutex
 	last  *account.Snapshot
 	taken int64             // when the last one was, monotonic
-	names map[uint32]string // of interfaces, those that are gone included
+	names map[uint32]string // of the interfaces in snapshots, those that are gone included
+	// Interfaces that were shown without a name. They stay among the others: a counter must not
+	// go down once a name is known.
+	nameless map[uint32]bool
+}
+
+// learn remembers the names of a snapshot's interfaces: as they are now, or the last ones that
+// were known. Accounts bound their number. The caller holds mu.
+func (u *usage) learn(all []account.InterfaceUsage) {
+	if u.names == nil {
+		u.names, u.nameless = map[uint32]string{}, map[uint32]bool{}
+	}
+	for i := range all {
+		one := &all[i]
+		if one.Index == 0 || one.Index == account.OtherInterfaces {
+			continue
+		}
+		name := cmp.Or(u.nameOf(one.Index), u.names[one.Index], one.Name)
+		switch {
+		case name != "":
+			u.names[one.Index] = label(name)
+		case one.Received+one.Sent > 0:
+			u.nameless[one.Index] = true
+		}
+	}
+}
+
+// label makes the name of an interface UTF-8, as labels and JSON have to be: the kernel takes any.
+func label(name string) string { return strings.ToValidUTF8(name, "?") }
+
+// metricName returns what metrics call an interface, "" if they don't show it: index 0 is none.
+func (u *usage) metricName(one *account.InterfaceUsage) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	other := one.Index == account.OtherInterfaces || u.nameless[one.Index]
+	if other && one.Received+one.Sent > 0 {
+		return "other"
+	}
+	return u.names[one.Index]
 }
 
 // snapshot returns what is counted by now, or the last snapshot if the loop is busy.
@@ -44,6 +80,7 @@ func (p *Probe) snapshot(ctx context.Context, maxAge time.Duration) (*account.Sn
 		return nil, err
 	}
 	p.usage.last, p.usage.taken = <-answer, p.clock().Mono
+	p.usage.learn(p.usage.last.Interfaces)
 	return p.usage.last, nil
 }
 
@@ -81,20 +118,14 @@ func (p *Probe) describeDevice(d *account.Device) (name, vendor string) {
 	return name, vendor
 }
 
-// interfaceName returns the name of an interface, or the one that it had. The kernel takes names
-// that aren't UTF-8; labels and JSON have to be.
+// interfaceName returns the name of an interface, or the one that it had.
 func (p *Probe) interfaceName(index uint32) string {
-	name := strings.ToValidUTF8(p.usage.nameOf(index), "?")
+	if name := p.usage.nameOf(index); name != "" {
+		return label(name)
+	}
 	p.usage.mu.Lock()
 	defer p.usage.mu.Unlock()
-	if name == "" {
-		return p.usage.names[index]
-	}
-	if p.usage.names == nil || len(p.usage.names) >= maxNames {
-		p.usage.names = map[uint32]string{}
-	}
-	p.usage.names[index] = name
-	return name
+	return p.usage.names[index]
 }
 
 // metricsUsage returns what this run has counted, for metrics.
@@ -114,12 +145,10 @@ func (p *Probe) showUsage(s *account.Snapshot, devices bool) *monitor.Usage {
 		})
 	}
 	places := map[string]int{}
-	for _, one := range s.Interfaces {
-		name := p.interfaceName(one.Index)
-		switch {
-		case one.Index == account.OtherInterfaces && one.Received+one.Sent > 0:
-			name = "other"
-		case name == "":
+	for i := range s.Interfaces {
+		one := &s.Interfaces[i]
+		name := p.usage.metricName(one)
+		if name == "" {
 			continue
 		}
 		at, known := places[name]

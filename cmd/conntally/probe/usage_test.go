@@ -95,3 +95,23 @@ func TestAnyInterfaceNameMakesAValidLabel(t *testing.T) {
 	f.start()
 	f.expect(`a"b\c 100, br? 200, lan 100`)
 }
+
+// TestShortLivedInterfacesAreCounted: those that are gone before somebody asks, and those whose
+// name was never known. A counter never goes down.
+func TestShortLivedInterfacesAreCounted(t *testing.T) {
+	f := newUsageFixture(t)
+	f.named.names = map[uint32]string{2: "ppp0", 9: "wan"}
+	f.count(2, 9)
+	delete(f.named.names, 2)
+	f.count(3, 9) // not known yet
+	f.count(4, 9)
+	f.named.names[3] = "ppp1"
+	f.count(3, 8) // from another place among known ends
+	f.count(4, 9)
+	f.start()
+	f.expect("other 200, ppp0 100, ppp1 200")
+	f.named.names[4], f.named.names[3] = "ppp2", "renamed"
+	f.expect("other 200, ppp0 100, renamed 200")
+	delete(f.named.names, 3)
+	f.expect("other 200, ppp0 100, renamed 200")
+}
