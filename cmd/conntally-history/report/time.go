@@ -23,7 +23,7 @@ func BillingMonth(c usage.Calendar, t time.Time, day int) (from, to time.Time) {
 // billingStart returns when the billing month begins that begins in a month.
 func billingStart(c usage.Calendar, year int, month time.Month, day int) time.Time {
 	last := time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
-	return time.Date(year, month, min(day, last), 0, 0, 0, 0, c.Location)
+	return c.Date(year, month, min(day, last))
 }
 
 // ParseMonth returns the billing month that begins in a month such as "2026-11".
@@ -40,20 +40,18 @@ func ParseMonth(c usage.Calendar, text string, day int) (from, to time.Time, err
 // ago, are a moment.
 func ParseTime(c usage.Calendar, text string, now time.Time) (start, end time.Time, err error) {
 	now = now.In(c.Location)
-	day := func(t time.Time, months, days int) (time.Time, time.Time, error) {
-		midnight := func(y int, m time.Month, d int) time.Time {
-			return time.Date(y, m, d, 0, 0, 0, 0, c.Location)
-		}
-		return midnight(t.Year(), t.Month(), t.Day()),
-			midnight(t.Year(), t.Month()+time.Month(months), t.Day()+days), nil
+	span := func(t time.Time, months, days int) (time.Time, time.Time, error) {
+		return c.Date(t.Year(), t.Month(), t.Day()),
+			c.Date(t.Year(), t.Month()+time.Month(months), t.Day()+days), nil
 	}
 	switch text {
 	case "now":
 		return now, now, nil
 	case "today":
-		return day(now, 0, 1)
+		return span(now, 0, 1)
 	case "yesterday":
-		return day(now.AddDate(0, 0, -1), 0, 1)
+		today := c.Day(now)
+		return c.Start(today - 1), c.Start(today), nil
 	}
 	if ago, ok := parseAgo(text, now); ok {
 		return ago, ago, nil
@@ -67,10 +65,10 @@ func ParseTime(c usage.Calendar, text string, now time.Time) (start, end time.Ti
 		return t.In(c.Location), t.In(c.Location), nil
 	}
 	if t, err := time.Parse(time.DateOnly, text); err == nil {
-		return day(t, 0, 1)
+		return span(t, 0, 1)
 	}
 	if t, err := time.Parse("2006-01", text); err == nil {
-		return day(t, 1, 0)
+		return span(t, 1, 0)
 	}
 	return start, end, errors.New(`want a time such as "2026-11-29", "2026-11-29T10:00", ` +
 		`"2026-11", "yesterday", "7d" or "12h" (so long ago)`)

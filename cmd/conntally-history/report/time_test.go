@@ -62,6 +62,38 @@ func TestBillingMonths(t *testing.T) {
 	}
 }
 
+// TestDaysWithoutMidnight: a day or month begins with its first moment, where clocks skip midnight.
+func TestDaysWithoutMidnight(t *testing.T) {
+	for _, x := range []struct{ zone, day, start string }{
+		{"Atlantic/Azores", "2026-03-29", "2026-03-29T01:00:00Z"},
+		{"America/Havana", "2026-03-08", "2026-03-08T01:00:00-04:00"},
+		{"America/Santiago", "2026-09-06", "2026-09-06T01:00:00-03:00"},
+	} {
+		c := zone(t, x.zone)
+		day, _ := time.Parse(time.DateOnly, x.day)
+		first, _ := time.Parse(time.RFC3339, x.start)
+		start := first.In(c.Location)
+		yesterday := start.Add(23*time.Hour + 30*time.Minute) // at half past midnight
+		for text, now := range map[string]time.Time{
+			x.day: start, "today": start.Add(time.Hour), "yesterday": yesterday,
+		} {
+			if from, _, err := ParseTime(c, text, now); err != nil || !from.Equal(start) {
+				t.Errorf("%s: %s is from %v, %v; want %v", x.zone, text, from, err, start)
+			}
+		}
+		before := day.AddDate(0, 0, -1).Format(time.DateOnly)
+		if _, to, err := ParseTime(c, before, start); err != nil || !to.Equal(start) {
+			t.Errorf("%s: %s is to %v, %v; want %v", x.zone, before, to, err, start)
+		}
+		if from, _ := BillingMonth(c, start, day.Day()); !from.Equal(start) {
+			t.Errorf("%s: the billing month is from %v, want %v", x.zone, from, start)
+		}
+		if from, _, err := ParseMonth(c, x.day[:7], day.Day()); err != nil || !from.Equal(start) {
+			t.Errorf("%s: %s is from %v, %v; want %v", x.zone, x.day[:7], from, err, start)
+		}
+	}
+}
+
 // TestBillingMonthsFollowEachOther: each moment is in exactly one.
 func TestBillingMonthsFollowEachOther(t *testing.T) {
 	c := zone(t, "America/New_York")

@@ -36,6 +36,12 @@ func (c Calendar) Start(d Day) time.Time {
 	return t
 }
 
+// Date returns when the day begins that time.Date would name: the month and day may be beyond
+// their ranges.
+func (c Calendar) Date(year int, month time.Month, day int) time.Time {
+	return c.Start(dayOf(time.Date(year, month, day, 0, 0, 0, 0, time.UTC)))
+}
+
 func dayOf(t time.Time) Day {
 	return Day(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Unix() / 86400)
 }
