@@ -139,10 +139,12 @@ func parseStart(period, text string, in *time.Location) (store.Period, time.Time
 		t = t.In(in)
 	case "day":
 		p = store.ByDay
-		t, err = time.ParseInLocation(time.DateOnly, text, in)
+		t, err = time.Parse(time.DateOnly, text)
+		t = usage.Calendar{Location: in}.Date(t.Date())
 	case "month":
 		p = store.ByMonth
-		t, err = time.ParseInLocation("2006-01", text, in)
+		t, err = time.Parse("2006-01", text)
+		t = usage.Calendar{Location: in}.Date(t.Date())
 	default:
 		return p, t, fmt.Errorf("period %q: want hour, day or month", period)
 	}

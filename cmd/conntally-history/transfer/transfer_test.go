@@ -169,6 +169,26 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestDaysWithoutMidnight: clocks skip it in the Azores, and a day is still that day.
+func TestDaysWithoutMidnight(t *testing.T) {
+	azores, err := time.LoadLocation("Atlantic/Azores")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Calendar: usage.Calendar{Location: azores}}
+	const vnstat = `{"vnstatversion":"2.10","jsonversion":"2","interfaces":[` +
+		`{"name":"eth0","traffic":{"day":[` +
+		`{"date":{"year":2026,"month":3,"day":29},"rx":1,"tx":1}]}}]}`
+	for name, file := range map[string]string{
+		"own": `{"period":"day","start":"2026-03-29","device":"a"}`, "vnStat": vnstat,
+	} {
+		got, err := readAll(t, file, o)
+		if err != nil || len(got) != 1 || !strings.HasPrefix(got[0], "2026-03-29 ") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestMistakesInFilesAreExplained(t *testing.T) {
 	o := berlin(t)
 	o.Month = time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)

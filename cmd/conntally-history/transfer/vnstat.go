@@ -161,13 +161,16 @@ func (r *vnstatRow) start(p store.Period, c usage.Calendar) (time.Time, error) {
 	if p == store.ByMonth {
 		d.Day = 1
 	}
-	t := time.Date(d.Year, time.Month(d.Month), d.Day, r.Time.Hour, 0, 0, 0, c.Location)
-	if p == store.ByHour && r.Timestamp > 0 {
+	if d.Year < 1970 || d.Year > 9999 || d.Month < 1 || d.Month > 12 || d.Day < 1 || d.Day > 31 {
+		return time.Time{}, fmt.Errorf("no date: year %d, month %d, day %d", d.Year, d.Month, d.Day)
+	}
+	t := c.Date(d.Year, time.Month(d.Month), d.Day)
+	switch {
+	case p == store.ByHour && r.Timestamp > 0:
 		hour, _ := c.Hour(time.Unix(r.Timestamp, 0))
 		t = time.Unix(int64(hour), 0).In(c.Location)
-	}
-	if d.Year < 1970 || d.Year > 9999 || d.Month < 1 || d.Month > 12 || d.Day < 1 || d.Day > 31 {
-		return t, fmt.Errorf("no date: year %d, month %d, day %d", d.Year, d.Month, d.Day)
+	case p == store.ByHour:
+		t = time.Date(d.Year, time.Month(d.Month), d.Day, r.Time.Hour, 0, 0, 0, c.Location)
 	}
 	return t, nil
 }
