@@ -2,17 +2,25 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 )
 
 // EachStored calls fn with each row of devices that a span selects as it is kept: first those
 // that are kept by hour, then by day, then by month. Together they are all that is known, each
-// byte once. The span's Period doesn't matter. The row is valid until fn returns.
+// byte once: they are one snapshot of the database, whatever Prune moves meanwhile. Its log isn't
+// reused until EachStored returns. The span's Period doesn't matter. The row is valid until fn
+// returns.
 func (r *Reader) EachStored(ctx context.Context, s Span, fn func(*ImportRow) error) error {
 	if !s.From.Before(s.To) {
 		return nil
 	}
+	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
 	tables := []struct {
 		period        Period
 		column, where string
@@ -23,7 +31,7 @@ func (r *Reader) EachStored(ctx context.Context, s Span, fn func(*ImportRow) err
 	}
 	for _, t := range tables {
 		s.Period = t.period
-		err := query(ctx, r.db, func(scan scanner) error {
+		err := query(ctx, tx, func(scan scanner) error {
 			row := ImportRow{Period: t.period}
 			if err := scan(slices.Concat([]any{start{r, s, &row.Start}},
 				usageTargets(&row.Usage), deviceTargets(&row.Device))...); err != nil {
