@@ -28,12 +28,30 @@ var errDamaged = errors.New("the database is damaged")
 
 // Open opens or creates the database, brings its tables up to date, and checks it: if it is
 // damaged, it is set aside and a new one begun, and the SetAside isn't nil. A database of a
-// newer version is an error. now begins a run, which Close ends: see usage.Absence.
+// newer version is an error, and so is one that another program has a run of: ErrInUse. now begins
+// a run, which Close ends: see usage.Absence.
 func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *SetAside, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, nil, err
 	}
+	var held *os.File
+	if !o.WithoutRun {
+		if held, err = lock(path); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	s, aside, err := openLocked(ctx, path, now, o)
+	if err != nil {
+		_ = held.Close() // nil without a run
+		return nil, aside, fmt.Errorf("%s: %w", path, err)
+	}
+	s.lock = held
+	return s, aside, nil
+}
+
+// openLocked is Open once no other program can have a run.
+func openLocked(ctx context.Context, path string, now time.Time, o Options) (*Store, *SetAside, error) {
 	var aside *SetAside
 	db, err := openWriter(ctx, path)
 	if errors.Is(err, errDamaged) && !o.WithoutRun {
@@ -43,7 +61,7 @@ func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *
 		}
 	}
 	if err != nil {
-		return nil, aside, fmt.Errorf("%s: %w", path, err)
+		return nil, aside, err
 	}
 	s := &Store{db: db, options: o}
 	if s.reader, err = newReader(ctx, path, o.Calendar); err == nil && !o.WithoutRun {
@@ -52,7 +70,7 @@ func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *
 	if err != nil {
 		_ = s.reader.Close()
 		_ = db.Close()
-		return nil, aside, fmt.Errorf("%s: %w", path, err)
+		return nil, aside, err
 	}
 	return s, aside, nil
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
@@ -34,12 +35,16 @@ type Options struct {
 type Store struct {
 	db      *sql.DB
 	options Options
-	run     int64 // ID of the run that Open began; 0: none
+	run     int64    // ID of the run that Open began; 0: none
+	lock    *os.File // nil: it began none
 	reader  *Reader
 }
 
 // ErrVersion says that the database was written by a newer version of conntally-history.
 var ErrVersion = errors.New("the database is of a newer version of conntally-history")
+
+// ErrInUse says that another program has a run of the database, which only one can have.
+var ErrInUse = errors.New("the database is in use by another conntally-history")
 
 // Reader returns the Reader of the same file. Any goroutine may use it, beside the Store. It is
 // closed with the Store.
@@ -52,7 +57,11 @@ func (s *Store) Close(now time.Time) error {
 		_, err = s.db.Exec("UPDATE run SET ended = ?, updated = ? WHERE id = ?",
 			now.Unix(), now.Unix(), s.run)
 	}
-	return errors.Join(err, s.reader.Close(), s.db.Close())
+	err = errors.Join(err, s.reader.Close(), s.db.Close())
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // inTransaction calls fn in a transaction that holds whole or not at all.
