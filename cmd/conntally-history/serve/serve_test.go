@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/conntally/conntally/cmd/conntally-history/condition"
 	"github.com/conntally/conntally/cmd/conntally-history/config"
+	"github.com/conntally/conntally/cmd/conntally-history/store"
 	"github.com/conntally/conntally/cmd/conntally-history/usage"
 	shared "github.com/conntally/conntally/cmd/internal/condition"
 	"github.com/conntally/conntally/cmd/internal/setting"
@@ -336,7 +338,7 @@ func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	newExporter(t).send(3)
 	r.until("a datagram", func() bool { return r.snapshot().Datagrams == 1 })
 	r.end()
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(database), "history.db?*"))
+	files, err := filepath.Glob(database + ".damaged-*")
 	if err != nil || len(files) == 0 {
 		t.Errorf("%q, %v", files, err)
 	}
@@ -347,14 +349,31 @@ func TestDamagedDatabaseIsSetAside(t *testing.T) {
 	}
 }
 
-// Two services don't receive at one address.
+// Two services don't receive at one address, nor write one database. The second one changes
+// nothing of the first one's.
 func TestAddressInUse(t *testing.T) {
 	database := enter(t)
 	r := run(t, database, nil)
-	_, err := New(t.Context(), Options{Config: testConfig(time.Hour),
-		Database: filepath.Join(t.TempDir(), "other.db"), Log: zap.NewNop(), Clock: r.clock.read,
-		Calendar: usage.Calendar{Location: time.UTC}})
-	if err == nil {
-		t.Fatal("a second service receives, too")
+	for _, x := range []struct {
+		name, address, database string
+		want                    error
+	}{
+		{"the same address", address, filepath.Join(t.TempDir(), "other.db"), syscall.EADDRINUSE},
+		{"the same database", "127.0.0.1:0", database, store.ErrInUse},
+		{"both", address, database, store.ErrInUse},
+	} {
+		c := testConfig(time.Hour)
+		c.Collector.Address = setting.Listen(x.address)
+		_, err := New(t.Context(), Options{Config: c, Database: x.database, Log: zap.NewNop(),
+			Clock: r.clock.read, Calendar: usage.Calendar{Location: time.UTC}})
+		if !errors.Is(err, x.want) {
+			t.Errorf("%s: %v, want %v", x.name, err, x.want)
+		}
+	}
+	r.clock.pass(time.Hour)
+	now := r.now()
+	l, err := r.store.Reader().Losses(t.Context(), now.Add(-2*time.Hour), now)
+	if err != nil || l.Absent != nil {
+		t.Error("it is said not to run:", l.Absent, err)
 	}
 }
