@@ -188,13 +188,18 @@ func setAside(path string, now time.Time) (string, error) {
 	return to, nil
 }
 
-// beginRun ends a run that was not ended, with the last flush, and begins one.
+// beginRun ends a run that was not ended, with the last flush, and begins one. If the clock was
+// ahead then, it ended now at the latest.
 func (s *Store) beginRun(ctx context.Context, now time.Time) error {
 	return s.inTransaction(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE run SET crashed = 1, ended = max(updated, started,
-			(SELECT coalesce(max(updated), 0) FROM exporter_hour WHERE sequenced)) WHERE ended IS NULL`)
-		if err != nil {
-			return err
+		w := newWriter(ctx, tx, s.options)
+		defer w.close()
+		w.rewind(now)
+		w.exec(`UPDATE run SET crashed = 1, ended = min(?, max(updated, started,
+			(SELECT coalesce(max(updated), 0) FROM exporter_hour WHERE sequenced)))
+			WHERE ended IS NULL`, now.Unix())
+		if w.err != nil {
+			return w.err
 		}
 		r, err := tx.ExecContext(ctx, "INSERT INTO run (started, updated) VALUES (?1, ?1)",
 			now.Unix())

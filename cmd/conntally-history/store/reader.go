@@ -318,7 +318,7 @@ func (r *Reader) Extent(ctx context.Context) (Extent, error) {
 		(SELECT max(month) FROM (SELECT max(month) AS month FROM device_month
 			UNION ALL SELECT max(month) FROM service_month)),
 		max((SELECT coalesce(max(updated), 0) FROM exporter_hour WHERE sequenced),
-			(SELECT coalesce(max(updated), 0) FROM run))`).Scan(&firstHour, &lastHour,
+			coalesce((SELECT updated FROM run ORDER BY id DESC LIMIT 1), 0))`).Scan(&firstHour, &lastHour,
 		&firstDay, &lastDay, &firstMonth, &lastMonth, second{&e.Flushed})
 	if err != nil {
 		return e, err

@@ -158,7 +158,7 @@ func TestWhatIsWrittenIsReadAndAddedUp(t *testing.T) {
 	}
 	exporter := usage.Exporter{Address: netip.MustParseAddr("192.0.2.1"), Version: 10, Domain: 7}
 	if !reflect.DeepEqual(state.Sequences, map[usage.Exporter]usage.Sequence{
-		exporter: {Port: 5, Next: 1}}) || state.JournalCursor != "cursor 1000" ||
+		exporter: {Port: 5, Next: 1000}}) || state.JournalCursor != "cursor 1000" ||
 		len(state.Services) != 1 || len(state.Devices) != 2 {
 		t.Errorf("%+v", state)
 	}

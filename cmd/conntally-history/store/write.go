@@ -32,9 +32,7 @@ func (s *Store) Write(ctx context.Context, b *usage.Batch) error {
 		w := newWriter(ctx, tx, s.options)
 		defer w.close()
 		w.batch(b)
-		if len(b.Sequences) == 0 && s.run != 0 {
-			w.exec("UPDATE run SET updated = ? WHERE id = ?", b.At.Unix(), s.run)
-		}
+		w.updateRun(s.run, b)
 		return w.err
 	})
 }
@@ -135,6 +133,16 @@ func (w *writer) batch(b *usage.Batch) {
 		w.exec(`INSERT INTO setting VALUES ('journal_cursor', ?)
 			ON CONFLICT (name) DO UPDATE SET value = excluded.value`, b.JournalCursor)
 	}
+}
+
+// updateRun has a run updated by a batch that has no sequence, which has the time of its own. A run
+// that seems to have begun later has begun before the clock was set back.
+func (w *writer) updateRun(run int64, b *usage.Batch) {
+	if len(b.Sequences) == 0 {
+		w.exec("UPDATE run SET updated = ? WHERE id = ?", b.At.Unix(), run)
+	}
+	w.exec(`UPDATE run SET started = min(started, ?1), updated = min(updated, ?1)
+		WHERE id = ?2 AND max(started, updated) > ?1`, b.At.Unix(), run)
 }
 
 // deviceHours writes in the order of the table: rows that come in their order fill its pages,
@@ -256,6 +264,7 @@ func (w *writer) exporters(b *usage.Batch) {
 	for k := range b.Exporters {
 		latest[k.Exporter] = max(latest[k.Exporter], k.Hour)
 	}
+	w.rewind(b.At)
 	now, day := w.options.Calendar.Hour(b.At)
 	for e, s := range b.Sequences {
 		id, own := w.exporterID(e)
@@ -263,13 +272,31 @@ func (w *writer) exporters(b *usage.Batch) {
 			continue
 		}
 		h, ok := latest[e]
-		if !ok {
+		if !ok || h > now {
 			h = now
 			w.hour(now, day)
 		}
 		since := min(max(b.At.Unix()-int64(h), 0), 1<<15-1)
 		w.exec("INSERT INTO counted (id, h) VALUES (?, ?) ON CONFLICT DO UPDATE SET h = excluded.h",
 			f.id(h, id), since<<48|int64(s.Port)<<32|int64(s.Next))
+	}
+}
+
+// rewind moves sequences into the hour of now that stand in later ones, written before the clock was
+// set back. So the latest hour of an exporter has the latest sequence.
+func (w *writer) rewind(now time.Time) {
+	hour, day := w.options.Calendar.Hour(now)
+	f := exporters()
+	next := int64(hour)/900 + 1
+	later := fmt.Sprintf("id >= %d AND (id >> %d) & 3 = %d AND h <> 0", next<<(idBits+2), idBits,
+		f.kind)
+	moved := w.exec(fmt.Sprintf(`INSERT INTO counted (id, h)
+		SELECT ? | (id & %d), h & %d FROM counted WHERE %s ORDER BY id
+		ON CONFLICT DO UPDATE SET h = excluded.h`, 1<<idBits-1, int64(1)<<48-1, later),
+		f.id(hour, 0))
+	if moved > 0 {
+		w.hour(hour, day)
+		w.exec("UPDATE counted SET h = 0 WHERE " + later)
 	}
 }
 
