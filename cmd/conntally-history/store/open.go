@@ -51,7 +51,9 @@ func Open(ctx context.Context, path string, now time.Time, o Options) (*Store, *
 }
 
 // openLocked is Open once no other program can have a run.
-func openLocked(ctx context.Context, path string, now time.Time, o Options) (*Store, *SetAside, error) {
+func openLocked(
+	ctx context.Context, path string, now time.Time, o Options,
+) (*Store, *SetAside, error) {
 	var aside *SetAside
 	db, err := openWriter(ctx, path)
 	if errors.Is(err, errDamaged) && !o.WithoutRun {

@@ -282,8 +282,8 @@ func (w *writer) exporters(b *usage.Batch) {
 	}
 }
 
-// rewind moves sequences into the hour of now that stand in later ones, written before the clock was
-// set back. So the latest hour of an exporter has the latest sequence.
+// rewind moves sequences into the hour of now that stand in later ones, written before the clock
+// was set back. So the latest hour of an exporter has the latest sequence.
 func (w *writer) rewind(now time.Time) {
 	hour, day := w.options.Calendar.Hour(now)
 	f := exporters()
