@@ -131,6 +131,7 @@ func (s *Service) raise(id shared.ID, detail string) {
 }
 
 func (s *Service) openStore(ctx context.Context) error {
+	defer s.manager.Starting()() // a large database on a slow disk is checked for minutes
 	d := &s.o.Config.Database
 	opened, aside, err := store.Open(ctx, s.o.Database, s.now(), store.Options{
 		Calendar: s.o.Calendar, Hours: time.Duration(d.Hours), Days: time.Duration(d.Days),
