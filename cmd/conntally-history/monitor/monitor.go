@@ -15,7 +15,7 @@ import (
 	"github.com/conntally/conntally/cmd/conntally-history/condition"
 	shared "github.com/conntally/conntally/cmd/internal/condition"
 	"github.com/conntally/conntally/cmd/internal/httpserver"
-	"github.com/conntally/conntally/cmd/internal/metrics"
+	"github.com/conntally/conntally/cmd/internal/telemetry"
 )
 
 // Snapshot is what metrics show: totals since the start, and present sizes.
@@ -38,16 +38,16 @@ type Sources struct {
 
 // Metrics returns a handler of /metrics.
 func (s *Sources) Metrics() http.Handler {
-	return metrics.Handler(s.Server, s.gatherer())
+	return telemetry.Handler(s.Server, s.gatherer())
 }
 
 func (s *Sources) gatherer() prometheus.Gatherer {
-	return metrics.Gatherer(s.Server, nil, newCollector(s))
+	return telemetry.Gatherer(s.Server, nil, newCollector(s))
 }
 
 // Health returns a handler of /healthz: 503 and why, while usage is lost or may be.
 func (s *Sources) Health() http.Handler {
-	return metrics.Health(func() error { return shared.Err(s.Conditions()) })
+	return telemetry.Health(func() error { return shared.Err(s.Conditions()) })
 }
 
 // row is a metric. A value of NaN is unknown: the metric is left out.
@@ -189,12 +189,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	snapshot := c.s.Snapshot()
 	for i, r := range rows() {
-		send(c.all[i], metrics.Kind(r.name), r.value(&snapshot))
+		send(c.all[i], telemetry.Kind(r.name), r.value(&snapshot))
 	}
 	for k := range snapshot.Exporters {
 		x := &snapshot.Exporters[k]
 		for i, r := range exporterRows() {
-			send(c.exporters[i], metrics.Kind(r.name), r.value(x), x.Address.String(), protocol(x.Version),
+			send(c.exporters[i], telemetry.Kind(r.name), r.value(x), x.Address.String(), protocol(x.Version),
 				strconv.FormatUint(uint64(x.Domain), 10))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/conntally/conntally/cmd/internal/metrics"
+	"github.com/conntally/conntally/cmd/internal/telemetry"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
@@ -76,7 +76,7 @@ func listing() []byte {
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | |\n|---|---|---|\n", part.title)
 		for _, r := range part.rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, strings.ToLower(metrics.Kind(r.name).ToDTO().String()), r.help)
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, strings.ToLower(telemetry.Kind(r.name).ToDTO().String()), r.help)
 		}
 	}
 	for _, f := range processFamilies(s) {

@@ -6,15 +6,15 @@ import (
 	"net/http"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
-	"github.com/conntally/conntally/cmd/internal/metrics"
+	"github.com/conntally/conntally/cmd/internal/telemetry"
 )
 
 // Handler returns a handler for metrics, health and, if asked for, profiles.
 func (s *Sources) Handler(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	links := []string{"/metrics", "/healthz"}
-	mux.Handle("GET /metrics", metrics.Handler(s.Server, s.gatherer()))
-	mux.Handle("GET /healthz", metrics.Health(s.health))
+	mux.Handle("GET /metrics", telemetry.Handler(s.Server, s.gatherer()))
+	mux.Handle("GET /healthz", telemetry.Health(s.health))
 	if profiles {
 		links = append(links, "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1",
 			"/debug/pprof/profile")

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/conntally/conntally/cmd/conntally/condition"
-	"github.com/conntally/conntally/cmd/internal/metrics"
+	"github.com/conntally/conntally/cmd/internal/telemetry"
 	"github.com/conntally/conntally/conntrack/kernel"
 	"github.com/conntally/conntally/export"
 )
@@ -29,7 +29,7 @@ func (s *Sources) gatherer() prometheus.Gatherer {
 	if s.Usage != nil {
 		all = append(all, newUsageCollector(s.Usage))
 	}
-	return metrics.Gatherer(s.Server, s.Labels, all...)
+	return telemetry.Gatherer(s.Server, s.Labels, all...)
 }
 
 // collector collects rows, once for each set of label values.
@@ -64,7 +64,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 func (c *collector) send(ch chan<- prometheus.Metric, rows []row, labelValues ...string) {
 	for i := range rows {
 		if v := rows[i].value(); !math.IsNaN(v) {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], metrics.Kind(rows[i].name), v, labelValues...)
+			ch <- prometheus.MustNewConstMetric(c.descs[i], telemetry.Kind(rows[i].name), v, labelValues...)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/conntally/conntally/export"
 )
 
-// row is a metric and how it is read. Its name says what kind it is: metrics.Kind. A value of NaN
+// row is a metric and how it is read. Its name says what kind it is: telemetry.Kind. A value of NaN
 // is unknown: the metric is left out.
 type row struct {
 	name  string

@@ -1,8 +1,8 @@
-// Package metrics serves a program's metrics and health.
+// Package telemetry serves a program's metrics and health.
 //
 //	collectors of the program, of the process -> Gatherer -> Handler -> /metrics
 //	conditions, and what else fails           -> Health             -> /healthz
-package metrics
+package telemetry
 
 import (
 	"io"
