@@ -177,16 +177,36 @@ func (r *rig) config(s *sink, collectors []collector) string {
 	return configFile(r.t, b.String())
 }
 
+// startNfcapd has one store what comes at a port in a directory.
+func (r *rig) startNfcapd(port int, directory string, more ...string) *process {
+	r.t.Helper()
+	p := r.start(need(r.t, "nfcapd"), append([]string{"-b", "127.0.0.1", "-p", strconv.Itoa(port),
+		"-w", directory, "-t", "3600"}, more...)...)
+	r.untilListening(port)
+	return p
+}
+
+// endNfcapd ends one that has stored all that was sent to it. It has to wait for the next datagram
+// by then: at its end it throws away the one that it has just read.
+func (r *rig) endNfcapd(p *process, port int) {
+	r.t.Helper()
+	r.untilRead(port)
+	for !p.sleeps() {
+		if r.ctx.Err() != nil {
+			r.t.Fatalf("nfcapd never waits:\n%s", p)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	r.stop(p)
+}
+
 // nfcapd receives into a file that nfdump reads.
 func (r *rig) nfcapd(protocol string, port int) collector {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
-		"3600")
-	r.untilListening(port)
+	p := r.startNfcapd(port, dir)
 	return collector{"nfdump", address(port), protocol, func(int) []record {
-		r.untilRead(port)
-		r.stop(p)
+		r.endNfcapd(p, port)
 		out, err := exec.Command(nfdump, "-R", dir, "-o", "json").Output()
 		if err != nil {
 			r.t.Fatalf("nfdump: %v", err)

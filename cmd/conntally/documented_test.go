@@ -37,9 +37,7 @@ func newDocumentedRig(t *testing.T) *documentedRig {
 	if err := os.Symlink(os.Args[0], filepath.Join(r.programs, "conntally")); err != nil {
 		t.Fatal(err)
 	}
-	r.nfcapd = r.start(need(t, "nfcapd"), "-b", "127.0.0.1", "-p", "2055", "-t", "3600",
-		"-w", r.flows)
-	r.untilListening(2055)
+	r.nfcapd = r.startNfcapd(2055, r.flows)
 	config := configFile(t, fmt.Sprintf(`
 [[device]]
 name = "laptop"
@@ -160,10 +158,7 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 	}
 	r.stop(r.service)
-	r.untilRead(2055)
-	if err := r.nfcapd.end(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	r.endNfcapd(r.nfcapd, 2055)
 	for _, c := range commands {
 		switch first := untilStopped(c); {
 		case ofCollector(c):

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -274,12 +273,9 @@ func TestInterfaceNamesAreExported(t *testing.T) {
 func (r *rig) nfcapdNames(port int) func() map[string]string {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
-		"3600")
-	r.untilListening(port)
+	p := r.startNfcapd(port, dir)
 	return func() map[string]string {
-		r.untilRead(port)
-		r.stop(p)
+		r.endNfcapd(p, port)
 		if !strings.Contains(p.String(), "Sequence Errors: 0, Bad Packets: 0") {
 			r.t.Errorf("nfcapd says:\n%s", p)
 		}

@@ -147,12 +147,9 @@ func ownView(f *decode.Flow) shown {
 func (r *rig) nfdumpViewer(protocol string, port int) viewer {
 	r.t.Helper()
 	nfdump, dir := need(r.t, "nfdump"), r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
-		"3600")
-	r.untilListening(port)
+	p := r.startNfcapd(port, dir)
 	read := func(int) []shown {
-		r.untilRead(port)
-		r.stop(p)
+		r.endNfcapd(p, port)
 		if log := p.String(); !strings.Contains(log, "Sequence Errors: 0, Bad Packets: 0") {
 			r.t.Errorf("nfcapd by %s:\n%s", protocol, log)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,15 +20,13 @@ func TestNfcapdCountsNoOptionData(t *testing.T) {
 		t.Run(protocol.String(), func(t *testing.T) {
 			r := newRig(t, nil)
 			const port = 2071
-			p := r.start(need(t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", t.TempDir(),
-				"-t", "3600")
-			r.untilListening(port)
+			p := r.startNfcapd(port, t.TempDir())
 			f := r.feed(export.CollectorConfig{Address: address(port), Protocol: protocol})
 			for range minutes + 1 { // the last one shows in the next datagram
 				f.send(perMinute, time.Minute/perMinute)
 				r.untilRead(port)
 			}
-			r.stop(p)
+			r.endNfcapd(p, port)
 			found := regexp.MustCompile(`Sequence Errors: (\d+)`).FindStringSubmatch(p.String())
 			if found == nil || found[1] != fmt.Sprint(want) {
 				t.Errorf("%s of %d minutes, want %d:\n%s", found, minutes, want, p)

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,12 +114,9 @@ func sameLines(t *testing.T, who string, got, want []string) {
 func (r *rig) nfdumpJSON(port int) func() []byte {
 	r.t.Helper()
 	dir := r.t.TempDir()
-	p := r.start(need(r.t, "nfcapd"), "-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t",
-		"3600")
-	r.untilListening(port)
+	p := r.startNfcapd(port, dir)
 	return func() []byte {
-		r.untilRead(port)
-		r.stop(p)
+		r.endNfcapd(p, port)
 		cmd := exec.Command(need(r.t, "nfdump"), "-R", dir, "-o", "json")
 		cmd.Env = append(os.Environ(), "TZ=UTC")
 		out, err := cmd.Output()

@@ -56,6 +56,17 @@ type process struct {
 	lines  chan string
 }
 
+// sleeps reports whether the program's main thread waits for something, proc(5).
+func (p *process) sleeps() bool {
+	p.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, state, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')'):]), " ")
+	return strings.HasPrefix(state, "S")
+}
+
 // start starts a program in the router, to be killed with the test.
 func (r *rig) start(name string, args ...string) *process {
 	r.t.Helper()

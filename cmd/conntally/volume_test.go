@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,14 +84,9 @@ func (r *rig) stores() []store {
 func (r *rig) nfcapdStore(port int, option string) (perRecord func(int) float64) {
 	r.t.Helper()
 	dir := r.t.TempDir()
-	args := []string{"-b", "127.0.0.1", "-p", strconv.Itoa(port), "-w", dir, "-t", "3600"}
-	if option != "" {
-		args = append(args, option)
-	}
-	p := r.start(need(r.t, "nfcapd"), args...)
-	r.untilListening(port)
+	p := r.startNfcapd(port, dir, strings.Fields(option)...)
 	return func(records int) float64 {
-		r.stop(p)
+		r.endNfcapd(p, port)
 		var n int64
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
