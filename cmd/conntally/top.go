@@ -125,8 +125,10 @@ type localProbe struct {
 	done   chan error
 }
 
-// Close ends the probe.
+// Close ends the probe, and returns why it has failed, if so.
 func (l *localProbe) Close() error {
 	l.cancel()
-	return errors.Join(<-l.done, l.probe.Close())
+	err := <-l.done
+	_ = l.probe.Close() // nothing is read from its sockets any more
+	return err
 }
